@@ -1,0 +1,224 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package allocator
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+)
+
+// Allocator gives out leases on the CPUs it manages. All methods may be called
+// from several goroutines; each is one atomic step.
+type Allocator struct {
+	mu          sync.Mutex
+	opts        Options
+	topo        *Topology
+	managed     cpuset.Set // online and usable
+	unavailable cpuset.Set // reserved for others, as SetUnavailable was told
+	grid        *grid
+	leases      map[string]*record
+	free        bitmap // units that can be given out
+}
+
+// New returns an allocator for the managed CPUs of the machine: those it may
+// give out at all. CPUs that are offline or unknown to the topology are left
+// out. Options that are not valid count as their defaults; see Validate.
+func New(topo *Topology, managed cpuset.Set, opts Options) *Allocator {
+	a := &Allocator{opts: opts, leases: map[string]*record{}}
+	a.lay(topo, managed)
+	return a
+}
+
+// lay takes over a topology; the lock is held, or nobody else knows a yet.
+func (a *Allocator) lay(topo *Topology, managed cpuset.Set) {
+	a.topo = topo
+	a.managed = managed.Intersect(topo.Online)
+	a.grid = newGrid(topo, a.managed, a.opts)
+	a.refresh()
+}
+
+// refresh finds the free units anew: those no CPU of which is held or reserved.
+// In isolate mode a taken sibling takes its core, also where the allocator does
+// not manage that sibling.
+func (a *Allocator) refresh() {
+	taken := a.taken()
+	if a.opts.isolate() {
+		taken = a.topo.CoresOf(taken)
+	}
+	a.free = a.grid.unitsWithout(taken)
+}
+
+// taken returns the CPUs that are held by leases or reserved for others.
+func (a *Allocator) taken() cpuset.Set {
+	taken := a.unavailable
+	for _, r := range a.leases {
+		taken = taken.Union(r.held)
+	}
+	return taken
+}
+
+// Allocate leases n cores to the owner: physical cores in isolate mode, logical
+// CPUs in share mode, placed by the layout. The error is a *ShortageError where
+// fewer are free, ErrAlreadyLeased where the owner has a lease, ErrNoCores
+// where n < 1.
+func (a *Allocator) Allocate(owner string, n int) (Lease, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.leases[owner] != nil {
+		return Lease{}, ErrAlreadyLeased
+	}
+	r, err := a.pick(n, &a.free)
+	if err != nil {
+		return Lease{}, err
+	}
+	r.owner = owner
+	a.leases[owner] = r
+	a.refresh()
+	return a.lease(r), nil
+}
+
+// Plan says which cores Allocate would give to a job of n cores if the busy
+// CPUs were held by somebody, too. Nothing is changed.
+func (a *Allocator) Plan(n int, busy cpuset.Set) (Lease, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.opts.isolate() {
+		busy = a.topo.CoresOf(busy)
+	}
+	others := a.grid.unitsWithout(busy)
+	free := a.free.and(&others)
+	r, err := a.pick(n, &free)
+	if err != nil {
+		return Lease{}, err
+	}
+	return a.lease(r), nil
+}
+
+// pick places n cores on the free units.
+func (a *Allocator) pick(n int, free *bitmap) (*record, error) {
+	if n < 1 {
+		return nil, ErrNoCores
+	}
+	picked, tier := a.grid.place(free, n, a.opts.scatter())
+	if tier == nil {
+		return nil, &ShortageError{Asked: n, Free: free.count(0, len(a.grid.units))}
+	}
+	r := &record{size: n}
+	r.cpus, r.held = a.grid.cpusOf(&picked)
+	r.reason = a.grid.reason(&picked, free, tier, a.opts)
+	return r, nil
+}
+
+// Release ends the owner's lease and returns it as it was; false where there
+// was none, which is harmless.
+func (a *Allocator) Release(owner string) (Lease, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := a.leases[owner]
+	if r == nil {
+		return Lease{}, false
+	}
+	delete(a.leases, owner)
+	a.refresh()
+	return a.lease(r), true
+}
+
+// Lease returns the owner's lease as it is now.
+func (a *Allocator) Lease(owner string) (Lease, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r := a.leases[owner]; r != nil {
+		return a.lease(r), true
+	}
+	return Lease{}, false
+}
+
+// Leases returns all leases, ordered by owner.
+func (a *Allocator) Leases() []Lease {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	leases := make([]Lease, 0, len(a.leases))
+	for _, r := range a.leases {
+		leases = append(leases, a.lease(r))
+	}
+	sortByOwner(leases)
+	return leases
+}
+
+func sortByOwner(leases []Lease) {
+	slices.SortFunc(leases, func(x, y Lease) int { return cmp.Compare(x.Owner, y.Owner) })
+}
+
+// SetPID notes the owner's process for Status; an unknown owner is ignored.
+func (a *Allocator) SetPID(owner string, pid int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r := a.leases[owner]; r != nil {
+		r.pid = pid
+	}
+}
+
+// Available returns the number of cores that Allocate could give out now.
+func (a *Allocator) Available() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.free.count(0, len(a.grid.units))
+}
+
+// Free returns the managed CPUs that nobody holds and that are not reserved for
+// others. In isolate mode some may be siblings of a core that is not free.
+func (a *Allocator) Free() cpuset.Set {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.managed.Difference(a.taken())
+}
+
+// Held returns all CPUs of all leases, idle siblings included.
+func (a *Allocator) Held() cpuset.Set {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var held cpuset.Set
+	for _, r := range a.leases {
+		held = held.Union(r.held)
+	}
+	return held
+}
+
+// Managed returns the CPUs that the allocator may give out.
+func (a *Allocator) Managed() cpuset.Set {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.managed
+}
+
+// Topology returns the machine as the allocator sees it now.
+func (a *Allocator) Topology() *Topology {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.topo
+}
+
+// Options returns the settings the allocator was made with.
+func (a *Allocator) Options() Options { return a.opts }
+
+// Unleased returns where a task without a lease may run: the managed CPUs that
+// are in no lease and not reserved for others, or all managed CPUs where no
+// other is left.
+func (a *Allocator) Unleased() cpuset.Set {
+	if free := a.Free(); !free.IsEmpty() {
+		return free
+	}
+	return a.Managed()
+}
+
+// lease makes the caller's copy of a record.
+func (a *Allocator) lease(r *record) Lease {
+	return Lease{
+		Owner: r.owner, CPUs: r.cpus, Held: r.held, NUMANodes: a.topo.NodesOf(r.cpus),
+		Reason: r.reason, Reserved: r.reserved, Displaced: r.displaced(), PID: r.pid,
+	}
+}

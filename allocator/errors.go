@@ -1,0 +1,67 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package allocator
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+)
+
+var (
+	// ErrAlreadyLeased is returned where an owner that has a lease asks for another.
+	ErrAlreadyLeased = errors.New("owner already has a lease")
+	// ErrNoLease is returned where an owner without a lease is to be moved.
+	ErrNoLease = errors.New("owner has no lease")
+	// ErrNoCores is returned where no core at all is asked for.
+	ErrNoCores = errors.New("at least one core must be asked for")
+)
+
+// ShortageError says that fewer cores are free than a job asks for.
+type ShortageError struct {
+	Asked int // cores: physical ones in isolate mode, logical CPUs in share mode
+	Free  int // the same unit
+}
+
+func (e *ShortageError) Error() string {
+	return fmt.Sprintf("%s asked, %d free", plural(e.Asked, "core"), e.Free)
+}
+
+// Conflict names CPUs that one owner holds.
+type Conflict struct {
+	Owner string // "" for CPUs that are reserved outside this allocator
+	CPUs  cpuset.Set
+}
+
+// ConflictError says why a specific set of CPUs cannot be had.
+type ConflictError struct {
+	Asked     cpuset.Set
+	Held      []Conflict // ordered by owner
+	Unmanaged cpuset.Set // not the allocator's to give: offline, or not usable
+}
+
+func (e *ConflictError) Error() string {
+	var reasons []string
+	for _, c := range e.Held {
+		who := c.Owner
+		if who == "" {
+			who = "a reservation"
+		}
+		reasons = append(reasons, fmt.Sprintf("%s held by %s", c.CPUs, who))
+	}
+	if !e.Unmanaged.IsEmpty() {
+		reasons = append(reasons, fmt.Sprintf("%s offline or not usable", e.Unmanaged))
+	}
+	return fmt.Sprintf("cores %s are not free: %s", e.Asked, strings.Join(reasons, ", "))
+}
+
+// plural returns "1 core", "2 cores".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,178 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package allocator
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+)
+
+// grid is the machine as placement sees it: a tree of three levels over the
+// units. On most machines they are package, NUMA node, L3 cache. Where a cache
+// spans several NUMA nodes (sub-NUMA clustering) the middle level is the cache
+// and the leaf the node; where a node spans several packages the middle level is
+// the package. Except for the scratch space it is not changed once built; it
+// belongs to one allocator and is used under its lock.
+type grid struct {
+	topo   *Topology
+	units  []unit
+	unitOf []int // by CPU index, None where the CPU is in no unit
+
+	leaves []leaf
+	mids   []domain // ranges of leaves
+	pkgs   []domain // ranges of mids
+	nodes  int      // number of NUMA nodes
+	l3s    int      // number of L3 caches
+	widest int      // units of the largest leaf
+	// nodeFirst is false where the leaf is the NUMA node: then the fewest leaves
+	// come before the fewest middle domains.
+	nodeFirst bool
+	nested    bool // every cache lies in one NUMA node, every node in one package
+
+	tiers []tier // in the order of preference; see tiersOf
+	s     scratch
+}
+
+// leaf is the smallest piece of the machine that is told apart: what a package,
+// a NUMA node and an L3 cache have in common.
+type leaf struct {
+	from, to int // units
+	mid, pkg int
+	node, l3 int // numbered from 0 in the order of the tree
+	value    []int32
+}
+
+// domain is a range of the next lower level.
+type domain struct {
+	from, to int
+	value    []int32
+}
+
+// tier is a class of units a job may be placed on as a whole.
+type tier struct {
+	mask bitmap
+	note string // for the reason, "" where there is nothing to say
+}
+
+// newGrid lays the managed CPUs out for the given options.
+func newGrid(topo *Topology, managed cpuset.Set, opts Options) *grid {
+	g := &grid{topo: topo, nodeFirst: !cachesSpanNodes(topo)}
+	for number, core := range topo.cores {
+		usable := core.Intersect(managed)
+		if usable.IsEmpty() {
+			continue
+		}
+		if opts.isolate() {
+			g.units = append(g.units, unit{bind: usable.First(), held: usable, core: number})
+			continue
+		}
+		for index := range usable.All() {
+			g.units = append(g.units, unit{bind: index, held: cpuset.Of(index), core: number})
+		}
+	}
+	slices.SortStableFunc(g.units, g.compare)
+	g.unitOf = slices.Repeat([]int{None}, cpuset.MaxCPUs)
+	for i, u := range g.units {
+		for index := range u.held.All() {
+			g.unitOf[index] = i
+		}
+	}
+	g.cut()
+	g.appraise(tuned)
+	g.tiersOf(opts)
+	g.s.make(g)
+	return g
+}
+
+// cachesSpanNodes tells whether L3 caches are wider than NUMA nodes.
+func cachesSpanNodes(topo *Topology) bool {
+	wide := false
+	for _, l3 := range topo.l3s {
+		wide = wide || len(topo.NodesOf(l3)) > 1
+	}
+	for _, node := range topo.Nodes {
+		caches := map[int]bool{}
+		for index := range node.CPUs.All() {
+			if cpu, _ := topo.CPU(index); cpu.NUMANode == node.ID {
+				caches[cpu.L3] = true
+			}
+		}
+		if len(caches) > 1 {
+			return false
+		}
+	}
+	return wide
+}
+
+// cpu returns the CPU whose place stands for the unit's.
+func (g *grid) cpu(u unit) CPU {
+	cpu, _ := g.topo.CPU(u.bind)
+	return cpu
+}
+
+// compare orders units by their place in the machine. The kernel's numbers of
+// packages, nodes and caches come before those of CPUs, so that another
+// numbering of the CPUs leaves the order of the domains as it is.
+func (g *grid) compare(x, y unit) int {
+	a, b := g.cpu(x), g.cpu(y)
+	node := cmp.Compare(a.NUMANode, b.NUMANode)
+	l3 := cmp.Or(cmp.Compare(a.l3ID, b.l3ID), cmp.Compare(a.L3, b.L3))
+	if !g.nodeFirst {
+		node, l3 = l3, node
+	}
+	return cmp.Or(cmp.Compare(a.Package, b.Package), node, l3,
+		cmp.Compare(a.Core, b.Core), cmp.Compare(a.Index, b.Index))
+}
+
+// cut divides the units into leaves, middle domains and packages.
+func (g *grid) cut() {
+	nodes, l3s := numbering{}, numbering{}
+	var last CPU
+	for i := range g.units {
+		cpu := g.cpu(g.units[i])
+		newPkg := i == 0 || cpu.Package != last.Package
+		newNode := newPkg || cpu.NUMANode != last.NUMANode
+		newL3 := newPkg || cpu.L3 != last.L3
+		newMid := newNode
+		if !g.nodeFirst {
+			newMid = newL3
+		}
+		last = cpu
+		if newPkg {
+			g.pkgs = append(g.pkgs, domain{from: len(g.mids)})
+		}
+		if newMid {
+			g.mids = append(g.mids, domain{from: len(g.leaves)})
+		}
+		if newNode || newL3 {
+			at := leaf{from: i, mid: len(g.mids) - 1, pkg: len(g.pkgs) - 1, node: nodes.of(cpu.NUMANode)}
+			if cpu.L3 != None {
+				at.l3 = l3s.of(cpu.L3)
+			} else { // without an L3 the node's part of the package stands for it
+				at.l3 = l3s.of(-2 - at.pkg*cpuset.MaxCPUs - at.node)
+			}
+			g.leaves = append(g.leaves, at)
+		}
+		g.leaves[len(g.leaves)-1].to = i + 1
+		g.mids[len(g.mids)-1].to = len(g.leaves)
+		g.pkgs[len(g.pkgs)-1].to = len(g.mids)
+	}
+	g.nodes, g.l3s = len(nodes), len(l3s)
+	g.nested = g.nodeFirst && g.nodes == len(g.mids) && g.l3s == len(g.leaves)
+	for _, at := range g.leaves {
+		g.widest = max(g.widest, at.to-at.from)
+	}
+}
+
+// numbering gives names the numbers 0, 1, 2 … in the order they are first seen.
+type numbering map[int]int
+
+func (n numbering) of(name int) int {
+	if _, ok := n[name]; !ok {
+		n[name] = len(n)
+	}
+	return n[name]
+}

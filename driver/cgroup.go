@@ -1,0 +1,133 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// cgroupTree finds a task's cgroups the way the Nomad client lays them out
+// (client/lib/cgroupslib): with v2 <parent>/{share,reserve}.slice/<scope>.scope,
+// with v1 freezer, cpu and memory <parent>/<scope> and cpuset
+// <parent>/{share,reserve/<scope>}.
+type cgroupTree struct {
+	root string // /sys/fs/cgroup
+	v2   bool
+}
+
+func defaultCgroupTree() cgroupTree { return newCgroupTree("/sys/fs/cgroup") }
+
+func newCgroupTree(root string) cgroupTree {
+	_, err := os.Stat(filepath.Join(root, "cgroup.controllers"))
+	return cgroupTree{root: root, v2: err == nil}
+}
+
+// defaultParent is the agent's cgroup_parent when its configuration has none.
+func (t cgroupTree) defaultParent() string {
+	if t.v2 {
+		return "nomad.slice"
+	}
+	return "nomad"
+}
+
+// reserved reads which cores Nomad has reserved below a parent.
+func (t cgroupTree) reserved(parent string) cpuset.Set {
+	path := filepath.Join(t.root, "cpuset", parent, "reserve", "cpuset.cpus")
+	if t.v2 {
+		path = filepath.Join(t.root, parent, "reserve.slice", "cpuset.cpus")
+	}
+	return readCPUs(path)
+}
+
+// readCPUs reads a CPU list; a file that is not there, or empty, is no CPU.
+func readCPUs(path string) cpuset.Set {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return cpuset.Set{}
+	}
+	set, err := cpuset.Parse(strings.TrimSpace(string(data)))
+	if err != nil {
+		return cpuset.Set{}
+	}
+	return set
+}
+
+// onlineCPUs reads which CPUs are online now.
+func onlineCPUs(sysfs string) (cpuset.Set, error) {
+	data, err := os.ReadFile(filepath.Join(orDefault(sysfs, "/sys"), "devices/system/cpu/online"))
+	if err != nil {
+		return cpuset.Set{}, err
+	}
+	return cpuset.Parse(strings.TrimSpace(string(data)))
+}
+
+// ofTask returns the cgroups that the client made for a task, and the parent
+// they are under. Without cgroups (an unprivileged agent) the mode is none.
+func (t cgroupTree) ofTask(cfg *drivers.TaskConfig) (supervisor.Cgroups, string) {
+	none := supervisor.Cgroups{Mode: supervisor.CgroupNone}
+	if cfg.Resources == nil || cfg.Resources.LinuxResources == nil || os.Geteuid() != 0 && !t.v2 {
+		return none, ""
+	}
+	path := cfg.Resources.LinuxResources.CpusetCgroupPath
+	if info, err := os.Stat(path); path == "" || err != nil || !info.IsDir() {
+		return none, ""
+	}
+	if t.v2 {
+		parent, _ := filepath.Rel(t.root, filepath.Dir(filepath.Dir(path)))
+		return supervisor.Cgroups{Mode: supervisor.CgroupV2, Join: []string{path}, LeafCpuset: path}, parent
+	}
+	rel, err := filepath.Rel(filepath.Join(t.root, "cpuset"), path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return none, ""
+	}
+	parent, leaf := filepath.Dir(rel), ""
+	if filepath.Base(parent) == "reserve" {
+		parent, leaf = filepath.Dir(parent), path
+	}
+	scope := cfg.AllocID + "." + cfg.Name
+	of := func(controller string) string { return filepath.Join(t.root, controller, parent, scope) }
+	c := supervisor.Cgroups{
+		Mode: supervisor.CgroupV1, Freezer: of("freezer"), CPU: of("cpu"), Memory: of("memory"),
+		LeafCpuset: leaf,
+	}
+	c.Join = []string{c.Freezer, c.CPU, c.Memory, path}
+	for _, dir := range c.Join {
+		if _, err := os.Stat(dir); err != nil {
+			return none, ""
+		}
+	}
+	return c, parent
+}
+
+// limits are what raw_exec writes for the same resources block.
+func limits(cfg *drivers.TaskConfig) supervisor.Limits {
+	var l supervisor.Limits
+	if cfg.Resources == nil {
+		return l
+	}
+	if n := cfg.Resources.NomadResources; n != nil {
+		const mib = 1 << 20
+		l.MemoryMax = n.Memory.MemoryMB * mib
+		switch over := n.Memory.MemoryMaxMB; {
+		case over < 0:
+			l.MemoryMax, l.MemoryLow = -1, n.Memory.MemoryMB*mib
+		case over > 0:
+			l.MemoryMax, l.MemoryLow = over*mib, n.Memory.MemoryMB*mib
+		}
+	}
+	if r := cfg.Resources.LinuxResources; r != nil {
+		l.CPUShares = r.CPUShares
+		if r.CPUShares > 0 {
+			l.CPUWeight = supervisor.CPUWeight(r.CPUShares)
+		}
+	}
+	return l
+}

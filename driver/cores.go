@@ -1,0 +1,237 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/client/lib/numalib"
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+)
+
+// nomadCores are the cores that Nomad may use, as the agent said in SetConfig.
+type nomadCores struct {
+	known  bool
+	usable cpuset.Set
+}
+
+// coresOfNomad takes from Nomad's topology only which cores it may use. The
+// shape of the machine comes from sysfs: without cpufreq Nomad reports one NUMA
+// node for all cores.
+func coresOfNomad(topo *numalib.Topology) nomadCores {
+	if topo == nil || len(topo.Cores) == 0 {
+		return nomadCores{}
+	}
+	n := nomadCores{known: true}
+	for _, core := range topo.Cores {
+		if !core.Disable {
+			n.usable.Add(int(core.ID))
+		}
+	}
+	return n
+}
+
+// cores is the driver's book of who owns which core: the allocator, and what
+// Nomad reserves beside it.
+type cores struct {
+	logger hclog.Logger
+	config *Config
+	nomad  nomadCores
+	sysfs  string
+	cgroup cgroupTree
+
+	mu      sync.Mutex // one change at a time: read the reservations, then decide
+	alloc   *allocator.Allocator
+	parents map[string]bool // cgroup parents of agents whose tasks we saw
+}
+
+func newCores(config *Config, nomad nomadCores, logger hclog.Logger) (*cores, error) {
+	c := &cores{
+		logger: logger, config: config, nomad: nomad, cgroup: defaultCgroupTree(),
+		parents: map[string]bool{},
+	}
+	topo, managed, err := c.machine()
+	if err != nil {
+		return nil, err
+	}
+	opts, err := config.options()
+	if err != nil {
+		return nil, err
+	}
+	c.alloc = allocator.New(topo, managed, opts)
+	c.parents[c.cgroup.defaultParent()] = true
+	if reserved := c.reservedByNomad(); !reserved.IsEmpty() {
+		c.alloc.SetUnavailable(reserved)
+	}
+	logger.Info("cores", "managed", managed.String(), "physical", topo.PhysicalCores(), "logical", topo.LogicalCores(),
+		"smt", opts.SMT, "layout", opts.Layout)
+	return c, nil
+}
+
+// machine reads the machine and which CPUs of it the driver may give out.
+func (c *cores) machine() (*allocator.Topology, cpuset.Set, error) {
+	topo, warnings, err := allocator.Discover(c.sysfs)
+	if err != nil {
+		return nil, cpuset.Set{}, err
+	}
+	for _, w := range warnings {
+		c.logger.Debug("topology", "warning", w)
+	}
+	managed := topo.Online
+	if c.nomad.known {
+		managed = managed.Intersect(c.nomad.usable)
+	}
+	if usable, _ := c.config.usable(); !usable.IsEmpty() {
+		managed = managed.Intersect(usable)
+	}
+	if own, err := ownAffinity(); err == nil {
+		managed = managed.Intersect(own)
+	}
+	if managed.IsEmpty() {
+		return nil, managed, errors.New("no core is left to give out: cores.usable, Nomad's usable cores and the agent's own affinity have none in common")
+	}
+	return topo, managed, nil
+}
+
+// ownAffinity returns the CPUs that this process may run on; what the agent's
+// service manager or cgroup withholds is not ours to give.
+func ownAffinity() (cpuset.Set, error) {
+	var mask unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &mask); err != nil {
+		return cpuset.Set{}, fmt.Errorf("sched_getaffinity: %w", err)
+	}
+	var set cpuset.Set
+	for cpu := range len(mask) * 64 {
+		if mask.IsSet(cpu) {
+			set.Add(cpu)
+		}
+	}
+	return set, nil
+}
+
+func (c *cores) topology() *allocator.Topology { return c.alloc.Topology() }
+func (c *cores) managed() cpuset.Set           { return c.alloc.Managed() }
+
+// reservedByNomad returns the cores that Nomad has reserved for tasks, of any
+// driver. Nomad writes them before it starts the task that asked for them.
+func (c *cores) reservedByNomad() cpuset.Set {
+	var reserved cpuset.Set
+	for parent := range c.parents {
+		reserved = reserved.Union(c.cgroup.reserved(parent))
+	}
+	return reserved
+}
+
+// coreRequest is what a task asks for.
+type coreRequest struct {
+	owner    string
+	n        int        // cores to pick; ignored with reserved
+	reserved cpuset.Set // exactly these, reserved by Nomad
+	parent   string     // the cgroup parent of the task's agent, "" for none
+}
+
+// take leases cores to a task. Displaced are leases of other tasks that lost
+// cores to a reservation and are to be moved.
+func (c *cores) take(r coreRequest) (lease allocator.Lease, displaced []allocator.Lease, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.parent != "" {
+		c.parents[r.parent] = true
+	}
+	displaced = c.alloc.SetUnavailable(c.reservedByNomad())
+	if !r.reserved.IsEmpty() {
+		lease, more, err := c.alloc.Reserve(r.owner, r.reserved)
+		return lease, append(displaced, more...), err
+	}
+	lease, err = c.alloc.Allocate(r.owner, r.n)
+	return lease, displaced, err
+}
+
+// restore leases to a task that outlived a restart what it had.
+func (c *cores) restore(owner string, wanted cpuset.Set, reserved bool) (allocator.Lease, allocator.Restored, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.alloc.Restore(owner, wanted, reserved)
+}
+
+// move finds other cores for a displaced task.
+func (c *cores) move(owner string) (old, new allocator.Lease, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.alloc.Move(owner)
+}
+
+// refresh looks at what Nomad reserves and at the machine, and returns the
+// leases that have to move.
+func (c *cores) refresh() []allocator.Lease {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	displaced := c.alloc.SetUnavailable(c.reservedByNomad())
+	online, err := onlineCPUs(c.sysfs)
+	if err != nil || online == c.alloc.Topology().Online {
+		return displaced
+	}
+	topo, managed, err := c.machine()
+	if err != nil {
+		c.logger.Error("cannot read the machine again", "error", err)
+		return displaced
+	}
+	c.logger.Info("CPUs changed", "online", topo.Online.String(), "managed", managed.String())
+	return append(displaced, c.alloc.SetManaged(topo, managed)...)
+}
+
+// release gives a task's cores back.
+func (c *cores) release(owner string) { c.alloc.Release(owner) }
+
+// physical counts the physical cores among some CPUs.
+func (c *cores) physical(cpus cpuset.Set) int {
+	topo := c.alloc.Topology()
+	seen := map[int]bool{}
+	for index := range cpus.All() {
+		if cpu, ok := topo.CPU(index); ok && cpu.Online {
+			seen[cpu.Core] = true
+		}
+	}
+	return max(len(seen), 1)
+}
+
+// placement orders a lease's CPUs the way ranks and threads take them: one of
+// each physical core first, siblings after; and the same by NUMA node.
+func (c *cores) placement(lease allocator.Lease) lsdyna.Placement {
+	topo := c.alloc.Topology()
+	var first, rest []allocator.CPU
+	seen := map[int]bool{}
+	for index := range lease.CPUs.All() {
+		cpu, ok := topo.CPU(index)
+		if !ok {
+			continue
+		}
+		if seen[cpu.Core] {
+			rest = append(rest, cpu)
+			continue
+		}
+		seen[cpu.Core] = true
+		first = append(first, cpu)
+	}
+	var p lsdyna.Placement
+	nodeAt := map[int]int{}
+	for _, cpu := range append(first, rest...) {
+		p.CPUs = append(p.CPUs, cpu.Index)
+		at, ok := nodeAt[cpu.NUMANode]
+		if !ok {
+			at = len(p.ByNode)
+			nodeAt[cpu.NUMANode] = at
+			p.ByNode = append(p.ByNode, nil)
+		}
+		p.ByNode[at] = append(p.ByNode[at], cpu.Index)
+	}
+	return p
+}

@@ -1,0 +1,182 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// command prepares a command beside the solver: in its cgroup, on its cores, as
+// its user, in its run folder.
+func (t *task) command(argv []string, tty bool) (*supervisor.ExecCmd, error) {
+	if len(argv) == 0 {
+		return nil, errors.New("name a command to execute")
+	}
+	if t.isOver() {
+		return nil, errors.New("the solver has ended; there is no task to execute a command in")
+	}
+	if t.spec == nil {
+		return nil, errors.New("the run's record is damaged; no command can be executed in it")
+	}
+	t.mu.Lock()
+	cpus := t.cpus
+	t.mu.Unlock()
+	return supervisor.Command(t.spec, supervisor.ExecOptions{Argv: argv, Env: execEnv(t.spec), CPUs: cpus, TTY: tty})
+}
+
+// execEnv is a plain environment: the task's own is not kept anywhere, so that
+// no token outlives the start.
+func execEnv(spec *supervisor.Spec) []string {
+	return []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=" + spec.User.Home, "USER=" + spec.User.Name, "LOGNAME=" + spec.User.Name,
+		"PWD=" + spec.Dir,
+	}
+}
+
+// ExecTask executes a command in a task and returns its output, as script
+// checks do.
+func (d *Driver) ExecTask(taskID string, cmd []string, timeout time.Duration) (*drivers.ExecTaskResult, error) {
+	t, err := d.task(taskID)
+	if err != nil {
+		return nil, err
+	}
+	ctx := d.ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	var stdout, stderr bytes.Buffer
+	result, err := t.exec(ctx, cmd, nil, &stdout, &stderr)
+	if err != nil {
+		return nil, err
+	}
+	return &drivers.ExecTaskResult{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), ExitResult: result}, nil
+}
+
+// ExecTaskStreaming executes a command in a task for `nomad alloc exec`.
+func (d *Driver) ExecTaskStreaming(ctx context.Context, taskID string, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
+	defer opts.Stdout.Close()
+	defer opts.Stderr.Close()
+	t, err := d.task(taskID)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Tty {
+		return t.execTTY(ctx, opts)
+	}
+	return t.exec(ctx, opts.Command, opts.Stdin, opts.Stdout, opts.Stderr)
+}
+
+func (t *task) exec(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) (*drivers.ExitResult, error) {
+	c, err := t.command(argv, false)
+	if err != nil {
+		return nil, err
+	}
+	if stdin != nil {
+		w, err := c.Cmd.StdinPipe()
+		if err != nil {
+			return nil, fmt.Errorf("execute %s: %w", argv[0], err)
+		}
+		go func() {
+			// Not by os/exec, whose Wait would wait for the client to close its end.
+			_, _ = io.Copy(w, stdin)
+			_ = w.Close()
+		}()
+	}
+	c.Cmd.Stdout, c.Cmd.Stderr = stdout, stderr
+	// A background child that keeps the pipes open must not hold up the result.
+	c.Cmd.WaitDelay = time.Second
+	if err := c.Start(); err != nil {
+		return nil, fmt.Errorf("execute %s: %w", argv[0], err)
+	}
+	return waitExec(ctx, c)
+}
+
+// waitExec waits for the command and ends it with the context.
+func waitExec(ctx context.Context, c *supervisor.ExecCmd) (*drivers.ExitResult, error) {
+	stop := context.AfterFunc(ctx, func() { _ = c.Cmd.Process.Kill() })
+	defer stop()
+	code, err := c.Wait()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("command ended: %w", ctx.Err())
+	}
+	if err != nil {
+		return nil, err
+	}
+	result := &drivers.ExitResult{ExitCode: code}
+	if code > 128 {
+		result.Signal = code - 128
+	}
+	return result, nil
+}
+
+// execTTY executes a command on a terminal of its own.
+func (t *task) execTTY(ctx context.Context, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
+	c, err := t.command(opts.Command, true)
+	if err != nil {
+		return nil, err
+	}
+	master, slave, err := pty.Open()
+	if err != nil {
+		return nil, fmt.Errorf("open terminal: %w", err)
+	}
+	defer master.Close()
+	if t.spec.User.UID != os.Geteuid() {
+		if err := slave.Chown(t.spec.User.UID, -1); err != nil {
+			_ = slave.Close()
+			return nil, fmt.Errorf("hand over terminal: %w", err)
+		}
+	}
+	c.Cmd.Stdin, c.Cmd.Stdout, c.Cmd.Stderr = slave, slave, slave
+	err = c.Start()
+	_ = slave.Close()
+	if err != nil {
+		return nil, fmt.Errorf("execute %s: %w", opts.Command[0], err)
+	}
+	go func() { _, _ = io.Copy(master, opts.Stdin) }()
+	go resize(ctx, master, opts.ResizeCh)
+	output := make(chan struct{})
+	go func() {
+		defer close(output)
+		_, _ = io.Copy(opts.Stdout, master) // ends with EIO when the last of the terminal's processes closes it
+	}()
+	result, err := waitExec(ctx, c)
+	// What the command printed last is still on its way; a background child
+	// that keeps the terminal open is not waited for.
+	select {
+	case <-output:
+	case <-time.After(ttyDrain):
+	}
+	return result, err
+}
+
+// ttyDrain bounds the wait for a terminal's last output after its command ended.
+const ttyDrain = 200 * time.Millisecond
+
+func resize(ctx context.Context, tty *os.File, sizes <-chan drivers.TerminalSize) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case size, ok := <-sizes:
+			if !ok {
+				return
+			}
+			_ = pty.Setsize(tty, &pty.Winsize{Rows: uint16(size.Height), Cols: uint16(size.Width)})
+		}
+	}
+}

@@ -1,0 +1,127 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+	pstructs "github.com/hashicorp/nomad/plugins/shared/structs"
+)
+
+const fingerprintPeriod = 30 * time.Second
+
+// Fingerprint streams the driver's health and attributes: at once, and then
+// whenever they change. Every change is a raft write and node evaluations in
+// Nomad, so the attributes are slow facts only.
+func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, error) {
+	ch := make(chan *drivers.Fingerprint, 1)
+	go func() {
+		defer close(ch)
+		ticker := time.NewTicker(fingerprintPeriod)
+		defer ticker.Stop()
+		var last *drivers.Fingerprint
+		for {
+			if now := d.fingerprint(os.Stat); !reflect.DeepEqual(now, last) {
+				select {
+				case ch <- now:
+					last = now
+				case <-ctx.Done():
+					return
+				case <-d.ctx.Done():
+					return
+				}
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-d.ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	}()
+	return ch, nil
+}
+
+type statFunc func(string) (os.FileInfo, error)
+
+// fingerprint returns what the node has now.
+func (d *Driver) fingerprint(stat statFunc) *drivers.Fingerprint {
+	if err := d.ready(); err != nil {
+		if err == errDisabled {
+			return &drivers.Fingerprint{Health: drivers.HealthStateUndetected, HealthDescription: "disabled"}
+		}
+		return &drivers.Fingerprint{Health: drivers.HealthStateUnhealthy, HealthDescription: err.Error()}
+	}
+	d.mu.Lock()
+	config, cores := d.config, d.cores
+	d.mu.Unlock()
+
+	topo := cores.topology()
+	attrs := map[string]*pstructs.Attribute{
+		"driver.lsdyna":                         pstructs.NewBoolAttribute(true),
+		"driver.lsdyna.version":                 pstructs.NewStringAttribute(Version),
+		"driver.lsdyna.physical_cores":          pstructs.NewIntAttribute(int64(topo.PhysicalCores()), ""),
+		"driver.lsdyna.logical_cores":           pstructs.NewIntAttribute(int64(topo.LogicalCores()), ""),
+		"driver.lsdyna.hyper_threading_enabled": pstructs.NewBoolAttribute(topo.HyperThreading()),
+		"driver.lsdyna.usable_cores":            pstructs.NewStringAttribute(cores.managed().String()),
+	}
+	present, missing := 0, []string(nil)
+	for _, name := range config.solverNames() {
+		if err := checkSolver(config.Solvers[name], stat); err != nil {
+			missing = append(missing, fmt.Sprintf("solver %q: %v", name, err))
+			continue
+		}
+		present++
+		attrs["driver.lsdyna.solver."+name] = pstructs.NewStringAttribute(versionFromName(config.Solvers[name].Path))
+	}
+	health, words := drivers.HealthStateHealthy, drivers.DriverHealthy
+	switch {
+	case len(missing) > 0 && present == 0:
+		health, words = drivers.HealthStateUnhealthy, strings.Join(missing, "; ")
+	case len(missing) > 0:
+		words = drivers.DriverHealthy + ", but " + strings.Join(missing, "; ")
+	case present == 0 && !config.AllowCommand:
+		health, words = drivers.HealthStateUnhealthy, "no solver is configured: add a solver block to plugin \""+PluginName+"\""
+	}
+	return &drivers.Fingerprint{Attributes: attrs, Health: health, HealthDescription: words}
+}
+
+// checkSolver tells why a solver cannot be started now.
+func checkSolver(s SolverConfig, stat statFunc) error {
+	paths := []string{s.Path}
+	if s.MPIRun != "" {
+		paths = append(paths, s.MPIRun)
+	}
+	for _, path := range paths {
+		info, err := stat(path)
+		switch {
+		case err != nil:
+			return err
+		case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
+			return fmt.Errorf("%s is not an executable file", path)
+		}
+	}
+	return nil
+}
+
+// Names of executables carry the version: ls-dyna_smp_d_R13_1_1_x64_….
+var versionInName = regexp.MustCompile(`(?i)(?:^|[_-])R(\d+(?:[._]\d+)*)(?:[._-]|$)`)
+
+// versionFromName returns the version in an executable's name, e.g. R13.1.1,
+// or "unknown": running a solver to ask it would take a licence.
+func versionFromName(path string) string {
+	if m := versionInName.FindStringSubmatch(filepath.Base(path)); m != nil {
+		return "R" + strings.ReplaceAll(m[1], "_", ".")
+	}
+	return "unknown"
+}

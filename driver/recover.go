@@ -1,0 +1,327 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// RecoverTask finds a task again after the plugin, the client or both went
+// away, and gives it the cores it had. It walks StartTask back: handle, record,
+// process, cores, run folder. It returns an error only for a handle that cannot be
+// read; whatever else there is to say of a task (it runs, it ended, it is lost)
+// WaitTask delivers, so that Nomad's restart policy decides. A finished task takes
+// no cores.
+func (d *Driver) RecoverTask(handle *drivers.TaskHandle) error {
+	if handle == nil || handle.Config == nil {
+		return errors.New("cannot recover a task without its handle")
+	}
+	var h state.Handle
+	if err := handle.GetDriverState(&h); err != nil {
+		return fmt.Errorf("decode driver state: %w", err)
+	}
+	if err := h.Validate(); err != nil {
+		return err
+	}
+	if err := d.waitReady(); err != nil {
+		return err
+	}
+	defer d.starting.lock(h.AllocID + "/" + h.Task)()
+	if t, err := d.task(h.TaskID); err == nil {
+		return d.claim(t, &h)
+	}
+	record, err := d.store.Record(h.ID())
+	if err != nil {
+		return d.recoverLost(handle.Config, &h)
+	}
+	d.mu.Lock()
+	t := d.adoptRecord(record)
+	d.mu.Unlock()
+	if t != nil {
+		return d.claim(t, &h)
+	}
+	return d.recoverOver(record, &h)
+}
+
+// adopt takes every solver that lives into the books, by the records on disk,
+// before the first task is started: nothing else tells which cores are taken.
+// The caller holds d.mu.
+func (d *Driver) adopt() {
+	records, err := d.store.Records()
+	if err != nil {
+		d.logger.Error("some records cannot be read", "error", err)
+	}
+	for _, record := range records {
+		if d.adoptRecord(record) == nil {
+			d.removeStale(record)
+		}
+	}
+}
+
+// staleAfter is how long the record of a run that is over is kept when Nomad
+// never asks for it again.
+const staleAfter = 30 * 24 * time.Hour
+
+// removeStale removes the record of a run that is over and that Nomad can no
+// longer ask for: its allocation is gone from the client's disk.
+func (d *Driver) removeStale(record *state.Record) {
+	details, err := record.ReadDetails()
+	if err != nil || time.Since(details.StartedAt) < staleAfter {
+		return
+	}
+	if err := record.Remove(); err != nil {
+		d.logger.Warn("cannot remove an old record", "error", err)
+	}
+}
+
+// adoptRecord takes the live solver of a record into the books, nil where there
+// is none. The caller holds d.mu.
+func (d *Driver) adoptRecord(record *state.Record) *task {
+	proc, err := supervisor.Open(record.Dir)
+	if err != nil {
+		d.logger.Error("cannot open a record", "record", record.Dir, "error", err)
+		return nil
+	}
+	if proc.State() == supervisor.Ended {
+		proc.Close()
+		return nil
+	}
+	details, err := record.ReadDetails()
+	if err != nil {
+		d.logger.Warn("a live solver's record is damaged", "record", record.Dir, "error", err)
+	}
+	t := d.newTask(record, details)
+	t.openOutputs()
+	pid, err := proc.Record()
+	t.setProcess(proc, pid)
+	cpus := pid.Cores
+	if errors.Is(err, pidfile.ErrNoCores) || errors.Is(err, pidfile.ErrNoPID) || pid.PID == 0 {
+		cpus = t.launchCPUs() // until Nomad hands over the driver state, which counts more
+	}
+	d.restoreCores(t, cpus, "")
+	d.tasks[t.id.String()] = t
+	go t.run()
+	return t
+}
+
+// launchCPUs returns what the solver was first bound to.
+func (t *task) launchCPUs() []int {
+	if t.spec == nil {
+		return nil
+	}
+	return t.spec.CPUs
+}
+
+func (d *Driver) newTask(record *state.Record, details state.Details) *task {
+	spec, err := supervisor.ReadSpec(record.Dir)
+	if err != nil {
+		spec = nil
+	}
+	return &task{
+		id: record.ID, details: details, record: record, spec: spec, events: d.events, cores: d.cores,
+		logger: d.logger.With("alloc_id", record.ID.Alloc, "task", record.ID.Task),
+		done:   make(chan struct{}),
+	}
+}
+
+// restoreCores leases to a live solver the cores it is to have. Where they are
+// taken it gets others and is moved; where there are none it runs without
+// affinity. from says where the wanted cores are written, "" to say nothing of
+// cores that stay the same.
+func (d *Driver) restoreCores(t *task, cpus []int, from string) {
+	if len(cpus) == 0 {
+		return
+	}
+	owner := t.id.String()
+	wanted := cpuset.Of(cpus...)
+	lease, how, err := d.cores.restore(owner, wanted, t.details.Reserved)
+	if err != nil {
+		t.say(fmt.Sprintf("Running without affinity: cores %s are taken: %v", wanted, err))
+		if err := t.bind(nil); err != nil {
+			t.logger.Error("cannot lift the affinity", "error", err)
+		}
+		return
+	}
+	d.cores.alloc.SetPID(owner, t.pid)
+	if how != allocator.RestoredSame {
+		t.move(lease, cpus, "cores were taken while the driver was away")
+		return
+	}
+	if from != "" {
+		t.say(fmt.Sprintf("Restored cores %s from the %s", lease.CPUs, from))
+	}
+}
+
+// claim hands a live task to Nomad. The pid file's cores count first, then the
+// driver state's; what neither knows was settled when the task was adopted.
+func (d *Driver) claim(t *task, h *state.Handle) error {
+	t.mu.Lock()
+	claimed := t.claimed
+	t.claimed = true
+	t.mu.Unlock()
+	if claimed || t.isOver() {
+		return nil
+	}
+	rec, err := t.process().Record()
+	switch {
+	case err == nil && len(rec.Cores) == 0:
+		t.say("Recovered without affinity, as the pid file says")
+	case err == nil:
+		t.say(fmt.Sprintf("Restored cores %s from the pid file", cpuList(rec.Cores)))
+		t.checkDrift()
+	default:
+		d.claimFromHandle(t, h, err)
+	}
+	return nil
+}
+
+// claimFromHandle restores the process's identity and its cores from the driver
+// state, because the pid file does not tell them.
+func (d *Driver) claimFromHandle(t *task, h *state.Handle, why error) {
+	t.logger.Warn("the pid file does not tell the cores; using the driver state", "error", why)
+	if err := t.reopen(h); err != nil {
+		t.logger.Error("cannot open the record with the driver state", "error", err)
+	}
+	cpus := h.Cores
+	lease, leased := d.cores.alloc.Lease(t.id.String())
+	if len(cpus) == 0 {
+		cpus = lease.CPUs.Slice()
+	}
+	if leased && lease.CPUs != cpuset.Of(cpus...) {
+		d.cores.release(t.id.String())
+		leased = false
+	}
+	if leased {
+		t.say(fmt.Sprintf("Restored cores %s from the driver state", cpuList(cpus)))
+	} else {
+		d.restoreCores(t, cpus, "driver state")
+	}
+	if lease, ok := d.cores.alloc.Lease(t.id.String()); ok {
+		if err := t.bind(lease.CPUs.Slice()); err != nil {
+			t.logger.Error("cannot bind the solver", "error", err)
+		}
+	}
+}
+
+// reopen finds the task's processes by what the driver state remembers of them;
+// the pid file is written again with the next binding.
+func (t *task) reopen(h *state.Handle) error {
+	known := h.Process()
+	proc, err := supervisor.OpenKnown(t.record.Dir, known)
+	if err != nil {
+		return err
+	}
+	if old := t.process(); old != nil {
+		old.Close() // run takes the new one at its next round
+	}
+	t.setProcess(proc, known)
+	return nil
+}
+
+// recoverOver makes a task of a run that ended while nobody watched.
+func (d *Driver) recoverOver(record *state.Record, h *state.Handle) error {
+	details, err := record.ReadDetails()
+	if err != nil {
+		if details, err = state.DecodeDetails(h.Details); err != nil {
+			return err
+		}
+	}
+	t := d.newTask(record, details)
+	t.claimed = true
+	proc, err := supervisor.OpenKnown(record.Dir, h.Process())
+	if err != nil {
+		return fmt.Errorf("open record: %w", err)
+	}
+	t.setProcess(proc, h.Process())
+	d.addOver(t, rebooted(h))
+	return nil
+}
+
+// recoverLost makes a task of a handle whose record is gone.
+func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
+	details, err := state.DecodeDetails(h.Details)
+	if err != nil {
+		return err
+	}
+	record, err := d.store.Create(h.ID())
+	if err != nil {
+		return err
+	}
+	defer record.Unlock()
+	if err := record.WriteDetails(&details); err != nil {
+		return err
+	}
+	t := d.newTask(record, details)
+	t.claimed = true
+	cgroups, _ := d.cores.cgroup.ofTask(cfg)
+	t.spec = &supervisor.Spec{
+		TaskID: h.TaskID, Cgroups: cgroups, CPUs: h.Cores, Dir: filepath.Join(details.RunBase, details.RunFolder),
+		User:    supervisor.User{UID: details.UID, GID: details.GID, Name: details.User},
+		Command: "/nonexistent", StdoutName: stdoutName, StderrName: stderrName,
+	}
+	if err := supervisor.WriteSpec(record.Dir, t.spec); err != nil {
+		return err
+	}
+	record.Unlock()
+	if err := t.reopen(h); err != nil {
+		return err
+	}
+	if t.process().State() == supervisor.Ended {
+		d.addOver(t, rebooted(h))
+		return nil
+	}
+	t.openOutputs()
+	t.say("The run's record was lost and was made anew from the driver state")
+	d.restoreCores(t, h.Cores, "driver state")
+	d.add(t)
+	return nil
+}
+
+// addOver makes a finished task known; its outcome is read in the background.
+func (d *Driver) addOver(t *task, rebooted bool) {
+	d.mu.Lock()
+	d.tasks[t.id.String()] = t
+	d.mu.Unlock()
+	t.openOutputs()
+	go func() {
+		exit := t.exit()
+		t.conclude(exit)
+		if rebooted && !exit.Known {
+			t.concludeRebooted()
+		}
+		t.say(t.lastWords())
+		t.process().Close()
+		if t.folder != nil {
+			_ = t.folder.Close()
+		}
+		close(t.done)
+	}()
+}
+
+// rebooted tells whether the machine was started since the run was.
+func rebooted(h *state.Handle) bool {
+	boot, err := pidfile.BootID("/proc")
+	return err == nil && h.BootID != "" && boot != h.BootID
+}
+
+// concludeRebooted replaces the outcome of a run that ended with its machine.
+func (t *task) concludeRebooted() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	words := t.outcome.Reason
+	t.outcome = lsdyna.Outcome{Kind: lsdyna.Unknown, Reason: "host rebooted, solver lost; last known: " + words}
+	t.res = &drivers.ExitResult{ExitCode: -1, Err: errors.New(t.outcome.Reason)}
+}

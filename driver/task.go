@@ -1,0 +1,365 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// task is one run of a solver as the driver knows it, from its start or its
+// recovery until Nomad destroys it.
+type task struct {
+	id      state.ID
+	details state.Details
+	logger  hclog.Logger
+	events  *events
+	cores   *cores
+
+	record *state.Record
+	spec   *supervisor.Spec  // nil when the record has none
+	folder *lsdyna.RunFolder // nil when the run folder cannot be opened
+	follow *lsdyna.Follower  // nil without a folder
+
+	done chan struct{} // closed when the result is final
+
+	mu          sync.Mutex
+	proc        *supervisor.Process
+	claimed     bool // Nomad knows this task: it started or recovered it
+	pid         int
+	cpus        []int // what the solver is bound to; empty: runs without affinity
+	snapshot    lsdyna.Snapshot
+	orphaned    bool
+	stopping    bool   // on request
+	endReason   string // why the driver itself ended the run, "" if it did not
+	endKind     lsdyna.Kind
+	res         *drivers.ExitResult
+	outcome     lsdyna.Outcome
+	completedAt time.Time
+
+	stopMu sync.Mutex // one stop at a time
+}
+
+// pollInterval is how often the outputs of a run are looked at.
+const pollInterval = 2 * time.Second
+
+// run watches the task until it is over.
+func (t *task) run() {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-t.process().Done():
+			t.finish()
+			return
+		case <-ticker.C:
+			t.poll()
+			t.checkSupervisor()
+			t.checkStart()
+		}
+	}
+}
+
+// poll reads what the solver has written since.
+func (t *task) poll() lsdyna.Snapshot {
+	if t.follow == nil {
+		return lsdyna.Snapshot{}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, err := t.follow.Poll()
+	if err != nil {
+		t.logger.Debug("cannot read the solver's outputs", "error", err)
+	}
+	t.snapshot = s
+	return s
+}
+
+// checkSupervisor notices that the supervisor was killed under a live solver.
+func (t *task) checkSupervisor() {
+	t.mu.Lock()
+	known := t.orphaned
+	t.mu.Unlock()
+	if known || t.process().State() != supervisor.Orphaned {
+		return
+	}
+	t.mu.Lock()
+	t.orphaned = true
+	t.mu.Unlock()
+	t.say("The solver's supervisor was killed; the solver runs on, but its exit status will not be known")
+}
+
+// checkStart ends a solver that does not get going within start_timeout: one
+// that waits for a licence can wait for ever.
+func (t *task) checkStart() {
+	if t.details.StartTimeout <= 0 || time.Since(t.details.StartedAt) < t.details.StartTimeout {
+		return
+	}
+	t.mu.Lock()
+	s, over := t.snapshot, t.stopping || t.endReason != ""
+	if over || t.follow == nil || s.LicenceGranted || s.HasTime || s.Phase != lsdyna.PhaseStarting && s.Phase != lsdyna.PhaseLicence {
+		t.mu.Unlock()
+		return
+	}
+	t.endKind = lsdyna.LicenceError
+	t.endReason = fmt.Sprintf("no licence and no start on the deck within start_timeout %s", t.details.StartTimeout)
+	if s.LicenceTrouble != "" {
+		t.endReason += ": " + s.LicenceTrouble
+	}
+	reason := t.endReason
+	t.mu.Unlock()
+	t.say("Ending the solver: " + reason)
+	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
+	defer cancel()
+	if err := t.kill(ctx); err != nil {
+		t.logger.Error("cannot end the solver", "error", err)
+	}
+}
+
+// finish is the one place where a task ends: the exit status is read, the last
+// of the tree is ended, the outcome decided, and only then the cores go back.
+func (t *task) finish() {
+	exit := t.exit()
+	t.endLeftovers()
+	t.conclude(exit)
+	t.cores.release(t.id.String())
+	t.say(t.lastWords())
+	t.process().Close()
+	if t.folder != nil {
+		_ = t.folder.Close()
+	}
+	close(t.done)
+}
+
+// exit returns what is known of the solver's end.
+func (t *task) exit() lsdyna.Exit {
+	rec, err := t.process().Wait(context.Background())
+	if err != nil {
+		if !errors.Is(err, supervisor.ErrExitUnknown) {
+			t.logger.Error("cannot read the exit record", "error", err)
+		}
+		return lsdyna.Exit{}
+	}
+	t.mu.Lock()
+	t.completedAt = rec.FinishedAt
+	t.mu.Unlock()
+	return lsdyna.Exit{Known: true, Code: rec.Code, Signal: rec.Signal, OOMKilled: rec.OOMKilled}
+}
+
+// endLeftovers ends what a killed supervisor could not end.
+func (t *task) endLeftovers() {
+	tree, err := t.process().Tree()
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
+	defer cancel()
+	if err := tree.Kill(ctx); err != nil {
+		t.logger.Error("cannot end what the solver left behind", "error", err)
+	}
+}
+
+// conclude reads the last of the outputs and makes the result.
+func (t *task) conclude(exit lsdyna.Exit) {
+	var s lsdyna.Snapshot
+	if t.follow != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		var err error
+		if s, err = t.follow.Drain(ctx); err != nil {
+			t.logger.Warn("cannot read the solver's last outputs", "error", err)
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.follow != nil {
+		t.snapshot = s
+	}
+	t.outcome = lsdyna.Decide(s, exit)
+	if t.endReason != "" {
+		t.outcome = lsdyna.Outcome{Kind: t.endKind, Reason: t.endReason, FirstError: t.outcome.FirstError}
+	}
+	t.res = exitResult(t.outcome, exit)
+	if t.completedAt.IsZero() {
+		t.completedAt = time.Now()
+	}
+}
+
+// lastWords is the outcome in one line.
+func (t *task) lastWords() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	words := sentence(t.outcome.Reason)
+	if sum := t.snapshot.Summary(); sum != "" {
+		words += " (" + sum + ")"
+	}
+	return words
+}
+
+// exitResult tells Nomad the truth about an outcome: LS-DYNA exits with 0 on
+// errors too, so its code never makes a success.
+func exitResult(o lsdyna.Outcome, exit lsdyna.Exit) *drivers.ExitResult {
+	r := &drivers.ExitResult{ExitCode: exit.Code, Signal: exit.Signal, OOMKilled: exit.OOMKilled}
+	if exit.Signal != 0 {
+		r.ExitCode = 128 + exit.Signal
+	}
+	if !exit.Known {
+		r.ExitCode = -1
+	}
+	if o.Success() && exit.Known && r.ExitCode == 0 && !exit.OOMKilled {
+		return r
+	}
+	if r.ExitCode == 0 {
+		r.ExitCode = 1
+	}
+	reason := o.Reason
+	if !exit.Known {
+		reason = "exit status unknown; " + reason
+	}
+	r.Err = errors.New(reason)
+	return r
+}
+
+// kill ends every process of the task at once and waits until it is over.
+func (t *task) kill(ctx context.Context) error {
+	if t.isOver() {
+		return nil
+	}
+	tree, err := t.process().Tree()
+	if err != nil {
+		return fmt.Errorf("find the task's processes: %w", err)
+	}
+	if err := tree.Kill(ctx); err != nil {
+		return fmt.Errorf("end the task's processes: %w", err)
+	}
+	select {
+	case <-t.process().Done():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("end the task's supervisor: %w", ctx.Err())
+	}
+}
+
+// move binds the live solver to another lease and says why.
+func (t *task) move(lease allocator.Lease, old []int, why string) {
+	cpus := lease.CPUs.Slice()
+	if err := t.bind(cpus); err != nil {
+		t.logger.Error("cannot move the solver", "cores", lease.CPUs.String(), "error", err)
+		t.say(fmt.Sprintf("Could not move from cores %s to %s: %v", cpuList(old), lease.CPUs, err))
+		return
+	}
+	t.say(fmt.Sprintf("Moved from cores %s to %s: %s", cpuList(old), lease.CPUs, why))
+}
+
+// bind moves every thread of the task, after the pid file says so.
+func (t *task) bind(cpus []int) error {
+	err := t.process().Bind(cpus)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.cpus = cpus
+	t.mu.Unlock()
+	return nil
+}
+
+// process returns the supervisor and the solver as seen from here.
+func (t *task) process() *supervisor.Process {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.proc
+}
+
+func (t *task) isOver() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// result returns the exit result; only after done.
+func (t *task) result() *drivers.ExitResult {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.res.Copy()
+}
+
+// forget removes the record of a task that is over.
+func (t *task) forget() error {
+	t.events.forget(t)
+	if t.record == nil {
+		return nil
+	}
+	return t.record.Remove()
+}
+
+func (t *task) status() *drivers.TaskStatus {
+	over := t.isOver()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := &drivers.TaskStatus{
+		ID: t.id.String(), Name: t.details.Task, State: drivers.TaskStateRunning,
+		StartedAt: t.details.StartedAt,
+		DriverAttributes: map[string]string{
+			"pid":     fmt.Sprint(t.pid),
+			"cores":   cpuList(t.cpus),
+			"run_dir": t.details.RunFolder,
+		},
+	}
+	if over {
+		s.State, s.CompletedAt, s.ExitResult = drivers.TaskStateExited, t.completedAt, t.res.Copy()
+	}
+	return s
+}
+
+// say emits a task event and logs it.
+func (t *task) say(message string) {
+	t.logger.Info(message)
+	t.events.emit(t, message, nil)
+}
+
+func (t *task) event(message string, annotations map[string]string) *drivers.TaskEvent {
+	return &drivers.TaskEvent{
+		TaskID: t.id.String(), TaskName: t.id.Task, AllocID: t.id.Alloc,
+		Timestamp: time.Now(), Message: message, Annotations: annotations,
+	}
+}
+
+// openOutputs opens the run folder and follows its outputs. A folder that
+// cannot be opened costs the progress, not the task.
+func (t *task) openOutputs() {
+	old, err := decodeOutputs(t.details.Old)
+	if err != nil {
+		t.logger.Warn("cannot tell the run's outputs from older ones", "error", err)
+		return
+	}
+	folder, err := lsdyna.OpenRunFolder(t.details.RunBase, t.details.RunFolder)
+	if err != nil {
+		t.logger.Warn("cannot open the run folder", "error", err)
+		return
+	}
+	t.folder = folder
+	t.follow = lsdyna.NewFollower(folder, lsdyna.FollowOptions{Stdout: t.details.Stdout, JobID: t.details.LSDynaJob, Old: old})
+}
+
+// setProcess takes over a process and what its pid file says of it.
+func (t *task) setProcess(proc *supervisor.Process, rec pidfile.Record) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.proc, t.pid, t.cpus = proc, rec.PID, rec.Cores
+}

@@ -1,0 +1,100 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+)
+
+// coresInterval is how often the driver looks at what Nomad reserves, at the
+// machine, and at the affinity of its solvers.
+const coresInterval = 2 * time.Second
+
+// watchCores keeps what the kernel does in line with the books for as long as
+// the driver lives: a reservation or a CPU that goes offline takes cores away, and
+// anybody with the rights can change an affinity.
+func (d *Driver) watchCores() {
+	ticker := time.NewTicker(coresInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		d.moveAway(d.cores.refresh(), "Nomad reserved the cores for another task, or they went offline")
+		for _, t := range d.running() {
+			t.checkDrift()
+		}
+	}
+}
+
+func (d *Driver) running() []*task {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var live []*task
+	for _, t := range d.tasks {
+		if !t.isOver() {
+			live = append(live, t)
+		}
+	}
+	return live
+}
+
+// moveAway gives tasks that lost cores others, or lets them run without
+// affinity where there are none.
+func (d *Driver) moveAway(displaced []allocator.Lease, why string) {
+	for _, lost := range displaced {
+		t, err := d.task(lost.Owner)
+		if err != nil {
+			continue // not started yet: it binds to what its lease says then
+		}
+		old, lease, err := d.cores.move(lost.Owner)
+		if err == nil {
+			t.move(lease, old.CPUs.Slice(), why)
+			continue
+		}
+		d.cores.release(lost.Owner)
+		if err := t.bind(nil); err != nil {
+			t.logger.Error("cannot lift the affinity", "error", err)
+		}
+		t.say(fmt.Sprintf("Running without affinity: lost cores %s (%s), and %v", old.CPUs, why, err))
+	}
+}
+
+// checkDrift compares every thread's affinity with the lease, and repairs and
+// reports what somebody else changed. A thread may be bound more tightly than its
+// task: MPI ranks and OpenMP threads are.
+func (t *task) checkDrift() {
+	lease, ok := t.cores.alloc.Lease(t.id.String())
+	if !ok || lease.Displaced {
+		return
+	}
+	tree, err := t.process().Tree()
+	if err != nil {
+		return
+	}
+	threads, err := tree.Threads()
+	if err != nil {
+		return
+	}
+	var strayed cpuset.Set
+	for _, thread := range threads {
+		if on := cpuset.Of(thread.CPUs...); !on.SubsetOf(lease.CPUs) {
+			strayed = strayed.Union(on)
+		}
+	}
+	if strayed.IsEmpty() {
+		return
+	}
+	if err := t.bind(lease.CPUs.Slice()); err != nil {
+		t.logger.Error("cannot bind the solver again", "error", err)
+		return
+	}
+	t.say(fmt.Sprintf("Affinity was changed from outside to cores %s; bound to cores %s again", strayed, lease.CPUs))
+}

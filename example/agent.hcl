@@ -1,0 +1,53 @@
+# Copyright The nomad-driver-lsdyna Authors
+# SPDX-License-Identifier: MPL-2.0
+
+# A Nomad client with the lsdyna driver. Put the plugin's binary into plugin_dir
+# (by rename, never by cp over a running one), this file beside the agent's other
+# configuration, and restart the agent: running solvers stay.
+
+plugin_dir = "/opt/nomad/plugins"
+
+client {
+  enabled = true
+
+  # A solver needs minutes to write its dump. Nomad caps a task's kill_timeout
+  # by this, and the default is 30 s.
+  max_kill_timeout = "30m"
+}
+
+plugin "nomad-driver-lsdyna" {
+  config {
+    enabled   = true
+    state_dir = "/var/lib/nomad-driver-lsdyna" # root only; on a disk, not on a tmpfs
+
+    cores {
+      usable = ""        # cpuset list such as "0-15,32-47"; "" for all that Nomad may use
+      smt    = "isolate" # one thread a physical core, siblings stay idle; or "share"
+      layout = "pack"    # fewest NUMA nodes and caches; or "scatter"
+    }
+
+    # Jobs name a solver; only here is written where it is.
+    solver "r14-smp-d" {
+      path      = "/opt/lsdyna/ls-dyna_smp_d_R14"
+      parallel  = "smp"
+      precision = "double"
+    }
+
+    solver "r14-mpp-d" {
+      path      = "/opt/lsdyna/ls-dyna_mpp_d_R14_openmpi4"
+      parallel  = "mpp"
+      precision = "double"
+      mpi       = "openmpi"
+      mpirun    = "/usr/bin/mpirun"
+    }
+
+    license {
+      type   = "network"
+      server = "31010@lic1"
+    }
+
+    work_roots    = ["/scratch"] # where run folders may be besides the task directory
+    allow_command = false
+    allow_root    = false
+  }
+}

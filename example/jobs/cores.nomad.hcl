@@ -1,0 +1,42 @@
+# Copyright The nomad-driver-lsdyna Authors
+# SPDX-License-Identifier: MPL-2.0
+
+# An SMP run on exactly the cores that Nomad reserves: ncpu follows from them.
+
+variable "solver" {
+  default = "r14-smp-d"
+}
+
+variable "run_dir" {
+  default     = "/scratch/box-crush"
+  description = "folder with a copy of example/decks/shell_box_crush, writable for the task's user"
+}
+
+job "box-crush" {
+  type = "batch"
+
+  group "run" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+
+    task "lsdyna" {
+      driver = "lsdyna"
+
+      config {
+        solver   = var.solver
+        work_dir = var.run_dir
+        input    = "main.k"
+        shortage = "retry"
+      }
+
+      kill_timeout = "10m"
+
+      resources {
+        cores  = 2
+        memory = 2000
+      }
+    }
+  }
+}

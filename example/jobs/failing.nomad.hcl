@@ -1,0 +1,45 @@
+# Copyright The nomad-driver-lsdyna Authors
+# SPDX-License-Identifier: MPL-2.0
+
+# A deck with an error: LS-DYNA exits with 0 all the same, the allocation fails,
+# and the first error stands in `nomad alloc status`.
+
+variable "solver" {
+  default = "r14-smp-d"
+}
+
+variable "run_dir" {
+  default     = "/scratch/error"
+  description = "folder with a copy of example/decks/error_missing_include, writable for the task's user"
+}
+
+job "failing-deck" {
+  type = "batch"
+
+  group "run" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+
+    task "lsdyna" {
+      driver = "lsdyna"
+
+      config {
+        solver   = var.solver
+        work_dir = var.run_dir
+        input    = "main.k"
+      }
+
+      resources {
+        cpu    = 1000
+        memory = 500
+      }
+    }
+  }
+}

@@ -1,0 +1,44 @@
+# Copyright The nomad-driver-lsdyna Authors
+# SPDX-License-Identifier: MPL-2.0
+
+# An MPP run: two ranks under mpirun, each on a core of its own.
+
+variable "solver" {
+  default = "r14-mpp-d"
+}
+
+variable "run_dir" {
+  default     = "/scratch/bar-impact-mpp"
+  description = "folder with a copy of example/decks/solid_bar_impact, writable for the task's user"
+}
+
+job "bar-impact-mpp" {
+  type = "batch"
+
+  group "run" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+
+    task "lsdyna" {
+      driver = "lsdyna"
+
+      config {
+        solver   = var.solver
+        work_dir = var.run_dir
+        input    = "main.k"
+        ncpu     = 2
+        memory   = "20m"
+        memory2  = "20m"
+      }
+
+      kill_timeout = "10m"
+
+      resources {
+        cpu    = 2000
+        memory = 2000
+      }
+    }
+  }
+}

@@ -1,0 +1,162 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package lsdyna
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Phase is how far a run has come, in LS-DYNA's own order.
+type Phase string
+
+// The phases that outputs tell apart.
+const (
+	PhaseStarting     Phase = "starting"     // nothing said yet
+	PhaseLicence      Phase = "licence"      // header printed, no licence yet
+	PhaseReading      Phase = "reading"      // has its licence and reads the deck
+	PhaseDecomposing  Phase = "decomposing"  // MPP decomposition
+	PhaseInitialising Phase = "initialising" // deck read, setting up
+	PhaseSolving      Phase = "solving"      // cycles run
+	PhaseEnding       Phase = "ending"       // a termination line or the first banner was printed
+	PhaseEnded        Phase = "ended"        // the closing block and the last banner were printed
+)
+
+// order numbers the phases from the first to the last. Progress lines ask for it
+// millions of times, which is why it is no map.
+func (p Phase) order() int {
+	switch p {
+	case PhaseSolving:
+		return 5
+	case PhaseLicence:
+		return 1
+	case PhaseReading:
+		return 2
+	case PhaseDecomposing:
+		return 3
+	case PhaseInitialising:
+		return 4
+	case PhaseEnding:
+		return 6
+	case PhaseEnded:
+		return 7
+	}
+	return 0
+}
+
+// Banner is the last line that LS-DYNA prints about a run.
+type Banner string
+
+// The banners.
+const (
+	NoBanner     Banner = ""
+	NormalBanner Banner = "normal"
+	ErrorBanner  Banner = "error"
+)
+
+// SolverError is one `*** Error` of the solver.
+type SolverError struct {
+	Code  int    `json:"code"`  // e.g. 40500
+	Class string `json:"class"` // KEY, STR, INI, SOL, IMP or OTH
+	Text  string `json:"text"`  // the indented text below, in one line, cut at maxErrorText bytes
+}
+
+// String is the error as the solver prints it, e.g. `*** Error 40500 (SOL+500) …`.
+func (e SolverError) String() string {
+	text := fmt.Sprintf("*** Error %d", e.Code)
+	if e.Class != "" {
+		text += fmt.Sprintf(" (%s+%d)", e.Class, e.Code%10000)
+	}
+	if e.Text != "" {
+		text += " " + e.Text
+	}
+	return text
+}
+
+// Dump is a restart file that the solver said it wrote.
+type Dump struct {
+	Name  string    `json:"name"` // d3dump01, runrsf, d3full01
+	Time  float64   `json:"time"` // problem time
+	Cycle int64     `json:"cycle"`
+	Wall  time.Time `json:"wall"` // the solver's own clock, in its time zone, given as UTC
+}
+
+// Bounds of what is kept of a run. Everything beyond is counted, not kept.
+const (
+	maxLine      = 1024 // bytes of one line that are looked at
+	maxErrorText = 400  // bytes of an error's text
+	MaxErrors    = 5    // errors kept with their text
+	MaxDumps     = 64   // dumps kept, the newest
+	maxFactText  = 200  // bytes of any other text
+)
+
+// Facts is what one output file says about its last run. It can be stored as
+// JSON. A zero value stands for "not said".
+type Facts struct {
+	Runs     int       `json:"runs"`    // headers seen; facts are those of the last
+	Started  time.Time `json:"started"` // the solver's own clock, in its time zone, given as UTC
+	Version  string    `json:"version,omitempty"`
+	Revision string    `json:"revision,omitempty"`
+
+	Parallel   Parallel  `json:"parallel,omitempty"`
+	Precision  Precision `json:"precision,omitempty"`
+	Processors int       `json:"processors,omitempty"`
+
+	Phase          Phase  `json:"phase,omitempty"`
+	LicenceGranted bool   `json:"licence_granted,omitempty"`
+	LicenceKind    string `json:"licence_kind,omitempty"`
+	LicenceTrouble string `json:"licence_trouble,omitempty"`
+	LicenceWaiting bool   `json:"licence_waiting,omitempty"`
+
+	EndTime     float64   `json:"end_time,omitempty"`
+	HasTime     bool      `json:"has_time,omitempty"`
+	Time        float64   `json:"time,omitempty"`
+	Cycle       int64     `json:"cycle,omitempty"`
+	Dt          float64   `json:"dt,omitempty"`
+	FinalTime   bool      `json:"final_time,omitempty"` // Time is the closing block's Problem time
+	FirstWall   int64     `json:"first_wall,omitempty"` // seconds of the first and last dated line
+	LastWall    int64     `json:"last_wall,omitempty"`
+	FirstCycle  int64     `json:"first_cycle,omitempty"`
+	MemoryWords int64     `json:"memory_words,omitempty"`
+	Rate        Estimator `json:"rate"`
+
+	Warnings    int64         `json:"warnings,omitempty"`
+	Errors      int64         `json:"errors,omitempty"`
+	FirstErrors []SolverError `json:"first_errors,omitempty"`
+	Dumps       []Dump        `json:"dumps,omitempty"`
+
+	TimeReached    bool   `json:"time_reached,omitempty"`
+	KillFile       bool   `json:"kill_file,omitempty"`
+	SenseSwitch    string `json:"sense_switch,omitempty"`
+	Termination    string `json:"termination,omitempty"`
+	Crash          string `json:"crash,omitempty"`
+	StudentLimit   bool   `json:"student_limit,omitempty"`
+	Banner         Banner `json:"banner,omitempty"`
+	HasElapsed     bool   `json:"has_elapsed,omitempty"`
+	ElapsedSeconds int64  `json:"elapsed_seconds,omitempty"`
+	EndBlock       bool   `json:"end_block,omitempty"`
+}
+
+// reach moves the phase forward, never back.
+func (f *Facts) reach(p Phase) {
+	if p != f.Phase && p.order() > f.Phase.order() {
+		f.Phase = p
+	}
+}
+
+// onDeck notes a line that only a solver with its licence prints.
+func (f *Facts) onDeck(p Phase) {
+	f.LicenceGranted = true
+	f.LicenceWaiting = false
+	f.reach(p)
+}
+
+// clone copies everything that a reader changes in place.
+func (f Facts) clone() Facts {
+	f.FirstErrors = slices.Clone(f.FirstErrors)
+	f.Dumps = slices.Clone(f.Dumps)
+	f.Rate = f.Rate.clone()
+	return f
+}

@@ -1,0 +1,271 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package lsdyna
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxEntries bounds how many entries of a run folder are looked at: a model of
+// 10,000 plot states run on 4,096 ranks stays below, a folder filled on purpose
+// costs a bounded time.
+const maxEntries = 200_000
+
+// fingerprintBytes is how much of a file's beginning and end is remembered. The
+// header with the date and time of the run lies in the first 8 KiB.
+const fingerprintBytes = 8 << 10
+
+// FileState identifies one version of a file, so that a later look can tell
+// whether it was left alone, appended to or replaced.
+type FileState struct {
+	Inode   uint64    `json:"inode"`
+	Size    int64     `json:"size"` // bytes
+	ModTime time.Time `json:"mtime"`
+	Head    uint64    `json:"head,omitempty"` // fingerprint of the first bytes
+	Tail    uint64    `json:"tail,omitempty"` // fingerprint of the last bytes before Size
+}
+
+// Outputs is the state of a run folder's LS-DYNA outputs by name.
+type Outputs map[string]FileState
+
+// outputName is what the name of an output says about it.
+type outputName struct {
+	jobID  string
+	source source
+	seq    int // 0 first run, 1… restarts
+	rank   int // MPP rank; 0 also for SMP
+}
+
+// source is a kind of text output.
+type source string
+
+const (
+	sourceStdout source = "stdout"
+	sourceMessag source = "messag"
+	sourceD3hsp  source = "d3hsp"
+	sourceStatus source = "status.out"
+	sourceDump   source = "dump" // not text
+)
+
+// parseOutputName recognises the outputs that this package reads or selects:
+// messag, messag01, mes0000, mes010000, d3hsp, d3hsp01, status.out, d3dump01,
+// d3dump01.0000, d3full01, runrsf, each also behind "jobid.".
+func parseOutputName(name string) (outputName, bool) {
+	for i := 0; ; {
+		if out, ok := parseBareName(name[i:]); ok {
+			out.jobID = strings.TrimSuffix(name[:i], ".")
+			return out, true
+		}
+		dot := strings.IndexByte(name[i:], '.')
+		if dot < 0 {
+			return outputName{}, false
+		}
+		i += dot + 1
+	}
+}
+
+func parseBareName(name string) (outputName, bool) {
+	switch {
+	case name == "status.out":
+		return outputName{source: sourceStatus}, true
+	case strings.HasPrefix(name, "messag"):
+		seq, ok := sequence(name[len("messag"):])
+		return outputName{source: sourceMessag, seq: seq}, ok
+	case strings.HasPrefix(name, "d3hsp"):
+		seq, ok := sequence(name[len("d3hsp"):])
+		return outputName{source: sourceD3hsp, seq: seq}, ok
+	case strings.HasPrefix(name, "mes"):
+		return parseRankMessages(name[len("mes"):])
+	}
+	bare, _, _ := strings.Cut(name, ".")
+	if isDumpName(bare) {
+		return outputName{source: sourceDump}, true
+	}
+	return outputName{}, false
+}
+
+// parseRankMessages reads the digits of mes0000 (rank 0), mes0001, and of
+// mes010000: rank 0 after the first restart.
+func parseRankMessages(s string) (outputName, bool) {
+	if !digits(s) || (len(s) != 4 && len(s) != 6) {
+		return outputName{}, false
+	}
+	out := outputName{source: sourceMessag}
+	if len(s) == 6 {
+		out.seq, s = number(s[:2]), s[2:]
+	}
+	out.rank = number(s)
+	return out, true
+}
+
+func sequence(s string) (int, bool) {
+	if s == "" {
+		return 0, true
+	}
+	if !digits(s) || len(s) > 4 {
+		return 0, false
+	}
+	return number(s), true
+}
+
+func number(digits string) int {
+	n := 0
+	for i := range len(digits) {
+		n = n*10 + int(digits[i]-'0')
+	}
+	return n
+}
+
+// names lists the entries of the folder that are known outputs. Entries are
+// read in batches, so that a huge folder costs little memory.
+func (f *RunFolder) names() ([]string, error) {
+	dir, err := f.Dir()
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	var names []string
+	for seen := 0; seen < maxEntries; {
+		batch, err := dir.Readdirnames(1024)
+		for _, name := range batch {
+			if _, ok := parseOutputName(name); ok {
+				names = append(names, name)
+			}
+		}
+		seen += len(batch)
+		if err == io.EOF {
+			return names, nil
+		}
+		if err != nil {
+			return names, fmt.Errorf("list run folder %s: %w", f.path, err)
+		}
+	}
+	return names, nil
+}
+
+// Outputs lists the LS-DYNA outputs that are in the folder and regular files.
+func (f *RunFolder) Outputs() ([]string, error) {
+	names, err := f.names()
+	regular := names[:0]
+	for _, name := range names {
+		if _, err := f.stat(name); err == nil {
+			regular = append(regular, name)
+		}
+	}
+	return regular, err
+}
+
+// Snapshot records the outputs that are in the folder now, and the further
+// files named. Taken before a start, it keeps the outputs of earlier runs from
+// being read as the new run's.
+func (f *RunFolder) Snapshot(further ...string) (Outputs, error) {
+	names, err := f.names()
+	if err != nil {
+		return nil, err
+	}
+	outputs := make(Outputs, len(names))
+	for _, name := range append(names, further...) {
+		state, err := f.fileState(name)
+		switch {
+		case err == nil:
+			outputs[name] = state
+		case errors.Is(err, os.ErrNotExist), errors.Is(err, ErrNotRegular):
+			// never read, so it needs no record
+		default:
+			return nil, err
+		}
+	}
+	return outputs, nil
+}
+
+func (f *RunFolder) fileState(name string) (FileState, error) {
+	file, err := f.Open(name)
+	if err != nil {
+		return FileState{}, err
+	}
+	defer file.Close()
+	state, err := stateOf(file)
+	if err != nil {
+		return state, fmt.Errorf("stat %s: %w", filepath.Join(f.path, name), err)
+	}
+	state.Head, state.Tail, err = fingerprints(file, state.Size)
+	if err != nil {
+		return state, fmt.Errorf("read %s: %w", filepath.Join(f.path, name), err)
+	}
+	return state, nil
+}
+
+func stateOf(file *os.File) (FileState, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return FileState{}, err
+	}
+	return FileState{Inode: st.Ino, Size: st.Size, ModTime: time.Unix(st.Mtim.Unix()).UTC()}, nil
+}
+
+// fingerprints hashes the first and the last bytes of what lies before size.
+func fingerprints(file io.ReaderAt, size int64) (head, tail uint64, err error) {
+	n := min(size, fingerprintBytes)
+	buf := make([]byte, n)
+	if _, err := file.ReadAt(buf, 0); err != nil && err != io.EOF {
+		return 0, 0, err
+	}
+	head = hash(buf)
+	if _, err := file.ReadAt(buf, size-n); err != nil && err != io.EOF {
+		return 0, 0, err
+	}
+	return head, hash(buf), nil
+}
+
+func hash(b []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(b)
+	return h.Sum64()
+}
+
+// startOffset tells where, in a file that may have been there before the run,
+// the run's own bytes begin; fresh is false where there are none. A solver may
+// append to an old file, or overwrite it in place: then old and new differ in
+// what lies before the old end.
+func (old Outputs) startOffset(name string, file *os.File) (offset int64, fresh bool, err error) {
+	was, known := old[name]
+	if !known {
+		return 0, true, nil
+	}
+	now, err := stateOf(file)
+	if err != nil {
+		return 0, false, err
+	}
+	if now.Inode == was.Inode && now.Size == was.Size && now.ModTime.Equal(was.ModTime) {
+		return 0, false, nil
+	}
+	if now.Inode != was.Inode || now.Size < was.Size {
+		return 0, true, nil
+	}
+	head, tail, err := fingerprints(file, was.Size)
+	if err != nil {
+		return 0, false, err
+	}
+	if head != was.Head || tail != was.Tail {
+		return 0, true, nil
+	}
+	return was.Size, now.Size > was.Size, nil
+}
+
+func randomName() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
+}

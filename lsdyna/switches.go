@@ -1,0 +1,133 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package lsdyna
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// KillFile is the file from which LS-DYNA takes sense switches. It reads and
+// deletes it, every 100 cycles or so when explicit, at a step when implicit: on
+// a slow model that takes minutes.
+const KillFile = "d3kil"
+
+// Switch is a sense switch that LS-DYNA takes from a file d3kil.
+type Switch struct {
+	Name       string // as written into d3kil, e.g. "sw1."
+	Help       string
+	Terminates bool // the run ends
+	Dumps      bool // a restart file is written
+}
+
+// switches in the order in which LS-DYNA prints them at its start. sw5 opens
+// interactive graphics, which a batch run has not, and is left out.
+var switches = []Switch{
+	{Name: "sw1.", Help: "write a restart file and terminate", Terminates: true, Dumps: true},
+	{Name: "sw2.", Help: "report time and cycle"},
+	{Name: "sw3.", Help: "write a restart file and go on", Dumps: true},
+	{Name: "sw4.", Help: "write a plot state and go on"},
+	{Name: "swa.", Help: "flush all output buffers"},
+	{Name: "swb.", Help: "write a dynain file and go on"},
+	{Name: "swc.", Help: "write a restart and a dynain file and go on", Dumps: true},
+	{Name: "swd.", Help: "write a restart and a dynain file and terminate", Terminates: true, Dumps: true},
+	{Name: "swe.", Help: "end dynamic relaxation as though converged"},
+	{Name: "stop", Help: "terminate without a restart file", Terminates: true},
+	{Name: "quit", Help: "terminate without a restart file", Terminates: true},
+	{Name: "lpri", Help: "toggle output of the implicit linear algebra"},
+	{Name: "nlpr", Help: "toggle output of the implicit nonlinear solver"},
+	{Name: "iter", Help: "toggle the implicit d3iter database"},
+	{Name: "prof", Help: "write timing data to messag and go on"},
+	{Name: "conv", Help: "take the current implicit step as converged"},
+	{Name: "ttrm", Help: "reduce and retry the current implicit step"},
+	{Name: "rtrm", Help: "terminate at the end of the current implicit step", Terminates: true},
+}
+
+// Switches lists the sense switches that may be sent. A solver's version
+// decides which of them it knows; it prints its list at its start.
+func Switches() []Switch { return append([]Switch(nil), switches...) }
+
+// ParseSwitch reads a switch as users write it ("sw1", "SW1.", "stop",
+// "endtime=0.02") and returns it as LS-DYNA reads it.
+func ParseSwitch(text string) (Switch, error) {
+	name := strings.ToLower(strings.TrimSpace(text))
+	if value, ok := strings.CutPrefix(name, "endtime="); ok {
+		t, ok := fortranFloat([]byte(value))
+		if !ok || t <= 0 || strings.ContainsAny(value, " \t") {
+			return Switch{}, fmt.Errorf("sense switch %q: endtime needs a problem time above 0, e.g. endtime=0.02", text)
+		}
+		return Switch{Name: "endtime=" + value, Help: "change the termination time"}, nil
+	}
+	for _, sw := range switches {
+		if name == sw.Name || name+"." == sw.Name {
+			return sw, nil
+		}
+	}
+	names := make([]string, len(switches))
+	for i, sw := range switches {
+		names[i] = strings.TrimSuffix(sw.Name, ".")
+	}
+	return Switch{}, fmt.Errorf("%q is not a sense switch; use one of %s or endtime=T", text, strings.Join(names, ", "))
+}
+
+// ErrSwitchPending is returned when an earlier switch was not taken yet.
+var ErrSwitchPending = errors.New("an earlier sense switch was not taken yet")
+
+// Owner is the user and group that a written file is given to; negative numbers
+// leave it alone.
+type Owner struct{ UID, GID int }
+
+// NoOwner leaves a written file to the process that writes it.
+var NoOwner = Owner{UID: -1, GID: -1}
+
+// WriteSwitch puts a switch into the folder's d3kil, whole or not at all, owned
+// by the task's user, so that the solver can delete it. A link, FIFO or device
+// of that name is replaced, never followed. While an earlier switch is pending
+// the error is ErrSwitchPending, unless the new one terminates the run: that
+// one replaces it.
+func (f *RunFolder) WriteSwitch(sw Switch, owner Owner) error {
+	checked, err := ParseSwitch(sw.Name)
+	if err != nil {
+		return err
+	}
+	pending, err := f.SwitchPending()
+	if err != nil {
+		return err
+	}
+	if pending && !checked.Terminates {
+		return fmt.Errorf("send sense switch %s: %w", checked.Name, ErrSwitchPending)
+	}
+	if err := f.replace(KillFile, []byte(checked.Name+"\n"), 0o644, owner); err != nil {
+		return fmt.Errorf("send sense switch %s: %w", checked.Name, err)
+	}
+	return nil
+}
+
+// SwitchPending is true while a switch lies in the folder, not yet taken: after
+// WriteSwitch, false means that the solver took it.
+func (f *RunFolder) SwitchPending() (bool, error) {
+	_, err := f.stat(KillFile)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, ErrNotRegular):
+		return false, nil
+	}
+	return false, fmt.Errorf("look for a pending sense switch: %w", err)
+}
+
+// ClearSwitch removes a switch that nobody took. It is for the moment before a
+// start: a d3kil left behind would stop the new run at once.
+func (f *RunFolder) ClearSwitch() error {
+	err := unix.Unlinkat(int(f.dir.Fd()), KillFile, 0)
+	if err == nil || err == unix.ENOENT {
+		return nil
+	}
+	return &os.PathError{Op: "remove", Path: filepath.Join(f.path, KillFile), Err: err}
+}

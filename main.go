@@ -1,0 +1,27 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+// Command nomad-driver-lsdyna is a Nomad task driver plugin that runs LS-DYNA
+// on cores that never move. The Nomad agent launches it without arguments; with
+// arguments it is one of the commands for operators (see `help`). Launched as
+// `supervise` or `stage` it becomes the parent of one solver: package supervisor
+// sees to that before main runs.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/plugins"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/command"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		os.Exit(command.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
+	plugins.ServeCtx(func(ctx context.Context, logger hclog.Logger) any { return driver.New(ctx, logger) })
+}

@@ -1,0 +1,215 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package pidfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// disk is the part of the file system a write needs. The kernel is one
+// implementation; the crash test's is another, which forgets what was not synced.
+type disk interface {
+	openDir(path string) (fd int, err error)
+	create(dir int, name string) (fd int, err error)
+	write(fd int, p []byte) (int, error)
+	fsync(fd int) error
+	close(fd int) error
+	rename(dir int, from, to string) error
+	unlink(dir int, name string) error
+}
+
+// Read parses the pid file at path. It follows no link at the end of the path
+// and reads regular files of at most MaxBytes only. The errors are Parse's, or say
+// why the file cannot be read.
+func Read(path string) (Record, error) {
+	data, err := ReadBounded(path, MaxBytes)
+	if err != nil {
+		return Record{}, fmt.Errorf("read pid file: %w", err)
+	}
+	r, err := Parse(data)
+	if err != nil {
+		return r, fmt.Errorf("read pid file %s: %w", path, err)
+	}
+	return r, nil
+}
+
+// Write replaces the pid file at path whole: a reader, also after a crash at
+// any moment, finds the old record or the new one. When it returns, the new one
+// is on the disk.
+func Write(path string, r Record) error {
+	data, err := r.Encode()
+	if err != nil {
+		return fmt.Errorf("write pid file %s: %w", path, err)
+	}
+	return WriteWhole(path, data)
+}
+
+// WriteWhole replaces a file of a record directory the way Write does. The file
+// belongs to this process's user alone (0600). A link at path is replaced, not
+// followed.
+func WriteWhole(path string, data []byte) error {
+	if err := writeWhole(kernel{}, path, data); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func writeWhole(d disk, path string, data []byte) (err error) {
+	dirPath, name := splitPath(path)
+	dir, err := d.openDir(dirPath)
+	if err != nil {
+		return fmt.Errorf("open directory: %w", err)
+	}
+	defer d.close(dir)
+
+	temp, fd, err := createTemporary(d, dir, name)
+	if err != nil {
+		return fmt.Errorf("create temporary file: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			d.unlink(dir, temp)
+		}
+	}()
+	if err := fill(d, fd, data); err != nil {
+		d.close(fd)
+		return err
+	}
+	if err := d.close(fd); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	if err := d.rename(dir, temp, name); err != nil {
+		return fmt.Errorf("rename: %w", err)
+	}
+	// Without this the rename may be lost with the power, and the record
+	// of a solver that runs would be its predecessor's.
+	if err := d.fsync(dir); err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	return nil
+}
+
+func fill(d disk, fd int, data []byte) error {
+	for len(data) > 0 {
+		n, err := d.write(fd, data)
+		if err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		data = data[n:]
+	}
+	if err := d.fsync(fd); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	return nil
+}
+
+var temporaries atomic.Uint64
+
+// createTemporary makes a file whose name no other writer uses, so that two
+// writers of one record never rename each other's half.
+func createTemporary(d disk, dir int, name string) (string, int, error) {
+	for {
+		temp := "." + name + "." + strconv.Itoa(os.Getpid()) + "." + strconv.FormatUint(temporaries.Add(1), 10) + ".tmp"
+		fd, err := d.create(dir, temp)
+		if errors.Is(err, syscall.EEXIST) {
+			continue // left by a process of the same id that was killed
+		}
+		return temp, fd, err
+	}
+}
+
+// splitPath avoids path/filepath, whose initialisation comes late (see the
+// package comment).
+func splitPath(path string) (dir, name string) {
+	i := strings.LastIndexByte(path, '/')
+	switch {
+	case i < 0:
+		return ".", path
+	case i == 0:
+		return "/", path[1:]
+	}
+	return path[:i], path[i+1:]
+}
+
+// ReadBounded reads a regular file of at most limit bytes, following no link at
+// the end of its path.
+func ReadBounded(path string, limit int) ([]byte, error) {
+	// O_NONBLOCK: opening a FIFO planted there must not hang.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: not a regular file", path)
+	}
+	data := make([]byte, 0, min(info.Size(), int64(limit))+1)
+	for len(data) <= limit {
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+		n, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(data) > limit {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", path, limit)
+	}
+	return data, nil
+}
+
+// kernel is the disk of everyday.
+type kernel struct{}
+
+func (kernel) openDir(path string) (int, error) {
+	return again(func() (int, error) {
+		return syscall.Open(path, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0)
+	})
+}
+
+func (kernel) create(dir int, name string) (int, error) {
+	return again(func() (int, error) {
+		return syscall.Openat(dir, name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0o600)
+	})
+}
+
+func (kernel) write(fd int, p []byte) (int, error) {
+	return again(func() (int, error) { return syscall.Write(fd, p) })
+}
+
+func (kernel) fsync(fd int) error {
+	_, err := again(func() (int, error) { return 0, syscall.Fsync(fd) })
+	return err
+}
+
+func (kernel) close(fd int) error                    { return syscall.Close(fd) }
+func (kernel) rename(dir int, from, to string) error { return syscall.Renameat(dir, from, dir, to) }
+func (kernel) unlink(dir int, name string) error     { return syscall.Unlinkat(dir, name) }
+
+// again repeats a call that a signal interrupted; Go's scheduler sends signals
+// to its own threads.
+func again(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if err != syscall.EINTR {
+			return n, err
+		}
+	}
+}

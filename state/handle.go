@@ -1,0 +1,71 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package state
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+)
+
+// HandleVersion is the version of Handle that this plugin writes. It reads all
+// versions up to it.
+const HandleVersion = 1
+
+// Handle is the driver state that Nomad keeps for a running task and hands
+// back to RecoverTask. It must suffice alone: Nomad does not persist the
+// driver configuration of a task across a restart of the client
+// (plugins/drivers/driver.go, rawDriverConfig is unexported), and the record
+// below state_dir may be lost. It holds no environment and so no secrets.
+type Handle struct {
+	Version int `codec:"version"`
+
+	TaskID     string `codec:"task_id"`
+	AllocID    string `codec:"alloc_id"`
+	Task       string `codec:"task"`
+	Invocation string `codec:"invocation"`
+
+	PID                 int    `codec:"pid"`
+	StartTicks          uint64 `codec:"start_ticks"` // clock ticks after boot
+	SupervisorPID       int    `codec:"supervisor_pid"`
+	SupervisorStart     uint64 `codec:"supervisor_start_ticks"`
+	BootID              string `codec:"boot_id"`
+	StartedAt           int64  `codec:"started_at"` // nanoseconds of the Unix epoch
+	Cores               []int  `codec:"cores"`      // logical CPU indices; empty: runs without affinity
+	Reserved            bool   `codec:"reserved"`   // Cores were reserved by Nomad (resources.cores)
+	Details             []byte `codec:"details"`    // the record's task.json at the start
+	DriverPluginVersion string `codec:"plugin_version"`
+}
+
+// errNewer tells that a record was written by a newer plugin.
+var errNewer = errors.New("was written by a newer version of the plugin; install that version again or stop the task")
+
+// Validate reports why a decoded handle cannot be used.
+func (h *Handle) Validate() error {
+	switch {
+	case h.Version > HandleVersion:
+		return fmt.Errorf("driver state of version %d %w", h.Version, errNewer)
+	case h.Version < 1:
+		return errors.New("driver state has no version")
+	case h.TaskID == "" || h.AllocID == "" || h.Task == "" || h.Invocation == "":
+		return errors.New("driver state does not name its task")
+	}
+	return checkID(h.ID())
+}
+
+// ID returns the place of the task's record.
+func (h *Handle) ID() ID { return ID{Alloc: h.AllocID, Task: h.Task, Invocation: h.Invocation} }
+
+// Started returns when the solver was started.
+func (h *Handle) Started() time.Time { return time.Unix(0, h.StartedAt) }
+
+// Process returns what the pid file said of the processes at the start.
+func (h *Handle) Process() pidfile.Record {
+	return pidfile.Record{
+		PID: h.PID, Cores: h.Cores, StartTime: h.StartTicks, BootID: h.BootID,
+		SupervisorPID: h.SupervisorPID, SupervisorStartTime: h.SupervisorStart,
+	}
+}

@@ -1,0 +1,181 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Record is the folder of one run.
+type Record struct {
+	ID  ID
+	Dir string
+
+	lock *os.File // held by this process; only between Create and Unlock
+}
+
+func (r *Record) openLock(flags int) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(r.Dir, "lock"), os.O_RDWR|unix.O_NOFOLLOW|flags, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open record's lock: %w", err)
+	}
+	return f, nil
+}
+
+// Lock returns the lock file that Create flocked, to be inherited by the
+// supervisor: a flock belongs to the open file, so it passes on without a gap.
+func (r *Record) Lock() *os.File { return r.lock }
+
+// Unlock lets go of this process's hold; an inherited one stays.
+func (r *Record) Unlock() {
+	if r.lock != nil {
+		_ = r.lock.Close()
+		r.lock = nil
+	}
+}
+
+// Locked tells whether somebody holds the record: a supervisor whose solver's
+// tree is not gone yet, or a plugin that is just starting one.
+func (r *Record) Locked() bool {
+	if r.lock != nil {
+		return true
+	}
+	f, err := r.openLock(0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	// A shared lock that is tried and dropped: two probes at once do not see each other.
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	return errors.Is(err, unix.EWOULDBLOCK)
+}
+
+// Remove deletes the record, and the folders above it that become empty. The
+// caller knows that the run is over.
+func (r *Record) Remove() error {
+	if err := os.RemoveAll(r.Dir); err != nil {
+		return fmt.Errorf("remove record: %w", err)
+	}
+	task := filepath.Dir(r.Dir)
+	if os.Remove(task) == nil { // fails, as it should, while other runs are there
+		_ = os.Remove(filepath.Dir(task))
+	}
+	return nil
+}
+
+// DetailsVersion is the version of Details that this plugin writes.
+const DetailsVersion = 1
+
+// Details is task.json: what the plugin and the status command need to know of
+// a run beyond its process, for as long as the record exists.
+type Details struct {
+	Version   int       `json:"version"`
+	TaskID    string    `json:"task_id"`
+	JobID     string    `json:"job_id"`
+	JobName   string    `json:"job_name"`
+	Namespace string    `json:"namespace"`
+	Group     string    `json:"group"`
+	Task      string    `json:"task"`
+	AllocID   string    `json:"alloc_id"`
+	AllocDir  string    `json:"alloc_dir"`
+	StartedAt time.Time `json:"started_at"`
+	User      string    `json:"user"`
+	UID       int       `json:"uid"`
+	GID       int       `json:"gid"`
+
+	Solver    string `json:"solver"` // name in the agent's configuration, "" for a command of the job's own
+	Parallel  string `json:"parallel"`
+	Precision string `json:"precision"`
+	RunBase   string `json:"run_base"` // the trusted folder: the task directory or a work root
+	RunFolder string `json:"run_dir"`  // below RunBase
+	Stdout    string `json:"stdout"`   // name in the run folder
+	Input     string `json:"input"`
+	LSDynaJob string `json:"lsdyna_jobid"` // jobid=
+
+	CoresAsked   int           `json:"cores_asked"`
+	Reserved     bool          `json:"reserved"` // by Nomad: resources.cores
+	CgroupParent string        `json:"cgroup_parent"`
+	Placement    string        `json:"placement"` // why these cores, in words
+	Stop         string        `json:"stop"`      // sense switch tried first
+	StartTimeout time.Duration `json:"start_timeout_ns"`
+
+	Old json.RawMessage `json:"old_outputs,omitempty"` // what lay in the run folder before (package lsdyna)
+	Run json.RawMessage `json:"identity,omitempty"`    // what a restart must match (package lsdyna)
+}
+
+// maxDetails bounds what is read back, in bytes.
+const maxDetails = 4 << 20
+
+// Encode returns the details as they stand in task.json.
+func (d *Details) Encode() ([]byte, error) {
+	d.Version = DetailsVersion
+	data, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("encode task.json: %w", err)
+	}
+	return data, nil
+}
+
+// DecodeDetails reads what Encode wrote, also by an older plugin.
+func DecodeDetails(data []byte) (Details, error) {
+	var d Details
+	if err := json.Unmarshal(data, &d); err != nil {
+		return d, fmt.Errorf("decode task.json: %w", err)
+	}
+	if d.Version > DetailsVersion {
+		return d, fmt.Errorf("task.json of version %d %w", d.Version, errNewer)
+	}
+	return d, nil
+}
+
+// WriteDetails writes task.json whole.
+func (r *Record) WriteDetails(d *Details) error {
+	data, err := d.Encode()
+	if err != nil {
+		return err
+	}
+	return r.writeWhole("task.json", data)
+}
+
+// ReadDetails reads task.json.
+func (r *Record) ReadDetails() (Details, error) {
+	f, err := os.OpenFile(filepath.Join(r.Dir, "task.json"), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return Details{}, fmt.Errorf("read record: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxDetails))
+	if err != nil {
+		return Details{}, fmt.Errorf("read record: %w", err)
+	}
+	return DecodeDetails(data)
+}
+
+// writeWhole replaces a file so that after a crash at any moment the old or
+// the new content is there: temporary file, fsync, rename, fsync of the folder.
+func (r *Record) writeWhole(name string, data []byte) error {
+	path := filepath.Join(r.Dir, name)
+	tmp, err := os.CreateTemp(r.Dir, "."+name+"-*")
+	if err != nil {
+		return fmt.Errorf("write record: %w", err)
+	}
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+		return fmt.Errorf("write record %s: %w", path, err)
+	}
+	return syncDirs(r.Dir)
+}

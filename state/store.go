@@ -1,0 +1,239 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ID names one run of one task: the record's place below state_dir.
+type ID struct {
+	Alloc      string
+	Task       string
+	Invocation string
+}
+
+func (id ID) String() string { return id.Alloc + "/" + id.Task + "/" + id.Invocation }
+
+// ParseID splits Nomad's task ID, "<alloc id>/<task>/<invocation>".
+func ParseID(taskID string) (ID, error) {
+	parts := strings.Split(taskID, "/")
+	if len(parts) != 3 {
+		return ID{}, fmt.Errorf("task ID %q is not <alloc id>/<task>/<invocation>", taskID)
+	}
+	id := ID{Alloc: parts[0], Task: parts[1], Invocation: parts[2]}
+	return id, checkID(id)
+}
+
+// checkID refuses what would lead out of the record's place.
+func checkID(id ID) error {
+	for _, part := range []string{id.Alloc, id.Task, id.Invocation} {
+		if part == "" || part == "." || part == ".." || len(part) > 200 || strings.ContainsAny(part, "/\x00") {
+			return fmt.Errorf("task ID %q cannot name a record: %q is not a plain name", id, part)
+		}
+	}
+	return nil
+}
+
+// ErrInUse means that another plugin process works on the same state_dir.
+var ErrInUse = errors.New("is in use by another plugin process")
+
+// Store is a state_dir that was checked and is held by this process.
+type Store struct {
+	dir  string
+	held *os.File // flocked for as long as this process lives
+}
+
+const tasksDir = "tasks"
+
+// Open checks state_dir, makes it where it is missing, and takes it for this
+// process. It returns ErrInUse (wrapped) while another process has it: two
+// plugins with one state_dir would hand out the same cores.
+func Open(dir string) (*Store, error) {
+	s := &Store{dir: dir}
+	for _, d := range []string{dir, filepath.Join(dir, tasksDir)} {
+		if err := secureDir(d); err != nil {
+			return nil, err
+		}
+	}
+	held, err := os.OpenFile(filepath.Join(dir, "plugin.lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open state_dir: %w", err)
+	}
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = held.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("state_dir %s %w", dir, ErrInUse)
+		}
+		return nil, fmt.Errorf("lock state_dir %s: %w", dir, err)
+	}
+	s.held = held
+	return s, nil
+}
+
+// OpenReadOnly opens a state_dir to look at its records, also while a plugin
+// works on it.
+func OpenReadOnly(dir string) (*Store, error) {
+	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
+	return &Store{dir: dir}, nil
+}
+
+// Close gives state_dir back. Records and running solvers stay as they are.
+func (s *Store) Close() error {
+	if s.held == nil {
+		return nil
+	}
+	return s.held.Close()
+}
+
+// Dir returns the state_dir's path.
+func (s *Store) Dir() string { return s.dir }
+
+// secureDir makes a folder that only its owner may enter, and checks one that
+// was there before.
+func secureDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make state_dir: %w", err)
+	}
+	return checkDir(dir)
+}
+
+// checkDir refuses a folder that somebody else could have prepared: a link, a
+// foreign owner, or permissions for others. Whoever can write here can make
+// root end any process.
+func checkDir(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("check state_dir: %w", err)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return fmt.Errorf("state_dir %s is a symbolic link; name the folder itself", dir)
+	case !info.IsDir():
+		return fmt.Errorf("state_dir %s is not a folder", dir)
+	case ok && int(stat.Uid) != os.Geteuid():
+		return fmt.Errorf("state_dir %s belongs to uid %d, not to the agent's uid %d; chown it or name another", dir, stat.Uid, os.Geteuid())
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("state_dir %s has mode %04o, so others can enter it; chmod 0700 it", dir, info.Mode().Perm())
+	}
+	return nil
+}
+
+// Create makes the record of a new run and takes its lock. A record of the
+// same name that is over is removed first: Nomad repeats a task ID when the
+// plugin died inside StartTask.
+func (s *Store) Create(id ID) (*Record, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	dir := s.path(id)
+	if old, err := s.Record(id); err == nil {
+		if old.Locked() {
+			return nil, fmt.Errorf("record %s: its supervisor still runs", dir)
+		}
+		if err := old.Remove(); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make record: %w", err)
+	}
+	r := &Record{ID: id, Dir: dir}
+	lock, err := r.openLock(os.O_CREATE | os.O_EXCL)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = lock.Close()
+		return nil, fmt.Errorf("lock record %s: %w", dir, err)
+	}
+	r.lock = lock
+	return r, syncDirs(filepath.Dir(filepath.Dir(dir)), filepath.Dir(dir), dir)
+}
+
+// syncDirs makes new folders survive a power cut.
+func syncDirs(dirs ...string) error {
+	for _, dir := range dirs {
+		f, err := os.Open(dir)
+		if err != nil {
+			return fmt.Errorf("sync record: %w", err)
+		}
+		err = f.Sync()
+		_ = f.Close()
+		if err != nil {
+			return fmt.Errorf("sync record %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// Record opens the record of one run.
+func (s *Store) Record(id ID) (*Record, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	r := &Record{ID: id, Dir: s.path(id)}
+	info, err := os.Lstat(r.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open record: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("open record %s: not a folder", r.Dir)
+	}
+	return r, nil
+}
+
+// Runs returns the records of one task of one allocation, and with an empty
+// task those of the whole allocation.
+func (s *Store) Runs(alloc, task string) ([]*Record, error) {
+	all, err := s.Records()
+	var runs []*Record
+	for _, r := range all {
+		if r.ID.Alloc == alloc && (task == "" || r.ID.Task == task) {
+			runs = append(runs, r)
+		}
+	}
+	return runs, err
+}
+
+// Records returns every record, in the order of their names. What cannot be
+// read is left out and told in the error beside the rest.
+func (s *Store) Records() ([]*Record, error) {
+	var records []*Record
+	var errs []error
+	list := func(dir string) []fs.DirEntry {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("list records: %w", err))
+		}
+		return entries
+	}
+	root := filepath.Join(s.dir, tasksDir)
+	for _, alloc := range list(root) {
+		for _, task := range list(filepath.Join(root, alloc.Name())) {
+			for _, run := range list(filepath.Join(root, alloc.Name(), task.Name())) {
+				id := ID{Alloc: alloc.Name(), Task: task.Name(), Invocation: run.Name()}
+				if run.IsDir() && checkID(id) == nil {
+					records = append(records, &Record{ID: id, Dir: s.path(id)})
+				}
+			}
+		}
+	}
+	return records, errors.Join(errs...)
+}
+
+func (s *Store) path(id ID) string {
+	return filepath.Join(s.dir, tasksDir, id.Alloc, id.Task, id.Invocation)
+}

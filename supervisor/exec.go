@@ -1,0 +1,96 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/supervise"
+)
+
+// ExecOptions describe a command run beside the solver.
+type ExecOptions struct {
+	Argv []string // Argv[0] is a path, or is looked up in Env's PATH as the user
+	Env  []string // HOME, USER and LOGNAME are set from the task's user
+	CPUs []int    // what the task is bound to now; empty: no affinity
+	TTY  bool     // standard input is a terminal that becomes the controlling one
+}
+
+// ExecCmd is a command in the task's cgroup, on its cores, as its user, in its
+// run folder. Set Cmd's standard streams before Start.
+type ExecCmd struct {
+	Cmd *exec.Cmd
+
+	order supervise.StageOrder
+}
+
+// Command prepares a command beside the task of spec.
+func Command(spec *Spec, opts ExecOptions) (*ExecCmd, error) {
+	if len(opts.Argv) == 0 || opts.Argv[0] == "" {
+		return nil, errors.New("execute: there is no command")
+	}
+	if err := spec.Validate(); err != nil {
+		return nil, fmt.Errorf("execute %s: %w", opts.Argv[0], err)
+	}
+	return &ExecCmd{
+		Cmd: &exec.Cmd{
+			Path:        "/proc/self/exe",
+			Args:        []string{"stage", supervise.StageCommand},
+			Env:         []string{"GOMAXPROCS=1"},
+			Dir:         "/",
+			SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: opts.TTY},
+		},
+		order: supervise.StageOrder{
+			Argv: opts.Argv, Env: userEnv(opts.Env, spec.User), Dir: spec.Dir, User: spec.User,
+			Join: spec.Cgroups.Join, CPUs: opts.CPUs,
+		},
+	}, nil
+}
+
+// Start returns when the command has been executed, or with a *LaunchError when
+// it could not be.
+func (c *ExecCmd) Start() error {
+	socket, theirs, err := socketpair()
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	c.Cmd.ExtraFiles = []*os.File{theirs} // descriptor 3, supervise.ControlFD
+	err = c.Cmd.Start()
+	theirs.Close()
+	if err != nil {
+		return fmt.Errorf("execute %s: %w", c.order.Argv[0], err)
+	}
+	var report supervise.StageReport
+	sent := supervise.WriteMessage(socket, c.order)
+	err = supervise.ReadMessage(socket, &report)
+	if err == io.EOF && sent == nil {
+		return nil // closed by the exec
+	}
+	c.Cmd.Process.Kill()
+	c.Cmd.Wait()
+	if err != nil {
+		return fmt.Errorf("execute %s: %w", c.order.Argv[0], errors.Join(sent, err))
+	}
+	return &LaunchError{report.Error}
+}
+
+// Wait waits for the command and returns its exit code, 128+n after signal n.
+// The error is about the waiting or the copying of streams, not the command's.
+func (c *ExecCmd) Wait() (int, error) {
+	err := c.Cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return -1, err
+	}
+	if status, ok := c.Cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal()), nil
+	}
+	return c.Cmd.ProcessState.ExitCode(), nil
+}

@@ -1,0 +1,194 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+// Package proctree lists, signals, ends and binds the processes of one task.
+// They are those in the task's cgroup; without cgroups, the descendants of the
+// task's supervisor (a subreaper, so that nothing escapes it) and of its main
+// process, and what shares the main process's session.
+//
+// Both the plugin and the supervisor use it, and the supervisor has to be small
+// and quick to start, so it imports little (see package supervise).
+package proctree
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+)
+
+// Tree says where a task's processes are to be found.
+type Tree struct {
+	ProcRoot string // "/proc"
+
+	// Cgroup is the directory in whose cgroup.procs the processes are: v2
+	// the task's, v1 its freezer's. Empty: there are no cgroups.
+	Cgroup string
+	V2     bool
+
+	// Parent is a process all of whose descendants belong to the task,
+	// itself excluded: the supervisor, while it lives. 0: none.
+	Parent int
+
+	// Main is the task's main process and MainStart its start time in
+	// clock ticks; with Session, the main process is known to be gone or to be
+	// exactly this one, and processes of its session and below it count too.
+	Main      int
+	MainStart uint64
+	Session   bool
+}
+
+// PIDs returns the live processes in ascending order, zombies left out.
+func (t *Tree) PIDs() ([]int, error) {
+	found := map[int]bool{}
+	if t.Cgroup != "" {
+		if err := cgroupPIDs(t.Cgroup, found); err != nil {
+			return nil, err
+		}
+		for pid := range found {
+			// v1 lists a process until its parent has waited for it.
+			if p, err := readProcess(t.ProcRoot, pid); err != nil || p.dead() {
+				delete(found, pid)
+			}
+		}
+	}
+	if t.Parent != 0 || t.Session {
+		if err := t.addRelatives(found); err != nil {
+			return nil, err
+		}
+	}
+	pids := make([]int, 0, len(found))
+	for pid := range found {
+		pids = append(pids, pid)
+	}
+	slices.Sort(pids)
+	return pids, nil
+}
+
+// cgroupPIDs adds the processes of a cgroup and the cgroups below it. A cgroup
+// that is gone has none.
+func cgroupPIDs(dir string, found map[int]bool) error {
+	data, err := os.ReadFile(dir + "/cgroup.procs")
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list processes: %w", err)
+	}
+	for _, field := range strings.Fields(string(data)) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			return fmt.Errorf("list processes of %s: %w", dir, err)
+		}
+		if pid > 0 { // 0: a process of an outer pid namespace
+			found[pid] = true
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // removed meanwhile
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := cgroupPIDs(dir+"/"+e.Name(), found); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// addRelatives adds what is below Parent and Main, or in Main's session.
+func (t *Tree) addRelatives(found map[int]bool) error {
+	all, err := processes(t.ProcRoot)
+	if err != nil {
+		return err
+	}
+	root := map[int]bool{}
+	if t.Parent != 0 {
+		root[t.Parent] = true
+	}
+	session := t.Session && t.Main != 0
+	if main, ok := all[t.Main]; session && ok && main.start != t.MainStart {
+		session = false // the id went to another process: the session has ended
+	}
+	for changed := true; changed; {
+		changed = false
+		for pid, p := range all {
+			if root[pid] || pid == os.Getpid() {
+				continue
+			}
+			ours := root[p.ppid] || session && (pid == t.Main || p.session == t.Main && p.start >= t.MainStart)
+			if ours {
+				root[pid], changed = true, true
+				if !p.dead() {
+					found[pid] = true
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// process is what /proc/PID/stat says.
+type process struct {
+	state   byte
+	ppid    int
+	session int
+	start   uint64
+}
+
+func (p process) dead() bool { return p.state == 'Z' || p.state == 'X' }
+
+func processes(procRoot string) (map[int]process, error) {
+	dir, err := os.Open(procRoot)
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	all := make(map[int]process, len(names))
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if p, err := readProcess(procRoot, pid); err == nil {
+			all[pid] = p
+		}
+	}
+	return all, nil
+}
+
+func readProcess(procRoot string, pid int) (process, error) {
+	data, err := pidfile.ReadBounded(procRoot+"/"+strconv.Itoa(pid)+"/stat", 4096)
+	if err != nil {
+		return process{}, err
+	}
+	return parseStat(string(data))
+}
+
+// parseStat reads fields 3, 4, 6 and 22 of /proc/PID/stat, proc_pid_stat(5).
+func parseStat(stat string) (process, error) {
+	// The command, field 2, may hold spaces and parentheses itself.
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	const first = 3
+	if len(fields) <= 22-first || len(fields[0]) != 1 {
+		return process{}, fmt.Errorf("unexpected format of process status %.80q", stat)
+	}
+	p := process{state: fields[0][0]}
+	var err1, err2, err3 error
+	p.ppid, err1 = strconv.Atoi(fields[4-first])
+	p.session, err2 = strconv.Atoi(fields[6-first])
+	p.start, err3 = strconv.ParseUint(fields[22-first], 10, 64)
+	return p, errors.Join(err1, err2, err3)
+}

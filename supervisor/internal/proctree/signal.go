@@ -1,0 +1,191 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package proctree
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The numbers of system calls since 5.x are the same on every architecture but
+// alpha; package syscall's list ended before them, and x/sys/unix is too heavy
+// for the supervisor.
+const (
+	sysPidfdSendSignal = 424
+	sysPidfdOpen       = 434
+)
+
+// pidfdNonblock makes reads of the descriptor go through Go's poller (Linux 5.10).
+const pidfdNonblock = syscall.O_NONBLOCK
+
+// OpenPidfd opens a descriptor that refers to this very process for ever and
+// becomes readable when it ends. ENOSYS before Linux 5.3; older than 5.10 it
+// cannot be non-blocking from the start, which is mended here.
+func OpenPidfd(pid int) (int, error) {
+	fd, _, errno := syscall.Syscall(sysPidfdOpen, uintptr(pid), pidfdNonblock, 0)
+	if errno == syscall.EINVAL {
+		fd, _, errno = syscall.Syscall(sysPidfdOpen, uintptr(pid), 0, 0)
+		if errno == 0 {
+			syscall.SetNonblock(int(fd), true)
+		}
+	}
+	if errno != 0 {
+		return -1, os.NewSyscallError("pidfd_open", errno)
+	}
+	return int(fd), nil // the kernel sets close-on-exec
+}
+
+// SendPidfd sends a signal to the process of a pidfd.
+func SendPidfd(fd int, sig syscall.Signal) error {
+	_, _, errno := syscall.Syscall6(sysPidfdSendSignal, uintptr(fd), uintptr(sig), 0, 0, 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("pidfd_send_signal", errno)
+	}
+	return nil
+}
+
+// SignalMain sends a signal to the main process if it still is the one that
+// was recorded, or returns os.ErrProcessDone.
+func (t *Tree) SignalMain(sig syscall.Signal) error {
+	if t.Main <= 0 {
+		return os.ErrProcessDone
+	}
+	fd, err := OpenPidfd(t.Main)
+	if err == nil {
+		defer syscall.Close(fd)
+	}
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	if p, e := readProcess(t.ProcRoot, t.Main); e != nil || p.start != t.MainStart || p.dead() {
+		return os.ErrProcessDone
+	}
+	if err == nil {
+		err = SendPidfd(fd, sig)
+	} else { // no pidfds before Linux 5.3
+		err = os.NewSyscallError("kill", syscall.Kill(t.Main, sig))
+	}
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// SignalAll sends a signal to every process of the task. A process that
+// appears meanwhile may be missed.
+//
+// A process id may change hands between a listing and a signal. So a pidfd is
+// opened first and the id must be listed again afterwards: then it is a process
+// of the task's that gets the signal, whoever it is.
+func (t *Tree) SignalAll(sig syscall.Signal) error {
+	before, err := t.PIDs()
+	if err != nil {
+		return err
+	}
+	fds := make(map[int]int, len(before))
+	defer func() {
+		for _, fd := range fds {
+			syscall.Close(fd)
+		}
+	}()
+	for _, pid := range before {
+		fd, err := OpenPidfd(pid)
+		if errors.Is(err, syscall.ENOSYS) {
+			return t.signalListed(before, sig)
+		}
+		if err == nil {
+			fds[pid] = fd
+		}
+	}
+	after, err := t.PIDs()
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, pid := range after {
+		if fd, ok := fds[pid]; ok {
+			if err := SendPidfd(fd, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+				failed = err
+			}
+		}
+	}
+	return failed
+}
+
+func (t *Tree) signalListed(pids []int, sig syscall.Signal) error {
+	var failed error
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
+			failed = os.NewSyscallError("kill", err)
+		}
+	}
+	return failed
+}
+
+// KillOnce sends SIGKILL to every process of the task, and reports whether
+// none was left before it did. Call it until then.
+func (t *Tree) KillOnce() (empty bool, err error) {
+	pids, err := t.PIDs()
+	if err != nil || len(pids) == 0 {
+		return err == nil, err
+	}
+	switch {
+	case t.Cgroup == "":
+	case t.V2 && writeCgroup(t.Cgroup, "cgroup.kill", "1") == nil: // Linux 5.14
+	case t.V2:
+		// Frozen, the processes cannot fork while they are counted.
+		if writeCgroup(t.Cgroup, "cgroup.freeze", "1") == nil {
+			defer writeCgroup(t.Cgroup, "cgroup.freeze", "0")
+		}
+	default:
+		if freezeV1(t.Cgroup) == nil {
+			defer writeCgroup(t.Cgroup, "freezer.state", "THAWED")
+		}
+	}
+	return false, t.SignalAll(syscall.SIGKILL)
+}
+
+// freezeV1 freezes a v1 freezer cgroup, and waits a moment for it: a process
+// in an uninterruptible sleep freezes late or never, and is killed all the same.
+func freezeV1(dir string) error {
+	if err := writeCgroup(dir, "freezer.state", "FROZEN"); err != nil {
+		return err
+	}
+	for pause := time.Millisecond; pause < 100*time.Millisecond; pause *= 2 {
+		state, err := os.ReadFile(dir + "/freezer.state")
+		if err != nil || strings.TrimSpace(string(state)) == "FROZEN" {
+			return err
+		}
+		time.Sleep(pause)
+	}
+	return nil
+}
+
+// writeCgroup writes one value to a cgroup's interface file. It never creates
+// one: a missing file is an error.
+func writeCgroup(dir, name, value string) error {
+	f, err := os.OpenFile(dir+"/"+name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// WriteCgroup is writeCgroup for a value that is written where the kernel has
+// the file: without the file it reports false and no error.
+func WriteCgroup(dir, name, value string) (bool, error) {
+	err := writeCgroup(dir, name, value)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

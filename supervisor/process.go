@@ -1,0 +1,270 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
+)
+
+// State is what can be said of a task from outside.
+type State int
+
+const (
+	// Launching: the lock is held, and there is no pid file yet.
+	Launching State = iota
+	// Running: the supervisor lives; the solver runs, or its end is being
+	// dealt with.
+	Running
+	// Orphaned: the supervisor was killed and the solver lives on. Its exit
+	// status will be unknown.
+	Orphaned
+	// Ended: neither lives.
+	Ended
+)
+
+func (s State) String() string {
+	names := [...]string{"launching", "running", "orphaned", "ended"}
+	if s < 0 || int(s) >= len(names) {
+		return fmt.Sprintf("State(%d)", int(s))
+	}
+	return names[s]
+}
+
+// Process is one task's supervisor and solver as seen from the plugin. Its
+// methods may be called concurrently.
+type Process struct {
+	dir   string
+	spec  *Spec          // nil when spec.json cannot be read
+	known pidfile.Record // what the driver state remembers
+
+	supervisor *watched // nil: not found, then the lock tells
+
+	done      chan struct{}
+	stop      chan struct{}
+	closeOnce sync.Once
+	bind      sync.Mutex
+}
+
+func newProcess(dir string) *Process {
+	return &Process{dir: dir, done: make(chan struct{}), stop: make(chan struct{})}
+}
+
+// Open finds the task of a record directory again, whoever started it, in
+// whatever state it is. It fails only when the directory or its lock cannot be
+// read.
+func Open(dir string) (*Process, error) { return OpenKnown(dir, pidfile.Record{}) }
+
+// OpenKnown is Open with what the driver state remembers of the pid file. It
+// stands in for one that is gone or spoiled.
+func OpenKnown(dir string, known pidfile.Record) (*Process, error) {
+	p := newProcess(dir)
+	p.known = known
+	if info, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("open task record: %w", err)
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("open task record: %s is not a directory", dir)
+	}
+	held, err := lockHeld(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open task record: %w", err)
+	}
+	p.spec, _ = ReadSpec(dir)
+	if held {
+		r, _ := p.Record()
+		p.supervisor, _ = watchProcess(r.SupervisorPID, r.SupervisorStartTime, r.BootID)
+	}
+	go p.watch()
+	return p, nil
+}
+
+// Dir returns the record directory.
+func (p *Process) Dir() string { return p.dir }
+
+// Spec returns what the task was started with, or nil when spec.json cannot be
+// read.
+func (p *Process) Spec() *Spec { return p.spec }
+
+// Record returns the pid file as it is now, completed by what OpenKnown was told.
+// The errors are pidfile's: beside one that wraps pidfile.ErrNoCores the identity
+// may be used.
+func (p *Process) Record() (pidfile.Record, error) {
+	r, err := pidfile.Read(pidPath(p.dir))
+	switch {
+	case err == nil && (r.StartTime != 0 || r.PID != p.known.PID):
+		return r, nil
+	case p.known.PID == 0:
+		return r, err
+	case err != nil && !errors.Is(err, pidfile.ErrNoCores):
+		return p.known, nil
+	case r.PID == p.known.PID:
+		cores, extra := r.Cores, r.Extra
+		r = p.known
+		r.Cores, r.Extra = cores, extra
+	}
+	return r, err
+}
+
+// State looks at the lock, the processes and their identities.
+func (p *Process) State() State {
+	r, err := p.Record()
+	noRecord := err != nil && !errors.Is(err, pidfile.ErrNoCores)
+	if held, err := lockHeld(p.dir); err == nil && held {
+		if noRecord {
+			return Launching
+		}
+		return Running
+	}
+	if r.Alive(procRoot) {
+		return Orphaned
+	}
+	return Ended
+}
+
+// Done is closed when nothing more will come: the supervisor has ended and, if it
+// was killed before it could say how the solver ended, so has the solver. No
+// thread waits for it.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// watch closes done in time.
+func (p *Process) watch() {
+	if !p.supervisorEnded() {
+		return
+	}
+	if _, err := ReadExit(p.dir); err != nil && !p.solverEnded() {
+		return
+	}
+	close(p.done)
+}
+
+// supervisorEnded waits, and is false when watching was stopped. A lock without
+// a known holder is a launch between two plugins, or a spoiled pid file: then it
+// is the lock that is looked at.
+func (p *Process) supervisorEnded() bool {
+	if p.supervisor != nil {
+		select {
+		case <-p.supervisor.end:
+			return true
+		case <-p.stop:
+			return false
+		}
+	}
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, pollEvery) {
+		if held, err := lockHeld(p.dir); err == nil && !held {
+			return true
+		}
+		select {
+		case <-p.stop:
+			return false
+		case <-time.After(pause):
+		}
+	}
+}
+
+// solverEnded waits for the solver of a supervisor that was killed.
+func (p *Process) solverEnded() bool {
+	r, _ := p.Record()
+	w, alive := watchProcess(r.PID, r.StartTime, r.BootID)
+	if !alive {
+		return true
+	}
+	defer w.close()
+	select {
+	case <-w.end:
+		return true
+	case <-p.stop:
+		return false
+	}
+}
+
+// Wait waits for Done and returns the exit record, or an error wrapping
+// ErrExitUnknown (and ErrRebooted) when the supervisor was killed or the machine
+// restarted; then processes that the solver left behind may still live, see
+// Tree.Kill. Many may wait.
+func (p *Process) Wait(ctx context.Context) (ExitRecord, error) {
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return ExitRecord{}, ctx.Err()
+	}
+	exit, err := ReadExit(p.dir)
+	if err == nil {
+		return exit, nil
+	}
+	r, _ := p.Record()
+	if boot, e := pidfile.BootID(procRoot); e == nil && r.BootID != "" && r.BootID != boot {
+		return ExitRecord{Code: -1}, fmt.Errorf("%w: %w", ErrExitUnknown, ErrRebooted)
+	}
+	return ExitRecord{Code: -1}, fmt.Errorf("%w: the supervisor was killed before the solver ended: %w", ErrExitUnknown, err)
+}
+
+// Tree returns the task's processes as they can be found now.
+func (p *Process) Tree() (*Tree, error) {
+	if p.spec == nil {
+		_, err := ReadSpec(p.dir)
+		return nil, fmt.Errorf("find the task's processes: %w", err)
+	}
+	r, _ := p.Record()
+	t := &Tree{cgroups: p.spec.Cgroups, list: proctree.Tree{
+		ProcRoot: procRoot,
+		Cgroup:   p.spec.Cgroups.Processes(),
+		V2:       p.spec.Cgroups.Mode == CgroupV2,
+		Session:  p.spec.Cgroups.Mode == CgroupNone,
+	}}
+	boot, err := pidfile.BootID(procRoot)
+	if err != nil {
+		return nil, err
+	}
+	if r.BootID == boot && r.StartTime != 0 {
+		t.list.Main, t.list.MainStart = r.PID, r.StartTime
+	}
+	if t.list.Cgroup == "" && r.SupervisorAlive(procRoot) {
+		t.list.Parent = r.SupervisorPID
+	}
+	return t, nil
+}
+
+// Bind writes the CPUs to the pid file first, which is what counts after a crash,
+// and then moves every thread of the task. When it fails, the pid file says
+// what it said before.
+func (p *Process) Bind(cpus []int) error {
+	p.bind.Lock()
+	defer p.bind.Unlock()
+	old, err := p.Record()
+	if err != nil && !errors.Is(err, pidfile.ErrNoCores) {
+		return fmt.Errorf("move task: %w", err)
+	}
+	t, err := p.Tree()
+	if err != nil {
+		return fmt.Errorf("move task: %w", err)
+	}
+	moved := old
+	moved.Cores = slices.Concat([]int{}, cpus)
+	if err := pidfile.Write(pidPath(p.dir), moved); err != nil {
+		return fmt.Errorf("move task: %w", err)
+	}
+	if err := t.Bind(cpus); err != nil {
+		return errors.Join(fmt.Errorf("move task: %w", err), pidfile.Write(pidPath(p.dir), old))
+	}
+	return nil
+}
+
+// Close stops watching. It ends no process. A child that ends afterwards is not
+// waited for.
+func (p *Process) Close() {
+	p.closeOnce.Do(func() {
+		close(p.stop)
+		if p.supervisor != nil && !p.supervisor.child {
+			p.supervisor.close()
+		}
+	})
+}

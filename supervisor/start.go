@@ -1,0 +1,253 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/supervise"
+)
+
+// Launch is what Start needs.
+type Launch struct {
+	// Dir is the record directory: absolute, existing, 0700, this
+	// invocation's own.
+	Dir string
+
+	// Lock is the record's lock as LockRecord returned it. Start takes it
+	// over and closes it in every case: the supervisor inherits the lock without a
+	// gap and holds it until it ends.
+	Lock *os.File
+
+	// Spec is written to spec.json by Start; nil when WriteSpec has been
+	// called already.
+	Spec *Spec
+
+	// Env is the task's environment as "key=value". It goes to the solver
+	// through sockets, never to disk. HOME, USER and LOGNAME are set from
+	// Spec.User.
+	Env []string
+
+	// Ready, if not nil, is called when the launch stage stands in the
+	// solver's place with everything set, before the pid file is written and the
+	// solver executed. An error ends the launch without running the solver.
+	Ready func(pid int) error
+}
+
+// goodbye is how long a supervisor gets to end after a failed launch, and the
+// exec to happen after the context's end.
+const goodbye = 10 * time.Second
+
+// Start launches a task and returns when the solver has been executed. When it
+// fails, the solver does not run and the supervisor is gone; the error wraps a
+// *LaunchError where a step of the launch failed. If this process dies before the
+// launch stage has been told to go on, the launch ends without running the solver;
+// later, it carries on alone.
+func Start(ctx context.Context, l Launch) (*Process, error) {
+	defer l.Lock.Close()
+	if l.Spec != nil {
+		if err := WriteSpec(l.Dir, l.Spec); err != nil {
+			return nil, err
+		}
+	}
+	spec, err := ReadSpec(l.Dir)
+	if err != nil {
+		return nil, err
+	}
+	child, socket, err := forkSupervisor(l)
+	if err != nil {
+		return nil, fmt.Errorf("start supervisor: %w", err)
+	}
+	err = converse(ctx, socket, l, spec.User)
+	socket.Close()
+	if err != nil {
+		if e := child.waitOrKill(goodbye); e != nil {
+			err = errors.Join(err, e)
+		}
+		return nil, explain(err, l.Dir)
+	}
+	p := newProcess(l.Dir)
+	p.spec = spec
+	p.supervisor = child
+	go p.watch()
+	return p, nil
+}
+
+// converse takes the supervisor through the launch.
+func converse(ctx context.Context, socket *os.File, l Launch, user User) error {
+	stop := context.AfterFunc(ctx, func() { socket.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	fail := func(err error) error {
+		if ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	report, err := ask(socket, supervise.Order{Env: userEnv(l.Env, user)})
+	if err != nil {
+		return fail(err)
+	}
+	// The supervisor may be killed, and the id change hands: hold on to this
+	// very process.
+	stage, err := proctree.OpenPidfd(report.PID)
+	if err != nil && !errors.Is(err, syscall.ENOSYS) {
+		return fmt.Errorf("hold launch stage: %w", err)
+	}
+	defer syscall.Close(stage)
+	if l.Ready != nil {
+		if err := l.Ready(report.PID); err != nil {
+			return err
+		}
+	}
+	if !stop() {
+		return context.Cause(ctx) // just ended: nothing has been executed
+	}
+	// From here on there is no way back: the solver may run at any moment.
+	// The end of ctx only shortens the wait.
+	stop = context.AfterFunc(ctx, func() { socket.SetDeadline(time.Now().Add(goodbye)) })
+	if _, err = ask(socket, supervise.Order{Go: true}); err != nil {
+		var failed *LaunchError
+		if !errors.As(err, &failed) {
+			// The exec hangs, or the supervisor was killed: end what may have
+			// become the solver.
+			proctree.SendPidfd(stage, syscall.SIGKILL)
+		}
+		return fail(err)
+	}
+	return nil
+}
+
+// ask sends one order and returns the report that answers it.
+func ask(socket *os.File, order supervise.Order) (supervise.Report, error) {
+	var report supervise.Report
+	// A supervisor that has given up already does not read; its reason is
+	// waiting for us all the same.
+	sent := supervise.WriteMessage(socket, order)
+	if err := supervise.ReadMessage(socket, &report); err != nil {
+		return report, errors.Join(sent, err)
+	}
+	if report.Error != "" {
+		return report, &LaunchError{report.Error}
+	}
+	return report, sent
+}
+
+// forkSupervisor re-executes this binary, through /proc/self/exe so that one
+// replaced on disk does not matter.
+func forkSupervisor(l Launch) (*watched, *os.File, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer null.Close()
+	log, err := os.OpenFile(logPath(l.Dir), os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer log.Close()
+	socket, theirs, err := socketpair()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer theirs.Close()
+	pidfd := -1
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{filepath.Base(os.Args[0]), supervise.SuperviseCommand, l.Dir}, &syscall.ProcAttr{
+		Dir:   "/",
+		Env:   supervisorEnv,
+		Files: []uintptr{null.Fd(), log.Fd(), log.Fd(), theirs.Fd(), l.Lock.Fd()},
+		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+	})
+	if err != nil {
+		socket.Close()
+		return nil, nil, err
+	}
+	return watchChild(pid, pidfd), socket, nil
+}
+
+// supervisorEnv keeps a supervisor's Go runtime small: one processor, and a
+// garbage collector that only runs near the limit, because each run touches
+// pages that would otherwise never be this process's own.
+var supervisorEnv = []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=3MiB"}
+
+func logPath(dir string) string { return filepath.Join(dir, "supervisor.log") }
+
+// socketpair returns our end, which goes through Go's poller, and the end
+// to inherit, which blocks.
+func socketpair() (ours, theirs *os.File, err error) {
+	a, b, err := supervise.Socketpair()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := syscall.SetNonblock(a, true); err != nil {
+		syscall.Close(a)
+		syscall.Close(b)
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(a), "launch socket"), os.NewFile(uintptr(b), "launch socket"), nil
+}
+
+// userEnv sets who the user is, in place of what came from Nomad.
+func userEnv(env []string, u User) []string {
+	set := map[string]string{"HOME": u.Home, "USER": u.Name, "LOGNAME": u.Name}
+	out := make([]string, 0, len(env)+len(set))
+	for _, kv := range env {
+		key, _, _ := strings.Cut(kv, "=")
+		if set[key] == "" {
+			out = append(out, kv)
+		}
+	}
+	for _, key := range []string{"HOME", "LOGNAME", "USER"} {
+		if set[key] != "" {
+			out = append(out, key+"="+set[key])
+		}
+	}
+	return out
+}
+
+// explain adds what a supervisor that died had to say.
+func explain(err error, dir string) error {
+	var failed *LaunchError
+	if errors.As(err, &failed) || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	reason := "the supervisor ended before its time"
+	if words := lastLine(logPath(dir)); words != "" {
+		reason += ": " + words
+	}
+	return fmt.Errorf("%w (%w)", &LaunchError{reason}, err)
+}
+
+// lastLine returns the first words of a log's end.
+func lastLine(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	const most = 400
+	tail := make([]byte, most)
+	n, _ := f.ReadAt(tail, max(0, info.Size()-most))
+	words := strings.TrimSpace(string(tail[:n]))
+	if i := strings.LastIndexByte(words, '\n'); i >= 0 {
+		words = words[i+1:]
+	}
+	if words == "" {
+		return ""
+	}
+	return strconv.Quote(words)
+}

@@ -1,0 +1,136 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
+)
+
+// setUpCgroup writes the task's limits and its leaf cpuset. Nomad only makes
+// the cgroups; without its own cpuset.cpus a task would run on the cores of every
+// other task that reserved some.
+func setUpCgroup(s *Spec) error {
+	if s.Cgroups.Mode == CgroupNone {
+		return nil
+	}
+	for _, w := range limitFiles(s) {
+		if _, err := proctree.WriteCgroup(w.dir, w.file, w.value); err != nil {
+			return fmt.Errorf("set %s of cgroup %s to %s: %w", w.file, w.dir, w.value, err)
+		}
+	}
+	leaf := s.Cgroups.LeafCpuset
+	if leaf == "" {
+		return nil
+	}
+	// Memory nodes first: v1 refuses processes while either is empty.
+	for _, w := range []cgroupFile{{leaf, "cpuset.mems", s.Cgroups.Mems}, {leaf, "cpuset.cpus", s.Cgroups.CPUs}} {
+		if w.value == "" {
+			continue
+		}
+		if _, err := proctree.WriteCgroup(w.dir, w.file, w.value); err != nil {
+			return fmt.Errorf("set %s of cgroup %s to %s: %w", w.file, w.dir, w.value, err)
+		}
+	}
+	return nil
+}
+
+type cgroupFile struct{ dir, file, value string }
+
+// limitFiles lists what raw_exec writes, too (swappiness included).
+func limitFiles(s *Spec) []cgroupFile {
+	var files []cgroupFile
+	add := func(dir, file, value string) {
+		if dir != "" {
+			files = append(files, cgroupFile{dir, file, value})
+		}
+	}
+	l, c := s.Limits, &s.Cgroups
+	memory, cpu := c.controller(c.Memory), c.controller(c.CPU)
+	limit, low, none := "memory.limit_in_bytes", "memory.soft_limit_in_bytes", "-1"
+	if c.Mode == CgroupV2 {
+		limit, low, none = "memory.max", "memory.low", "max"
+	}
+	switch {
+	case l.MemoryMax > 0:
+		add(memory, limit, strconv.FormatInt(l.MemoryMax, 10))
+	case l.MemoryMax < 0:
+		add(memory, limit, none)
+	}
+	if l.MemoryLow > 0 {
+		add(memory, low, strconv.FormatInt(l.MemoryLow, 10))
+	}
+	switch {
+	case c.Mode == CgroupV2 && l.CPUWeight > 0:
+		add(cpu, "cpu.weight", strconv.FormatInt(l.CPUWeight, 10))
+	case c.Mode == CgroupV1 && l.CPUShares > 0:
+		add(cpu, "cpu.shares", strconv.FormatInt(l.CPUShares, 10))
+	}
+	if c.Mode == CgroupV1 && l.MemoryMax != 0 {
+		add(memory, "memory.swappiness", "0")
+	}
+	return files
+}
+
+// oomKills counts the processes of the task that the kernel has killed for want
+// of memory: memory.events (v2) or memory.oom_control (v1, since Linux 4.13).
+func oomKills(s *Spec) uint64 {
+	dir, file := s.Cgroups.Memory, "memory.oom_control"
+	if s.Cgroups.Mode == CgroupV2 {
+		dir, file = s.Cgroups.Join[0], "memory.events"
+	}
+	if dir == "" {
+		return 0
+	}
+	data, err := os.ReadFile(dir + "/" + file)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		if value, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			n, _ := strconv.ParseUint(strings.TrimSpace(value), 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// forkStage starts the launch stage: in its own session, outside every
+// terminal, and with cgroup v2 born inside the task's cgroup. Where the kernel
+// cannot do that (before 5.7) the stage joins by itself, as with v1.
+func forkStage(s *Spec, socket int) (pid int, join []string, err error) {
+	attr := &syscall.ProcAttr{
+		Dir:   "/",
+		Env:   []string{"GOMAXPROCS=1", "GOGC=off"},
+		Files: []uintptr{0, 1, 2, uintptr(socket)},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	}
+	argv := []string{"stage", StageCommand}
+	if s.Cgroups.Mode == CgroupV2 {
+		dir, err := syscall.Open(s.Cgroups.Join[0], syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			return 0, nil, fmt.Errorf("open cgroup %s: %w", s.Cgroups.Join[0], err)
+		}
+		defer syscall.Close(dir)
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, dir
+		pid, err := syscall.ForkExec("/proc/self/exe", argv, attr)
+		if err == nil {
+			return pid, nil, nil
+		}
+		if err != syscall.ENOSYS && err != syscall.EINVAL && err != syscall.E2BIG {
+			return 0, nil, fmt.Errorf("start in cgroup %s: %w", s.Cgroups.Join[0], err)
+		}
+		attr.Sys.UseCgroupFD = false
+	}
+	pid, err = syscall.ForkExec("/proc/self/exe", argv, attr)
+	if err != nil {
+		return 0, nil, fmt.Errorf("start launch stage: %w", err)
+	}
+	return pid, s.Cgroups.Join, nil
+}

@@ -1,0 +1,119 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package supervise
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// linux/prctl.h
+const (
+	prSetChildSubreaper = 36
+	prSetTHPDisable     = 41
+	prGetTHPDisable     = 42
+)
+
+func prctl(option, value uintptr) (uintptr, error) {
+	got, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, option, value, 0, 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return got, nil
+}
+
+// becomeSubreaper makes orphans of the task children of this process instead of
+// init's, so that none can hide.
+func becomeSubreaper() error {
+	_, err := prctl(prSetChildSubreaper, 1)
+	return err
+}
+
+func setTHPDisabled(disabled bool) error {
+	value := uintptr(0)
+	if disabled {
+		value = 1
+	}
+	_, err := prctl(prSetTHPDisable, value)
+	return err
+}
+
+func thpDisabled() bool {
+	got, err := prctl(prGetTHPDisable, 0)
+	return err == nil && got == 1
+}
+
+// sigaction is the kernel's structure, the same on amd64 and arm64.
+type sigaction struct {
+	handler  uintptr
+	flags    uint64
+	restorer uintptr
+	mask     uint64
+}
+
+const (
+	sigDfl = 0
+	sigIgn = 1
+)
+
+func setHandler(sig syscall.Signal, handler uintptr) {
+	act := sigaction{handler: handler}
+	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, unsafe.Sizeof(act.mask), 0, 0)
+}
+
+// lastSignal is the highest signal number, SIGRTMAX.
+const lastSignal = 64
+
+// deafen makes the process survive the polite signals. Ignoring them goes
+// past Go's runtime, whose way to catch them (os/signal) would cost a thread and
+// come late (see the package comment). Nothing inherits it: the stage
+// resets every signal before the exec.
+func deafen() {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
+		setHandler(sig, sigIgn)
+	}
+}
+
+// resetSignals gives the solver every signal's default, blocked none: Go's
+// handlers end with the exec by themselves, but what was ignored or blocked in
+// an ancestor would not.
+func resetSignals() {
+	for sig := syscall.Signal(1); sig <= lastSignal; sig++ {
+		setHandler(sig, sigDfl)
+	}
+	var none uint64
+	const sigSetmask = 2
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&none)), 0, unsafe.Sizeof(none), 0, 0)
+}
+
+// pollFD is struct pollfd.
+type pollFD struct {
+	fd      int32
+	events  int16
+	revents int16
+}
+
+// waitHangup waits until the other end of a socket or of a pipe is closed,
+// and returns which one it was.
+func waitHangup(fds ...int) int {
+	const pollRDHUP = 0x2000
+	poll := make([]pollFD, len(fds))
+	for i, fd := range fds {
+		poll[i] = pollFD{fd: int32(fd), events: pollRDHUP}
+	}
+	for {
+		n, _, errno := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&poll[0])), uintptr(len(poll)), 0, 0, 0, 0)
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 || n == 0 {
+			return -1
+		}
+		for _, p := range poll {
+			if p.revents != 0 {
+				return int(p.fd)
+			}
+		}
+	}
+}

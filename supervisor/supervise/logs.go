@@ -1,0 +1,359 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package supervise
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+const (
+	// logBuffer is small because there are two for every running task.
+	logBuffer = 8 << 10
+
+	// logPause follows every wake-up, so that a talkative solver costs a
+	// few wake-ups a second and not one for each of its lines.
+	logPause = 50 * time.Millisecond
+
+	// A FIFO that cannot be opened or written is tried again after a pause
+	// that grows from the first of these to the second.
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 5 * time.Second
+
+	// After the solver's end copying goes on while the reader takes
+	// something within stalledDrain, and for longestDrain at most.
+	stalledDrain = 2 * time.Second
+	longestDrain = 10 * time.Second
+)
+
+// logCopier copies the solver's output files to Nomad's log FIFOs. The solver
+// writes to files, so nothing that happens to a FIFO can touch it. At rest it
+// waits for inotify.
+type logCopier struct {
+	streams []*stream
+	inotify *os.File
+	watches map[int32]*stream
+	end     sync.WaitGroup
+}
+
+// stream is one output file on its way into one FIFO.
+type stream struct {
+	source int // read-only descriptor; -1: the file goes elsewhere, only keep the FIFO open
+	path   string
+	offset int64 // of what the FIFO has not taken
+	fifo   *os.File
+	wake   chan struct{}
+
+	watched bool // inotify tells when there is something to copy
+
+	finishing chan struct{} // closed when the solver and all its processes are gone
+	mu        sync.Mutex    // guards the fields below
+	writing   *os.File      // the FIFO of a write that may block
+	drainEnd  time.Time     // once finishing
+}
+
+func newLogCopier(s *Spec) *logCopier {
+	l := &logCopier{watches: map[int32]*stream{}}
+	for _, path := range []string{s.StdoutFIFO, s.StderrFIFO} {
+		l.streams = append(l.streams, &stream{
+			source: -1, path: path, wake: make(chan struct{}, 1), finishing: make(chan struct{}),
+		})
+	}
+	return l
+}
+
+// take hands over the read-only descriptors of standard output and error.
+func (l *logCopier) take(files []int) {
+	var out, failed syscall.Stat_t
+	same := syscall.Fstat(files[0], &out) == nil && syscall.Fstat(files[1], &failed) == nil && out.Dev == failed.Dev && out.Ino == failed.Ino
+	l.streams[0].source = files[0]
+	if same { // one file for both: it is copied once
+		syscall.Close(files[1])
+		return
+	}
+	l.streams[1].source = files[1]
+}
+
+// start begins to copy. Errors here and below are the log's alone.
+func (l *logCopier) start() {
+	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, stamp(), "watch the output files: inotify:", err, "- copying them every", lastRetry)
+	} else {
+		l.inotify = os.NewFile(uintptr(fd), "inotify")
+	}
+	for _, s := range l.streams {
+		if s.path == "" {
+			continue
+		}
+		if l.inotify != nil && s.source >= 0 {
+			// The descriptor, not the name: the file is the user's and may be
+			// renamed or exchanged.
+			wd, err := syscall.InotifyAddWatch(fd, procRoot+"/self/fd/"+strconv.Itoa(s.source), syscall.IN_MODIFY)
+			if err == nil {
+				l.watches[int32(wd)], s.watched = s, true
+			} else {
+				fmt.Fprintln(os.Stderr, stamp(), "watch an output file:", err)
+			}
+		}
+		l.end.Go(s.copy)
+	}
+	if l.inotify != nil {
+		go l.watch()
+	}
+}
+
+// watch turns inotify's events into wake-ups.
+func (l *logCopier) watch() {
+	buf := make([]byte, 1024)
+	for {
+		n, err := l.inotify.Read(buf)
+		if err != nil {
+			return
+		}
+		for at := 0; at+syscall.SizeofInotifyEvent <= n; {
+			wd := int32(binary.NativeEndian.Uint32(buf[at:]))
+			name := binary.NativeEndian.Uint32(buf[at+12:])
+			if s := l.watches[wd]; s != nil {
+				s.nudge()
+			}
+			if wd < 0 { // the queue overflowed
+				for _, s := range l.streams {
+					s.nudge()
+				}
+			}
+			at += syscall.SizeofInotifyEvent + int(name)
+		}
+		time.Sleep(logPause)
+	}
+}
+
+func (s *stream) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// finish copies what is left, for a bounded time.
+func (l *logCopier) finish() {
+	for _, s := range l.streams {
+		s.mu.Lock()
+		s.drainEnd = time.Now().Add(longestDrain)
+		if s.writing != nil {
+			s.writing.SetWriteDeadline(time.Now().Add(stalledDrain))
+		}
+		s.mu.Unlock()
+		close(s.finishing)
+	}
+	l.end.Wait()
+}
+
+func (s *stream) isFinishing() bool {
+	select {
+	case <-s.finishing:
+		return true
+	default:
+		return false
+	}
+}
+
+// copy runs until the file is copied after the solver's end, or there is no
+// hope.
+func (s *stream) copy() {
+	buf := make([]byte, logBuffer)
+	retry := firstRetry
+	for {
+		finishing := s.isFinishing() // before the read: what is read after it is all there is
+		if s.fifo == nil && s.open() != nil {
+			if finishing {
+				return
+			}
+			s.pause(retry)
+			retry = min(2*retry, lastRetry)
+			continue
+		}
+		n := s.read(buf)
+		if n == 0 {
+			if finishing {
+				return
+			}
+			s.rest()
+			continue
+		}
+		written, err := s.write(buf[:n])
+		s.offset += int64(written)
+		if err == nil {
+			retry = firstRetry
+			continue
+		}
+		if finishing || errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		// Mostly EPIPE: the reader is gone. Our end stays open, because with
+		// it the kernel keeps what lies in the pipe for the next reader.
+		s.reopenIfReplaced()
+		s.pause(retry)
+		retry = min(2*retry, lastRetry)
+	}
+}
+
+// rest waits for news from the file or for the end. Without a watch (the
+// user's inotify instances are used up) it looks now and then.
+func (s *stream) rest() {
+	if !s.watched && s.source >= 0 {
+		s.pause(lastRetry)
+		return
+	}
+	select {
+	case <-s.wake:
+	case <-s.finishing:
+	}
+}
+
+func (s *stream) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-s.finishing:
+	case <-timer.C:
+	}
+}
+
+// read fills buf from the offset. A file that became shorter than what was
+// copied was truncated by its owner and is copied from its new beginning.
+func (s *stream) read(buf []byte) int {
+	if s.source < 0 {
+		return 0
+	}
+	for {
+		n, err := syscall.Pread(s.source, buf, s.offset)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return 0
+		}
+		if n > 0 {
+			return n
+		}
+		var st syscall.Stat_t
+		if syscall.Fstat(s.source, &st) != nil || st.Size >= s.offset {
+			return 0
+		}
+		s.offset = 0
+	}
+}
+
+// write blocks, without holding a thread, until the FIFO has taken all of it.
+func (s *stream) write(p []byte) (int, error) {
+	s.mu.Lock()
+	s.writing = s.fifo
+	if !s.drainEnd.IsZero() {
+		deadline := time.Now().Add(stalledDrain)
+		if deadline.After(s.drainEnd) {
+			deadline = s.drainEnd
+		}
+		s.fifo.SetWriteDeadline(deadline)
+	}
+	s.mu.Unlock()
+	n, err := s.fifo.Write(p)
+	s.mu.Lock()
+	s.writing = nil
+	s.mu.Unlock()
+	return n, err
+}
+
+// userComponents is how many of a FIFO's path components a task's user may
+// have a hand in: alloc/logs/.task.stdout.fifo below Nomad's allocation directory.
+const userComponents = 3
+
+// below splits a path before its last n components.
+func below(path string, n int) (dir, rel string) {
+	i := len(path)
+	for ; n > 0; n-- {
+		j := strings.LastIndexByte(path[:i], '/')
+		if j <= 0 {
+			break
+		}
+		i = j
+	}
+	if i == len(path) {
+		return "/", strings.TrimPrefix(path, "/")
+	}
+	return path[:i], path[i+1:]
+}
+
+// open opens the FIFO for writing if it has a reader. The user cannot lead us
+// out of the allocation directory, and whatever is not a FIFO is left alone.
+func (s *stream) open() error {
+	dir, rel := below(s.path, userComponents)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	info, err := root.Lstat(rel)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != os.ModeNamedPipe {
+		return fmt.Errorf("%s is not a FIFO", s.path)
+	}
+	f, err := root.OpenFile(rel, os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	if info, err := f.Stat(); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		f.Close()
+		return fmt.Errorf("%s is not a FIFO", s.path)
+	}
+	s.fifo = f
+	return nil
+}
+
+// reopenIfReplaced lets go of a FIFO that was removed or exchanged, after a
+// reboot of the client's host for instance, and takes back what it still held.
+func (s *stream) reopenIfReplaced() {
+	dir, rel := below(s.path, userComponents)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	now, err := root.Lstat(rel)
+	if err != nil {
+		return
+	}
+	if held, err := s.fifo.Stat(); err == nil && os.SameFile(now, held) {
+		return
+	}
+	s.offset = max(0, s.offset-unread(s.fifo))
+	s.fifo.Close()
+	s.fifo = nil
+}
+
+// unread counts the bytes in a pipe that nobody has read yet.
+func unread(f *os.File) int64 {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	var n int32
+	raw.Control(func(fd uintptr) {
+		const fionread = 0x541B
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, fionread, uintptr(unsafe.Pointer(&n))); errno != 0 {
+			n = 0
+		}
+	})
+	return int64(n)
+}

@@ -1,0 +1,269 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
+)
+
+// StageOrder tells a launch stage what to become.
+type StageOrder struct {
+	// Argv[0] is executed: an absolute path, or a name that is looked up in
+	// Env's PATH as the user.
+	Argv []string `json:"argv"`
+	Env  []string `json:"env"`
+	Dir  string   `json:"dir"`
+	User User     `json:"user"`
+
+	Join []string `json:"join,omitempty"` // cgroups that the stage has to join itself
+	CPUs []int    `json:"cpus,omitempty"`
+
+	// THP is set where transparent huge pages, which a supervisor turns off
+	// for itself, must be turned on again.
+	THP bool `json:"thp,omitempty"`
+
+	// Stdout and Stderr are files to open in Dir; their read-only
+	// descriptors go back over the socket and the stage waits for a last word.
+	// Both empty: the streams stay as they are and nothing is waited for.
+	Stdout string `json:"stdout,omitempty"`
+	Stderr string `json:"stderr,omitempty"`
+}
+
+// StageReport is a stage's answer. After Ready the socket closes by itself
+// when the exec has succeeded; an Error may still come.
+type StageReport struct {
+	Ready bool   `json:"ready,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// stageMain runs on the main thread, to which Go keeps every init: whatever is
+// set for one thread below is set for the one that executes the solver.
+func stageMain() int {
+	control, ok := inherited(StageCommand)
+	if !ok {
+		return refused
+	}
+	var o StageOrder
+	if err := control.receive(&o); err != nil {
+		return refused // whoever started us is gone
+	}
+	err := o.run(control)
+	control.send(StageReport{Error: err.Error()})
+	return 127
+}
+
+// run becomes the command and only returns when it cannot.
+func (o *StageOrder) run(control *conn) error {
+	if err := o.enter(); err != nil {
+		return err
+	}
+	if err := o.become(); err != nil {
+		return err
+	}
+	if o.Stdout != "" {
+		if err := o.redirect(control); err != nil {
+			return err
+		}
+		var last Order
+		if err := control.receive(&last); err != nil || !last.Go {
+			return fmt.Errorf("launch %s: called off", o.Argv[0])
+		}
+	}
+	resetSignals()
+	return o.exec()
+}
+
+// enter sets what needs root's rights: cgroup, CPUs, OOM score, limits.
+func (o *StageOrder) enter() error {
+	for _, dir := range o.Join {
+		if err := join(dir); err != nil {
+			return err
+		}
+	}
+	if len(o.CPUs) > 0 {
+		// Only from inside the cgroup: the kernel forgets or overrides an
+		// affinity when a process enters a cpuset (before Linux 6.2).
+		if err := proctree.SetAffinity(0, o.CPUs); err != nil {
+			return err
+		}
+	}
+	if o.THP {
+		if err := setTHPDisabled(false); err != nil {
+			return fmt.Errorf("allow transparent huge pages: %w", err)
+		}
+	}
+	if err := resetOOMScore(); err != nil {
+		return err
+	}
+	return raiseStack()
+}
+
+// join moves this process into a cgroup.
+func join(dir string) error {
+	done, err := proctree.WriteCgroup(dir, "cgroup.procs", "0")
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("join cgroup %s: its cpuset has no CPUs or no memory nodes: %w", dir, err)
+	case err != nil:
+		return fmt.Errorf("join cgroup %s: %w", dir, err)
+	case !done:
+		return fmt.Errorf("join cgroup %s: %w", dir, syscall.ENOENT)
+	}
+	return nil
+}
+
+// resetOOMScore gives the solver an ordinary standing with the OOM killer.
+// systemd starts Nomad with -1000 on some systems, which everything it starts
+// inherits; then the kernel would kill everything but the solver that filled
+// the memory.
+func resetOOMScore() error {
+	const path = "/proc/self/oom_score_adj"
+	old, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read OOM score adjustment: %w", err)
+	}
+	score, err := strconv.Atoi(strings.TrimSpace(string(old)))
+	if err != nil || score == 0 {
+		return err
+	}
+	err = os.WriteFile(path, []byte("0"), 0)
+	if err != nil && score > 0 {
+		return nil // lowering it may be a privilege; a higher one harms nobody else
+	}
+	if err != nil {
+		return fmt.Errorf("reset OOM score adjustment from %d to 0: %w", score, err)
+	}
+	return nil
+}
+
+// raiseStack lifts the stack limit, without which LS-DYNA's large automatic
+// arrays crash it. Where the hard limit cannot be lifted the soft one follows it.
+func raiseStack() error {
+	const unlimited = ^uint64(0)
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_STACK, &l); err != nil {
+		return fmt.Errorf("read stack limit: %w", err)
+	}
+	if syscall.Setrlimit(syscall.RLIMIT_STACK, &syscall.Rlimit{Cur: unlimited, Max: unlimited}) == nil {
+		return nil
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_STACK, &syscall.Rlimit{Cur: l.Max, Max: l.Max}); err != nil {
+		return fmt.Errorf("raise stack limit: %w", err)
+	}
+	return nil
+}
+
+// become drops to the task's user and goes to the run folder as that user, so
+// that no link in a path sends root anywhere.
+func (o *StageOrder) become() error {
+	if err := o.User.assume(); err != nil {
+		return err
+	}
+	syscall.Umask(0o022)
+	if err := os.Chdir(o.Dir); err != nil {
+		return fmt.Errorf("enter run folder as user %s: %w", o.User, err)
+	}
+	return nil
+}
+
+// String names the user for messages.
+func (u User) String() string {
+	if u.Name != "" {
+		return u.Name
+	}
+	return strconv.Itoa(u.UID)
+}
+
+// assume changes the calling thread's credentials. The raw calls concern this
+// thread alone, and it is the one that executes the solver; the others end then.
+func (u User) assume() error {
+	if os.Geteuid() != 0 {
+		if u.UID != os.Geteuid() {
+			return fmt.Errorf("become user %s (uid %d): the driver runs as uid %d and may not", u, u.UID, os.Geteuid())
+		}
+		return nil
+	}
+	groups := u.supplementary()
+	var list unsafe.Pointer
+	if len(groups) > 0 {
+		list = unsafe.Pointer(&groups[0])
+	}
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(groups)), uintptr(list), 0); errno != 0 {
+		return fmt.Errorf("set supplementary groups of user %s: %w", u, errno)
+	}
+	gid, uid := uintptr(u.GID), uintptr(u.UID)
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESGID, gid, gid, gid); errno != 0 {
+		return fmt.Errorf("set group %d of user %s: %w", u.GID, u, errno)
+	}
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, uid, uid, uid); errno != 0 {
+		return fmt.Errorf("become user %s (uid %d): %w", u, u.UID, errno)
+	}
+	return u.verify(groups)
+}
+
+// supplementary leaves out root's group, which would come along from Nomad,
+// unless the user is root.
+func (u User) supplementary() []uint32 {
+	var groups []uint32
+	for _, g := range u.Groups {
+		if g >= 0 && (g != 0 || u.UID == 0) {
+			groups = append(groups, uint32(g))
+		}
+	}
+	return groups
+}
+
+func (u User) verify(groups []uint32) error {
+	got, err := syscall.Getgroups()
+	if err != nil {
+		return fmt.Errorf("read back groups: %w", err)
+	}
+	if os.Getuid() != u.UID || os.Geteuid() != u.UID || os.Getgid() != u.GID || os.Getegid() != u.GID || len(got) != len(groups) {
+		return fmt.Errorf("become user %s (uid %d): the kernel says uid %d, gid %d, groups %v", u, u.UID, os.Geteuid(), os.Getegid(), got)
+	}
+	for _, g := range got {
+		if !slices.Contains(groups, uint32(g)) {
+			return fmt.Errorf("become user %s: supplementary group %d stayed", u, g)
+		}
+	}
+	return nil
+}
+
+// exec becomes the command. syscall.Exec also puts back the descriptor limit
+// that Go raised for itself.
+func (o *StageOrder) exec() error {
+	name := o.Argv[0]
+	if strings.Contains(name, "/") {
+		return fmt.Errorf("execute %s: %w", name, syscall.Exec(name, o.Argv, o.Env))
+	}
+	failure := error(syscall.ENOENT)
+	for _, dir := range strings.Split(lookup(o.Env, "PATH"), ":") {
+		if !strings.HasPrefix(dir, "/") {
+			continue // not what happens to lie in the run folder
+		}
+		err := syscall.Exec(dir+"/"+name, o.Argv, o.Env)
+		if err != syscall.ENOENT && err != syscall.ENOTDIR {
+			failure = err
+		}
+	}
+	return fmt.Errorf("execute %s: %w", name, failure)
+}
+
+func lookup(env []string, key string) string {
+	for _, kv := range slices.Backward(env) {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == key {
+			return v
+		}
+	}
+	return ""
+}

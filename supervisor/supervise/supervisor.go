@@ -1,0 +1,341 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
+)
+
+const procRoot = "/proc"
+
+// errCalledOff: the plugin went away, or said no, before the solver was due.
+var errCalledOff = errors.New("launch: called off before the solver was executed")
+
+// supervisor is the parent of one solver.
+type supervisor struct {
+	dir     string
+	plugin  *conn
+	spec    *Spec
+	restore bool // transparent huge pages were allowed before we forbade them
+
+	stage  *conn
+	record pidfile.Record // the solver
+	reaped bool           // the solver was waited for, by whoever saw it end
+	oom    uint64         // OOM kills before the launch
+	logs   *logCopier
+}
+
+func superviseMain(dir string) int {
+	plugin, ok := inherited(SuperviseCommand)
+	if !ok {
+		return refused
+	}
+	syscall.CloseOnExec(LockFD)
+	syscall.Umask(0o077)
+	s := &supervisor{dir: dir, plugin: plugin}
+	err := s.prepare()
+	if err == nil {
+		err = s.launch()
+	}
+	if err != nil {
+		s.giveUp(err)
+		return 1
+	}
+	s.attend()
+	return 0
+}
+
+// prepare makes this process what a supervisor has to be.
+func (s *supervisor) prepare() error {
+	deafen()
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	if err := becomeSubreaper(); err != nil {
+		return fmt.Errorf("become subreaper: %w", err)
+	}
+	// A huge page behind every one of Go's arenas would make this small
+	// process megabytes larger. Kernels without the switch have their way.
+	if !thpDisabled() {
+		s.restore = setTHPDisabled(true) == nil
+	}
+	spec, err := ReadSpec(s.dir)
+	if err != nil {
+		return err
+	}
+	s.spec = spec
+	return nil
+}
+
+// launch takes the solver through its stage. Until the plugin says go, the
+// plugin's end is the launch's end; from then on only a failure is.
+func (s *supervisor) launch() error {
+	var first Order
+	if err := s.plugin.receive(&first); err != nil {
+		return errCalledOff
+	}
+	if err := setUpCgroup(s.spec); err != nil {
+		return err
+	}
+	s.oom = oomKills(s.spec)
+	s.logs = newLogCopier(s.spec)
+	files, err := s.startStage(first.Env)
+	if err != nil {
+		return err
+	}
+	s.logs.take(files)
+	if err := s.identify(); err != nil {
+		return err
+	}
+	if err := s.plugin.send(Report{Ready: true, PID: s.record.PID}); err != nil {
+		return errCalledOff
+	}
+	var last Order
+	if err := s.plugin.receive(&last); err != nil || !last.Go {
+		return errCalledOff
+	}
+	if err := pidfile.Write(s.dir+"/pid", s.record); err != nil {
+		return err
+	}
+	if err := s.release(); err != nil {
+		return err
+	}
+	s.plugin.send(Report{Started: true, PID: s.record.PID}) // nobody listens: nothing lost
+	s.plugin.Close()
+	return nil
+}
+
+// startStage forks the stage, gives it its order and waits until it has set
+// everything. The plugin going away meanwhile kills it: it may hang on a dead
+// file server, and nobody would care for it any more.
+func (s *supervisor) startStage(env []string) ([]int, error) {
+	ours, theirs, err := Socketpair()
+	if err != nil {
+		return nil, err
+	}
+	s.stage = &conn{ours}
+	pid, join, err := forkStage(s.spec, theirs)
+	syscall.Close(theirs)
+	if err != nil {
+		return nil, err
+	}
+	s.record.PID = pid
+	stop := s.watchPlugin()
+	defer stop()
+	order := StageOrder{
+		Argv: append([]string{s.spec.Command}, s.spec.Args...), Env: env,
+		Dir: s.spec.Dir, User: s.spec.User, Join: join, CPUs: s.spec.CPUs,
+		THP: s.restore, Stdout: s.spec.StdoutName, Stderr: s.spec.StderrName,
+	}
+	if err := s.stage.send(order); err != nil {
+		return nil, s.stageFailed(err)
+	}
+	var report StageReport
+	if err := s.stage.receive(&report); err != nil {
+		return nil, s.stageFailed(err)
+	}
+	if !report.Ready {
+		return nil, errors.New(report.Error)
+	}
+	return s.stage.receiveFiles(2)
+}
+
+func (s *supervisor) stageFailed(err error) error {
+	return fmt.Errorf("launch stage: it ended before its time: %w", err)
+}
+
+// watchPlugin kills the stage when the plugin's end of the socket closes.
+func (s *supervisor) watchPlugin() (stop func()) {
+	wake := [2]int{-1, -1}
+	if syscall.Pipe2(wake[:], syscall.O_CLOEXEC) != nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if waitHangup(s.plugin.fd, wake[0]) == s.plugin.fd {
+			syscall.Kill(s.record.PID, syscall.SIGKILL) // ours, and not waited for yet
+		}
+	}()
+	return func() {
+		syscall.Close(wake[1])
+		<-done
+		syscall.Close(wake[0])
+	}
+}
+
+// identify completes the record that becomes the pid file.
+func (s *supervisor) identify() error {
+	boot, err := pidfile.BootID(procRoot)
+	if err != nil {
+		return err
+	}
+	started, err := pidfile.StartTime(procRoot, s.record.PID)
+	if err != nil {
+		return err
+	}
+	own, err := pidfile.StartTime(procRoot, os.Getpid())
+	if err != nil {
+		return err
+	}
+	s.record = pidfile.Record{
+		PID: s.record.PID, Cores: append([]int{}, s.spec.CPUs...), StartTime: started, BootID: boot,
+		SupervisorPID: os.Getpid(), SupervisorStartTime: own,
+	}
+	return nil
+}
+
+// release lets the stage execute the solver. The exec closes the socket.
+func (s *supervisor) release() error {
+	if err := s.stage.send(Order{Go: true}); err != nil {
+		return s.stageFailed(err)
+	}
+	var report StageReport
+	if err := s.stage.receive(&report); err == nil {
+		return errors.New(report.Error)
+	}
+	s.stage.Close()
+	s.stage = nil
+	return nil
+}
+
+// giveUp ends a failed launch: no process stays, and the reason is on record
+// before the plugin hears of it.
+func (s *supervisor) giveUp(reason error) {
+	fmt.Fprintln(os.Stderr, stamp(), reason)
+	if s.record.PID != 0 {
+		syscall.Kill(s.record.PID, syscall.SIGKILL)
+		s.endLeftovers()
+	}
+	record := ExitRecord{Code: -1, LaunchError: reason.Error()}
+	if s.record.BootID != "" {
+		record.PID = s.record.PID
+	}
+	s.writeExit(record)
+	s.plugin.send(Report{Error: reason.Error()})
+}
+
+// attend waits for the solver, records its end at once, and then cleans up.
+func (s *supervisor) attend() {
+	s.logs.start()
+	for !s.reaped {
+		var status syscall.WaitStatus
+		var usage syscall.Rusage
+		pid, err := syscall.Wait4(-1, &status, 0, &usage)
+		if err == syscall.EINTR || err == nil && pid != s.record.PID {
+			continue
+		}
+		if err != nil {
+			// Cannot be: our child is waited for here alone. Say nothing
+			// rather than something false; the plugin then reports "unknown".
+			fmt.Fprintln(os.Stderr, stamp(), "wait for the solver:", err)
+			break
+		}
+		s.reaped = true
+		s.writeExit(exitOf(status, usage, oomKills(s.spec) > s.oom))
+	}
+	s.endLeftovers()
+	s.logs.finish()
+}
+
+func exitOf(status syscall.WaitStatus, usage syscall.Rusage, oom bool) ExitRecord {
+	r := ExitRecord{
+		Code: status.ExitStatus(), OOMKilled: oom,
+		Rusage: Rusage{
+			UserTime:    time.Duration(usage.Utime.Nano()),
+			SystemTime:  time.Duration(usage.Stime.Nano()),
+			MaxRSSBytes: usage.Maxrss * 1024,
+		},
+	}
+	if status.Signaled() {
+		r.Signal = int(status.Signal())
+		r.Code = 128 + r.Signal
+		r.CoreDumped = status.CoreDump()
+	}
+	return r
+}
+
+func (s *supervisor) writeExit(r ExitRecord) {
+	r.Version = ExitVersion
+	if s.spec != nil {
+		r.TaskID = s.spec.TaskID
+	}
+	if r.PID != 0 || r.LaunchError == "" {
+		r.PID, r.StartTime = s.record.PID, s.record.StartTime
+	}
+	r.BootID = s.record.BootID
+	if r.BootID == "" {
+		r.BootID, _ = pidfile.BootID(procRoot)
+	}
+	r.FinishedAt = time.Now().UTC()
+	// A full disk may have room again in a moment, and the status is known
+	// nowhere else. But the cores must come back some time.
+	for pause := 100 * time.Millisecond; ; pause *= 2 {
+		err := writeExit(s.dir, r)
+		if err == nil {
+			return
+		}
+		fmt.Fprintln(os.Stderr, stamp(), err)
+		if errors.Is(err, syscall.ENOENT) || pause > time.Minute {
+			return
+		}
+		time.Sleep(pause)
+	}
+}
+
+// endLeftovers kills what the solver left behind and returns when nothing is
+// left: in the cgroup, nor among our own descendants. A process that the kernel
+// cannot end keeps us, and with us the task's cores, until it can.
+func (s *supervisor) endLeftovers() {
+	family := &proctree.Tree{ProcRoot: procRoot, Parent: os.Getpid()}
+	group := &proctree.Tree{ProcRoot: procRoot, Cgroup: s.cgroupDir(), V2: s.spec.Cgroups.Mode == CgroupV2}
+	for pause := time.Millisecond; ; pause = min(2*pause, time.Second) {
+		empty, err := group.KillOnce()
+		if !reapAll() {
+			// A search through all of /proc, where the cgroup has none or
+			// somebody left it.
+			_, e := family.KillOnce()
+			err = errors.Join(err, e)
+			empty = false
+		}
+		if empty {
+			return
+		}
+		if err != nil && pause == time.Second {
+			fmt.Fprintln(os.Stderr, stamp(), "end the task's processes:", err)
+		}
+		time.Sleep(pause)
+	}
+}
+
+func (s *supervisor) cgroupDir() string {
+	if s.spec == nil {
+		return ""
+	}
+	return s.spec.Cgroups.Processes()
+}
+
+// reapAll waits for every child that has ended and reports whether there are
+// no others.
+func reapAll() bool {
+	for {
+		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		switch {
+		case err == syscall.ECHILD:
+			return true
+		case err == syscall.EINTR, pid > 0:
+		default:
+			return false
+		}
+	}
+}
+
+func stamp() string { return time.Now().UTC().Format(time.RFC3339Nano) }

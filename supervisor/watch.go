@@ -1,0 +1,157 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
+)
+
+const procRoot = "/proc"
+
+// watched is one process that can be waited for without a thread: its pidfd
+// becomes readable when it ends, and Go's poller watches that. Before Linux 5.3
+// there are no pidfds, and its identity is looked at now and then.
+type watched struct {
+	pid   int
+	start uint64   // clock ticks after boot
+	fd    *os.File // nil: no pidfd
+	child bool     // ours to wait for
+
+	end  chan struct{} // closed once the process has ended (and is reaped, if a child)
+	stop chan struct{}
+	once sync.Once
+}
+
+// pollEvery is how often a process without a pidfd is looked at.
+const pollEvery = 500 * time.Millisecond
+
+// watchChild watches a process that this one has just started, with the pidfd
+// that came with it or -1.
+func watchChild(pid, pidfd int) *watched {
+	w := &watched{pid: pid, child: true, end: make(chan struct{}), stop: make(chan struct{})}
+	w.start, _ = pidfile.StartTime(procRoot, pid) // a child's id is its own until it is waited for
+	if pidfd >= 0 {
+		syscall.SetNonblock(pidfd, true)
+		w.fd = os.NewFile(uintptr(pidfd), "pidfd")
+	}
+	go w.wait()
+	return w
+}
+
+// watchProcess watches any process, if it still is the one that was recorded.
+func watchProcess(pid int, start uint64, bootID string) (*watched, bool) {
+	// The pidfd first: what is true of the id's process afterwards is true
+	// of the pidfd's, because that one lives.
+	fd, err := proctree.OpenPidfd(pid)
+	w := &watched{pid: pid, start: start, end: make(chan struct{}), stop: make(chan struct{})}
+	if err == nil {
+		w.fd = os.NewFile(uintptr(fd), "pidfd")
+	}
+	alive := pidfile.Record{PID: pid, StartTime: start, BootID: bootID}.Alive(procRoot)
+	if !alive || w.fd != nil && ended(uintptr(fd)) {
+		if w.fd != nil {
+			w.fd.Close()
+		}
+		return nil, false
+	}
+	go w.wait()
+	return w, true
+}
+
+// ended reports whether a pidfd's process has.
+func ended(fd uintptr) bool {
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(poll, 0)
+		if err != unix.EINTR {
+			return err == nil && n > 0
+		}
+	}
+}
+
+func (w *watched) wait() {
+	if !w.waitEnd() {
+		return
+	}
+	if w.child {
+		for {
+			_, err := syscall.Wait4(w.pid, nil, 0, nil)
+			if err != syscall.EINTR {
+				break
+			}
+		}
+	}
+	close(w.end)
+	w.close()
+}
+
+// waitEnd returns true at the process's end, false when it is told to stop.
+func (w *watched) waitEnd() bool {
+	if w.fd != nil {
+		if raw, err := w.fd.SyscallConn(); err == nil && raw.Read(ended) == nil {
+			return true
+		}
+	}
+	for {
+		select {
+		case <-w.stop:
+			return false
+		default:
+		}
+		state, err := os.ReadFile(fmt.Sprintf("%s/%d/stat", procRoot, w.pid))
+		now, _ := pidfile.StartTime(procRoot, w.pid)
+		if err != nil || now != w.start || zombie(state) {
+			return true
+		}
+		select {
+		case <-w.stop:
+			return false
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+func zombie(stat []byte) bool {
+	for i := len(stat) - 3; i > 0; i-- {
+		if stat[i] == ')' {
+			return stat[i+2] == 'Z' || stat[i+2] == 'X'
+		}
+	}
+	return false
+}
+
+// close stops watching.
+func (w *watched) close() {
+	w.once.Do(func() {
+		close(w.stop)
+		if w.fd != nil {
+			w.fd.Close()
+		}
+	})
+}
+
+// waitOrKill gives a child some time to end by itself and then kills it.
+func (w *watched) waitOrKill(patience time.Duration) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-w.end:
+		return nil
+	case <-timer.C:
+	}
+	if err := syscall.Kill(w.pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("end supervisor: %w", err)
+	}
+	<-w.end
+	return fmt.Errorf("the supervisor had to be killed after %s", patience)
+}
