@@ -109,7 +109,7 @@ func (a *Allocator) pick(n int, free *bitmap) (*record, error) {
 	}
 	r := &record{size: n}
 	r.cpus, r.held = a.grid.cpusOf(&picked)
-	r.reason = a.grid.reason(&picked, free, tier, a.opts)
+	r.reason = a.grid.reason(&picked, tier, n, a.opts)
 	return r, nil
 }
 
@@ -219,6 +219,6 @@ func (a *Allocator) Unleased() cpuset.Set {
 func (a *Allocator) lease(r *record) Lease {
 	return Lease{
 		Owner: r.owner, CPUs: r.cpus, Held: r.held, NUMANodes: a.topo.NodesOf(r.cpus),
-		Reason: r.reason, Reserved: r.reserved, Displaced: r.displaced(), PID: r.pid,
+		Reason: r.reason, Reserved: !r.fixed.IsEmpty(), Displaced: r.displaced(), PID: r.pid,
 	}
 }

@@ -27,10 +27,15 @@ type grid struct {
 	nodes  int      // number of NUMA nodes
 	l3s    int      // number of L3 caches
 	widest int      // units of the largest leaf
+	// threaded: cores may have more than one unit, as in share mode.
+	threaded bool
 	// nodeFirst is false where the leaf is the NUMA node: then the fewest leaves
 	// come before the fewest middle domains.
 	nodeFirst bool
 	nested    bool // every cache lies in one NUMA node, every node in one package
+
+	nodeList   []int   // all nodes
+	nodeLeaves [][]int // leaves by node
 
 	tiers []tier // in the order of preference; see tiersOf
 	s     scratch
@@ -41,14 +46,18 @@ type grid struct {
 type leaf struct {
 	from, to int // units
 	mid, pkg int
-	node, l3 int // numbered from 0 in the order of the tree
-	value    []int32
+	node, l3 int     // numbered from 0 in the order of the tree
+	value    []int32 // of its free units, by their number
+	// Where the units lie in one word of a bitmap: which, and its bits; else 0.
+	word int
+	mask uint64
 }
 
 // domain is a range of the next lower level.
 type domain struct {
 	from, to int
-	value    []int32
+	value    []int32 // of its free units, by their number
+	apart    []int32 // of a package: of having a job of so many units
 }
 
 // tier is a class of units a job may be placed on as a whole.
@@ -69,6 +78,7 @@ func newGrid(topo *Topology, managed cpuset.Set, opts Options) *grid {
 			g.units = append(g.units, unit{bind: usable.First(), held: usable, core: number})
 			continue
 		}
+		g.threaded = g.threaded || usable.Len() > 1
 		for index := range usable.All() {
 			g.units = append(g.units, unit{bind: index, held: cpuset.Of(index), core: number})
 		}
@@ -162,8 +172,15 @@ func (g *grid) cut() {
 	}
 	g.nodes, g.l3s = len(nodes), len(l3s)
 	g.nested = g.nodeFirst && g.nodes == len(g.mids) && g.l3s == len(g.leaves)
-	for _, at := range g.leaves {
+	g.nodeLeaves = make([][]int, g.nodes)
+	for node := range g.nodes {
+		g.nodeList = append(g.nodeList, node)
+	}
+	for l := range g.leaves {
+		at := &g.leaves[l]
+		at.word, at.mask = oneWord(at.from, at.to)
 		g.widest = max(g.widest, at.to-at.from)
+		g.nodeLeaves[at.node] = append(g.nodeLeaves[at.node], l)
 	}
 }
 

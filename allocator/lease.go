@@ -22,7 +22,7 @@ type Lease struct {
 	NUMANodes []int
 	// Reason says in words why these cores.
 	Reason string
-	// Reserved: exactly the CPUs that were reserved for the owner (see Reserve).
+	// Reserved: CPUs that were reserved for the owner (see Reserve).
 	Reserved bool
 	// Displaced: some of the lease's CPUs were taken away, and Move has not yet
 	// given others for them.
@@ -88,14 +88,14 @@ func (r Restored) String() string {
 
 // record is what the allocator keeps of a lease.
 type record struct {
-	owner    string
-	size     int // cores the owner is to have, also while it is displaced
-	cpus     cpuset.Set
-	held     cpuset.Set
-	before   cpuset.Set // CPUs before the owner was displaced; empty when it is not
-	reason   string
-	reserved bool
-	pid      int
+	owner  string
+	size   int // cores the owner is to have, also while it is displaced
+	cpus   cpuset.Set
+	held   cpuset.Set
+	fixed  cpuset.Set // CPUs that were reserved for the owner: nobody displaces it there
+	before cpuset.Set // CPUs before the owner was displaced; empty when it is not
+	reason string
+	pid    int
 }
 
 func (r *record) displaced() bool { return !r.before.IsEmpty() }

@@ -22,9 +22,13 @@ func (k key) better(o key) bool {
 	return k.value > o.value
 }
 
-// searchBudget bounds how many leaves are looked at when subsets of domains are
-// tried one by one; beyond it the domains with most free units are taken.
-const searchBudget = 1200
+// searchLimit says how many subsets of domains are tried one by one; where there
+// are more, the domains with most free units are taken. Trying one costs about
+// as much as it has leaves, and on a machine with few leaves every subset tells.
+func searchLimit(leaves int) int {
+	const budget = 20000 // 16 leaves: 78 subsets, more than 4 of 8 domains have
+	return budget / (leaves * leaves)
+}
 
 // pack finds the selection of n units that spans the fewest packages, then NUMA
 // nodes, then L3 caches, and leaves the most valuable rest. Enough units are
@@ -37,7 +41,7 @@ func (g *grid) pack(n int) {
 	for p := range g.pkgs {
 		s.pkgAll = append(s.pkgAll, p)
 	}
-	s.pkgPick.start(s.pkgAll, s.pkg, fewest(s.pkgAll, s.pkg, n), searchBudget/len(g.leaves))
+	s.pkgPick.start(s.pkgAll, s.pkg, fewest(s.pkgAll, s.pkg, n), searchLimit(len(g.leaves)))
 	for s.pkgPick.next(n) {
 		g.packPackages(n)
 	}
@@ -48,10 +52,6 @@ func (g *grid) packPackages(n int) {
 	s := &g.s
 	s.midAll = s.midAll[:0]
 	leaves := 0
-	if len(s.pkgPick.picked) > 1 && tuned.strad != 0 {
-		q := s.pkgPick.picked
-		for i := range q { for j := i+1; j < len(q); j++ { if (s.pkg[q[j]] > s.pkg[q[i]]) == (tuned.strad > 0) { q[i], q[j] = q[j], q[i] } } }
-	}
 	for _, p := range s.pkgPick.picked {
 		for m := g.pkgs[p].from; m < g.pkgs[p].to; m++ {
 			if s.mid[m] > 0 {
@@ -62,7 +62,7 @@ func (g *grid) packPackages(n int) {
 	}
 	k := fewest(s.midAll, s.mid, n)
 	if g.nodeFirst {
-		s.midPick.start(s.midAll, s.mid, k, searchBudget/leaves)
+		s.midPick.start(s.midAll, s.mid, k, searchLimit(leaves))
 		for s.midPick.next(n) {
 			g.packMids(n)
 		}
@@ -74,7 +74,7 @@ func (g *grid) packPackages(n int) {
 	least := g.greedy(n)
 	for ; k <= len(s.midAll); k++ {
 		hit := false
-		s.midPick.start(s.midAll, s.mid, k, searchBudget/leaves)
+		s.midPick.start(s.midAll, s.mid, k, searchLimit(leaves))
 		for s.midPick.next(n) {
 			hit = g.packMids(n) == least || hit
 		}
@@ -129,7 +129,7 @@ func (g *grid) fillPool(mids []int, n int) {
 	s.pool = s.pool[:total]
 	for i := range mids {
 		mid := &g.mids[mids[i]]
-		if !g.whole(n) && (tuned.strad == 0 || len(s.pkgPick.picked) == 1) {
+		if !g.whole(n) {
 			mid = &g.mids[mids[len(mids)-1-i]]
 		}
 		for _, l := range s.order[mid.from:mid.to] {
@@ -256,10 +256,20 @@ func (g *grid) rate(used int) key {
 		if loss > 0 {
 			k.pkgs++
 			k.value += int(g.pkgs[p].value[s.pkg[p]-loss]) - int(g.pkgs[p].value[s.pkg[p]])
-			k.value += int(tuned.lump*float64(g.pkgs[p].value[loss])) + int(1000*tuned.large*bias(loss))*(1-2*p)
+			k.value += g.lean(p, loss)
 		}
 	}
 	return k
+}
+
+// lean returns what it is worth that the job has n units of a package: a small
+// job goes to the first packages, a large one to the last; one that spans
+// several packages has as many of its units as possible in one.
+func (g *grid) lean(p, n int) int {
+	if len(g.s.pkgPick.picked) > 1 {
+		return int(g.pkgs[p].value[n]) >> 7
+	}
+	return int(g.pkgs[p].apart[n])
 }
 
 // first returns 1 when a domain is seen for the first time since mark changed.
@@ -285,12 +295,10 @@ func (g *grid) spare(used, waste int) (leaf, value int) {
 		v := int(at.value[waste]) - int(at.value[0]) +
 			int(g.mids[at.mid].value[left+waste]) - int(g.mids[at.mid].value[left]) +
 			int(g.pkgs[at.pkg].value[leftPkg+waste]) - int(g.pkgs[at.pkg].value[leftPkg])
-		v += int(tuned.lump*float64(g.pkgs[at.pkg].value[s.pkgLoss[at.pkg]-waste])) - int(tuned.lump*float64(g.pkgs[at.pkg].value[s.pkgLoss[at.pkg]]))
+		v += g.lean(at.pkg, s.pkgLoss[at.pkg]-waste) - g.lean(at.pkg, s.pkgLoss[at.pkg])
 		if leaf == None || v > value {
 			leaf, value = i, v
 		}
 	}
 	return leaf, value
 }
-
-func bias(n int) float64 { return min(float64(n)/16, 2) - 1 }

@@ -96,7 +96,12 @@ func (g *grid) surveyMid(mid *domain, ascending bool) int {
 	s := &g.s
 	sum := 0
 	for l := mid.from; l < mid.to; l++ {
-		n := s.free.count(g.leaves[l].from, g.leaves[l].to)
+		n := 0
+		if at := &g.leaves[l]; at.mask != 0 {
+			n = bits.OnesCount64(s.free[at.word] & at.mask)
+		} else {
+			n = s.free.count(at.from, at.to)
+		}
 		s.leaf[l] = n
 		sum += n
 		least := n // insertion sort: a middle domain has few leaves
@@ -115,14 +120,21 @@ func (g *grid) surveyMid(mid *domain, ascending bool) int {
 // collect turns the selection into units: whole cores first, in share mode, so
 // that two jobs seldom meet on the threads of one core.
 func (g *grid) collect(picked *bitmap) {
-	for l, n := range g.s.take {
+	s := &g.s
+	for l, n := range s.take {
 		if n == 0 {
 			continue
 		}
 		at := &g.leaves[l]
-		n -= g.wholeCores(picked, at, n)
-		n -= g.brokenCores(picked, at, n)
-		g.s.free.move(picked, at.from, at.to, n)
+		switch {
+		case n == s.leaf[l] && at.mask != 0:
+			picked[at.word] |= s.free[at.word] & at.mask
+			continue
+		case n < s.leaf[l] && g.threaded:
+			n -= g.wholeCores(picked, at, n)
+			n -= g.brokenCores(picked, at, n)
+		}
+		s.free.move(picked, at.from, at.to, n)
 	}
 }
 

@@ -94,7 +94,7 @@ func (a *Allocator) Reserve(owner string, cpus cpuset.Set) (lease Lease, displac
 	}
 	e := &ConflictError{Asked: cpus, Unmanaged: cpus.Difference(a.topo.Online)}
 	for other, r := range a.leases {
-		if both := r.held.Intersect(cpus); other != owner && r.reserved && !both.IsEmpty() {
+		if both := r.fixed.Intersect(cpus); other != owner && !both.IsEmpty() {
 			e.Held = append(e.Held, Conflict{Owner: other, CPUs: both})
 		}
 	}
@@ -106,7 +106,7 @@ func (a *Allocator) Reserve(owner string, cpus cpuset.Set) (lease Lease, displac
 	if old := a.leases[owner]; old != nil {
 		pid = old.pid
 	}
-	r := &record{owner: owner, size: cpus.Len(), cpus: cpus, held: cpus, reserved: true, pid: pid,
+	r := &record{owner: owner, size: cpus.Len(), cpus: cpus, held: cpus, fixed: cpus, pid: pid,
 		reason: "the cores that were reserved for it"}
 	a.leases[owner] = r
 	displaced = a.displace(cpus)
@@ -114,19 +114,16 @@ func (a *Allocator) Reserve(owner string, cpus cpuset.Set) (lease Lease, displac
 	return a.lease(r), displaced, nil
 }
 
-// displace takes CPUs away from every lease that was not reserved, and returns
-// the leases as they were, ordered by owner.
+// displace takes CPUs away from every lease they are not reserved for, in
+// isolate mode with their whole cores, and returns the leases as they were,
+// ordered by owner.
 func (a *Allocator) displace(lost cpuset.Set) []Lease {
+	if a.opts.isolate() {
+		lost = a.topo.CoresOf(lost)
+	}
 	var displaced []Lease
 	for _, r := range a.leases {
-		gone := lost
-		if r.reserved {
-			continue
-		}
-		if a.opts.isolate() {
-			gone = a.topo.CoresOf(lost)
-		}
-		if r.held.Overlaps(gone) {
+		if gone := lost.Difference(r.fixed); r.held.Overlaps(gone) {
 			displaced = append(displaced, a.lease(r))
 			r.lose(gone)
 		}

@@ -4,8 +4,7 @@
 package allocator
 
 // scatter selects n units spread evenly over the NUMA nodes, and within each
-// node evenly over the L3 caches. Each further unit goes to the node, and there
-// to the leaf, that gives fewest so far; among equals to the one with most left.
+// node evenly over the L3 caches. Enough units are free.
 func (g *grid) scatter(n int) {
 	s := &g.s
 	clear(s.take)
@@ -14,36 +13,42 @@ func (g *grid) scatter(n int) {
 	for l := range g.leaves {
 		s.nodeFree[g.leaves[l].node] += s.leaf[l]
 	}
-	for ; n > 0; n-- {
-		node := None
-		for m, free := range s.nodeFree {
-			if free > 0 && (node == None || s.nodeTake[m] < s.nodeTake[node] ||
-				s.nodeTake[m] == s.nodeTake[node] && free > s.nodeFree[node]) {
-				node = m
-			}
-		}
-		s.nodeFree[node]--
-		s.nodeTake[node]++
-	}
-	for node, share := range s.nodeTake {
-		for ; share > 0; share-- {
-			s.take[g.sparest(node)]++
-		}
+	spread(g.nodeList, s.nodeFree, s.nodeTake, n)
+	for node, leaves := range g.nodeLeaves {
+		spread(leaves, s.leaf, s.take, s.nodeTake[node])
 	}
 }
 
-// sparest returns the leaf of the node that is to give the next unit.
-func (g *grid) sparest(node int) int {
-	s := &g.s
-	best := None
-	for l := range g.leaves {
-		left := s.leaf[l] - s.take[l]
-		if g.leaves[l].node != node || left == 0 {
+// spread takes n units of the domains: the same number of each, as far as they
+// have them, and what is left over of those with most units left.
+func spread(of, free, take []int, n int) {
+	for n > 0 {
+		open, least := 0, n
+		for _, d := range of {
+			if left := free[d] - take[d]; left > 0 {
+				open++
+				least = min(least, left)
+			}
+		}
+		if share := min(least, n/open); share > 0 {
+			for _, d := range of {
+				if free[d] > take[d] {
+					take[d] += share
+					n -= share
+				}
+			}
 			continue
 		}
-		if best == None || s.take[l] < s.take[best] || s.take[l] == s.take[best] && left > s.leaf[best]-s.take[best] {
-			best = l
+		// Fewer units than domains: they go to the n with most left, which are the
+		// same n whether counted before or after each gave one.
+		for ; n > 0; n-- {
+			most := None
+			for _, d := range of {
+				if most == None || free[d]-take[d] > free[most]-take[most] {
+					most = d
+				}
+			}
+			take[most]++
 		}
 	}
-	return best
 }

@@ -44,14 +44,33 @@ func (b *bitmap) count(from, to int) int {
 	return n
 }
 
-// move takes up to n units of [from, to), lowest first, out of b and into to_.
+// oneWord returns the word of a bitmap that [from, to) lies in and its bits
+// there; no bits where it lies in more than one.
+func oneWord(from, to int) (word int, mask uint64) {
+	if from>>6 != (to-1)>>6 {
+		return 0, 0
+	}
+	return from >> 6, ^uint64(0) << (from & 63) & (^uint64(0) >> (63 - (to-1)&63))
+}
+
+// move takes the n lowest units of [from, to), which has as many, out of b and
+// puts them into another set.
 func (b *bitmap) move(into *bitmap, from, to, n int) {
-	for u := from; u < to && n > 0; u++ {
-		if b.has(u) {
-			b.clear(u)
-			into.set(u)
-			n--
+	for w := from >> 6; n > 0 && w<<6 < to; w++ {
+		word := b[w]
+		if w == from>>6 {
+			word &= ^uint64(0) << (from & 63)
 		}
+		if w == (to-1)>>6 {
+			word &= ^uint64(0) >> (63 - (to-1)&63)
+		}
+		taken := word
+		for have := bits.OnesCount64(word); have > n; have-- {
+			taken &^= 1 << (63 - bits.LeadingZeros64(taken))
+		}
+		n -= bits.OnesCount64(taken)
+		b[w] &^= taken
+		into[w] |= taken
 	}
 }
 

@@ -5,46 +5,28 @@ package allocator
 
 import "math"
 
-// Of all placements that span the fewest domains, the one is chosen that leaves
-// the machine most useful for the jobs to come. What a domain with free units is
-// worth grows faster than their number (room for one large job is worth more
-// than room for two small ones), so jobs gather in domains that are in use
-// already, and an L3 cache nobody uses is worth more still. The weights were
-// found by simulation on traces other than those the benchmark reports; the
-// order of the domains matters, the digits hardly do.
+// weights say what free units are worth. Of all placements that span the fewest
+// domains, the one is chosen that leaves the machine most useful for the jobs to
+// come: what a domain with free units is worth grows faster than their number
+// (room for one large job is worth more than room for two small ones), so jobs
+// gather in domains that are in use already, and an L3 cache nobody uses is
+// worth more still. The digits were found by simulation (see BenchmarkQuality);
+// what matters is which weight is larger.
 type weights struct {
-	leaf, mid, pkg  float64 // worth of a unit in a domain that is all free
-	leafExp, pkgExp float64 // how fast it falls with the domain's use
-	untouched       float64 // further worth of a leaf that is all free
-	ends            float64 // of keeping jobs that fill caches apart from those that do not
-	large           float64 // of keeping large jobs apart from small ones
-	strad, lump            float64
+	leaf, mid, pkg  float64 // of a unit in a domain that is all free
+	leafExp, pkgExp float64 // how fast that falls with the domain's use
+	untouched       float64 // of a leaf that is all free, beside its units
+	apart           float64 // of having small jobs in the first packages, large ones in the last
 }
 
-var tuned = weights{leaf: 1.51, mid: 1.24, pkg: 1.88, leafExp: 2.68, pkgExp: 1.5, untouched: 6, large: 0, lump: 1}
+var tuned = weights{leaf: 2, mid: 1.45, pkg: 1.5, leafExp: 2.2, pkgExp: 1.9, untouched: 4, apart: 0.3}
 
 // valueScale makes integers of the values.
 const valueScale = 1000
 
-// appraise fills the tables that say what free units are worth.
+// appraise fills the tables of the tree.
 func (g *grid) appraise(w weights) {
-	type shape struct {
-		level    int
-		capacity int
-	}
-	tables := map[shape][]int32{}
-	table := func(level, capacity int, weight, exp, bonus float64) []int32 {
-		at := shape{level, capacity}
-		if tables[at] == nil {
-			t := make([]int32, capacity+1)
-			for c := range t {
-				t[c] = int32(valueScale * weight * float64(capacity) * math.Pow(float64(c)/float64(capacity), exp))
-			}
-			t[capacity] += int32(valueScale * bonus)
-			tables[at] = t
-		}
-		return tables[at]
-	}
+	tables := valueTables{}
 	for p := range g.pkgs {
 		pkg := &g.pkgs[p]
 		inPkg := 0
@@ -53,12 +35,45 @@ func (g *grid) appraise(w weights) {
 			inMid := 0
 			for l := mid.from; l < mid.to; l++ {
 				at := &g.leaves[l]
-				at.value = table(0, at.to-at.from, w.leaf, w.leafExp, w.untouched)
+				at.value = tables.get(0, at.to-at.from, w.leaf, w.leafExp, w.untouched)
 				inMid += at.to - at.from
 			}
-			mid.value = table(1, inMid, w.mid, w.leafExp, 0)
+			mid.value = tables.get(1, inMid, w.mid, w.leafExp, 0)
 			inPkg += inMid
 		}
-		pkg.value = table(2, inPkg, w.pkg, w.pkgExp, 0)
+		pkg.value = tables.get(2, inPkg, w.pkg, w.pkgExp, 0)
+		pkg.apart = w.apartTable(p, len(g.pkgs), inPkg)
 	}
+}
+
+type tableKey struct{ level, capacity int }
+
+// valueTables keeps one table for all domains of a level and size.
+type valueTables map[tableKey][]int32
+
+func (v valueTables) get(level, capacity int, weight, exp, untouched float64) []int32 {
+	at := tableKey{level, capacity}
+	if v[at] == nil {
+		v[at] = make([]int32, capacity+1)
+		for c := range v[at] {
+			full := weight * float64(capacity) * valueScale
+			v[at][c] = int32(full * math.Pow(float64(c)/float64(capacity), exp))
+		}
+		v[at][capacity] += int32(untouched * valueScale)
+	}
+	return v[at]
+}
+
+// apartTable says what it is worth that a job of n units is in package p.
+func (w weights) apartTable(p, pkgs, capacity int) []int32 {
+	table := make([]int32, capacity+1)
+	side := 0.0 // -1 for the first package, 1 for the last
+	if pkgs > 1 {
+		side = 2*float64(p)/float64(pkgs-1) - 1
+	}
+	for n := 1; n <= capacity; n++ {
+		size := min(4*float64(n)/float64(capacity), 2) - 1 // -1 for the smallest, 1 from half a package on
+		table[n] = int32(w.apart * side * size * valueScale)
+	}
+	return table
 }

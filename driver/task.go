@@ -198,15 +198,12 @@ func (t *task) conclude(exit lsdyna.Exit) {
 	}
 }
 
-// lastWords is the outcome in one line.
+// lastWords is the outcome in one line: LS-DYNA's own words with t of the end
+// time, cycles, elapsed time, errors and warnings.
 func (t *task) lastWords() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	words := sentence(t.outcome.Reason)
-	if sum := t.snapshot.Summary(); sum != "" {
-		words += " (" + sum + ")"
-	}
-	return words
+	return sentence(t.outcome.Reason)
 }
 
 // exitResult tells Nomad the truth about an outcome: LS-DYNA exits with 0 on

@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,11 +101,12 @@ func newClient(t *testing.T, cfg cluster.Config) *cluster.Agent {
 func logForFailure(a *cluster.Agent) string {
 	var kept []string
 	for line := range strings.Lines(a.LogTail(200_000)) {
-		if !strings.Contains(line, "[DEBUG] http:") && !strings.Contains(line, "[TRACE]") {
+		noise := []string{"[DEBUG] http:", "[TRACE]", "[DEBUG] worker", "scheduling worker", "raft"}
+		if !slices.ContainsFunc(noise, func(n string) bool { return strings.Contains(line, n) }) {
 			kept = append(kept, line)
 		}
 	}
-	const lines = 80
+	const lines = 60
 	return strings.Join(kept[max(0, len(kept)-lines):], "")
 }
 

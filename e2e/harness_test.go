@@ -193,6 +193,18 @@ func TestAgent_CoresOfATask(t *testing.T) {
 		inCpuset = cgroups[""] // v2
 	}
 	must.StrContains(t, inCpuset, alloc)
+	inside, err := proc.InCgroup(a.CgroupPath(pinnedCgroup(alloc)))
+	must.NoError(t, err)
+	must.SliceContainsFunc(t, inside, p.PID, func(p proc.Process, pid int) bool { return p.PID == pid })
+}
+
+// pinnedCgroup is where Nomad puts the task of a job with reserved cores, as the
+// agent sees it.
+func pinnedCgroup(alloc string) string {
+	if _, err := os.Stat("/sys/fs/cgroup/cpuset"); err == nil {
+		return "/sys/fs/cgroup/cpuset/nomad/reserve/" + alloc + ".sleep"
+	}
+	return "/sys/fs/cgroup/nomad.slice/reserve.slice/" + alloc + ".sleep.scope"
 }
 
 func TestAgent_Unprivileged(t *testing.T) {

@@ -81,6 +81,9 @@ type Dump struct {
 	Time  float64   `json:"time"` // problem time
 	Cycle int64     `json:"cycle"`
 	Wall  time.Time `json:"wall"` // the solver's own clock, in its time zone, given as UTC
+	// Followed is true once the solver printed anything after the dump's line,
+	// so that the dump cannot be what it was writing when it died.
+	Followed bool `json:"followed,omitempty"`
 }
 
 // Bounds of what is kept of a run. Everything beyond is counted, not kept.
@@ -151,6 +154,13 @@ func (f *Facts) onDeck(p Phase) {
 	f.LicenceGranted = true
 	f.LicenceWaiting = false
 	f.reach(p)
+}
+
+// afterDump notes that the solver went on after the last dump.
+func (f *Facts) afterDump() {
+	if n := len(f.Dumps); n > 0 {
+		f.Dumps[n-1].Followed = true
+	}
 }
 
 // clone copies everything that a reader changes in place.

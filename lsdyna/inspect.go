@@ -91,12 +91,7 @@ func inspectFolder(ctx context.Context, folder *RunFolder, name string) (Snapsho
 }
 
 func inspectFile(ctx context.Context, folder *RunFolder, name string) (Snapshot, error) {
-	file, err := folder.Open(name)
-	if err != nil {
-		return Snapshot{}, err
-	}
-	defer file.Close()
-	state, err := stateOf(file)
+	facts, err := folder.readWhole(ctx, name)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -104,17 +99,7 @@ func inspectFile(ctx context.Context, folder *RunFolder, name string) (Snapshot,
 	if out, ok := parseOutputName(name); ok && out.source != sourceDump {
 		kind = out.source
 	}
-	src := followed{Name: name, Inode: state.Inode, Reader: &Reader{}}
-	for src.Offset < state.Size && ctx.Err() == nil {
-		n, err := src.advance(file, state.Size)
-		if err != nil {
-			return Snapshot{}, fmt.Errorf("read %s: %w", file.Name(), err)
-		}
-		if n == 0 {
-			break
-		}
-	}
-	return combine([]namedFacts{{name: name, kind: kind, Facts: src.Reader.Final()}}), ctx.Err()
+	return combine([]namedFacts{{name: name, kind: kind, Facts: facts}}), nil
 }
 
 // Bounds of the search for a stdout file of unknown name.
@@ -182,7 +167,7 @@ func (f *RunFolder) sniff(name string) (time.Time, bool) {
 	}
 	buf := make([]byte, sniffBytes)
 	n, _ := io.ReadFull(file, buf)
-	for _, mark := range []string{"|  LS-DYNA, A Program for Nonlinear", "t e r m i n a t i o n", "Executing with "} {
+	for _, mark := range []string{"|  Version :", "t e r m i n a t i o n", "Executing with "} {
 		if bytes.Contains(buf[:n], []byte(mark)) {
 			return state.ModTime, true
 		}

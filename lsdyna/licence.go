@@ -19,7 +19,24 @@ type Licence struct {
 func (l Licence) Validate() error { return nil }
 
 // Env is the variables by which LS-DYNA finds its licence.
-func (l Licence) Env() map[string]string { return nil }
+//
+// Sources: LSTC_LICENSE, LSTC_LICENSE_SERVER and LSTC_FILE of LSTC's licence
+// guide; ANSYSLMD_LICENSE_FILE and ANSYSLI_SERVERS of Ansys's.
+func (l Licence) Env() map[string]string {
+	env := map[string]string{"LSTC_LICENSE": l.Type}
+	if l.Server == "" {
+		return env
+	}
+	switch l.Type {
+	case "network":
+		env["LSTC_LICENSE_SERVER"] = l.Server
+	case "local":
+		env["LSTC_FILE"] = l.Server
+	case "ansys":
+		env["ANSYSLMD_LICENSE_FILE"] = l.Server
+	}
+	return env
+}
 
 // LicenceUse is one program's line of lstc_qrun -r.
 type LicenceUse struct {

@@ -44,7 +44,6 @@ var rules = [256][]lineRule{
 		{"Memory required to complete solution", (*Reader).memoryRequired},
 	},
 	'|': {
-		{"|  LS-DYNA, A Program for Nonlinear", (*Reader).header},
 		{"|  Version :", (*Reader).version},
 		{"|  Revision:", (*Reader).revision},
 		{"|  Precision  :", (*Reader).precision},
@@ -148,6 +147,7 @@ func (r *Reader) banner(rest []byte, b Banner) {
 	}
 	f := &r.facts
 	f.Banner = b
+	f.afterDump()
 	f.reach(PhaseEnding)
 	if f.HasElapsed {
 		f.EndBlock = true
@@ -197,8 +197,32 @@ func (r *Reader) licenceNoise(text []byte) {
 	}
 	if r.facts.LicenceTrouble == "" && containsAny(lower, "error", "denied", "cannot", "can not", "could not", "fail", "not available",
 		"unavailable", "no license", "invalid", "expired", "unable", "refuse", "insufficient", "not found", "exceed") {
-		r.facts.LicenceTrouble = plainText(text, maxFactText)
+		r.facts.LicenceTrouble = hideHosts(plainText(text, maxFactText))
 	}
+}
+
+// hideHosts takes the names of licence servers out of a text, because it goes
+// into events that more people see than know the server.
+func hideHosts(text string) string {
+	words := strings.Fields(text)
+	for i, word := range words {
+		bare := strings.Trim(word, ",.;:()'\"")
+		afterServer := i > 0 && containsAny(strings.ToLower(words[i-1]), "server", "host", "@")
+		switch {
+		case strings.Contains(bare, "@"), strings.Contains(bare, ".") && !strings.Contains(bare, ".."), strings.Contains(bare, ":"), afterServer && !plainWord(bare):
+			words[i] = "…"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// plainWord is true for the words that follow "server" in a sentence.
+func plainWord(word string) bool {
+	switch strings.ToLower(word) {
+	case "is", "was", "not", "cannot", "could", "has", "did", "does", "for", "on", "at", "or", "and", "error", "error:", "down", "failed", "refused", "timed", "=", "-", "":
+		return true
+	}
+	return false
 }
 
 func containsAny(s string, words ...string) bool {
@@ -262,7 +286,7 @@ func (r *Reader) endTime(rest []byte) {
 
 // header begins a run. A second one in the same file begins another run, of
 // which nothing before it is true.
-func (r *Reader) header(_ []byte) {
+func (r *Reader) header() {
 	if f := &r.facts; f.Runs > 0 {
 		*f = Facts{Runs: f.Runs}
 	}
@@ -287,8 +311,10 @@ func (r *Reader) headerDate(rest []byte) {
 	}
 }
 
-// version takes ` smp d R13 |` and ` smp s R6.1.1    Date: 01/02/2013 |`.
+// version takes ` smp d R13 |` and ` smp s R6.1.1    Date: 01/02/2013 |`, which
+// stands once in every header.
 func (r *Reader) version(rest []byte) {
+	r.header()
 	f := &r.facts
 	for i, field := range bytes.Fields(rest) {
 		word := strings.ToLower(string(field))

@@ -33,8 +33,9 @@ type FileState struct {
 	Inode   uint64    `json:"inode"`
 	Size    int64     `json:"size"` // bytes
 	ModTime time.Time `json:"mtime"`
-	Head    uint64    `json:"head,omitempty"` // fingerprint of the first bytes
-	Tail    uint64    `json:"tail,omitempty"` // fingerprint of the last bytes before Size
+	Birth   int64     `json:"birth,omitempty"` // nanoseconds since 1970; 0 where the file system does not say
+	Head    uint64    `json:"head,omitempty"`  // fingerprint of the first bytes
+	Tail    uint64    `json:"tail,omitempty"`  // fingerprint of the last bytes before Size
 }
 
 // Outputs is the state of a run folder's LS-DYNA outputs by name.
@@ -207,12 +208,18 @@ func (f *RunFolder) fileState(name string) (FileState, error) {
 	return state, nil
 }
 
+// stateOf asks for the time of birth as well: a file that was removed and made
+// again often gets the same inode.
 func stateOf(file *os.File) (FileState, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+	var st unix.Statx_t
+	if err := unix.Statx(int(file.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st); err != nil {
 		return FileState{}, err
 	}
-	return FileState{Inode: st.Ino, Size: st.Size, ModTime: time.Unix(st.Mtim.Unix()).UTC()}, nil
+	state := FileState{Inode: st.Ino, Size: int64(st.Size), ModTime: time.Unix(st.Mtime.Sec, int64(st.Mtime.Nsec)).UTC()}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		state.Birth = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
+	}
+	return state, nil
 }
 
 // fingerprints hashes the first and the last bytes of what lies before size.
@@ -222,14 +229,14 @@ func fingerprints(file io.ReaderAt, size int64) (head, tail uint64, err error) {
 	if _, err := file.ReadAt(buf, 0); err != nil && err != io.EOF {
 		return 0, 0, err
 	}
-	head = hash(buf)
+	head = fingerprint(buf)
 	if _, err := file.ReadAt(buf, size-n); err != nil && err != io.EOF {
 		return 0, 0, err
 	}
-	return head, hash(buf), nil
+	return head, fingerprint(buf), nil
 }
 
-func hash(b []byte) uint64 {
+func fingerprint(b []byte) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write(b)
 	return h.Sum64()
@@ -248,10 +255,10 @@ func (old Outputs) startOffset(name string, file *os.File) (offset int64, fresh 
 	if err != nil {
 		return 0, false, err
 	}
-	if now.Inode == was.Inode && now.Size == was.Size && now.ModTime.Equal(was.ModTime) {
+	if now.Inode == was.Inode && now.Birth == was.Birth && now.Size == was.Size && now.ModTime.Equal(was.ModTime) {
 		return 0, false, nil
 	}
-	if now.Inode != was.Inode || now.Size < was.Size {
+	if now.Inode != was.Inode || now.Birth != was.Birth || now.Size < was.Size {
 		return 0, true, nil
 	}
 	head, tail, err := fingerprints(file, was.Size)

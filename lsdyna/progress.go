@@ -38,6 +38,7 @@ func (r *Reader) progress(line []byte) {
 		return
 	}
 	f.onDeck(PhaseSolving)
+	f.afterDump()
 	cycle, hasCycle := integer(line[colCycle:colCycleEnd])
 	dt := r.stepSize(line[colDt:colDtEnd])
 	wall, dated := int64(0), false

@@ -4,45 +4,228 @@
 package lsdyna
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
-// Identity is what a dump depends on: a dump continues only with the same
-// deck, executable, precision and number of processors.
+// Identity is what a dump depends on: it continues only with the same deck,
+// executable, precision and number of processors.
 type Identity struct {
-	Deck       string    `json:"deck"`   // hash of the input deck
-	Solver     string    `json:"solver"` // path, size and time of the executable
+	Deck       string    `json:"deck"`   // hash of the deck and what it includes
+	Solver     string    `json:"solver"` // name and size of the executable: its path may differ from client to client
 	Parallel   Parallel  `json:"parallel"`
 	Precision  Precision `json:"precision"`
 	Processors int       `json:"processors"`
+	Ranks      int       `json:"ranks"`
 	JobID      string    `json:"jobid,omitempty"`
 }
 
-// NewIdentity reads the deck and the executable.
-func NewIdentity(folder *RunFolder, s Solver, o RunOptions) (Identity, error) {
-	return Identity{}, errors.New("not built yet")
+// NewIdentity reads the deck with its includes, and looks at the executable.
+// cmd is what CommandLine made of the same solver and options.
+func NewIdentity(ctx context.Context, folder *RunFolder, s Solver, o RunOptions, cmd Command) (Identity, error) {
+	s = s.WithDefaults()
+	deck, err := folder.hashDeck(ctx, o.Input)
+	if err != nil {
+		return Identity{}, fmt.Errorf("identify the deck %s: %w", o.Input, err)
+	}
+	info, err := os.Stat(s.Path)
+	if err != nil {
+		return Identity{}, fmt.Errorf("identify the solver: %w", err)
+	}
+	return Identity{
+		Deck: deck, Solver: fmt.Sprintf("%s:%d", filepath.Base(s.Path), info.Size()), Parallel: s.Parallel, Precision: s.Precision,
+		Processors: cmd.Ranks * cmd.Threads, Ranks: cmd.Ranks, JobID: o.JobID,
+	}, nil
 }
 
-// RestartSelect names the newest complete dump in the folder that belongs to a
-// run with the recorded identity. When there is none, name is empty and why
-// says the reason in one line.
-func RestartSelect(folder *RunFolder, recorded, wanted Identity, exclude []string) (name, why string, err error) {
-	return "", "", errors.New("not built yet")
+// difference says in words what differs, or nothing.
+func (i Identity) difference(now Identity) string {
+	switch {
+	case i.Deck != now.Deck:
+		return "the deck or a file it includes was changed"
+	case i.Solver != now.Solver:
+		return fmt.Sprintf("the solver was %s and is %s", i.Solver, now.Solver)
+	case i.Parallel != now.Parallel || i.Precision != now.Precision:
+		return fmt.Sprintf("the solver was %s %s precision and is %s %s precision", i.Parallel, i.Precision, now.Parallel, now.Precision)
+	case i.Processors != now.Processors || i.Ranks != now.Ranks:
+		return fmt.Sprintf("the run had %d processors in %d ranks and has %d in %d", i.Processors, i.Ranks, now.Processors, now.Ranks)
+	case i.JobID != now.JobID:
+		return fmt.Sprintf("jobid was %q and is %q", i.JobID, now.JobID)
+	}
+	return ""
 }
 
-// DumpState is how far a dump has come.
-type DumpState struct {
-	Name     string
-	Said     bool // the solver printed the line
-	Exists   bool // a regular file with content is there
-	Complete bool // said, there, newer than asked for, and its size stands still
-	Size     int64
+// RecordFile is the file in the run folder that keeps a run's identity. It lies
+// there, and not with the driver, so that it moves with the folder to another
+// client.
+const RecordFile = ".lsdyna-run.json"
+
+// RunRecord is what RecordFile holds. The task's user can write it: all that a
+// forged one can do is to start this user's own run from a dump of this folder.
+type RunRecord struct {
+	Identity Identity  `json:"identity"`
+	Started  time.Time `json:"started"`         // of the first start from the deck, by our clock
+	Tried    []string  `json:"tried,omitempty"` // dumps that were bad
 }
 
-// VerifyDump waits until a dump written after since is complete, or ctx ends.
-// The snapshot function gives the run as it is now, e.g. Follower.Poll.
-func VerifyDump(ctx context.Context, folder *RunFolder, since time.Time, before []Dump, snapshot func() (Snapshot, error)) (DumpState, error) {
-	return DumpState{}, errors.New("not built yet")
+// maxRecord bounds how much of a record is read.
+const maxRecord = 64 << 10
+
+// WriteRecord stores a run's record in its folder.
+func (f *RunFolder) WriteRecord(r RunRecord) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write the run's record: %w", err)
+	}
+	return f.replace(RecordFile, data, 0o644, NoOwner)
+}
+
+// ReadRecord reads what WriteRecord stored; os.ErrNotExist when there is none.
+func (f *RunFolder) ReadRecord() (RunRecord, error) {
+	file, err := f.Open(RecordFile)
+	if err != nil {
+		return RunRecord{}, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxRecord+1))
+	if err == nil && len(data) > maxRecord {
+		err = errors.New("too large")
+	}
+	var r RunRecord
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	if err != nil {
+		return RunRecord{}, fmt.Errorf("read the run's record %s: %w", file.Name(), err)
+	}
+	return r, nil
+}
+
+// RestartChoice is where a run begins.
+type RestartChoice struct {
+	Dump string  // for RunOptions.Restart; "" to begin with the deck
+	Time float64 // problem time of the dump, when the outputs tell
+	Why  string  // one line, for the operator
+}
+
+// RestartSelect names the newest complete dump in the folder that belongs to
+// the recorded run and fits the one wanted now. stdouts are the names of files
+// that hold the stdout of earlier starts.
+//
+// A dump is believed when the solver printed its line, every file of it is
+// there with content and younger than the run, and the solver printed something
+// after the line: a dump that was being written when the solver was killed has
+// none of that, and the one before it is taken.
+func RestartSelect(ctx context.Context, folder *RunFolder, recorded RunRecord, wanted Identity, stdouts ...string) (RestartChoice, error) {
+	if d := recorded.Identity.difference(wanted); d != "" {
+		return RestartChoice{Why: "starting from the deck: " + d}, nil
+	}
+	found, err := folder.dumps()
+	if err != nil {
+		return RestartChoice{}, err
+	}
+	said, err := folder.saidDumps(ctx, wanted.JobID, stdouts)
+	if err != nil {
+		return RestartChoice{}, err
+	}
+	ranks := 0
+	if wanted.Parallel != SMP {
+		ranks = wanted.Ranks
+	}
+	refused := ""
+	for _, dump := range said {
+		files, ok := findDump(found, dump.Name)
+		switch {
+		case strings.HasPrefix(dump.Name, "d3full"):
+			continue // needs a full deck of its own
+		case !ok || !files.whole(ranks):
+			refused = cmp.Or(refused, dump.Name+" is not there, or not with the files of all ranks")
+		case files.ModTime.Before(recorded.Started.Add(-clockStep)):
+			refused = cmp.Or(refused, dump.Name+" is older than this run")
+		case slices.Contains(recorded.Tried, files.Name):
+			refused = cmp.Or(refused, dump.Name+" was tried and is bad")
+		case !dump.Followed:
+			refused = cmp.Or(refused, dump.Name+" was being written when the run ended")
+		default:
+			why := fmt.Sprintf("restarting from %s (t = %.4g, cycle %d)", files.Name, dump.Time, dump.Cycle)
+			if refused != "" {
+				why += "; " + refused
+			}
+			return RestartChoice{Dump: files.Name, Time: dump.Time, Why: why}, nil
+		}
+	}
+	return RestartChoice{Why: "starting from the deck: " + cmp.Or(refused, "the run has written no dump yet")}, nil
+}
+
+// saidDumps collects the dump lines of all outputs in the folder, of this run
+// and its restarts, the newest first. A name written twice counts with its last
+// line; runrsf is overwritten again and again.
+func (f *RunFolder) saidDumps(ctx context.Context, jobID string, stdouts []string) ([]Dump, error) {
+	names, err := f.names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		out, _ := parseOutputName(name)
+		if out.source == sourceMessag && out.rank == 0 && (out.jobID == "" || out.jobID == jobID) {
+			stdouts = append(stdouts, name)
+		}
+	}
+	newest := map[string]Dump{}
+	for _, name := range stdouts[:min(len(stdouts), maxCandidates)] {
+		src, err := f.readWhole(ctx, name)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("look for dumps in %s: %w", f.path, ctx.Err())
+		}
+		if err != nil {
+			continue // no such file, or no regular one: it tells of no dump
+		}
+		for _, d := range src.Dumps {
+			was, known := newest[d.Name]
+			if !known || d.Wall.After(was.Wall) || (d.Followed && sameDump(d, was)) {
+				newest[d.Name] = d
+			}
+		}
+	}
+	dumps := make([]Dump, 0, len(newest))
+	for _, d := range newest {
+		dumps = append(dumps, d)
+	}
+	slices.SortFunc(dumps, func(a, b Dump) int {
+		return cmp.Or(b.Wall.Compare(a.Wall), cmp.Compare(b.Cycle, a.Cycle), cmp.Compare(b.Name, a.Name))
+	})
+	return dumps, nil
+}
+
+// readWhole reads one output to its end.
+func (f *RunFolder) readWhole(ctx context.Context, name string) (Facts, error) {
+	file, err := f.Open(name)
+	if err != nil {
+		return Facts{}, err
+	}
+	defer file.Close()
+	state, err := stateOf(file)
+	if err != nil {
+		return Facts{}, err
+	}
+	src := followed{Name: name, Inode: state.Inode, Reader: &Reader{}}
+	for src.Offset < state.Size && ctx.Err() == nil {
+		n, err := src.advance(file, state.Size)
+		if err != nil {
+			return Facts{}, fmt.Errorf("read %s: %w", file.Name(), err)
+		}
+		if n == 0 {
+			break
+		}
+	}
+	return src.Reader.Final(), ctx.Err()
 }

@@ -178,7 +178,7 @@ func forkSupervisor(l Launch) (*watched, *os.File, error) {
 // supervisorEnv keeps a supervisor's Go runtime small: one processor, and a
 // garbage collector that only runs near the limit, because each run touches
 // pages that would otherwise never be this process's own.
-var supervisorEnv = []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=3MiB"}
+var supervisorEnv = []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=6MiB"}
 
 func logPath(dir string) string { return filepath.Join(dir, "supervisor.log") }
 

@@ -88,7 +88,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		err := m.boot(ctx, o.timeout, out)
 		if err != nil || o.console {
 			console, _ := os.ReadFile(m.consoleLog)
-			_, _ = fmt.Fprintf(out, "vm: end of the console:\n%s\n", console[max(0, len(console)-6000):])
+			_, _ = fmt.Fprintf(out, "vm: end of the console:\n%s\n", console[max(0, len(console)-1500):])
 		}
 		if err != nil {
 			return fmt.Errorf("boot %d: %w", boot, err)
@@ -159,7 +159,9 @@ func (m machine) boot(ctx context.Context, timeout time.Duration, out io.Writer)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not done after %s", timeout))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", m.args()...)
-	cmd.Stderr = os.Stderr
+	// QEMU warns of each feature that it cannot emulate, for each CPU.
+	var warnings strings.Builder
+	cmd.Stderr = &warnings
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -169,7 +171,10 @@ func (m machine) boot(ctx context.Context, timeout time.Duration, out io.Writer)
 	}
 	r, readErr := follow(stdout, out)
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("qemu: %w (%w)", err, context.Cause(ctx))
+		if cause := context.Cause(ctx); cause != nil {
+			return fmt.Errorf("qemu: %w (%w)", err, cause)
+		}
+		return fmt.Errorf("qemu: %w\n%s", err, warnings.String())
 	}
 	switch {
 	case readErr != nil:

@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ type Affinity struct {
 	file  *os.File
 	mu    sync.Mutex
 	known map[string]string // thread → CPU list
+	tids  map[string]int
 }
 
 // newAffinity opens the record and writes the main thread's mask.
@@ -27,7 +29,7 @@ func newAffinity(rank int, out io.Writer) (*Affinity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write affinity: %w", err)
 	}
-	a := &Affinity{rank: rank, out: out, file: file, known: map[string]string{}}
+	a := &Affinity{rank: rank, out: out, file: file, known: map[string]string{}, tids: map[string]int{}}
 	a.record("main", os.Getpid())
 	return a, nil
 }
@@ -40,12 +42,22 @@ func (a *Affinity) record(thread string, tid int) {
 	if a.known[thread] == cpus {
 		return
 	}
-	a.known[thread] = cpus
+	a.known[thread], a.tids[thread] = cpus, tid
 	line := fmt.Sprintf("STANDIN-AFFINITY rank=%d pid=%d tid=%d thread=%s cpus=%s\n", a.rank, os.Getpid(), tid, thread, cpus)
 	if a.out != nil {
 		_, _ = io.WriteString(a.out, line)
 	}
 	_, _ = a.file.WriteString(line)
+}
+
+// refresh looks at all threads again: who runs the solver may have moved it.
+func (a *Affinity) refresh() {
+	a.mu.Lock()
+	tids := maps.Clone(a.tids)
+	a.mu.Unlock()
+	for thread, tid := range tids {
+		a.record(thread, tid)
+	}
 }
 
 // worker records the calling worker thread.

@@ -31,7 +31,7 @@ type Arguments struct {
 const defaultMemory = 100_000_000
 
 // passed are options that LS-DYNA has and that change nothing here.
-var passed = []string{"para", "nlq", "jobid", "o", "g", "d3part", "f", "e", "t", "a", "b", "k", "l", "m", "x", "c", "w", "s", "z", "h", "y", "license", "pgpkey"}
+var passed = []string{"para", "nlq", "o", "g", "d3part", "f", "e", "t", "a", "b", "k", "l", "m", "x", "c", "w", "s", "z", "h", "y", "license", "pgpkey"}
 
 // parseArguments reads the command line. Option names are taken in upper and
 // lower case, as LS-DYNA does. The error is the text after "*** Error 70004".

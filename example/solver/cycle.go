@@ -58,10 +58,6 @@ func (r *run) loop() outcome {
 		if !(s.Step > 0) || math.IsInf(s.Step, 1) {
 			return r.broken(errVelocity)
 		}
-		if r.plan.StepMin > 0 && s.Step < r.plan.StepMin*s.FirstStep {
-			r.list.print(Everywhere, " \n *** termination due to minimum time step ***\n")
-			return stopped
-		}
 		r.solve.Move()
 		r.watch.lap(timeElement)
 		if rest := r.pace - time.Since(began); rest > 0 {
@@ -137,6 +133,10 @@ func (r *run) outputs() (o outcome, ended bool, err error) {
 		r.list.print(Everywhere, " \n *** termination cycle reached ***\n")
 		return completed, true, r.lastWords()
 	}
+	if p.StepMin > 0 && s.Cycle > r.began && s.Step < p.StepMin*s.FirstStep {
+		r.list.print(Everywhere, " \n *** termination due to minimum time step ***\n")
+		return stopped, true, r.lastWords()
+	}
 	if s.Cycle > r.began {
 		if p.DumpEvery > 0 && s.Cycle%p.DumpEvery == 0 {
 			err = r.writeDump("")
@@ -185,7 +185,7 @@ func (r *run) switches() (outcome, bool, error) {
 	if (cycle-r.began)%r.poll != 0 {
 		return 0, false, nil
 	}
-	r.affinity.record("main", os.Getpid())
+	r.affinity.refresh()
 	sw, junk := "", ""
 	if r.ranks.Rank == 0 {
 		if !r.faults.has("ignore_d3kil") {
@@ -268,7 +268,7 @@ func (r *run) step() float64 {
 	if s := r.solve.State; s.Step > 0 {
 		return s.Step
 	}
-	if slow := r.solve.Model.Smallest(1); len(slow) > 0 {
+	if slow := r.solve.Model.Smallest(r.solve.State.X, 1); len(slow) > 0 {
 		return slow[0].Step
 	}
 	return 0

@@ -74,7 +74,7 @@ func (r *run) statistics() error {
 	}
 	var kind uint8
 	element := 0
-	if slow := m.Smallest(1); len(slow) > 0 {
+	if slow := m.Smallest(s.X, 1); len(slow) > 0 {
 		kind, element = slow[0].Kind, slow[0].ID
 	}
 	r.watch.lap(timeOther)

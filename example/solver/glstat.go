@@ -44,7 +44,7 @@ func (g *Growing) write(b []byte) error {
 
 // glstatHead is the beginning of glstat.
 func glstatHead(title string, id identity) string {
-	return fmt.Sprintf(" %-72.72s\n                    ls-dyna %s %s date %s\n", title, id.version(), bigPoint, built)
+	return fmt.Sprintf(" %-72.72s\n                    ls-dyna %s %s date %s\n", title, id.version(), underlined, built)
 }
 
 // glstatRecord is one record of global statistics.

@@ -349,7 +349,7 @@ func (r *run) smallest(m *solution.Model) {
 	var b strings.Builder
 	b.WriteString("\n  25 smallest timesteps\n ------------------------------------------------\n" +
 		" element       number                part    timestep\n")
-	for _, s := range m.Smallest(25) {
+	for _, s := range m.Smallest(m.Start, 25) {
 		fmt.Fprintf(&b, " %-5s %15d %19d %11s\n", kindNames[s.Kind], s.ID, s.Part, fortran(s.Step, 4))
 	}
 	r.list.print(Messag|D3hsp, "%s", b.String())

@@ -61,10 +61,10 @@ const switchList = `
 `
 
 const (
-	release  = "R14.1-0-g57a9d1050"
-	built    = "11/22/2026"
-	builtAt  = "00:00:00"
-	bigPoint = "R14.1_0_57a9d10"
+	release    = "R14.1-0-g57a9d1050"
+	built      = "11/22/2026"
+	builtAt    = "00:00:00"
+	underlined = "R14.1_0_57a9d10"
 )
 
 // header is the box that names program, version and machine.

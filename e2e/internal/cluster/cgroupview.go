@@ -32,8 +32,10 @@ type cgroupView struct {
 	roots  []viewRoot
 	agents []string // the cgroups that agents start in
 	pids   viewRoot // that of the pids controller
-	holder *exec.Cmd
-	stdin  io.Closer // the holder ends, and kills what is left, when it closes
+	// Full paths of util-linux' programs: busybox' shell would take its own.
+	unshare, nsenter string
+	holder           *exec.Cmd
+	stdin            io.Closer // the holder ends, and kills what is left, when it closes
 }
 
 // A viewRoot is one hierarchy: dir outside the view is mount inside.
@@ -91,6 +93,12 @@ func newCgroupView(name string) (_ *cgroupView, err error) {
 			_ = v.remove()
 		}
 	}()
+	if v.unshare, err = exec.LookPath("unshare"); err != nil {
+		return nil, fmt.Errorf("cgroup view (install util-linux): %w", err)
+	}
+	if v.nsenter, err = exec.LookPath("nsenter"); err != nil {
+		return nil, fmt.Errorf("cgroup view (install util-linux): %w", err)
+	}
 	for _, mount := range slices.Sorted(distinct(mounts)) {
 		dir := filepath.Join(mount, name)
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -174,7 +182,7 @@ func copyCpuset(mount, name string) error {
 
 // hold starts the holder and waits until the view is there.
 func (v *cgroupView) hold() error {
-	args := []string{"unshare", "--mount", "--cgroup", "sh", "-c", holdScript, "holder", v.pids.mount}
+	args := []string{v.unshare, "--mount", "--cgroup", "sh", "-c", holdScript, "holder", v.pids.mount}
 	for _, root := range v.roots {
 		args = append(args, root.dir, root.mount)
 	}
@@ -206,7 +214,7 @@ func (v *cgroupView) joinArgs(command ...string) []string {
 
 // command is exec.Command inside the view. The pid stays the command's own.
 func (v *cgroupView) command(name string, args ...string) *exec.Cmd {
-	enter := []string{"nsenter", "--target", fmt.Sprint(v.holder.Process.Pid), "--mount", "--cgroup", "--", name}
+	enter := []string{v.nsenter, "--target", fmt.Sprint(v.holder.Process.Pid), "--mount", "--cgroup", "--", name}
 	join := v.joinArgs(append(enter, args...)...)
 	return exec.Command("sh", append([]string{"-c", joinScript, "join"}, join...)...)
 }

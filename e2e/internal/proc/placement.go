@@ -94,7 +94,7 @@ func InCgroup(dir string) ([]Process, error) {
 		}
 		pids, err := os.ReadFile(path)
 		if err != nil {
-			return nil //nolint:nilerr // the cgroup went away under the read
+			return nil // the cgroup went away under the read
 		}
 		for field := range strings.FieldsSeq(string(pids)) {
 			pid, err := strconv.Atoi(field)

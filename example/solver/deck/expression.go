@@ -49,7 +49,14 @@ func (e *expression) peek() byte {
 }
 
 func (e *expression) sum() (float64, error) {
+	negative := e.peek() == '-' // Fortran: a sign binds less than a power
+	if negative {
+		e.at++
+	}
 	v, err := e.product()
+	if negative {
+		v = -v
+	}
 	for err == nil && (e.peek() == '+' || e.peek() == '-') {
 		op := e.text[e.at]
 		e.at++

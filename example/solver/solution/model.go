@@ -73,7 +73,6 @@ type Prop struct {
 	Shear, Lambda           float64
 	Thickness, Area         float64
 	Sound                   float64 // wave speed of the kind of element
-	Bulk                    float64
 }
 
 // State is what changes. A copy of it, bit by bit, is a restart.
@@ -88,7 +87,6 @@ type State struct {
 	Internal      []float64 // internal energy, an element
 	Hourglass     []float64 // hourglass energy, an element
 	Stopped       []float64 // energy that walls took, a node
-	Kinetic0      float64   // total energy at the start
 }
 
 // Build turns a deck into a model and its initial state. The error list is in
@@ -217,7 +215,6 @@ func newProp(kind uint8, mat deck.Material, sec deck.Section) Prop {
 	p := Prop{Density: mat.Density, Young: e, Poisson: nu, Yield: mat.Yield, Thickness: sec.Thickness, Area: sec.Area}
 	p.Shear = e / (2 * (1 + nu))
 	p.Lambda = e * nu / ((1 + nu) * (1 - 2*nu))
-	p.Bulk = e / (3 * (1 - 2*nu))
 	if mat.Tangent > 0 && mat.Tangent < e {
 		p.Hardening = e * mat.Tangent / (e - mat.Tangent)
 	}
@@ -361,7 +358,9 @@ func (b *builder) masses() {
 	}
 }
 
-func (m *Model) nodes(e int) []int32 { return m.Nodes[m.Slot[e]:m.Slot[e+1]] }
+func (m *Model) nodes(e int) []int32 {
+	return m.Nodes[m.Slot[e]:][:nodesOf[m.Kind[e]]]
+}
 
 // Words is the memory that a run needs, in words: what the run really
 // allocates for its model, state and nodal forces.

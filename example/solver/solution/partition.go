@@ -83,15 +83,15 @@ func owners(m *Model, size int) []int32 {
 	return owner
 }
 
-// Smallest lists the elements with the smallest time steps in the initial
-// geometry, for the listing.
-func (m *Model) Smallest(count int) []Slow {
+// Smallest lists the elements with the smallest time steps in positions x, for
+// the listing.
+func (m *Model) Smallest(x []float64, count int) []Slow {
 	var all []Slow
 	for e, kind := range m.Kind {
 		if kind == Hinge {
 			continue
 		}
-		if step := m.courant(m.Start, e); step > 0 {
+		if step := m.courant(x, e); step > 0 {
 			all = append(all, Slow{kind, m.IDs[e], m.PartIDs[m.Prop[e]], step * m.Safe})
 		}
 	}

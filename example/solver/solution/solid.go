@@ -149,8 +149,8 @@ func (p *Prop) viscosity(rate, size, dt float64) (q, speed float64) {
 	if rate >= 0 || dt == 0 {
 		return 0, p.Sound
 	}
-	q = p.Density * size * -rate * (bulkQuadratic*bulkQuadratic*size*-rate + bulkLinear*p.Sound)
-	damp := bulkLinear*p.Sound + bulkQuadratic*bulkQuadratic*size*-rate
+	q = p.Density * size * -rate * (bulkQuadratic*size*-rate + bulkLinear*p.Sound)
+	damp := bulkLinear*p.Sound + bulkQuadratic*size*-rate
 	return q, damp + math.Sqrt(damp*damp+p.Sound*p.Sound)
 }
 

@@ -1,0 +1,46 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package allocator
+
+import "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+
+// SetManaged takes over a new state of the machine: CPUs that went on- or
+// offline, or that became usable or ceased to be. Leases that lost a CPU they
+// are bound to are returned as they were; each is to be re-placed with Move. An
+// idle sibling that comes or goes changes what a lease holds, not where it runs.
+func (a *Allocator) SetManaged(topo *Topology, managed cpuset.Set) (displaced []Lease) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was := make(map[string]Lease, len(a.leases))
+	for owner, r := range a.leases {
+		was[owner] = a.lease(r)
+	}
+	a.lay(topo, managed)
+	for owner, r := range a.leases {
+		gone := r.held.Difference(a.managed).Difference(r.fixed.Intersect(topo.Online))
+		r.fixed = r.fixed.Intersect(topo.Online)
+		if r.cpus.Overlaps(gone) {
+			displaced = append(displaced, was[owner])
+			r.lose(gone)
+		} else {
+			r.held = r.held.Difference(gone)
+		}
+	}
+	a.adoptSiblings()
+	sortByOwner(displaced)
+	a.refresh()
+	return displaced
+}
+
+// adoptSiblings adds to the leases in isolate mode the siblings of their cores
+// that came online, or that they were not allowed to hold before.
+func (a *Allocator) adoptSiblings() {
+	if !a.opts.isolate() {
+		return
+	}
+	free := a.managed.Difference(a.taken())
+	for _, r := range a.leases {
+		r.held = r.held.Union(a.topo.CoresOf(r.held.Difference(r.fixed)).Intersect(free))
+	}
+}

@@ -1,0 +1,423 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package command
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+)
+
+// cell is how one CPU is drawn.
+type cell struct {
+	glyph rune
+	style style
+	means string // for the legend; "" where the legend has no word for it
+}
+
+// drawing draws a machine: a column for each physical core, a row for each
+// hardware thread, grouped by socket, NUMA node, kind of core and L3 cache.
+type drawing struct {
+	topo    *allocator.Topology
+	screen  screen
+	cell    func(allocator.CPU) cell
+	caption func(cpuset.Set) string // beside the name of a node; nil for none
+
+	legend []cell // in the order in which cells were met
+	spaced bool   // a blank between cells: machines small enough for it
+	inline bool   // nodes named beside their rows: machines with many of them
+}
+
+// segmentCores is how many cores stand together before a gap, so that the eye
+// can count them.
+const segmentCores = 8
+
+// segment is a few cores that are not torn apart.
+type segment struct {
+	cores []cpuset.Set // the CPUs of each core
+	first bool         // of its L3 cache
+	whole int          // cells of the whole L3 group, in the first segment
+}
+
+// draw returns the drawing and its legend.
+func (d *drawing) draw() []line {
+	var blocks []block
+	for _, id := range d.topo.PackageIDs() {
+		blocks = append(blocks, d.blocks(id)...)
+	}
+	d.choose(blocks)
+	var lines []line
+	for _, b := range blocks {
+		lines = append(lines, d.drawBlock(b)...)
+	}
+	lines = append(lines, d.drawOffline()...)
+	return append(lines, d.drawLegend()...)
+}
+
+// choose finds the form that suits the machine and the screen. Nodes are named
+// beside their rows where there are many and all of it fits: the drawing is a third
+// shorter then.
+func (d *drawing) choose(blocks []block) {
+	d.spaced, d.inline = true, false
+	widest := func() (cells, caption int) {
+		for _, b := range blocks {
+			cells = max(cells, d.lineWidth(d.segments(b)))
+			caption = max(caption, len(b.caption))
+		}
+		return cells, caption
+	}
+	for _, b := range blocks {
+		d.spaced = d.spaced && len(b.cores) <= 4*segmentCores
+	}
+	if cells, _ := widest(); cells > d.room() {
+		d.spaced = false
+	}
+	if len(blocks) <= 2 || d.topo.Hybrid() {
+		return
+	}
+	d.inline = true
+	if cells, caption := widest(); cells+captionGap+caption > d.room() {
+		d.inline = false
+	}
+}
+
+const captionGap = 3
+
+// block is the cores of one kind in one NUMA node of one package.
+type block struct {
+	pkg     int
+	node    int
+	first   bool // of its package
+	head    bool // false for a further kind in the same node
+	caption string
+	kind    string // "" where the machine has one kind
+	cores   []cpuset.Set
+}
+
+// blocks splits a package.
+func (d *drawing) blocks(pkg int) []block {
+	set := d.topo.PackageSet(pkg)
+	nodes := d.topo.NodesOf(set)
+	var blocks []block
+	for i, node := range nodes {
+		in := cpuset.Set{}
+		for cpu := range set.All() {
+			if c, _ := d.topo.CPU(cpu); c.NUMANode == node {
+				in.Add(cpu)
+			}
+		}
+		blocks = append(blocks, d.kinds(block{pkg: pkg, node: node, first: i == 0, head: true}, in)...)
+	}
+	return blocks
+}
+
+// kinds splits a node by the kind of its cores.
+func (d *drawing) kinds(first block, in cpuset.Set) []block {
+	if d.caption != nil {
+		first.caption = d.caption(in)
+	}
+	if !d.topo.Hybrid() {
+		first.cores = d.coresOf(in, allocator.Performance)
+		return []block{first}
+	}
+	first.kind, first.cores = "fast", d.coresOf(in, allocator.Performance)
+	slow := block{kind: "slow", cores: d.coresOf(in, allocator.Efficiency)}
+	switch {
+	case len(first.cores) == 0:
+		first.kind, first.cores = slow.kind, slow.cores
+		return []block{first}
+	case len(slow.cores) == 0:
+		return []block{first}
+	}
+	return []block{first, slow}
+}
+
+// coresOf returns the cores of one kind among CPUs, by L3 cache and then by
+// their first CPU.
+func (d *drawing) coresOf(in cpuset.Set, kind allocator.Kind) []cpuset.Set {
+	var cores []cpuset.Set
+	for _, core := range d.topo.CoreSets() {
+		if cpu, ok := d.topo.CPU(core.First()); ok && in.Contains(cpu.Index) && cpu.Kind == kind {
+			cores = append(cores, core)
+		}
+	}
+	slices.SortStableFunc(cores, func(a, b cpuset.Set) int {
+		if la, lb := d.l3(a), d.l3(b); la != lb {
+			return la - lb
+		}
+		return a.First() - b.First()
+	})
+	return cores
+}
+
+func (d *drawing) l3(core cpuset.Set) int {
+	cpu, _ := d.topo.CPU(core.First())
+	return cpu.L3
+}
+
+// segments cuts a block's cores into pieces.
+func (d *drawing) segments(b block) []segment {
+	var segs []segment
+	last := 0 // the first segment of the current cache
+	for i, core := range b.cores {
+		fresh := i == 0 || d.l3(core) != d.l3(b.cores[i-1])
+		if fresh || len(segs[len(segs)-1].cores) == segmentCores {
+			segs = append(segs, segment{first: fresh})
+		}
+		if fresh {
+			last = len(segs) - 1
+		}
+		segs[len(segs)-1].cores = append(segs[len(segs)-1].cores, core)
+		segs[last].whole = d.lineWidth(segs[last:])
+	}
+	return segs
+}
+
+// lineWidth is the number of columns that segments take side by side.
+func (d *drawing) lineWidth(segs []segment) int {
+	n := 0
+	for i, s := range segs {
+		if i > 0 {
+			n += len(d.gap(s))
+		}
+		n += len(s.cores)
+		if d.spaced {
+			n += len(s.cores) - 1
+		}
+	}
+	return n
+}
+
+// gap is what stands before a segment that is not the first of its line.
+func (d *drawing) gap(s segment) string {
+	switch {
+	case s.first:
+		return " | "
+	case d.spaced:
+		return "  "
+	}
+	return " "
+}
+
+// labelWidth is the room for a row's CPU numbers, with indent and gap.
+func (d *drawing) labelWidth() int {
+	digits := len(strconv.Itoa(max(d.topo.CPUs[len(d.topo.CPUs)-1].Index, 10)))
+	kind := 0
+	if d.topo.Hybrid() {
+		kind = len("fast ")
+	}
+	if d.inline {
+		kind += d.nodeWidth()
+	}
+	return len("  cpu ") + kind + 2*digits + 1 + 2
+}
+
+// nodeWidth is the room for a node's name beside its rows.
+func (d *drawing) nodeWidth() int {
+	return len("node   ") + len(strconv.Itoa(d.topo.Nodes[len(d.topo.Nodes)-1].ID))
+}
+
+// room is how many columns are left for cells.
+func (d *drawing) room() int {
+	return max(d.screen.width-d.labelWidth(), segmentCores)
+}
+
+// rows distributes segments over lines; a cache's cores stay together where
+// they fit on one line.
+func (d *drawing) rows(segs []segment) [][]segment {
+	var rows [][]segment
+	var row []segment
+	for _, s := range segs {
+		wider := d.lineWidth(append(slices.Clip(row), s))
+		tear := s.first && wider-d.lineWidth([]segment{s})+s.whole > d.room() && s.whole <= d.room()
+		if len(row) > 0 && (wider > d.room() || tear) {
+			rows = append(rows, row)
+			row = nil
+		}
+		row = append(row, s)
+	}
+	if len(row) > 0 {
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func (d *drawing) drawBlock(b block) []line {
+	lines := d.drawHead(b)
+	for i, row := range d.rows(d.segments(b)) {
+		threads := 0
+		name := ""
+		if i == 0 && d.inline {
+			name = fmt.Sprintf("node %d", b.node)
+		}
+		for _, s := range row {
+			for _, core := range s.cores {
+				threads = max(threads, core.Len())
+			}
+		}
+		for thread := range threads {
+			l := d.drawRow(name, b.kind, row, thread)
+			if name != "" && b.caption != "" {
+				l.add(plain, strings.Repeat(" ", captionGap))
+				l.add(dim, b.caption)
+			}
+			lines = append(lines, l)
+			name = ""
+		}
+	}
+	return lines
+}
+
+// drawHead names what the rows below it belong to.
+func (d *drawing) drawHead(b block) []line {
+	var l line
+	switch {
+	case !b.head, d.inline && !b.first:
+		return nil
+	case d.inline:
+		l.add(bold, fmt.Sprintf("Socket %d", b.pkg))
+		return []line{l}
+	case b.first:
+		l.add(bold, fmt.Sprintf("Socket %d, NUMA node %d", b.pkg, b.node))
+	default:
+		l.add(bold, fmt.Sprintf("          NUMA node %d", b.node))
+	}
+	if b.caption != "" {
+		l.add(plain, strings.Repeat(" ", captionGap))
+		l.add(dim, b.caption)
+	}
+	return []line{l}
+}
+
+// drawRow draws one hardware thread of the cores of a line.
+func (d *drawing) drawRow(name, kind string, row []segment, thread int) line {
+	var cells line
+	var cpus []int
+	for i, s := range row {
+		if i > 0 {
+			cells.add(dim, d.gap(s))
+		}
+		for j, core := range s.cores {
+			if j > 0 && d.spaced {
+				cells.add(plain, " ")
+			}
+			siblings := core.Slice()
+			if thread >= len(siblings) {
+				cells.add(plain, " ")
+				continue
+			}
+			cpu, _ := d.topo.CPU(siblings[thread])
+			cpus = append(cpus, cpu.Index)
+			c := d.cell(cpu)
+			d.note(c)
+			cells.add(c.style, string(c.glyph))
+		}
+	}
+	label := "  "
+	if d.inline {
+		label += fmt.Sprintf("%-*s", d.nodeWidth(), name)
+	}
+	if kind != "" {
+		label += kind + " "
+	}
+	label += "cpu " + between(cpus)
+	l := line{{fmt.Sprintf("%-*s", d.labelWidth(), label), dim}}
+	return append(l, cells...)
+}
+
+// between names the CPUs of a row by the first and the last: "8-15", or "8..22"
+// where not all between belong to it.
+func between(cpus []int) string {
+	first, last := slices.Min(cpus), slices.Max(cpus)
+	switch {
+	case first == last:
+		return strconv.Itoa(first)
+	case last-first == len(cpus)-1:
+		return fmt.Sprintf("%d-%d", first, last)
+	}
+	return fmt.Sprintf("%d..%d", first, last)
+}
+
+// note keeps a cell for the legend.
+func (d *drawing) note(c cell) {
+	if c.means == "" {
+		return
+	}
+	for _, known := range d.legend {
+		if known.glyph == c.glyph && known.means == c.means {
+			return
+		}
+	}
+	d.legend = append(d.legend, c)
+}
+
+func (d *drawing) drawOffline() []line {
+	var offline cpuset.Set
+	for _, cpu := range d.topo.CPUs {
+		if !cpu.Online {
+			offline.Add(cpu.Index)
+		}
+	}
+	if offline.IsEmpty() {
+		return nil
+	}
+	lines := []line{{{"Offline", bold}}}
+	words := fmt.Sprintf("cpu %s (%s)", offline, plural(offline.Len(), "CPU"))
+	for _, l := range wrap(words, d.screen.width-2, 4) {
+		lines = append(lines, append(line{{text: "  "}}, l...))
+	}
+	return lines
+}
+
+// drawLegend explains the cells that were met.
+func (d *drawing) drawLegend() []line {
+	entries := make([]line, 0, len(d.legend)+1)
+	for _, c := range d.legend {
+		l := line{{string(c.glyph), c.style}}
+		l.add(plain, " "+c.means)
+		entries = append(entries, l)
+	}
+	if len(d.topo.L3Sets()) > len(d.topo.NodesOf(d.topo.Online)) {
+		entries = append(entries, text("| between L3 caches"))
+	}
+	return flow(entries, d.screen.width)
+}
+
+// flow puts short pieces side by side.
+func flow(pieces []line, width int) []line {
+	var lines []line
+	var current line
+	for _, p := range pieces {
+		if current != nil && current.width()+3+p.width() > width {
+			lines = append(lines, current)
+			current = nil
+		}
+		if current != nil {
+			current.add(plain, "   ")
+		}
+		for _, s := range p {
+			current.add(s.style, s.text)
+		}
+	}
+	if current != nil {
+		lines = append(lines, current)
+	}
+	return lines
+}
+
+// bar draws progress from 0 to 1.
+func (s screen) bar(ratio float64, width int, st style) line {
+	full := min(max(int(ratio*float64(width)+0.5), 0), width)
+	if full == width && ratio < 1 {
+		full-- // full is for what is over
+	}
+	l := line{}
+	l.add(st, strings.Repeat(string(s.pick('█', '#')), full))
+	l.add(dim, strings.Repeat(string(s.pick('░', '.')), width-full))
+	return l
+}

@@ -1,0 +1,172 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+)
+
+const planHelp = `USAGE
+  nomad-driver-lsdyna plan -ncpu N [-busy LIST] [-smt isolate|share]
+      [-layout pack|scatter] [-sysfs DIR] [-json]
+
+DESCRIPTION
+  Says which cores a job of N cores would get on a machine where the CPUs of
+  LIST are taken, and why. It asks the driver's own allocator, and changes
+  nothing. Tasks that run now are not looked at: give their cores as LIST (the
+  status command shows them).
+
+OPTIONS
+  -ncpu N         Cores of the job: physical cores with -smt isolate, logical
+                  CPUs with -smt share.
+  -busy LIST      CPUs that are taken, as the kernel writes lists: 0-7,64-71
+  -smt MODE       isolate (one thread of each core is used, its siblings stay
+                  idle; the default) or share (siblings are cores, too).
+  -layout LAYOUT  pack (fewest sockets, NUMA nodes and L3 caches; the default)
+                  or scatter (evenly over NUMA nodes).
+  -sysfs DIR      A captured machine instead of this one; see topology.
+  -json           An object with cores, numa_nodes, reason and idle_siblings.
+                  Without enough cores the lists are empty.
+
+EXIT STATUS
+  0; 1 when too few cores are free; 2 for a wrong call.
+
+EXAMPLES
+  nomad-driver-lsdyna plan -ncpu 16
+  nomad-driver-lsdyna plan -ncpu 16 -busy 0-7,32 -layout scatter -json
+`
+
+// planReport is what `plan -json` prints.
+type planReport struct {
+	Cores        []int  `json:"cores"`
+	NUMANodes    []int  `json:"numa_nodes"`
+	Reason       string `json:"reason"`
+	IdleSiblings []int  `json:"idle_siblings"` // held with the cores, not used
+}
+
+// planRequest is a checked call.
+type planRequest struct {
+	ncpu  int
+	busy  cpuset.Set
+	opts  allocator.Options
+	sysfs string
+	json  bool
+}
+
+func runPlan(_ context.Context, args []string, s streams) error {
+	req, err := parsePlan(args)
+	if err != nil {
+		return err
+	}
+	topo, err := discover(req.sysfs, s)
+	if err != nil {
+		return err
+	}
+	lease, err := allocator.New(topo, topo.Online, req.opts).Plan(req.ncpu, req.busy)
+	var short *allocator.ShortageError
+	if err != nil && !errors.As(err, &short) {
+		return err
+	}
+	report := planReport{
+		Cores: lease.CPUs.Slice(), NUMANodes: lease.NUMANodes, Reason: lease.Reason,
+		IdleSiblings: lease.Held.Difference(lease.CPUs).Slice(),
+	}
+	if short != nil {
+		report.NUMANodes, report.Reason = []int{}, fmt.Sprintf("not enough free cores: %s", short)
+	}
+	if req.json {
+		err = writeJSON(s.out, report)
+	} else {
+		err = writePlan(req, topo, lease, report, s)
+	}
+	if err == nil && short != nil {
+		return errAnswerNo
+	}
+	return err
+}
+
+func parsePlan(args []string) (planRequest, error) {
+	var req planRequest
+	fs := newFlags("plan")
+	fs.IntVar(&req.ncpu, "ncpu", 0, "")
+	busy := fs.String("busy", "", "")
+	smt := fs.String("smt", "", "")
+	layout := fs.String("layout", "", "")
+	fs.StringVar(&req.sysfs, "sysfs", "", "")
+	fs.BoolVar(&req.json, "json", false, "")
+	err := parseOnly(fs, args)
+	if err != nil {
+		return req, err
+	}
+	if req.ncpu < 1 {
+		return req, usagef("say how many cores the job has: -ncpu N, 1 or more")
+	}
+	if req.busy, err = cpuset.Parse(*busy); err != nil {
+		return req, usagef("-busy takes a list such as 0-7,64: %v", err)
+	}
+	if req.opts.SMT, err = allocator.ParseSMT(*smt); err != nil {
+		return req, usagef("-smt: %v", err)
+	}
+	if req.opts.Layout, err = allocator.ParseLayout(*layout); err != nil {
+		return req, usagef("-layout: %v", err)
+	}
+	return req, nil
+}
+
+// writePlan draws the machine with the chosen cores and says why.
+func writePlan(req planRequest, topo *allocator.Topology, lease allocator.Lease, report planReport, s streams) error {
+	screen := screenOf(s.out)
+	lines := []line{text(describeMachine(topo)), nil}
+	d := drawing{topo: topo, screen: screen, cell: planCell(req, screen, topo, lease)}
+	lines = append(lines, d.draw()...)
+	lines = append(lines, nil)
+	if lease.CPUs.IsEmpty() {
+		lines = append(lines, line{{"No: " + report.Reason, red}})
+		advice := "Ask for fewer cores, or wait until some are free."
+		if topo.HyperThreading() && req.opts.SMT == allocator.SMTIsolate {
+			advice += " With smt = \"share\" sibling threads count as cores."
+		}
+		lines = append(lines, wrap(advice, screen.width, 0)...)
+		return write(s.out, screen.render(lines))
+	}
+	for i, l := range wrap("The job gets "+allocator.Describe(lease)+".", screen.width, 2) {
+		if i == 0 {
+			l[0].style = bold
+		}
+		lines = append(lines, l)
+	}
+	if idle := lease.Held.Difference(lease.CPUs); !idle.IsEmpty() {
+		lines = append(lines, wrap(fmt.Sprintf("Siblings %s stay idle.", idle), screen.width, 2)...)
+	}
+	if lease.Reason != "" {
+		lines = append(lines, wrap("Why: "+lease.Reason, screen.width, 5)...)
+	}
+	return write(s.out, screen.render(lines))
+}
+
+// planCell draws one CPU of a plan.
+func planCell(req planRequest, screen screen, topo *allocator.Topology, lease allocator.Lease) func(allocator.CPU) cell {
+	blocked := req.busy
+	if req.opts.SMT == allocator.SMTIsolate {
+		blocked = topo.CoresOf(req.busy)
+	}
+	return func(cpu allocator.CPU) cell {
+		switch {
+		case lease.CPUs.Contains(cpu.Index):
+			return cell{screen.pick('█', '#'), "1;32", "the job"}
+		case lease.Held.Contains(cpu.Index):
+			return cell{'-', green, "idle sibling of the job"}
+		case req.busy.Contains(cpu.Index):
+			return cell{'x', yellow, "busy"}
+		case blocked.Contains(cpu.Index):
+			return cell{'-', yellow, "sibling of a busy thread"}
+		}
+		return cell{screen.pick('·', '.'), dim, "free"}
+	}
+}

@@ -1,0 +1,184 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+)
+
+const statusHelp = `USAGE
+  nomad-driver-lsdyna status [-state-dir DIR] [-watch] [-json]
+      [-smt isolate|share] [-usable LIST] [-sysfs DIR]
+
+DESCRIPTION
+  Draws the machine, who owns each core, and the progress of every task. A
+  column is a physical core, a row one of its hardware threads; a letter is a
+  task of the table below the drawing. What is not as it should be follows in
+  words.
+
+  The plugin need not run. A task is alive when its record's lock is held or when
+  its solver's pid, start time and boot id are right. Its cores are those of its
+  pid file; where the kernel lets its threads run elsewhere, "!" marks the
+  place. Cores that Nomad has reserved for tasks of other drivers come from
+  Nomad's cgroups.
+
+  It has to run as the agent's user, usually root.
+
+OPTIONS
+  -state-dir DIR  The agent's state_dir (/var/lib/nomad-driver-lsdyna).
+  -watch          Draw again every two seconds until interrupted. With -json,
+                  one object a line.
+  -smt MODE       The agent's cores.smt, for the number of free cores: isolate or
+                  share. Without it the tasks that run tell, else isolate.
+  -usable LIST    The agent's cores.usable, for the number of free cores. Without
+                  it all cores that Nomad may use.
+  -sysfs DIR      A captured machine instead of /sys.
+  -json           An object with physical_cores, logical_cores,
+                  hyper_threading_enabled, available_cores, cores (index, job_id,
+                  pid, alloc_id, task, idle, reserved, drift, ...; job_id and pid
+                  are null where a core is free) and tasks (job_id, alloc_id,
+                  task, state, pid, cores, time, end_time, progress_ratio,
+                  eta_seconds, notes, ...).
+
+ENVIRONMENT
+  NO_COLOR  No colour. COLUMNS  The width where the output is no terminal.
+
+EXIT STATUS
+  0; 1 when the records cannot be read; 2 for a wrong call.
+`
+
+// watchEvery is the time between two drawings of status -watch.
+const watchEvery = 2 * time.Second
+
+func runStatus(ctx context.Context, args []string, s streams) error {
+	fs := newFlags("status")
+	surveyor := surveyFlags(fs)
+	watch := fs.Bool("watch", false, "")
+	asJSON := fs.Bool("json", false, "")
+	if err := parseOnly(fs, args); err != nil {
+		return err
+	}
+	v, err := surveyor()
+	if err != nil {
+		return err
+	}
+	defer v.readings.close()
+	if *watch {
+		return watchStatus(ctx, v, *asJSON, s)
+	}
+	survey, err := v.survey(ctx)
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		return writeJSON(s.out, survey.report())
+	}
+	screen := screenOf(s.out)
+	machine, rest := drawStatus(survey, screen, letters{})
+	return write(s.out, screen.render(append(machine, rest...)))
+}
+
+// surveyFlags adds the flags that status and metrics share. What it returns
+// reads them after the call was parsed.
+func surveyFlags(fs *flag.FlagSet) func() (*surveyor, error) {
+	dir := fs.String("state-dir", DefaultStateDir, "")
+	smt := fs.String("smt", "", "")
+	usable := fs.String("usable", "", "")
+	sysfs := fs.String("sysfs", "", "")
+	return func() (*surveyor, error) {
+		v := &surveyor{stateDir: filepath.Clean(*dir), sysfs: *sysfs, patience: patience, readings: readings{}}
+		if *dir == "" {
+			return nil, usagef("-state-dir is empty; name the agent's state_dir")
+		}
+		var err error
+		if v.given, err = cpuset.Parse(*usable); err != nil {
+			return nil, usagef("-usable takes a list such as 0-7,64: %v", err)
+		}
+		if *smt == "" {
+			return v, nil
+		}
+		if v.smt, err = allocator.ParseSMT(*smt); err != nil {
+			return nil, usagef("-smt: %v", err)
+		}
+		return v, nil
+	}
+}
+
+// watchStatus draws again and again until it is interrupted, which is how it is
+// meant to end.
+func watchStatus(ctx context.Context, v *surveyor, asJSON bool, s streams) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	known := letters{}
+	for ctx.Err() == nil {
+		survey, err := v.survey(ctx)
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		if err := writeFrame(survey, known, asJSON, s); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
+// writeFrame writes one drawing of status -watch.
+func writeFrame(survey *survey, known letters, asJSON bool, s streams) error {
+	if asJSON {
+		data, err := json.Marshal(survey.report())
+		if err != nil {
+			return fmt.Errorf("encode JSON: %w", err)
+		}
+		return write(s.out, string(data)+"\n")
+	}
+	screen := screenOf(s.out)
+	machine, rest := drawStatus(survey, screen, known)
+	if !screen.terminal {
+		return write(s.out, screen.render(append(machine, rest...))+"\n")
+	}
+	rest = append(rest, line{{survey.now.Format(time.TimeOnly) + "  every 2 s, end with Ctrl-C", dim}})
+	return write(s.out, frame(machine, rest, screen))
+}
+
+// frame overwrites the terminal's content line by line, so that nothing
+// flickers. What would scroll away is cut: of the machine first, because the
+// tasks are what changes.
+func frame(machine, rest []line, screen screen) string {
+	lines := append(machine, rest...)
+	if over := len(lines) - (screen.height - 1); screen.height > 1 && over > 0 {
+		kept := max(len(machine)-over-1, 0)
+		more := line{{fmt.Sprintf("... %d more lines of the machine: enlarge the window", len(machine)-kept), dim}}
+		lines = append(append(slices.Clone(machine[:kept]), more), rest...)
+		lines = lines[:min(len(lines), screen.height-1)]
+	}
+	const home, clearLine, clearRest = "\x1b[H", "\x1b[K", "\x1b[J"
+	var b strings.Builder
+	b.WriteString(home)
+	for _, l := range lines {
+		b.WriteString(screen.renderLine(l.cut(screen.width)) + clearLine + "\r\n")
+	}
+	b.WriteString(clearRest)
+	return b.String()
+}

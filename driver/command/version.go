@@ -1,0 +1,72 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package command
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+const versionHelp = `USAGE
+  nomad-driver-lsdyna version [-json]
+
+DESCRIPTION
+  Prints the version of this program, which is also the plugin's version that
+  Nomad shows as the node attribute driver.lsdyna.version.
+
+OPTIONS
+  -json  An object with version, go, os, arch and, where the build knew it,
+         commit.
+
+EXIT STATUS
+  0
+`
+
+// Version is the plugin's version. main sets it to driver.Version, which the
+// build sets.
+var Version = ""
+
+// versionReport is what `version -json` prints.
+type versionReport struct {
+	Version string  `json:"version"`
+	Go      string  `json:"go"`
+	OS      string  `json:"os"`
+	Arch    string  `json:"arch"`
+	Commit  *string `json:"commit"`
+}
+
+func runVersion(_ context.Context, args []string, s streams) error {
+	fs := newFlags("version")
+	asJSON := fs.Bool("json", false, "")
+	if err := parseOnly(fs, args); err != nil {
+		return err
+	}
+	r := findVersion()
+	if *asJSON {
+		return writeJSON(s.out, r)
+	}
+	return write(s.out, fmt.Sprintf("%s %s (%s, %s/%s)\n", program, r.Version, r.Go, r.OS, r.Arch))
+}
+
+func findVersion() versionReport {
+	r := versionReport{Version: Version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			r.Commit = &setting.Value
+		}
+	}
+	if r.Version == "" {
+		r.Version = info.Main.Version
+	}
+	if r.Version == "" {
+		r.Version = "unknown"
+	}
+	return r
+}

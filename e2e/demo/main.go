@@ -1,0 +1,167 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+// Command demo shows the driver at work: it runs a real Nomad server and client
+// in a temporary directory, with the driver set up for the stand-in solver, and
+// on it two of the example jobs. While they run it prints what an operator would
+// look at, kills the plugin and the client under the first, and stops the second.
+//
+// With -stay it runs the agents and waits for ^C: `make agent`.
+//
+// It works as root and as any user, listens on loopback ports that nobody has,
+// and removes everything when it ends.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "`directory` with nomad, nomad-driver-lsdyna and lsdyna-standin")
+	example := flag.String("example", "example", "`directory` with jobs and decks")
+	stay := flag.Bool("stay", false, "run the agents without the show, until ^C")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	d := &demo{bin: *bin, example: *example, out: os.Stdout}
+	if err := d.run(ctx, *stay); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// stepTimeout bounds each thing that the demo waits for.
+const stepTimeout = 60 * time.Second
+
+type demo struct {
+	bin, example   string
+	out            io.Writer
+	server, client *cluster.Agent
+}
+
+func (d *demo) run(ctx context.Context, stay bool) (err error) {
+	defer func() {
+		for _, a := range []*cluster.Agent{d.client, d.server} {
+			if a != nil {
+				err = errors.Join(err, a.Close())
+			}
+		}
+		if err == nil {
+			d.say("Everything that the demo started is gone again.")
+		}
+	}()
+	if err := d.startAgents(ctx); err != nil {
+		return err
+	}
+	if stay {
+		return d.waitForInterrupt(ctx)
+	}
+	if err := d.survive(ctx); err != nil {
+		return err
+	}
+	return d.stopInTime(ctx)
+}
+
+// say prints a heading of the show.
+func (d *demo) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(d.out, "\n== "+format+"\n", args...)
+}
+
+// startAgents runs a server, and a client with the driver.
+func (d *demo) startAgents(ctx context.Context) (err error) {
+	d.say("A Nomad server and a client with the driver; the solver is a stand-in, not LS-DYNA")
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	nomad, err := filepath.Abs(filepath.Join(d.bin, "nomad"))
+	if err != nil {
+		return err
+	}
+	if d.server, err = cluster.New(cluster.Config{Nomad: nomad, Role: cluster.ServerOnly}); err != nil {
+		return err
+	}
+	if err := d.server.Start(ctx); err != nil {
+		return err
+	}
+	d.client, err = cluster.New(cluster.Config{
+		Nomad:  nomad,
+		Role:   cluster.ClientOnly,
+		Server: d.server,
+		Plugin: filepath.Join(d.bin, cluster.PluginName),
+	})
+	if err != nil {
+		return err
+	}
+	solver, err := d.client.InstallBinary(filepath.Join(d.bin, "lsdyna-standin"), "bin/lsdyna-standin")
+	if err != nil {
+		return err
+	}
+	d.client.Config.PluginConfig = fmt.Sprintf(`
+    state_dir  = %q
+    work_roots = [%q]
+    solver "standin" {
+      path      = %q
+      parallel  = "smp"
+      precision = "double"
+    }`, d.client.StateDir(), d.client.Path("runs"), solver)
+	if err := d.client.Start(ctx); err != nil {
+		return err
+	}
+	if err := d.client.WaitDriverHealthy(ctx, cluster.DriverName); err != nil {
+		return err
+	}
+	node, err := d.client.Node()
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(d.out, "%s\n", node.Drivers[cluster.DriverName].HealthDescription)
+	return nil
+}
+
+// runFolder copies an example deck to where tasks may run and write.
+func (d *demo) runFolder(deck, name string) (string, error) {
+	dir := d.client.Path("runs", name)
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(d.example, "decks", deck))); err != nil {
+		return "", fmt.Errorf("run folder: %w", err)
+	}
+	if os.Geteuid() != 0 {
+		return dir, nil
+	}
+	const nobody = 65534 // the driver's default user for tasks
+	return dir, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, nobody, nobody)
+	})
+}
+
+// waitForInterrupt tells how to use the agents and keeps them until ^C.
+func (d *demo) waitForInterrupt(ctx context.Context) error {
+	runs := d.client.Path("runs")
+	for _, deck := range []string{"solid_bar_impact", "shell_box_crush"} {
+		if _, err := d.runFolder(deck, deck); err != nil {
+			return err
+		}
+	}
+	d.say("Ready; ^C ends it")
+	_, _ = fmt.Fprintf(d.out, `  web interface   http://%s
+  a job           NOMAD_ADDR=http://%[1]s %s/nomad job run -var solver=standin -var run_dir=%s/solid_bar_impact %s/jobs/smp.nomad.hcl
+  who has which   %[2]s/%[5]s status -state-dir %[6]s
+  agent's log     %[7]s
+`, d.server.HTTPAddr(), d.bin, runs, d.example, cluster.PluginName, d.client.StateDir(), d.client.LogPath())
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,182 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/nomad/api"
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
+)
+
+// checkCores asserts that the kernel binds every thread of every process of the
+// run to exactly the cores in the pid file, and returns them.
+func (r *run) checkCores() cpuset.Set {
+	r.s.t.Helper()
+	rec := r.pidFile()
+	want := cpuset.Of(rec.Cores...)
+	solvers := r.solvers()
+	must.Len(r.s.t, 1, solvers)
+	must.Eq(r.s.t, rec.PID, solvers[0].PID)
+	threads, err := proc.ThreadCPUs(rec.PID)
+	must.NoError(r.s.t, err)
+	must.Positive(r.s.t, len(threads))
+	for tid, on := range threads {
+		must.Eq(r.s.t, want.String(), on, must.Sprintf("thread %d of %d", tid, rec.PID))
+	}
+	return want
+}
+
+// firstMask is the affinity that the stand-in printed as its first act.
+func (r *run) firstMask() string {
+	r.s.t.Helper()
+	data, err := os.ReadFile(filepath.Join(r.folder, "standin-affinity.0000"))
+	must.NoError(r.s.t, err)
+	m := regexp.MustCompile(`[0-9]+(?:[-,][0-9]+)*\s*$`).FindString(strings.SplitN(string(data), "\n", 2)[0])
+	must.NotEq(r.s.t, "", m, must.Sprintf("affinity file: %q", data))
+	return strings.TrimSpace(m)
+}
+
+func usableCPUs(t *testing.T) int {
+	t.Helper()
+	var mask unix.CPUSet
+	must.NoError(t, unix.SchedGetaffinity(0, &mask))
+	return mask.Count()
+}
+
+func TestDriver_CoresFromBirthAndDisjoint(t *testing.T) {
+	if usableCPUs(t) < 2 {
+		t.Skip("needs two CPUs")
+	}
+	s := newSite(t, `cores { usable = "0-1" }`)
+	one := s.start(jobHCL{name: "one", folder: s.deck("one", "solid_bar_impact"), config: "ncpu = 1", env: slow})
+	two := s.start(jobHCL{name: "two", folder: s.deck("two", "solid_bar_impact"), config: "ncpu = 1", env: slow})
+	first, second := one.checkCores(), two.checkCores()
+	must.Eq(t, 1, first.Len())
+	must.Eq(t, 1, second.Len())
+	must.False(t, first.Overlaps(second))
+	must.Eq(t, first.String(), one.firstMask())
+	must.Eq(t, second.String(), two.firstMask())
+
+	t.Run("a third runs without affinity", func(t *testing.T) {
+		three := s.start(jobHCL{name: "three", folder: s.deck("three", "solid_bar_impact"), config: "ncpu = 1", env: slow})
+		three.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Running without affinity: 1 core asked, 0 free"))
+		must.Len(t, 0, three.pidFile().Cores)
+		must.NoError(t, s.StopJob(within(t), "three", false))
+		three.wait(api.AllocClientStatusComplete)
+	})
+
+	t.Run("or waits for cores", func(t *testing.T) {
+		hcl := jobHCL{name: "four", folder: s.deck("four", "solid_bar_impact"), config: `ncpu = 1
+        shortage = "retry"`, env: slow}
+		waiting := strings.Replace(hcl.String(), `attempts = 0
+      mode     = "fail"`, `attempts = 50
+      interval = "30m"
+      delay    = "1s"
+      mode     = "delay"`, 1)
+		alloc, err := s.Run(within(t), waiting)
+		must.NoError(t, err)
+		four := &run{s: s, job: "four", folder: hcl.folder, alloc: alloc}
+		_, err = s.WaitAlloc(within(t), alloc, cluster.TaskEvent("lsdyna", "not enough free cores: 1 core asked, 0 free"))
+		must.NoError(t, err)
+
+		freed := two.checkCores()
+		must.NoError(t, s.StopJob(within(t), "two", false))
+		two.wait(api.AllocClientStatusComplete)
+		four.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"), cluster.TaskEvent("lsdyna", "Allocated core "+freed.String()))
+		must.Eq(t, freed, four.checkCores())
+		must.NoError(t, s.StopJob(within(t), "four", false))
+		four.wait(api.AllocClientStatusComplete)
+	})
+
+	t.Run("cores come back after kill -9 of the solver", func(t *testing.T) {
+		rec := one.pidFile()
+		must.NoError(t, unix.Kill(rec.PID, unix.SIGKILL))
+		alloc := one.wait(api.AllocClientStatusFailed)
+		code, signal, err := cluster.Exit(alloc, "lsdyna")
+		must.NoError(t, err)
+		must.Eq(t, 137, code)
+		must.Eq(t, 9, signal)
+	})
+
+	t.Run("and after failed starts", func(t *testing.T) {
+		failed := s.submit(jobHCL{name: "nodeck", folder: s.deck("nodeck", "solid_bar_impact"), config: "ncpu = 2\n args = [\"ncpu=8\"]"})
+		failed.wait(api.AllocClientStatusFailed)
+		both := s.start(jobHCL{name: "both", folder: s.deck("both", "solid_bar_impact"), config: "ncpu = 2", env: slow})
+		must.Eq(t, cpuset.Of(0, 1), both.checkCores())
+		must.NoError(t, s.StopJob(within(t), "both", false))
+		both.wait(api.AllocClientStatusComplete)
+	})
+}
+
+func TestDriver_ReservedCoresAreNomads(t *testing.T) {
+	requireRoot(t)
+	if usableCPUs(t) < 2 {
+		t.Skip("needs two CPUs")
+	}
+	s := newSite(t, "")
+	shared := s.start(jobHCL{name: "shared", folder: s.deck("shared", "solid_bar_impact"), config: "ncpu = 1", env: slow})
+	before := shared.checkCores()
+	reserved := s.start(jobHCL{name: "reserved", folder: s.deck("reserved", "solid_bar_impact"), env: slow, resources: "cores = 1"})
+
+	nomads := s.reservedCores(reserved.alloc)
+	must.Eq(t, 1, nomads.Len())
+	must.Eq(t, nomads, reserved.checkCores())
+	must.Eq(t, nomads.String(), reserved.firstMask())
+
+	if before.Overlaps(nomads) {
+		shared.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Moved from cores "+before.String()))
+	}
+	must.False(t, shared.checkCores().Overlaps(nomads))
+}
+
+// reservedCores asks Nomad which cores it reserved for an allocation; the api
+// package does not have the field.
+func (s *site) reservedCores(alloc string) cpuset.Set {
+	s.t.Helper()
+	var answer struct {
+		AllocatedResources struct {
+			Tasks map[string]struct{ Cpu struct{ ReservedCores []int } }
+		}
+	}
+	_, err := s.API.Raw().Query("/v1/allocation/"+alloc, &answer, nil)
+	must.NoError(s.t, err)
+	return cpuset.Of(answer.AllocatedResources.Tasks["lsdyna"].Cpu.ReservedCores...)
+}
+
+func TestDriver_RepairsForeignAffinity(t *testing.T) {
+	if usableCPUs(t) < 2 {
+		t.Skip("needs two CPUs")
+	}
+	s := newSite(t, "")
+	r := s.start(jobHCL{name: "drift", folder: s.deck("drift", "solid_bar_impact"), config: "ncpu = 1", env: slow})
+	own := r.checkCores()
+	all := cpuset.Of(0, 1)
+	other := all.Difference(own)
+	var mask unix.CPUSet
+	mask.Set(other.First())
+	must.NoError(t, unix.SchedSetaffinity(r.pidFile().PID, &mask))
+	r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Affinity was changed from outside to cores "+other.String()))
+	must.Eq(t, own, r.checkCores())
+}
+
+// containsAll tells whether each text stands in one of the events.
+func containsAll(events []string, texts ...string) bool {
+	for _, text := range texts {
+		if !slices.ContainsFunc(events, func(e string) bool { return strings.Contains(e, text) }) {
+			return false
+		}
+	}
+	return true
+}
