@@ -36,6 +36,8 @@ type grid struct {
 
 	nodeList   []int   // all nodes
 	nodeLeaves [][]int // leaves by node
+	leafWords  int     // of a bitmap of leaves that are in use
+	leafValue  []int32 // leaf.value of the largest leaf
 
 	tiers []tier // in the order of preference; see tiersOf
 	s     scratch
@@ -58,6 +60,7 @@ type domain struct {
 	from, to int
 	value    []int32 // of its free units, by their number
 	apart    []int32 // of a package: of having a job of so many units
+	leaves   bitmap  // of a middle domain
 }
 
 // tier is a class of units a job may be placed on as a whole.
@@ -172,6 +175,7 @@ func (g *grid) cut() {
 	}
 	g.nodes, g.l3s = len(nodes), len(l3s)
 	g.nested = g.nodeFirst && g.nodes == len(g.mids) && g.l3s == len(g.leaves)
+	g.leafWords = (len(g.leaves) + 63) >> 6
 	g.nodeLeaves = make([][]int, g.nodes)
 	for node := range g.nodes {
 		g.nodeList = append(g.nodeList, node)
@@ -181,6 +185,7 @@ func (g *grid) cut() {
 		at.word, at.mask = oneWord(at.from, at.to)
 		g.widest = max(g.widest, at.to-at.from)
 		g.nodeLeaves[at.node] = append(g.nodeLeaves[at.node], l)
+		g.mids[at.mid].leaves.set(l)
 	}
 }
 

@@ -3,6 +3,8 @@
 
 package allocator
 
+import "math/bits"
+
 // key orders selections: fewer packages, then NUMA nodes, then L3 caches, then
 // the higher value of what stays free.
 type key struct {
@@ -70,7 +72,7 @@ func (g *grid) packPackages(n int) {
 	}
 	// The leaves are the NUMA nodes: as few of them as the packages allow, and
 	// of those selections one on the fewest caches.
-	g.fillPool(s.midAll, n)
+	g.gather(s.midAll)
 	least := g.greedy(n)
 	for ; k <= len(s.midAll); k++ {
 		hit := false
@@ -87,168 +89,156 @@ func (g *grid) packPackages(n int) {
 // packMids tries the picked middle domains and returns the number of leaves.
 func (g *grid) packMids(n int) int {
 	s := &g.s
-	g.fillPool(s.midPick.picked, n)
+	g.gather(s.midPick.picked)
 	used := g.greedy(n)
 	if s.found && g.nested && used > s.key.l3s {
 		return used // spans more caches than the best so far, and no fewer nodes
 	}
-	waste := g.tighten(n, used)
-	g.offer(used, waste)
+	waste := g.tighten(n)
+	g.list(g.whole(n))
+	g.offer(waste)
 	return used
-}
-
-// fillPool lists the leaves of the middle domains that have free units, the one
-// with most first. Among equals, jobs that use up whole caches come from one end
-// of the machine and others from the other, so that holes of whole caches arise.
-func (g *grid) fillPool(mids []int, n int) {
-	s := &g.s
-	s.pool = s.pool[:0]
-	if len(mids) == 1 {
-		mid := &g.mids[mids[0]]
-		for _, l := range s.order[mid.from:mid.to] {
-			if s.leaf[l] > 0 {
-				s.pool = append(s.pool, l)
-			}
-		}
-		return
-	}
-	heads := s.heads[:g.widest+2]
-	clear(heads)
-	total := 0
-	for _, m := range mids {
-		for l := g.mids[m].from; l < g.mids[m].to; l++ {
-			if c := s.leaf[l]; c > 0 {
-				heads[g.widest-c+1]++
-				total++
-			}
-		}
-	}
-	for i := 1; i < len(heads); i++ {
-		heads[i] += heads[i-1]
-	}
-	s.pool = s.pool[:total]
-	for i := range mids {
-		mid := &g.mids[mids[i]]
-		if !g.whole(n) {
-			mid = &g.mids[mids[len(mids)-1-i]]
-		}
-		for _, l := range s.order[mid.from:mid.to] {
-			if c := s.leaf[l]; c > 0 {
-				s.pool[heads[g.widest-c]] = l
-				heads[g.widest-c]++
-			}
-		}
-	}
 }
 
 // whole tells whether n units use up whole leaves.
 func (g *grid) whole(n int) bool { return n%g.widest == 0 }
 
-// greedy returns the fewest leaves of the pool that have n free units: the
-// first ones. The pool has enough.
-func (g *grid) greedy(n int) int {
-	used := 0
-	for ; n > 0; used++ {
-		n -= g.s.leaf[g.s.pool[used]]
+// gather makes a pool of the leaves of the middle domains, sorted into classes:
+// all leaves with the same number of free units are alike.
+func (g *grid) gather(mids []int) {
+	s := &g.s
+	for w := range g.leafWords {
+		s.pool[w] = 0
+		for _, m := range mids {
+			s.pool[w] |= g.mids[m].leaves[w]
+		}
+	}
+	for i, c := range s.classes {
+		s.have[i] = 0
+		for w := range g.leafWords {
+			s.have[i] += bits.OnesCount64(s.class[c][w] & s.pool[w])
+		}
+	}
+}
+
+// greedy chooses the fewest leaves of the pool that have n free units: the
+// fullest. It returns their number. The pool has enough.
+func (g *grid) greedy(n int) (used int) {
+	s := &g.s
+	for i, c := range s.classes {
+		s.use[i] = min(s.have[i], (n+c-1)/c)
+		n = max(n-s.use[i]*c, 0)
+		used += s.use[i]
 	}
 	return used
 }
 
-// tighten exchanges chosen leaves (the first of the pool) for smaller ones as
-// long as n units still fit, the exchange that leaves most value first. It
-// returns the units the chosen leaves have beyond n.
-func (g *grid) tighten(n, used int) (waste int) {
+// tighten exchanges chosen leaves for others with fewer free units as long as n
+// units still fit, the exchange that leaves most value first. It returns the
+// units that the chosen leaves have beyond n.
+func (g *grid) tighten(n int) (waste int) {
 	s := &g.s
-	for _, l := range s.pool[:used] {
-		waste += s.leaf[l]
+	for i, c := range s.classes {
+		waste += s.use[i] * c
 	}
 	waste -= n
 	for waste > 0 {
 		from, to, gain := None, None, 0
-		for i := used - 1; i >= 0; i-- {
-			if i < used-1 && s.leaf[s.pool[i]] == s.leaf[s.pool[i+1]] {
-				continue // the last of its size stands for all
+		for i, a := range s.classes {
+			if s.use[i] == 0 {
+				continue
 			}
-			for j := used; j < len(s.pool); j++ {
-				if j > used && s.leaf[s.pool[j]] == s.leaf[s.pool[j-1]] {
-					continue // the first of its size stands for all
-				}
-				if v := g.exchange(s.pool[i], s.pool[j], waste); v > gain {
+			for j := i + 1; j < len(s.classes) && a-s.classes[j] <= waste; j++ {
+				if v := g.exchange(a, s.classes[j], waste); v > gain && s.use[j] < s.have[j] {
 					from, to, gain = i, j, v
 				}
 			}
 		}
 		if from == None {
-			return waste
+			break
 		}
-		waste -= s.leaf[s.pool[from]] - s.leaf[s.pool[to]]
-		s.swap(from, to, used)
+		s.use[from]--
+		s.use[to]++
+		waste -= s.classes[from] - s.classes[to]
 	}
 	return waste
 }
 
-// exchange returns the value gained when leaf b is used instead of a.
+// exchange returns the value gained when a leaf with b free units is used
+// instead of one with a, the waste staying free in it.
 func (g *grid) exchange(a, b, waste int) int {
-	s := &g.s
-	saved := s.leaf[a] - s.leaf[b]
-	if saved <= 0 || saved > waste {
-		return 0
-	}
-	va, vb := g.leaves[a].value, g.leaves[b].value
-	v := int(va[s.leaf[a]]) - int(vb[s.leaf[b]])
-	return v - int(va[waste]) + int(va[waste-saved])
+	v := g.leafValue
+	return int(v[a]) - int(v[b]) - int(v[waste]) + int(v[waste-a+b])
 }
 
-// swap exchanges two leaves of the pool and keeps both its parts in order.
-func (s *scratch) swap(from, to, used int) {
-	a, b := s.pool[from], s.pool[to]
-	i := from
-	for ; i+1 < used && s.leaf[s.pool[i+1]] > s.leaf[b]; i++ {
-		s.pool[i] = s.pool[i+1]
+// list writes the chosen leaves down. Among equals, jobs that use up whole
+// caches come from one end of the machine and others from the other, so that
+// holes of whole caches arise.
+func (g *grid) list(ascending bool) {
+	s := &g.s
+	s.chosen = s.chosen[:0]
+	for i, c := range s.classes {
+		left := s.use[i]
+		for w := 0; w < g.leafWords && left > 0; w++ {
+			at := w
+			if !ascending {
+				at = g.leafWords - 1 - w
+			}
+			for word := s.class[c][at] & s.pool[at]; word != 0 && left > 0; left-- {
+				bit := bits.TrailingZeros64(word)
+				if !ascending {
+					bit = 63 - bits.LeadingZeros64(word)
+				}
+				word &^= 1 << bit
+				s.chosen = append(s.chosen, at<<6+bit)
+			}
+		}
 	}
-	s.pool[i] = b
-	j := to
-	for ; j > used && s.leaf[s.pool[j-1]] < s.leaf[a]; j-- {
-		s.pool[j] = s.pool[j-1]
-	}
-	s.pool[j] = a
 }
 
-// offer makes the first leaves of the pool the selection if they are better
-// than the best so far. The waste stays free in one of them.
-func (g *grid) offer(used, waste int) {
+// offer makes the chosen leaves the selection if they are better than the best
+// so far. The waste stays free in one of them.
+func (g *grid) offer(waste int) {
 	s := &g.s
-	k := g.rate(used)
-	spare, extra := g.spare(used, waste)
+	k := g.rate()
+	spare, extra := g.spare(waste)
 	k.value += extra
 	if s.found && !k.better(s.key) {
 		return
 	}
 	s.found, s.key = true, k
 	clear(s.take)
-	for _, l := range s.pool[:used] {
+	for _, l := range s.chosen {
 		s.take[l] = s.leaf[l]
 	}
-	s.take[s.pool[spare]] -= waste
+	s.take[spare] -= waste
 }
 
-// rate returns the key of a selection that uses the leaves up.
-func (g *grid) rate(used int) key {
+// rate returns the key of a selection that uses the chosen leaves up.
+func (g *grid) rate() key {
 	s := &g.s
 	k := key{}
 	clear(s.midLoss)
 	clear(s.pkgLoss)
 	s.mark++
-	for _, l := range s.pool[:used] {
+	for _, l := range s.chosen {
 		at, c := &g.leaves[l], s.leaf[l]
 		k.value += int(at.value[0]) - int(at.value[c])
 		s.midLoss[at.mid] += c
 		s.pkgLoss[at.pkg] += c
-		k.nodes += s.first(at.node)
-		k.l3s += s.first(g.nodes + at.l3)
+		if !g.nested {
+			k.nodes += s.first(at.node)
+			k.l3s += s.first(g.nodes + at.l3)
+		}
+	}
+	if g.nested {
+		k.l3s = len(s.chosen)
 	}
 	for m, loss := range s.midLoss {
 		if loss > 0 {
+			if g.nested {
+				k.nodes++
+			}
 			k.value += int(g.mids[m].value[s.mid[m]-loss]) - int(g.mids[m].value[s.mid[m]])
 		}
 	}
@@ -283,10 +273,13 @@ func (s *scratch) first(domain int) int {
 
 // spare returns which of the chosen leaves the waste stays free in, and the
 // value it has there.
-func (g *grid) spare(used, waste int) (leaf, value int) {
+func (g *grid) spare(waste int) (leaf, value int) {
 	s := &g.s
+	if waste == 0 {
+		return s.chosen[0], 0
+	}
 	leaf, value = None, 0
-	for i, l := range s.pool[:used] {
+	for _, l := range s.chosen {
 		if s.leaf[l] <= waste {
 			continue // the leaf must stay in use
 		}
@@ -297,7 +290,7 @@ func (g *grid) spare(used, waste int) (leaf, value int) {
 			int(g.pkgs[at.pkg].value[leftPkg+waste]) - int(g.pkgs[at.pkg].value[leftPkg])
 		v += g.lean(at.pkg, s.pkgLoss[at.pkg]-waste) - g.lean(at.pkg, s.pkgLoss[at.pkg])
 		if leaf == None || v > value {
-			leaf, value = i, v
+			leaf, value = l, v
 		}
 	}
 	return leaf, value

@@ -8,18 +8,22 @@ import "math/bits"
 // scratch is the working space of one decision, so that deciding does not
 // allocate. A selection is how many units to take of each leaf.
 type scratch struct {
-	free  bitmap
-	leaf  []int // free units of each leaf
-	mid   []int // free units of each middle domain
-	pkg   []int // free units of each package
-	order []int // leaves, within each middle domain the one with most free units first
+	free bitmap
+	leaf []int // free units of each leaf
+	mid  []int // free units of each middle domain
+	pkg  []int // free units of each package
+
+	// Leaves with the same number of free units are a class.
+	classes []int    // the numbers there are, above 0, descending
+	class   []bitmap // leaves by number of free units
 
 	take  []int // the best selection so far: units to take of each leaf
 	key   key   // what it is worth
 	found bool
 
-	pool             []int // leaves that may be chosen, those that are chosen first
-	heads            []int // for sorting the pool
+	pool             bitmap // leaves that may be chosen
+	have, use        []int  // leaves of each class in the pool, and chosen
+	chosen           []int  // leaves that are chosen; all of them but one used up
 	pkgAll, midAll   []int
 	pkgPick, midPick subset
 	midLoss, pkgLoss []int // units a selection takes of each domain
@@ -32,8 +36,9 @@ type scratch struct {
 func (s *scratch) make(g *grid) {
 	leaves, mids, pkgs := len(g.leaves), len(g.mids), len(g.pkgs)
 	s.leaf, s.mid, s.pkg = make([]int, leaves), make([]int, mids), make([]int, pkgs)
-	s.order, s.take = make([]int, leaves), make([]int, leaves)
-	s.pool, s.heads = make([]int, 0, leaves), make([]int, g.widest+2)
+	s.classes, s.class = make([]int, 0, g.widest), make([]bitmap, g.widest+1)
+	s.have, s.use = make([]int, g.widest), make([]int, g.widest)
+	s.take, s.chosen = make([]int, leaves), make([]int, 0, leaves)
 	s.pkgAll, s.midAll = make([]int, 0, pkgs), make([]int, 0, mids)
 	s.pkgPick, s.midPick = newSubset(pkgs), newSubset(mids)
 	s.midLoss, s.pkgLoss = make([]int, mids), make([]int, pkgs)
@@ -47,7 +52,7 @@ func (g *grid) place(free *bitmap, n int, scatter bool) (picked bitmap, t *tier)
 	if t = g.choose(free, n); t == nil {
 		return picked, nil
 	}
-	g.survey(free, t, n)
+	g.survey(free, t)
 	if scatter {
 		g.scatter(n)
 	} else {
@@ -73,48 +78,40 @@ func (g *grid) choose(free *bitmap, n int) *tier {
 	return nil
 }
 
-// survey counts the free units of the tier in every domain, and orders the
-// leaves of each middle domain by them.
-func (g *grid) survey(free *bitmap, t *tier, n int) {
+// survey counts the free units of the tier in every domain.
+func (g *grid) survey(free *bitmap, t *tier) {
 	s := &g.s
-	ascending := g.whole(n)
 	for w := range (len(g.units) + 63) >> 6 {
 		s.free[w] = free[w] & t.mask[w]
 	}
-	for p := range g.pkgs {
-		s.pkg[p] = 0
-		for m := g.pkgs[p].from; m < g.pkgs[p].to; m++ {
-			s.mid[m] = g.surveyMid(&g.mids[m], ascending)
-			s.pkg[p] += s.mid[m]
-		}
+	for _, c := range s.classes {
+		clear(s.class[c][:g.leafWords])
 	}
-}
-
-// surveyMid counts the free units of a middle domain and orders its leaves by
-// them, equals by their number.
-func (g *grid) surveyMid(mid *domain, ascending bool) int {
-	s := &g.s
-	sum := 0
-	for l := mid.from; l < mid.to; l++ {
-		n := 0
-		if at := &g.leaves[l]; at.mask != 0 {
-			n = bits.OnesCount64(s.free[at.word] & at.mask)
-		} else {
+	clear(s.mid)
+	clear(s.pkg)
+	var seen bitmap
+	for l := range g.leaves {
+		at := &g.leaves[l]
+		n := bits.OnesCount64(s.free[at.word] & at.mask)
+		if at.mask == 0 {
 			n = s.free.count(at.from, at.to)
 		}
 		s.leaf[l] = n
-		sum += n
-		least := n // insertion sort: a middle domain has few leaves
-		if !ascending {
-			least = n + 1
+		s.mid[at.mid] += n
+		s.pkg[at.pkg] += n
+		if n > 0 {
+			s.class[n].set(l)
+			seen.set(n - 1)
 		}
-		at := l
-		for ; at > mid.from && s.leaf[s.order[at-1]] < least; at-- {
-			s.order[at] = s.order[at-1]
-		}
-		s.order[at] = l
 	}
-	return sum
+	s.classes = s.classes[:0]
+	for w := (g.widest - 1) >> 6; w >= 0; w-- {
+		for word := seen[w]; word != 0; {
+			bit := 63 - bits.LeadingZeros64(word)
+			word &^= 1 << bit
+			s.classes = append(s.classes, w<<6+bit+1)
+		}
+	}
 }
 
 // collect turns the selection into units: whole cores first, in share mode, so

@@ -27,6 +27,7 @@ const valueScale = 1000
 // appraise fills the tables of the tree.
 func (g *grid) appraise(w weights) {
 	tables := valueTables{}
+	g.leafValue = tables.get(0, g.widest, w.leaf, w.leafExp, w.untouched)
 	for p := range g.pkgs {
 		pkg := &g.pkgs[p]
 		inPkg := 0

@@ -113,7 +113,7 @@ func (c *Config) Validate() error {
 	}
 	if l := c.licence(); l != nil {
 		if err := l.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("license: %w", err))
+			errs = append(errs, err)
 		}
 	}
 	for _, root := range c.WorkRoots {

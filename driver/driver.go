@@ -160,7 +160,7 @@ func (d *Driver) add(t *task) {
 	d.mu.Lock()
 	d.tasks[t.id.String()] = t
 	d.mu.Unlock()
-	go t.run()
+	go t.run(d.ctx)
 }
 
 // runsOf returns the tasks that are runs of one task of one allocation.
@@ -225,6 +225,9 @@ func (d *Driver) DestroyTask(taskID string, force bool) error {
 			return fmt.Errorf("task %s still runs; stop it first, or destroy it with force", taskID)
 		}
 		if err := t.kill(d.ctx); err != nil {
+			return err
+		}
+		if err := t.gone(d.ctx); err != nil { // its cores are free, and nobody reads its record any more
 			return err
 		}
 	}

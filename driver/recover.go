@@ -113,7 +113,7 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 	}
 	d.restoreCores(t, cpus, "")
 	d.tasks[t.id.String()] = t
-	go t.run()
+	go t.run(d.ctx)
 	return t
 }
 

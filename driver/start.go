@@ -68,10 +68,10 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 	if err := d.waitReady(); err != nil {
 		return nil, nil, structs.NewRecoverableError(err, !errors.Is(err, errDisabled))
 	}
+	defer d.starting.lock(cfg.AllocID + "/" + cfg.Name)()
 	if t, err := d.task(cfg.ID); err == nil && t.isClaimed() && !t.isOver() {
 		return nil, nil, fmt.Errorf("task with ID %q already started", cfg.ID)
 	}
-	defer d.starting.lock(cfg.AllocID + "/" + cfg.Name)()
 
 	s := &start{d: d, cfg: cfg, config: d.config}
 	for _, step := range []func() error{
@@ -100,7 +100,10 @@ func (s *start) undo() {
 	if !s.lease.CPUs.IsEmpty() {
 		s.d.cores.release(s.id.String())
 	}
-	if s.folder != nil && s.t == nil {
+	if s.t != nil && s.t.process() != nil {
+		s.t.process().Close()
+	}
+	if s.folder != nil {
 		_ = s.folder.Close()
 	}
 	if s.record != nil {
@@ -338,6 +341,9 @@ func (s *start) launch() error {
 	s.record.Unlock()
 	if err != nil {
 		return fmt.Errorf("start solver: %w", err)
+	}
+	if spec := proc.Spec(); spec != nil {
+		s.t.spec = spec // with its version
 	}
 	rec, err := proc.Record()
 	s.t.setProcess(proc, rec)

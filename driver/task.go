@@ -56,14 +56,18 @@ type task struct {
 // pollInterval is how often the outputs of a run are looked at.
 const pollInterval = 2 * time.Second
 
-// run watches the task until it is over.
-func (t *task) run() {
+// run watches the task until it is over, or until the driver ends: then its
+// successor finds the task in the records.
+func (t *task) run(driver context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-t.process().Done():
 			t.finish()
+			return
+		case <-driver.Done():
+			t.process().Close()
 			return
 		case <-ticker.C:
 			t.poll()

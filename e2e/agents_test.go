@@ -100,7 +100,7 @@ func newClient(t *testing.T, cfg cluster.Config) *cluster.Agent {
 // logForFailure returns what of the agent's log may explain a failed test.
 func logForFailure(a *cluster.Agent) string {
 	var kept []string
-	for line := range strings.Lines(a.LogTail(200_000)) {
+	for line := range strings.Lines(a.LogTail(50_000_000)) {
 		noise := []string{"[DEBUG] http:", "[TRACE]", "[DEBUG] worker", "scheduling worker", "raft"}
 		if !slices.ContainsFunc(noise, func(n string) bool { return strings.Contains(line, n) }) {
 			kept = append(kept, line)

@@ -6,6 +6,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,7 +96,8 @@ func TestDriver_KillsWhatIgnoresEverything(t *testing.T) {
 }
 
 func TestDriver_AllocCommandsWork(t *testing.T) {
-	s := newSite(t, "")
+	// Nomad 1.11 collects a task's statistics only where it publishes them.
+	s := newSite(t, "", func(c *cluster.Config) { c.HCL = "telemetry {\n  publish_allocation_metrics = true\n}\n" })
 	r := s.start(jobHCL{name: "commands", folder: s.deck("commands", "solid_bar_impact"), env: slow + "\nSTANDIN_POLL = \"5\"", config: "ncpu = 1"})
 	s.waitCycles(r)
 	alloc := r.wait(api.AllocClientStatusRunning)
@@ -149,9 +151,9 @@ func TestDriver_AllocCommandsWork(t *testing.T) {
 			}
 			use := stats.Tasks["lsdyna"]
 			if use == nil || use.ResourceUsage == nil {
-				return false, "no statistics", nil
+				return false, fmt.Sprintf("%+v %+v", stats, use), nil
 			}
-			return use.ResourceUsage.MemoryStats.RSS > 1<<20 && len(use.Pids) == 1, "", nil
+			return use.ResourceUsage.MemoryStats.RSS > 1<<20 && len(use.Pids) == 1, fmt.Sprintf("%+v", use), nil
 		}))
 	})
 }

@@ -4,19 +4,54 @@
 package lsdyna
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
 )
 
-// Licence is where licences come from. Its values never appear in errors.
+// Licence is where licences come from. Its server never appears in an error.
 type Licence struct {
 	Type   string // network, local or ansys
-	Server string // network: [port@]host; ansys: port@host of the licence manager; local: the file
-	QRun   string // absolute path of lstc_qrun; "" for no check
+	Server string // network: [port@]host; ansys: port@host of the licence manager; local: the licence file
+	QRun   string // absolute path of lstc_qrun; "" for no check before a start
 }
 
 // Validate reports what cannot work, without the server's name.
-func (l Licence) Validate() error { return nil }
+func (l Licence) Validate() error {
+	switch l.Type {
+	case "network", "ansys":
+		if l.Server == "" {
+			return fmt.Errorf("license: type = %q needs a server", l.Type)
+		}
+	case "local":
+	default:
+		return fmt.Errorf("license: type must be network, local or ansys, not %q", l.Type)
+	}
+	if strings.ContainsFunc(l.Server, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return errors.New("license: server holds a blank or a control character")
+	}
+	if strings.HasPrefix(l.Server, "-") {
+		return errors.New("license: server begins with a dash")
+	}
+	if l.QRun != "" && !filepath.IsAbs(l.QRun) {
+		return fmt.Errorf("license: qrun must be the absolute path of lstc_qrun, not %q", l.QRun)
+	}
+	if l.QRun != "" && l.Type != "network" {
+		return fmt.Errorf("license: qrun asks LSTC's network licence server; remove it with type = %q", l.Type)
+	}
+	return nil
+}
+
+// interconnectPort is where Ansys's licensing interconnect listens.
+const interconnectPort = "2325"
 
 // Env is the variables by which LS-DYNA finds its licence.
 //
@@ -34,26 +69,183 @@ func (l Licence) Env() map[string]string {
 		env["LSTC_FILE"] = l.Server
 	case "ansys":
 		env["ANSYSLMD_LICENSE_FILE"] = l.Server
+		hosts := strings.Split(l.Server, ":")
+		for i, host := range hosts {
+			_, name, ok := strings.Cut(host, "@")
+			if !ok {
+				name = host
+			}
+			hosts[i] = interconnectPort + "@" + name
+		}
+		env["ANSYSLI_SERVERS"] = strings.Join(hosts, ":")
 	}
 	return env
+}
+
+// Redact takes the server out of a text, e.g. one that a solver printed and that
+// goes into an event.
+func (l Licence) Redact(text string) string {
+	if l.Server == "" {
+		return text
+	}
+	secrets := append([]string{l.Server}, strings.FieldsFunc(l.Server, func(r rune) bool { return strings.ContainsRune("@:,;", r) })...)
+	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	for _, secret := range secrets {
+		if len(secret) > 2 && strings.Trim(secret, "0123456789") != "" {
+			text = strings.ReplaceAll(text, secret, "…")
+		}
+	}
+	return text
 }
 
 // LicenceUse is one program's line of lstc_qrun -r.
 type LicenceUse struct {
 	Program string
-	Expires string
-	Used    int // -1 not known
-	Free    int
+	Expires string // MM/DD/YYYY
+	Used    int    // -1 not known
+	Free    int    // also bounded by the program's licence group
 	Max     int
-	Queue   int
+	Queue   int // licences that others wait for
+}
+
+// maxQRunOutput bounds what is read of lstc_qrun.
+const maxQRunOutput = 1 << 20
+
+// ParseQRun reads what lstc_qrun -r prints:
+//
+//	PROGRAM          EXPIRATION CPUS  USED   FREE    MAX | QUEUE
+//	---------------- ----------      ----- ------ ------ | -----
+//	LS-DYNA          07/31/2020          0   2000   2000 |     0
+//	                   LICENSE GROUP     0   2000   2000 |     0
+//
+// A LICENSE GROUP line bounds the programs above it. Lines that are none of
+// these are passed over; an ERROR line is an error.
+func ParseQRun(output []byte) ([]LicenceUse, error) {
+	var all []LicenceUse
+	group := 0 // first program of the group being read
+	table := false
+	for line := range bytes.Lines(output) {
+		text := strings.TrimSpace(strings.ToValidUTF8(string(line), "?"))
+		switch {
+		case strings.HasPrefix(text, "ERROR"):
+			return nil, fmt.Errorf("the licence server's answer is an error: %s", hideHosts(plainText([]byte(text), maxFactText)))
+		case strings.HasPrefix(text, "PROGRAM"):
+			table = true
+			continue
+		case !table:
+			continue
+		}
+		use, ok := parseQRunLine(text)
+		switch {
+		case !ok:
+		case use.Program == licenceGroup:
+			for i := group; i < len(all); i++ {
+				all[i].Free = min(all[i].Free, use.Free)
+				all[i].Queue = max(all[i].Queue, use.Queue)
+			}
+			group = len(all)
+		default:
+			all = append(all, use)
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("the licence server's answer holds no table of licences")
+	}
+	return all, nil
+}
+
+const licenceGroup = "LICENSE GROUP"
+
+func parseQRunLine(text string) (LicenceUse, bool) {
+	left, right, ok := strings.Cut(text, "|")
+	if !ok {
+		return LicenceUse{}, false
+	}
+	use := LicenceUse{Used: -1}
+	fields := strings.Fields(left)
+	if strings.HasPrefix(text, licenceGroup) {
+		use.Program, fields = licenceGroup, strings.Fields(left[len(licenceGroup):])
+	} else if len(fields) >= 5 && strings.Count(fields[1], "/") == 2 {
+		use.Program, use.Expires, fields = fields[0], fields[1], fields[2:]
+	}
+	if use.Program == "" || len(fields) < 3 {
+		return LicenceUse{}, false
+	}
+	fields = fields[len(fields)-3:]
+	count := func(s string) int {
+		n, ok := integer([]byte(s))
+		if !ok || n > 1<<30 {
+			return -1
+		}
+		return int(n)
+	}
+	use.Used, use.Free, use.Max, use.Queue = count(fields[0]), count(fields[1]), count(fields[2]), count(strings.TrimSpace(right))
+	return use, use.Free >= 0 && use.Max >= 0 && use.Queue >= 0
 }
 
 // ErrNoLicence is wrapped when fewer licences are free than asked for.
 var ErrNoLicence = errors.New("not enough free licences")
 
-// CheckLicence asks the server whether so many licences are free for the
-// solver. An error that is not ErrNoLicence means that the server could not be
-// asked, which is no reason against a start.
+// qrunGrace is how long lstc_qrun's output may stay open after it was ended.
+const qrunGrace = time.Second
+
+// CheckLicence asks the server with lstc_qrun whether so many licences, one a
+// core, are free. Give ctx a timeout: lstc_qrun may hang. An error that is not
+// ErrNoLicence means that the server could not be asked, which is no reason
+// against a start.
 func CheckLicence(ctx context.Context, l Licence, p Parallel, want int) (LicenceUse, error) {
-	return LicenceUse{}, errors.New("not built yet")
+	if err := l.Validate(); err != nil {
+		return LicenceUse{}, err
+	}
+	output, err := l.ask(ctx)
+	if err != nil {
+		return LicenceUse{}, err
+	}
+	all, err := ParseQRun(output)
+	if err != nil {
+		return LicenceUse{}, errors.New(l.Redact(err.Error()))
+	}
+	program := "LS-DYNA"
+	if p == MPP || p == Hybrid {
+		program = "MPPDYNA"
+	}
+	i := slices.IndexFunc(all, func(u LicenceUse) bool { return strings.EqualFold(u.Program, program) })
+	if i < 0 {
+		return LicenceUse{}, fmt.Errorf("the licence server has no line for %s", program)
+	}
+	if use := all[i]; use.Free < want {
+		return use, fmt.Errorf("%w for %s: asked %d, free %d of %d, queue %d", ErrNoLicence, program, want, use.Free, use.Max, use.Queue)
+	}
+	return all[i], nil
+}
+
+// ask runs lstc_qrun. Its exit code says nothing: it is not 0 even when it works.
+func (l Licence) ask(ctx context.Context) ([]byte, error) {
+	out := &limitedBuffer{}
+	cmd := exec.CommandContext(ctx, l.QRun, "-r", "-s", l.Server)
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LSTC_LICENSE_SERVER=" + l.Server}
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.WaitDelay = qrunGrace
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%s did not answer in time: %w", l.QRun, ctx.Err())
+	case err == nil, errors.As(err, &exit), errors.Is(err, exec.ErrWaitDelay):
+		return out.Bytes(), nil
+	}
+	return nil, errors.New(l.Redact(fmt.Sprintf("ask the licence server: %v", err)))
+}
+
+// limitedBuffer keeps the first maxQRunOutput bytes and drops the rest.
+type limitedBuffer struct{ bytes.Buffer }
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if room := maxQRunOutput - b.Len(); room > 0 {
+		b.Buffer.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
 }

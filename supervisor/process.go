@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -248,7 +247,7 @@ func (p *Process) Bind(cpus []int) error {
 		return fmt.Errorf("move task: %w", err)
 	}
 	moved := old
-	moved.Cores = slices.Concat([]int{}, cpus)
+	moved.Cores = append([]int{}, cpus...)
 	if err := pidfile.Write(pidPath(p.dir), moved); err != nil {
 		return fmt.Errorf("move task: %w", err)
 	}

@@ -291,7 +291,7 @@ func (d *drawing) drawHead(b block) []line {
 		l.add(plain, strings.Repeat(" ", captionGap))
 		l.add(dim, b.caption)
 	}
-	return []line{l}
+	return []line{l.cut(d.screen.width)}
 }
 
 // drawRow draws one hardware thread of the cores of a line.

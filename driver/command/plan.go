@@ -122,7 +122,7 @@ func parsePlan(args []string) (planRequest, error) {
 // writePlan draws the machine with the chosen cores and says why.
 func writePlan(req planRequest, topo *allocator.Topology, lease allocator.Lease, report planReport, s streams) error {
 	screen := screenOf(s.out)
-	lines := []line{text(describeMachine(topo)), nil}
+	lines := append(wrap(describeMachine(topo), screen.width, 0), nil)
 	d := drawing{topo: topo, screen: screen, cell: planCell(req, screen, topo, lease)}
 	lines = append(lines, d.draw()...)
 	lines = append(lines, nil)

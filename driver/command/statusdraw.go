@@ -65,7 +65,8 @@ func (k letters) mark(t *task) (rune, style) {
 func drawStatus(s *survey, screen screen, known letters) (machine, rest []line) {
 	live := s.live()
 	known.assign(live)
-	machine = []line{text(describeMachine(s.topo)), freeLine(s), nil}
+	machine = wrap(describeMachine(s.topo), screen.width, 0)
+	machine = append(machine, freeLine(s).cut(screen.width), nil)
 	d := drawing{topo: s.topo, screen: screen, cell: s.cell(screen, known), caption: s.caption}
 	machine = append(machine, d.draw()...)
 	rest = []line{nil}
@@ -130,7 +131,7 @@ func (s *survey) caption(cpus cpuset.Set) string {
 			whole++
 		}
 	}
-	return fmt.Sprintf("%d of %s free", whole, plural(all, "core"))
+	return fmt.Sprintf("%d of %d free", whole, all)
 }
 
 // taskTable lists the live tasks.

@@ -53,7 +53,7 @@ func runTopology(_ context.Context, args []string, s streams) error {
 		return writeJSON(s.out, topo)
 	}
 	screen := screenOf(s.out)
-	lines := []line{text(describeMachine(topo)), nil}
+	lines := append(wrap(describeMachine(topo), screen.width, 0), nil)
 	lines = append(lines, drawTopology(topo, screen)...)
 	return write(s.out, screen.render(lines))
 }
@@ -104,7 +104,7 @@ func drawTopology(topo *allocator.Topology, screen screen) []line {
 		kept = append(kept, "Without timer tick (nohz_full): cpu "+topo.NoHzFull.String())
 	}
 	for _, words := range kept {
-		lines = append(lines, text(words))
+		lines = append(lines, wrap(words, screen.width, 2)...)
 	}
 	return lines
 }

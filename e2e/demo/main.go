@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -54,6 +55,9 @@ type demo struct {
 
 func (d *demo) run(ctx context.Context, stay bool) (err error) {
 	defer func() {
+		if err != nil && ctx.Err() == nil {
+			d.explain()
+		}
 		for _, a := range []*cluster.Agent{d.client, d.server} {
 			if a != nil {
 				err = errors.Join(err, a.Close())
@@ -73,6 +77,26 @@ func (d *demo) run(ctx context.Context, stay bool) (err error) {
 		return err
 	}
 	return d.stopInTime(ctx)
+}
+
+// explain prints what may tell why the demo failed.
+func (d *demo) explain() {
+	if d.client == nil {
+		return
+	}
+	d.say("What went wrong")
+	if stubs, _, err := d.server.API.Allocations().List(nil); err == nil {
+		for _, stub := range stubs {
+			if alloc, _, err := d.server.API.Allocations().Info(stub.ID, nil); err == nil {
+				_, _ = fmt.Fprint(d.out, cluster.DescribeAlloc(alloc))
+			}
+		}
+	}
+	for line := range strings.Lines(d.client.LogTail(1_000_000)) {
+		if strings.Contains(line, "[WARN]") || strings.Contains(line, "[ERROR]") {
+			_, _ = fmt.Fprint(d.out, line)
+		}
+	}
 }
 
 // say prints a heading of the show.

@@ -50,17 +50,7 @@ func (d *demo) survive(ctx context.Context) error {
 		return err
 	}
 
-	d.say("The plugin is killed; Nomad starts another one")
-	if _, err := d.client.KillPlugin(); err != nil {
-		return err
-	}
-	d.say("The Nomad client is killed as well, and started again")
-	if err := d.client.Kill(); err != nil {
-		return err
-	}
-	limited, cancel := context.WithTimeout(ctx, stepTimeout)
-	defer cancel()
-	if err := d.client.Start(limited); err != nil {
+	if err := d.killThings(ctx); err != nil {
 		return err
 	}
 	after, err := s.solver()
@@ -71,12 +61,51 @@ func (d *demo) survive(ctx context.Context) error {
 		return fmt.Errorf("the solver did not survive: pid %d before, %d after", before.PID, after.PID)
 	}
 	_, _ = fmt.Fprintf(d.out, "the solver, pid %d, did not notice\n", after.PID)
+	if err := s.waitEvent(ctx, "Restored cores"); err != nil {
+		return err
+	}
 	if err := s.look(ctx); err != nil {
 		return err
 	}
 
 	d.say("The end of the run")
 	return s.finish(ctx, api.AllocClientStatusComplete)
+}
+
+// killThings kills the plugin, waits for its successor, kills the client and
+// starts it again.
+func (d *demo) killThings(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	d.say("The plugin is killed; Nomad starts another one")
+	killed, err := d.client.KillPlugin()
+	if err != nil {
+		return err
+	}
+	err = cluster.Poll(ctx, "another plugin process", func() (bool, string, error) {
+		plugins, err := d.client.Plugins()
+		if err != nil || len(plugins) != 1 || plugins[0].PID == killed {
+			return false, fmt.Sprint(plugins), err
+		}
+		_, _ = fmt.Fprintf(d.out, "plugin pid %d is gone, %d is there\n", killed, plugins[0].PID)
+		return true, "", nil
+	})
+	if err != nil {
+		return err
+	}
+	d.say("The Nomad client is killed (SIGKILL), and started again")
+	if err := d.client.Kill(); err != nil {
+		return err
+	}
+	return d.client.Start(ctx)
+}
+
+// waitEvent waits until the task has an event with the text.
+func (s *show) waitEvent(ctx context.Context, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	_, err := s.server.WaitAlloc(ctx, s.alloc, cluster.TaskEvent(task, text))
+	return err
 }
 
 // stopInTime stops a job that would run for long, which leaves a dump behind.

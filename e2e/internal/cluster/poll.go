@@ -9,15 +9,18 @@ import (
 	"time"
 )
 
-// pollInterval is how often a condition is looked at that nothing announces.
-const pollInterval = 50 * time.Millisecond
+// A condition that nothing announces is looked at often at first and then less
+// and less: each look costs the agent, which in an emulated machine has no time.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = 500 * time.Millisecond
+)
 
 // Poll looks at a condition until it holds, its check fails for good, or the
 // context ends; then the error says what was seen last.
 func Poll(ctx context.Context, what string, check func() (done bool, seen string, err error)) error {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
+	last := ""
+	for pause := firstPause; ; pause = min(pause*5/4, lastPause) {
 		done, seen, err := check()
 		if err != nil {
 			return fmt.Errorf("wait for %s: %w", what, err)
@@ -25,10 +28,13 @@ func Poll(ctx context.Context, what string, check func() (done bool, seen string
 		if done {
 			return nil
 		}
+		if ctx.Err() == nil || last == "" { // else the check only saw the context's end
+			last = seen
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w; last seen: %s", what, ctx.Err(), seen)
-		case <-tick.C:
+			return fmt.Errorf("wait for %s: %w; last seen: %s", what, ctx.Err(), last)
+		case <-time.After(pause):
 		}
 	}
 }

@@ -35,7 +35,7 @@ cube
 // steady keeps the steps below the limit of an element that is all alone: it
 // swells in three directions at once, faster than the waves that LS-DYNA's time
 // step is made for.
-const steady = "*CONTROL_TIMESTEP\n0,0.6\n"
+const steady = "*CONTROL_TIMESTEP\n0,0.4\n"
 
 func build(t *testing.T, text string) (*Model, *State) {
 	t.Helper()

@@ -1,0 +1,91 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+// Command bench measures the driver beside Nomad's own raw_exec, in one run on
+// real Nomad agents: one client has both drivers, and the tasks differ in nothing
+// but the driver. Both run the same tiny program (bench/solver) in the solver's
+// place, as the same user. What is measured:
+//
+// Start: from the client's last word before it calls StartTask, in its log, to the
+// solver's first instruction by its own clock. Drivers take turns. The client's
+// preparation of the task (directories, log collector) comes before and is not
+// counted; our plugin's RPC is.
+//
+// Memory: Private_Clean and Private_Dirty of each process that a driver keeps beside
+// a running solver: our supervisor, raw_exec's executor. Nomad's log collector
+// (logmon) is there for both and not counted. Our plugin is one process on a node,
+// shown apart.
+//
+// Recovery: client and plugin are killed with SIGKILL and the client is started
+// again. The drivers' part is from the moment when the client knows its drivers to
+// the return of the last RecoverTask: Nomad calls one after the other. The whole
+// is from the start of the client's process to the last task that counts as
+// running, most of which is Nomad's own.
+//
+// It needs root, as Nomad's raw_exec does for cgroups and users, and removes
+// everything when it ends.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// plan is how much is measured.
+type plan struct {
+	starts     int // of each driver
+	tasks      int // to recover
+	recoveries int // of each driver
+}
+
+var (
+	full  = plan{starts: 60, tasks: 100, recoveries: 3}
+	short = plan{starts: 20, tasks: 40, recoveries: 1}
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "`directory` with nomad, nomad-driver-lsdyna and bench-solver")
+	quick := flag.Bool("short", false, "measure less often, with fewer tasks")
+	flag.Parse()
+
+	if os.Geteuid() != 0 {
+		fmt.Println("skipped: the benchmarks need root, for cgroups and to run tasks as another user")
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p := full
+	if *quick {
+		p = short
+	}
+	if err := run(ctx, *bin, p); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, bin string, p plan) error {
+	began := time.Now()
+	say := func(format string, args ...any) {
+		fmt.Printf("[%4.0fs] %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
+	}
+	say("start and memory: %d starts of each driver", p.starts)
+	r, err := startAndMemory(ctx, bin, p.starts, say)
+	if err != nil {
+		return err
+	}
+	say("recovery of %d tasks of each driver, %d times", p.tasks, p.recoveries)
+	for _, d := range drivers {
+		if r.recovery[d], err = recoverTasks(ctx, bin, d, p.tasks, p.recoveries, say); err != nil {
+			return err
+		}
+	}
+	say("done")
+	return r.print(os.Stdout, p.tasks)
+}

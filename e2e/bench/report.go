@@ -1,0 +1,96 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+)
+
+// results are what was measured, in seconds and bytes.
+type results struct {
+	start    map[driver][]float64
+	memory   map[driver][]float64
+	plugin   float64 // our plugin's process
+	recovery map[driver]recovery
+}
+
+func newResults() results {
+	return results{start: map[driver][]float64{}, memory: map[driver][]float64{}, recovery: map[driver]recovery{}}
+}
+
+// median is not disturbed by what else the machine did for a moment. NaN of none.
+func median(values []float64) float64 {
+	n := len(values)
+	if n == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// A row is one thing measured of both drivers.
+type row struct {
+	name       string
+	ours, them []float64
+	unit       string
+	scale      float64 // from seconds or bytes to the unit
+	aim        float64 // the ratio to stay below, 0 for none
+}
+
+func (r row) ratio() float64 { return median(r.ours) / median(r.them) }
+
+// verdict says whether the aim was met.
+func (r row) verdict() string {
+	switch {
+	case r.aim == 0:
+		return ""
+	case r.ratio() <= r.aim:
+		return fmt.Sprintf("aim ≤ %.1f: met", r.aim)
+	}
+	return fmt.Sprintf("aim ≤ %.1f: missed", r.aim)
+}
+
+const (
+	milliseconds = 1e3
+	mebibytes    = 1.0 / (1 << 20)
+)
+
+func (r results) rows(tasks int) []row {
+	a, b := r.recovery[ours], r.recovery[rawExec]
+	return []row{
+		{"start: StartTask to the solver's first instruction", r.start[ours], r.start[rawExec], "ms", milliseconds, 0.5},
+		{fmt.Sprintf("memory beside a solver, %d tasks run", memoryTasks), r.memory[ours], r.memory[rawExec], "MiB", mebibytes, 0.2},
+		{fmt.Sprintf("recovery of %d tasks: drivers' part", tasks), a.drivers, b.drivers, "ms", milliseconds, 0.5},
+		{fmt.Sprintf("recovery of %d tasks: whole client's start", tasks), a.whole, b.whole, "ms", milliseconds, 0},
+	}
+}
+
+// print writes the table.
+func (r results) print(w io.Writer, tasks int) error {
+	var errs []error
+	line := func(format string, args ...any) {
+		_, err := fmt.Fprintf(w, format+"\n", args...)
+		errs = append(errs, err)
+	}
+	line("%-52s %11s %11s %7s", "median", "lsdyna", "raw_exec", "ratio")
+	for _, row := range r.rows(tasks) {
+		line("%-52s %7.2f %-3s %7.2f %-3s %7.3f  %s", row.name, median(row.ours)*row.scale, row.unit, median(row.them)*row.scale, row.unit, row.ratio(), row.verdict())
+		line("%-52s %11s %11s", fmt.Sprintf("    smallest to largest of %d", len(row.ours)), spread(row.ours, row.scale), spread(row.them, row.scale))
+	}
+	line("lsdyna's plugin process, one on a node however many tasks run: %.1f MiB (raw_exec is part of Nomad's client)", r.plugin*mebibytes)
+	return errors.Join(errs...)
+}
+
+func spread(values []float64, scale float64) string {
+	if len(values) == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f-%.1f", slices.Min(values)*scale, slices.Max(values)*scale)
+}
+
+func joined(errs ...error) error { return errors.Join(errs...) }

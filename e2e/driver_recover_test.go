@@ -1,0 +1,339 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/nomad/api"
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
+)
+
+// disturbances are the ways in which the plugin, the client or both go away
+// and come back, in the order in which the loop takes them.
+var disturbances = []struct {
+	name string
+	do   func(*site)
+}{
+	{"kill -9 of the plugin", (*site).killPlugin},
+	{"graceful restart of the client", func(s *site) { must.NoError(s.t, s.Restart(within(s.t))) }},
+	{"kill -9 of the client", func(s *site) { must.NoError(s.t, s.Kill()); start(s.t, s.Agent) }},
+	{"kill -9 of both", func(s *site) { s.killBoth(); start(s.t, s.Agent) }},
+}
+
+// killPlugin kills the plugin and waits until the client has another.
+func (s *site) killPlugin() {
+	s.t.Helper()
+	dead, err := s.KillPlugin()
+	must.NoError(s.t, err)
+	must.NoError(s.t, cluster.Poll(within(s.t), "another plugin", func() (bool, string, error) {
+		plugins, err := s.Plugins()
+		for _, p := range plugins {
+			if p.PID != dead && p.Alive() {
+				return true, "", err
+			}
+		}
+		return false, fmt.Sprint(plugins), err
+	}))
+}
+
+// killBoth kills the client and the plugin; the client first, so that it starts
+// no other.
+func (s *site) killBoth() {
+	s.t.Helper()
+	must.NoError(s.t, s.Kill())
+	_, err := s.KillPlugin()
+	must.NoError(s.t, err)
+}
+
+// recovered waits until the driver has told of the nth recovery of the run; an
+// event is the sign that the client has it back.
+func (r *run) recovered(text string) {
+	r.s.t.Helper()
+	r.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"), cluster.TaskEvent("lsdyna", text))
+}
+
+// lastCycle reads how far the run has got.
+func (r *run) lastCycle() string {
+	r.s.t.Helper()
+	data, err := os.ReadFile(filepath.Join(r.folder, "stdout"))
+	must.NoError(r.s.t, err)
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if strings.Contains(lines[i], " dt ") {
+			return lines[i]
+		}
+	}
+	return ""
+}
+
+func TestDriver_SurvivesTwentyRestarts(t *testing.T) {
+	s := newSite(t, "")
+	r := s.start(jobHCL{name: "survivor", folder: s.deck("survivor", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
+	pid, cores := r.pidFile().PID, r.checkCores()
+	s.waitCycles(r)
+	for i := range 20 {
+		how := disturbances[i%len(disturbances)]
+		t.Logf("%d: %s", i+1, how.name)
+		how.do(s)
+		r.recovered("Restored cores " + cores.String() + " from the pid file")
+		must.Eq(t, pid, r.pidFile().PID)
+		must.Eq(t, cores, r.checkCores())
+	}
+	alloc := r.wait(api.AllocClientStatusRunning)
+	must.Zero(t, alloc.TaskStates["lsdyna"].Restarts)
+	before := r.lastCycle()
+	must.NoError(t, cluster.Poll(within(t), "progress", func() (bool, string, error) {
+		now := r.lastCycle()
+		return now != before, now, nil
+	}))
+	must.NoError(t, s.StopJob(within(t), "survivor", false))
+	r.wait(api.AllocClientStatusComplete)
+	must.Len(t, 0, r.solvers())
+}
+
+// pidPath is where the run's pid file is.
+func (r *run) pidPath() string {
+	r.s.t.Helper()
+	paths, err := filepath.Glob(filepath.Join(r.s.StateDir(), "tasks", r.alloc, "lsdyna", "*"))
+	must.NoError(r.s.t, err)
+	must.Len(r.s.t, 1, paths)
+	return filepath.Join(paths[0], "pid")
+}
+
+func TestDriver_RestoresCoresFromWhatIsLeft(t *testing.T) {
+	if usableCPUs(t) < 2 {
+		t.Skip("needs two CPUs")
+	}
+	s := newSite(t, "")
+	r := s.start(jobHCL{name: "cores", folder: s.deck("cores", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
+	rec, cores := r.pidFile(), r.checkCores()
+	path := r.pidPath()
+	other := cpuset.Of(0, 1).Difference(cores)
+
+	for _, c := range []struct {
+		name, content string // of the pid file; "" removes it
+		cores         cpuset.Set
+		event         string
+	}{
+		{"pid file gone", "", cores, "from the driver state"},
+		{"first line only", fmt.Sprintf("%d\n", rec.PID), cores, "from the driver state"},
+		{"broken second line", fmt.Sprintf("%d\n{\"cores\":[0,", rec.PID), cores, "from the driver state"},
+		{"the pid file wins over the driver state",
+			fmt.Sprintf("%d\n{\"cores\":[%s],\"start_time\":%d,\"boot_id\":%q,\"supervisor_pid\":%d,\"supervisor_start_time\":%d}\n",
+				rec.PID, other, rec.StartTime, rec.BootID, rec.SupervisorPID, rec.SupervisorStartTime),
+			other, "from the pid file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.killBoth()
+			if c.content == "" {
+				must.NoError(t, os.Remove(path))
+			} else {
+				must.NoError(t, os.WriteFile(path, []byte(c.content), 0o600))
+			}
+			start(t, s.Agent)
+			r.recovered(fmt.Sprintf("Restored cores %s %s", c.cores, c.event))
+			must.NoError(t, cluster.Poll(within(t), "pid file and masks", func() (bool, string, error) {
+				return cpuset.Of(r.pidFile().Cores...) == c.cores, "", nil
+			}))
+			s.waitMask(r, c.cores)
+			must.Eq(t, rec.PID, r.pidFile().PID)
+			must.Eq(t, c.cores, r.checkCores())
+		})
+	}
+
+	t.Run("taken cores lead to others", func(t *testing.T) {
+		second := s.start(jobHCL{name: "second", folder: s.deck("second", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
+		mine, theirs := r.checkCores(), second.checkCores()
+		must.False(t, mine.Overlaps(theirs))
+		s.killBoth()
+		// Both records claim one core; the driver decides, and the kernel follows.
+		stolen := second.pidFile()
+		stolen.Cores = mine.Slice()
+		content := fmt.Sprintf("%d\n{\"cores\":[%s],\"start_time\":%d,\"boot_id\":%q,\"supervisor_pid\":%d,\"supervisor_start_time\":%d}\n",
+			stolen.PID, mine, stolen.StartTime, stolen.BootID, stolen.SupervisorPID, stolen.SupervisorStartTime)
+		must.NoError(t, os.WriteFile(second.pidPath(), []byte(content), 0o600))
+		start(t, s.Agent)
+		must.NoError(t, cluster.Poll(within(t), "disjoint cores", func() (bool, string, error) {
+			a, b := cpuset.Of(r.pidFile().Cores...), cpuset.Of(second.pidFile().Cores...)
+			return !a.Overlaps(b) && a.Len() == 1 && b.Len() == 1, fmt.Sprint(a, b), nil
+		}))
+		a, b := r.checkCores(), second.checkCores()
+		must.False(t, a.Overlaps(b))
+		one, two := r.wait(api.AllocClientStatusRunning), second.wait(api.AllocClientStatusRunning)
+		must.NoError(t, cluster.Poll(within(t), "an event of the move", func() (bool, string, error) {
+			one, two = r.wait(api.AllocClientStatusRunning), second.wait(api.AllocClientStatusRunning)
+			events := append(cluster.Events(one, "lsdyna"), cluster.Events(two, "lsdyna")...)
+			return containsAll(events, "Moved from cores "+mine.String()), strings.Join(events, "\n"), nil
+		}))
+	})
+}
+
+// waitMask waits until the solver's main thread is bound to the cores.
+func (s *site) waitMask(r *run, cores cpuset.Set) {
+	s.t.Helper()
+	must.NoError(s.t, cluster.Poll(within(s.t), "affinity "+cores.String(), func() (bool, string, error) {
+		var mask unix.CPUSet
+		if err := unix.SchedGetaffinity(r.pidFile().PID, &mask); err != nil {
+			return false, "", err
+		}
+		var on cpuset.Set
+		for cpu := range 64 {
+			if mask.IsSet(cpu) {
+				on.Add(cpu)
+			}
+		}
+		return on == cores, on.String(), nil
+	}))
+}
+
+func TestDriver_KnowsHowARunEndedWhileNobodyWatched(t *testing.T) {
+	s := newSite(t, "")
+	for _, c := range []struct {
+		name, env  string
+		status     string
+		code, sig  int
+		event      string
+		killSolver bool
+	}{
+		{name: "completed", env: `STANDIN_PACE = "2ms"`, status: api.AllocClientStatusComplete, event: "ormal termination at the end time"},
+		{name: "error", env: "STANDIN_PACE = \"2ms\"\nSTANDIN_FAULT = \"error=500,exit_code=0\"", status: api.AllocClientStatusFailed, code: 1, event: "*** Error 40500"},
+		{name: "exit-code", env: "STANDIN_PACE = \"2ms\"\nSTANDIN_FAULT = \"vanish=500,exit_code=23\"", status: api.AllocClientStatusFailed, code: 23, event: "exit code 23"},
+		{name: "signal", env: slow, status: api.AllocClientStatusFailed, code: 137, sig: 9, event: "SIGKILL", killSolver: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := s.start(jobHCL{name: c.name, folder: s.deck(c.name, "solid_bar_impact"), config: "ncpu = 1", env: c.env})
+			pid := r.pidFile().PID
+			s.killBoth()
+			if c.killSolver {
+				must.NoError(t, unix.Kill(pid, unix.SIGKILL))
+			}
+			must.NoError(t, cluster.Poll(within(t), "the solver's end", func() (bool, string, error) {
+				return len(r.solvers()) == 0, "", nil
+			}))
+			start(t, s.Agent)
+			alloc := r.wait(c.status, cluster.TaskEvent("lsdyna", c.event))
+			code, sig, err := cluster.Exit(alloc, "lsdyna")
+			must.NoError(t, err)
+			must.Eq(t, c.code, code)
+			must.Eq(t, c.sig, sig)
+		})
+	}
+}
+
+func TestDriver_NeverInventsAnExitStatus(t *testing.T) {
+	s := newSite(t, "")
+	r := s.start(jobHCL{name: "orphan", folder: s.deck("orphan", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "5ms"`})
+	must.NoError(t, unix.Kill(r.pidFile().SupervisorPID, unix.SIGKILL))
+	r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "supervisor was killed"))
+	must.Len(t, 1, r.solvers())
+	alloc := r.wait(api.AllocClientStatusFailed, cluster.TaskEvent("lsdyna", "exit status unknown"))
+	code, _, err := cluster.Exit(alloc, "lsdyna")
+	must.NoError(t, err)
+	must.Eq(t, -1, code)
+	must.True(t, containsAll(cluster.Events(alloc, "lsdyna"), "ormal termination at the end time"))
+	must.Len(t, 0, r.solvers())
+}
+
+func TestDriver_InPlaceRestartReadsNoStaleRecord(t *testing.T) {
+	s := newSite(t, "")
+	hcl := jobHCL{name: "again", folder: s.deck("again", "solid_bar_impact"), config: "ncpu = 1", env: slow}
+	alloc, err := s.Run(within(t), strings.Replace(hcl.String(), `attempts = 0
+      mode     = "fail"`, `attempts = 5
+      interval = "30m"
+      delay    = "0s"
+      mode     = "fail"`, 1))
+	must.NoError(t, err)
+	r := &run{s: s, job: hcl.name, folder: hcl.folder, alloc: alloc}
+	r.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"))
+	first := r.pidFile().PID
+	must.NoError(t, unix.Kill(first, unix.SIGKILL))
+	r.wait(api.AllocClientStatusRunning, cluster.Restarts("lsdyna", 1), cluster.TaskState("lsdyna", "running"))
+	must.NoError(t, cluster.Poll(within(t), "the next solver", func() (bool, string, error) {
+		all := r.solvers()
+		return len(all) == 1 && all[0].PID != first, fmt.Sprint(all), nil
+	}))
+	second := r.solvers()[0].PID
+	s.killBoth()
+	start(t, s.Agent)
+	r.recovered("from the pid file")
+	must.Eq(t, second, r.pidFile().PID)
+	must.Len(t, 1, r.solvers())
+	must.Eq(t, uint64(1), r.wait(api.AllocClientStatusRunning).TaskStates["lsdyna"].Restarts)
+}
+
+func TestDriver_PluginKilledInsideStartTask(t *testing.T) {
+	s := newSite(t, "")
+	for i := range 6 {
+		name := fmt.Sprintf("start%d", i)
+		hcl := jobHCL{name: name, folder: s.deck(name, "solid_bar_impact"), config: "ncpu = 1", env: slow}
+		alloc, err := s.Run(within(t), hcl.String())
+		must.NoError(t, err)
+		r := &run{s: s, job: name, folder: hcl.folder, alloc: alloc}
+		// The record's folder is the first trace of a start.
+		must.NoError(t, cluster.Poll(within(t), "the start", func() (bool, string, error) {
+			paths, err := filepath.Glob(filepath.Join(s.StateDir(), "tasks", alloc, "lsdyna", "*"))
+			return len(paths) > 0, "", err
+		}))
+		s.killPlugin()
+		final, err := s.WaitAlloc(context.WithoutCancel(within(t)), alloc, settled)
+		must.NoError(t, err)
+		// Whatever Nomad makes of it, there is one solver where the task runs and
+		// none where it does not.
+		want := 0
+		if final.ClientStatus == api.AllocClientStatusRunning {
+			want = 1
+		}
+		must.NoError(t, cluster.Poll(within(t), fmt.Sprintf("%d solvers", want), func() (bool, string, error) {
+			all := r.solvers()
+			return len(all) == want, fmt.Sprint(all), nil
+		}))
+		if want == 1 {
+			r.checkCores()
+		}
+		must.NoError(t, s.StopJob(within(t), name, false))
+		must.NoError(t, cluster.Poll(within(t), "no solver", func() (bool, string, error) {
+			return len(r.solvers()) == 0, "", nil
+		}))
+	}
+}
+
+// settled is an allocation that runs or is over.
+func settled(alloc *api.Allocation) (bool, string) {
+	state := alloc.TaskStates["lsdyna"]
+	if state == nil {
+		return false, "no task state"
+	}
+	return state.State == "running" || state.State == "dead", state.State
+}
+
+func TestDriver_WorksWithoutRoot(t *testing.T) {
+	requireRoot(t) // to become somebody else
+	const nobody = 65534
+	if err := readableBy(nobody, binary(t, "nomad")); err != nil {
+		t.Skipf("user %d cannot run the nomad binary here: %v", nobody, err)
+	}
+	s := newSite(t, "", func(c *cluster.Config) { c.UID = nobody })
+	r := s.start(jobHCL{name: "rootless", folder: s.deck("rootless", "solid_bar_impact"), config: "ncpu = 1", env: slow + "\nSTANDIN_POLL = \"5\"\nSTANDIN_FAULT = \"child=3600\""})
+	s.waitCycles(r)
+	pid, cores := r.pidFile().PID, cpuset.Of(r.pidFile().Cores...)
+	for _, how := range disturbances {
+		how.do(s)
+		r.recovered("Restored cores " + cores.String() + " from the pid file")
+		must.Eq(t, pid, r.pidFile().PID)
+		s.waitMask(r, cores)
+	}
+	must.NoError(t, s.StopJob(within(t), "rootless", false))
+	r.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
+	must.Len(t, 0, r.solvers())
+}

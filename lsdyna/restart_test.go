@@ -1,0 +1,232 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package lsdyna
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+)
+
+// dumpLine is a progress line; event is padded to its column.
+func dumpLine(cycle int, t float64, event string, second int) string {
+	return fmt.Sprintf("%8d t %.4E dt 2.00E-06 %-29s03/02/25 10:%02d:%02d\n", cycle, t, event, second/60, second%60)
+}
+
+func smpRun() (RunRecord, Identity) {
+	id := Identity{Deck: "d", Solver: "s:1", Parallel: SMP, Precision: Double, Processors: 2, Ranks: 1}
+	return RunRecord{Identity: id, Started: time.Now().Add(-time.Hour)}, id
+}
+
+func choose(t *testing.T, dir string, record RunRecord, wanted Identity) RestartChoice {
+	t.Helper()
+	choice, err := RestartSelect(t.Context(), openFolder(t, dir), record, wanted, "stdout", "stdout.1")
+	must.NoError(t, err)
+	must.NotEq(t, "", choice.Why)
+	return choice
+}
+
+func TestRestartSelect_takesTheNewestCompleteDump(t *testing.T) {
+	dir := t.TempDir()
+	record, id := smpRun()
+	must.Eq(t, "starting from the deck: the run has written no dump yet", choose(t, dir, record, id).Why)
+
+	write(t, dir, "stdout", dumpLine(100, .001, "write d3dump01 file", 1)+dumpLine(200, .002, "write runrsf file", 2)+
+		dumpLine(300, .003, "write d3dump02 file", 3)+dumpLine(400, .004, "write d3dump03 file", 4))
+	for _, name := range []string{"d3dump01", "d3dump02", "d3dump03", "runrsf"} {
+		write(t, dir, name, "dump")
+	}
+	choice := choose(t, dir, record, id)
+	must.Eq(t, "d3dump02", choice.Dump)
+	must.Eq(t, .003, choice.Time)
+	must.Eq(t, "restarting from d3dump02 (t = 0.003, cycle 300); d3dump03 was being written when the run ended", choice.Why)
+
+	appendTo(t, filepath.Join(dir, "stdout"), dumpLine(401, .00401, "write d3plot file", 5))
+	must.Eq(t, "d3dump03", choose(t, dir, record, id).Dump)
+
+	write(t, dir, "d3dump03", "")
+	must.Eq(t, "d3dump02", choose(t, dir, record, id).Dump)
+
+	must.NoError(t, os.Remove(filepath.Join(dir, "d3dump02")))
+	must.NoError(t, os.Symlink("/etc/passwd", filepath.Join(dir, "d3dump02")))
+	must.Eq(t, "runrsf", choose(t, dir, record, id).Dump)
+
+	record.Tried = []string{"runrsf"}
+	choice = choose(t, dir, record, id)
+	must.Eq(t, "d3dump01", choice.Dump)
+	must.StrContains(t, choice.Why, "d3dump03 is not there")
+
+	long := record.Started.Add(-time.Hour)
+	must.NoError(t, os.Chtimes(filepath.Join(dir, "d3dump01"), long, long))
+	must.Eq(t, "", choose(t, dir, record, id).Dump)
+}
+
+func TestRestartSelect_goesOnFromARestart(t *testing.T) {
+	dir := t.TempDir()
+	record, id := smpRun()
+	write(t, dir, "messag", dumpLine(100, .001, "write d3dump01 file", 1)+dumpLine(100, .001, "write d3plot file", 1))
+	write(t, dir, "messag01", dumpLine(150, .0015, "write d3plot file", 20)) // killed before its first dump
+	write(t, dir, "d3dump01", "dump")
+	must.Eq(t, "d3dump01", choose(t, dir, record, id).Dump)
+}
+
+func TestRestartSelect_mppNeedsTheFilesOfAllRanks(t *testing.T) {
+	dir := t.TempDir()
+	record, _ := smpRun()
+	record.Identity.Parallel, record.Identity.Processors, record.Identity.Ranks = MPP, 2, 2
+	write(t, dir, "mes0000", dumpLine(100, .001, "write d3dump01 file", 1)+dumpLine(100, .001, "write d3plot file", 1))
+	write(t, dir, "d3dump01.0000", "dump")
+	must.Eq(t, "", choose(t, dir, record, record.Identity).Dump)
+	write(t, dir, "d3dump01.0001", "dump")
+	must.Eq(t, "d3dump01", choose(t, dir, record, record.Identity).Dump)
+}
+
+func TestRestartSelect_namesADumpWithItsJobID(t *testing.T) {
+	dir := t.TempDir()
+	record, _ := smpRun()
+	record.Identity.JobID = "j7"
+	write(t, dir, "j7.messag", dumpLine(100, .001, "write d3dump01 file", 1)+dumpLine(100, .001, "write d3plot file", 1))
+	write(t, dir, "j7.d3dump01", "dump")
+	must.Eq(t, "j7.d3dump01", choose(t, dir, record, record.Identity).Dump)
+}
+
+func TestRestartSelect_anotherRunBeginsWithTheDeck(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "stdout", dumpLine(100, .001, "write d3dump01 file", 1)+dumpLine(100, .001, "write d3plot file", 1))
+	write(t, dir, "d3dump01", "dump")
+	record, id := smpRun()
+	must.Eq(t, "d3dump01", choose(t, dir, record, id).Dump)
+	for words, change := range map[string]func(*Identity){
+		"deck":      func(i *Identity) { i.Deck = "e" },
+		"solver":    func(i *Identity) { i.Solver = "s:2" },
+		"precision": func(i *Identity) { i.Precision = Single },
+		"in 2":      func(i *Identity) { i.Ranks = 2 },
+		"jobid":     func(i *Identity) { i.JobID = "x" },
+		"has 4":     func(i *Identity) { i.Processors = 4 },
+	} {
+		wanted := id
+		change(&wanted)
+		choice := choose(t, dir, record, wanted)
+		must.Eq(t, "", choice.Dump, must.Sprint(words))
+		must.StrContains(t, choice.Why, words)
+	}
+}
+
+func TestRunRecord_roundTrip(t *testing.T) {
+	dir := t.TempDir()
+	folder := openFolder(t, dir)
+	_, err := folder.ReadRecord()
+	must.ErrorIs(t, err, os.ErrNotExist)
+	record, _ := smpRun()
+	record.Started = record.Started.UTC().Round(0)
+	record.Tried = []string{"d3dump01"}
+	must.NoError(t, folder.WriteRecord(record))
+	got, err := folder.ReadRecord()
+	must.NoError(t, err)
+	must.Eq(t, record, got)
+
+	write(t, dir, RecordFile, strings.Repeat("x", maxRecord+1))
+	_, err = folder.ReadRecord()
+	must.ErrorContains(t, err, "too large")
+	must.NoError(t, os.Remove(filepath.Join(dir, RecordFile)))
+	must.NoError(t, unix.Mkfifo(filepath.Join(dir, RecordFile), 0o644))
+	_, err = folder.ReadRecord()
+	must.ErrorIs(t, err, ErrNotRegular)
+}
+
+func TestIdentity_seesChangesInTheDeckAndItsIncludes(t *testing.T) {
+	dir := t.TempDir()
+	must.NoError(t, os.Mkdir(filepath.Join(dir, "parts"), 0o755))
+	write(t, dir, "main.k", "*KEYWORD\n*INCLUDE\n$ comment\nparts/mesh.k\nother.k\n*INCLUDE_TRANSFORM\nlong +\nname.k\n0,0,0\n*include_path\nlib\n*END\n")
+	write(t, filepath.Join(dir, "parts"), "mesh.k", "*INCLUDE\r\nnodes.k\r\n*INCLUDE\nmesh.k\n")
+	write(t, filepath.Join(dir, "parts"), "nodes.k", "*NODE\n1,0,0,0\n")
+	write(t, dir, "other.k", strings.Repeat("x", 3*chunkBytes)+"\n*INCLUDE\n/etc/passwd\n")
+	write(t, dir, "longname.k", "*PART\n")
+	solver := Solver{Path: write(t, dir, "dyna", "binary")}
+	folder := openFolder(t, dir)
+	identity := func() Identity {
+		o := RunOptions{Input: "main.k", NCPU: 2}
+		cmd, err := CommandLine(solver, o)
+		must.NoError(t, err)
+		id, err := NewIdentity(t.Context(), folder, solver, o, cmd)
+		must.NoError(t, err)
+		return id
+	}
+	was := identity()
+	must.Eq(t, was, identity())
+	must.Eq(t, Identity{Deck: was.Deck, Solver: "dyna:6", Parallel: SMP, Precision: Double, Processors: 2, Ranks: 1}, was)
+	for _, name := range []string{"main.k", "parts/mesh.k", "parts/nodes.k", "other.k", "longname.k"} {
+		appendTo(t, filepath.Join(dir, name), "$\n")
+		now := identity()
+		must.NotEq(t, was.Deck, now.Deck, must.Sprint(name))
+		was = now
+	}
+	_, err := NewIdentity(t.Context(), folder, solver, RunOptions{Input: "missing.k"}, Command{})
+	must.ErrorIs(t, err, os.ErrNotExist)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = NewIdentity(ctx, folder, solver, RunOptions{Input: "main.k"}, Command{})
+	must.ErrorIs(t, err, context.Canceled)
+}
+
+func FuzzDeckIncludes(f *testing.F) {
+	f.Add([]byte("*KEYWORD\n*INCLUDE\na.k\nb.k\n*INCLUDE_TRANSFORM\nlong +\nname.k\n"))
+	f.Add([]byte("*INCLUDE\n +\n +\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var c includeCards
+		for line := range strings.Lines(string(data)) {
+			name := c.line([]byte(line)[:min(len(line), maxDeckLines)])
+			must.False(t, strings.ContainsAny(name, "\n"))
+			must.LessEq(t, 16*maxDeckLines, len(name))
+		}
+	})
+}
+
+func TestVerifyDump_waitsForLineFileAndStillness(t *testing.T) {
+	dir := t.TempDir()
+	folder := openFolder(t, dir)
+	write(t, dir, "stdout", dumpLine(100, .001, "write d3dump01 file", 1))
+	must.NoError(t, os.Chtimes(write(t, dir, "d3dump01", "old"), time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)))
+	follower := NewFollower(folder, FollowOptions{})
+	before := poll(t, follower).Dumps
+	since := time.Now()
+
+	ctx, cancel := context.WithTimeout(t.Context(), 3*dumpLook)
+	state, err := VerifyDump(ctx, folder, since, before, follower.Poll)
+	cancel()
+	must.ErrorIs(t, err, context.DeadlineExceeded)
+	must.False(t, state.Said || state.Exists || state.Complete, must.Sprint("an old dump is none"))
+
+	appendTo(t, filepath.Join(dir, "stdout"), dumpLine(200, .002, "write d3dump02 file", 2))
+	ctx, cancel = context.WithTimeout(t.Context(), 3*dumpLook)
+	state, err = VerifyDump(ctx, folder, since, before, follower.Poll)
+	cancel()
+	must.ErrorIs(t, err, context.DeadlineExceeded)
+	must.True(t, state.Said && !state.Exists && !state.Complete)
+
+	// The file grows for a while: each look finds it larger.
+	path := write(t, dir, "d3dump02", "x")
+	grown := 0
+	ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	state, err = VerifyDump(ctx, folder, since, before, func() (Snapshot, error) {
+		if grown < 5 {
+			grown++
+			appendTo(t, path, "more")
+		}
+		return follower.Poll()
+	})
+	must.NoError(t, err)
+	must.True(t, state.Complete)
+	must.Eq(t, 5, grown)
+	must.Eq(t, 21, state.Files.Bytes)
+	must.Eq(t, "d3dump02", state.Files.Name)
+}

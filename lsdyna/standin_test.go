@@ -1,0 +1,251 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package lsdyna
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+)
+
+// standinDir is where buildStandin put the stand-in solver.
+var standinDir string
+
+// buildStandin builds the stand-in solver once for all tests.
+var buildStandin = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "standin-solver-")
+	if err != nil {
+		return "", err
+	}
+	standinDir = dir
+	path := filepath.Join(dir, "solver")
+	out, err := exec.Command("go", "build", "-o", path, "../example/solver").CombinedOutput()
+	if err != nil {
+		return "", errors.New(string(out))
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if standinDir != "" {
+		_ = os.RemoveAll(standinDir)
+	}
+	os.Exit(code)
+}
+
+// standin is one run of the stand-in solver in a run folder.
+type standin struct {
+	t        *testing.T
+	folder   *RunFolder
+	follower *Follower
+	process  *exec.Cmd
+}
+
+func standinSolver(t *testing.T) Solver {
+	t.Helper()
+	path, err := buildStandin()
+	must.NoError(t, err)
+	return Solver{Name: "stand-in solver", Path: path}
+}
+
+// standinFolder is a run folder with a small deck.
+func standinFolder(t *testing.T) string {
+	dir := t.TempDir()
+	for from, to := range map[string]string{"small.k": "small.k", "mesh_small.k": "mesh_small.k"} {
+		copyFile(t, filepath.Join("..", "example", "decks", "shell_box_crush", from), filepath.Join(dir, to))
+	}
+	return dir
+}
+
+// start starts a command line as the driver does: fresh stdout, old outputs
+// recorded.
+func startStandin(t *testing.T, dir string, s Solver, o RunOptions) *standin {
+	t.Helper()
+	folder := openFolder(t, dir)
+	if o.Input == "" {
+		o.Input = "small.k"
+	}
+	if o.Env == nil {
+		o.Env = map[string]string{}
+	}
+	o.Env["PATH"], o.Env["HOME"] = os.Getenv("PATH"), dir
+	o.Root = os.Getuid() == 0
+	must.NoError(t, folder.CheckInput(o.Input))
+	must.NoError(t, folder.ClearSwitch())
+	cmd, err := CommandLine(s, o)
+	must.NoError(t, err)
+	must.NoError(t, folder.WriteFiles(cmd.Files, NoOwner))
+	old, err := folder.Snapshot()
+	must.NoError(t, err)
+	stdout, err := folder.Create(DefaultStdout, 0o644, NoOwner)
+	must.NoError(t, err)
+	defer stdout.Close()
+	process := exec.Command(cmd.Path, cmd.Args...)
+	process.Dir, process.Env, process.Stdout, process.Stderr = dir, cmd.Env, stdout, stdout
+	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	must.NoError(t, process.Start())
+	t.Cleanup(func() { _ = syscall.Kill(-process.Process.Pid, syscall.SIGKILL) })
+	return &standin{t, folder, NewFollower(folder, FollowOptions{JobID: o.JobID, Old: old}), process}
+}
+
+// wait waits for the end and gives the verdict as the driver does.
+func (s *standin) wait() (Snapshot, Outcome) {
+	s.t.Helper()
+	_ = s.process.Wait()
+	snapshot, err := s.follower.Drain(s.t.Context())
+	must.NoError(s.t, err)
+	status := s.process.ProcessState.Sys().(syscall.WaitStatus)
+	exit := Exit{Known: true, Code: status.ExitStatus()}
+	if status.Signaled() {
+		exit = Exit{Known: true, Signal: int(status.Signal())}
+	}
+	return snapshot, Decide(snapshot, exit)
+}
+
+// until polls until the run is as asked for.
+func (s *standin) until(what string, is func(Snapshot) bool) Snapshot {
+	s.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for time.Now().Before(deadline) {
+		snapshot, _ := s.follower.Poll()
+		if is(snapshot) {
+			return snapshot
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.t.Fatalf("waited in vain for: %s", what)
+	return Snapshot{}
+}
+
+func cycling(s Snapshot) bool { return s.Phase == PhaseSolving && s.HasTime }
+
+func TestStandin_outcomes(t *testing.T) {
+	for _, c := range []struct {
+		faults string
+		want   Kind
+		reason string
+		code   int // of the first error
+	}{
+		{"", Completed, "normal termination at the end time", 0},
+		{"warnings=70", Completed, "70 warnings", 0},
+		{"error=20,exit_code=0", Failed, "*** Error 40500", 40500},
+		{"negative_volume=20", Failed, "*** Error 40509", 40509},
+		{"short=0.5", Stopped, "before the end time", 0},
+		{"vanish=20", Unknown, "exit code 0, but LS-DYNA printed no end", 0},
+		{"kill=20", Killed, "SIGKILL", 0},
+		{"exit_code=3", Completed, "; exit code 3", 0},
+		{"license_refused", LicenceError, "no licence", 0},
+		{"element_limit=1", LicenceError, "does not cover a model of this size", 70043},
+	} {
+		t.Run(c.faults, func(t *testing.T) {
+			t.Parallel()
+			dir := standinFolder(t)
+			run := startStandin(t, dir, standinSolver(t), RunOptions{NCPU: 2, Env: map[string]string{"STANDIN_FAULT": c.faults}})
+			snapshot, outcome := run.wait()
+			must.Eq(t, c.want, outcome.Kind, must.Sprint(outcome.Reason))
+			must.StrContains(t, outcome.Reason, c.reason)
+			if c.code != 0 {
+				must.Eq(t, c.code, outcome.FirstError.Code)
+			}
+			must.Eq(t, SMP, snapshot.Parallel)
+			must.Eq(t, Double, snapshot.Precision)
+			if c.want == Completed {
+				// The folder says the same to somebody who comes later.
+				report, err := Inspect(t.Context(), dir, false)
+				must.NoError(t, err)
+				must.Eq(t, Completed, report.Outcome)
+				must.Eq(t, 2, *report.Processors)
+			}
+		})
+	}
+}
+
+func TestStandin_stopWithADumpThenGoOn(t *testing.T) {
+	solver := standinSolver(t)
+	dir := standinFolder(t)
+	folder := openFolder(t, dir)
+	o := RunOptions{Input: "small.k", NCPU: 1, Env: map[string]string{"STANDIN_PACE": "2ms", "STANDIN_POLL": "10"}}
+	cmd, err := CommandLine(solver, o)
+	must.NoError(t, err)
+	id, err := NewIdentity(t.Context(), folder, solver, o, cmd)
+	must.NoError(t, err)
+	must.NoError(t, folder.WriteRecord(RunRecord{Identity: id, Started: time.Now()}))
+
+	run := startStandin(t, dir, solver, o)
+	before := run.until("cycles", cycling)
+	since := time.Now()
+	must.NoError(t, run.folder.WriteSwitch(mustSwitch(t, "sw1"), NoOwner))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	state, err := VerifyDump(ctx, run.folder, since, before.Dumps, run.follower.Poll)
+	must.NoError(t, err)
+	must.True(t, state.Complete)
+	pending, err := run.folder.SwitchPending()
+	must.NoError(t, err)
+	must.False(t, pending, must.Sprint("the solver took the switch"))
+	_, outcome := run.wait()
+	must.Eq(t, Stopped, outcome.Kind, must.Sprint(outcome.Reason))
+	must.Eq(t, state.Dump.Name, outcome.RestartFile)
+
+	record, err := folder.ReadRecord()
+	must.NoError(t, err)
+	choice, err := RestartSelect(t.Context(), folder, record, id, DefaultStdout)
+	must.NoError(t, err)
+	must.Eq(t, state.Files.Name, choice.Dump, must.Sprint(choice.Why))
+	o.Restart, o.Env = choice.Dump, nil
+	snapshot, outcome := startStandin(t, dir, solver, o).wait()
+	must.Eq(t, Completed, outcome.Kind, must.Sprint(outcome.Reason))
+	must.FileExists(t, filepath.Join(dir, "stdout.1"))
+	must.GreaterEq(t, snapshot.EndTime, snapshot.Time)
+}
+
+func TestStandin_sigtermLeavesNoDump(t *testing.T) {
+	run := startStandin(t, standinFolder(t), standinSolver(t), RunOptions{Env: map[string]string{"STANDIN_PACE": "2ms"}})
+	run.until("cycles", cycling)
+	must.NoError(t, run.process.Process.Signal(syscall.SIGTERM))
+	_, outcome := run.wait()
+	must.Eq(t, Killed, outcome.Kind, must.Sprint(outcome.Reason))
+}
+
+func TestStandin_waitingForALicenceIsNoStart(t *testing.T) {
+	run := startStandin(t, standinFolder(t), standinSolver(t), RunOptions{Env: map[string]string{"STANDIN_FAULT": "license_wait=forever"}})
+	s := run.until("the header", func(s Snapshot) bool { return s.Version != "" })
+	must.False(t, s.LicenceGranted)
+	must.Eq(t, PhaseLicence, s.Phase)
+}
+
+func TestStandin_mpp(t *testing.T) {
+	mpirun, err := exec.LookPath("mpirun")
+	if err != nil {
+		t.Skip("no mpirun here")
+	}
+	solver := standinSolver(t)
+	solver.Parallel, solver.MPI, solver.MPIRun = MPP, OpenMPI, mpirun
+	for faults, want := range map[string]Kind{"": Completed, "error=20,rank=1": Failed, "kill=20,rank=1": Killed} {
+		t.Run(faults, func(t *testing.T) {
+			dir := standinFolder(t)
+			run := startStandin(t, dir, solver, RunOptions{NCPU: 2, Placement: Placement{CPUs: allowedCPUs(t)}, Env: map[string]string{"STANDIN_FAULT": faults}})
+			snapshot, outcome := run.wait()
+			must.Eq(t, want, outcome.Kind, must.Sprint(outcome.Reason))
+			must.Eq(t, MPP, snapshot.Parallel)
+			must.Eq(t, 2, snapshot.Processors)
+			must.Eq(t, []string{"stdout", "mes0000", "d3hsp"}, snapshot.Sources[:min(3, len(snapshot.Sources))])
+			if want == Completed {
+				for rank := range 2 {
+					must.FileExists(t, filepath.Join(dir, "mes000"+strconv.Itoa(rank)))
+				}
+			}
+		})
+	}
+}
