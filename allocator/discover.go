@@ -200,9 +200,11 @@ func (s *sysfs) partition(cpus cpuset.Set, neighbours map[int]cpuset.Set, what s
 		}
 		group := neighbours[index].Intersect(left)
 		group.Add(index)
-		for other := range group.All() {
-			if theirs := neighbours[other].Intersect(cpus); other != index && theirs != group {
-				s.warn("CPUs %d and %d do not agree on their %s: CPU %d is believed", index, other, what, index)
+		for member := range group.All() {
+			theirs := neighbours[member].Intersect(cpus)
+			theirs.Add(member)
+			if theirs != group {
+				s.warn("CPUs %s do not agree on their %s: the lowest is believed", group.Union(theirs), what)
 			}
 		}
 		groups = append(groups, group)

@@ -17,9 +17,14 @@ func (a *Allocator) SetManaged(topo *Topology, managed cpuset.Set) (displaced []
 		was[owner] = a.lease(r)
 	}
 	a.lay(topo, managed)
+	// A sibling that came online may be reserved for others already.
+	spoilt := a.unavailable
+	if a.opts.isolate() {
+		spoilt = topo.CoresOf(spoilt)
+	}
 	for owner, r := range a.leases {
-		gone := r.held.Difference(a.managed).Difference(r.fixed.Intersect(topo.Online))
 		r.fixed = r.fixed.Intersect(topo.Online)
+		gone := r.held.Difference(a.managed).Union(r.held.Intersect(spoilt)).Difference(r.fixed)
 		if r.cpus.Overlaps(gone) {
 			displaced = append(displaced, was[owner])
 			r.lose(gone)

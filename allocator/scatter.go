@@ -39,16 +39,24 @@ func spread(of, free, take []int, n int) {
 			}
 			continue
 		}
-		// Fewer units than domains: they go to the n with most left, which are the
-		// same n whether counted before or after each gave one.
-		for ; n > 0; n-- {
-			most := None
-			for _, d := range of {
-				if most == None || free[d]-take[d] > free[most]-take[most] {
-					most = d
-				}
+		spreadRest(of, free, take, n)
+		return
+	}
+}
+
+// spreadRest takes one unit each of the n domains with most units left. All
+// domains that have any left gave the same number so far, and are more than n.
+func spreadRest(of, free, take []int, n int) {
+	gave := None
+	for ; n > 0; n-- {
+		most := None
+		for _, d := range of {
+			left := free[d] - take[d]
+			if left > 0 && (gave == None || take[d] == gave) && (most == None || left > free[most]-take[most]) {
+				most = d
 			}
-			take[most]++
 		}
+		gave = take[most]
+		take[most]++
 	}
 }

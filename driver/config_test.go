@@ -280,7 +280,7 @@ func TestSetConfig_LeavesWhatMayPassToTheFingerprint(t *testing.T) {
 	n := newNode(t)
 	d := New(t.Context(), hclog.NewNullLogger())
 	config := *n.config
-	config.Solvers = map[string]SolverConfig{"gone": {Path: "/nonexistent"}}
+	config.Solvers = map[string]SolverConfig{"gone": {Path: "/nonexistent"}, "standin": {Path: standin}}
 	must.NoError(t, d.SetConfig(encodeConfig(t, &config)))
 	f := d.fingerprint(os.Stat)
 	must.Eq(t, drivers.HealthStateUnhealthy, f.Health)
@@ -288,7 +288,7 @@ func TestSetConfig_LeavesWhatMayPassToTheFingerprint(t *testing.T) {
 
 	n.stop()
 	f = d.fingerprint(os.Stat)
-	must.Eq(t, drivers.HealthStateHealthy, f.Health) // allow_command
+	must.Eq(t, drivers.HealthStateHealthy, f.Health)
 	must.StrContains(t, f.HealthDescription, "/nonexistent")
 	must.NoError(t, d.store.Close())
 }

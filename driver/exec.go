@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/creack/pty"
@@ -33,17 +35,22 @@ func (t *task) command(argv []string, tty bool) (*supervisor.ExecCmd, error) {
 	t.mu.Lock()
 	cpus := t.cpus
 	t.mu.Unlock()
-	return supervisor.Command(t.spec, supervisor.ExecOptions{Argv: argv, Env: execEnv(t.spec), CPUs: cpus, TTY: tty})
+	return supervisor.Command(t.spec, supervisor.ExecOptions{Argv: argv, Env: t.execEnv(), CPUs: cpus, TTY: tty})
 }
 
-// execEnv is a plain environment: the task's own is not kept anywhere, so that
-// no token outlives the start.
-func execEnv(spec *supervisor.Spec) []string {
-	return []string{
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"HOME=" + spec.User.Home, "USER=" + spec.User.Name, "LOGNAME=" + spec.User.Name,
-		"PWD=" + spec.Dir,
+// execEnv is the environment that Nomad gave the task. It is kept in memory only
+// (Nomad hands it over again with a recovered task), so that no token is written.
+func (t *task) execEnv() []string {
+	env := map[string]string{"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	maps.Copy(env, t.env)
+	env["HOME"], env["USER"], env["LOGNAME"] = t.spec.User.Home, t.spec.User.Name, t.spec.User.Name
+	env["PWD"] = t.spec.Dir
+	list := make([]string, 0, len(env))
+	for name, value := range env {
+		list = append(list, name+"="+value)
 	}
+	slices.Sort(list)
+	return list
 }
 
 // ExecTask executes a command in a task and returns its output, as script

@@ -28,28 +28,33 @@ func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 		defer close(ch)
 		ticker := time.NewTicker(fingerprintPeriod)
 		defer ticker.Stop()
-		var last *drivers.Fingerprint
-		for {
-			if now := d.fingerprint(os.Stat); !reflect.DeepEqual(now, last) {
-				select {
-				case ch <- now:
-					last = now
-				case <-ctx.Done():
-					return
-				case <-d.ctx.Done():
-					return
-				}
-			}
+		d.streamFingerprints(ctx, ticker.C, ch)
+	}()
+	return ch, nil
+}
+
+// streamFingerprints sends the fingerprint at once, and at a tick if it changed.
+func (d *Driver) streamFingerprints(ctx context.Context, tick <-chan time.Time, ch chan<- *drivers.Fingerprint) {
+	var last *drivers.Fingerprint
+	for {
+		if now := d.fingerprint(os.Stat); !reflect.DeepEqual(now, last) {
 			select {
+			case ch <- now:
+				last = now
 			case <-ctx.Done():
 				return
 			case <-d.ctx.Done():
 				return
-			case <-ticker.C:
 			}
 		}
-	}()
-	return ch, nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.ctx.Done():
+			return
+		case <-tick:
+		}
+	}
 }
 
 type statFunc func(string) (os.FileInfo, error)

@@ -560,3 +560,6 @@ func solversIn(t *testing.T, folder string) []int {
 	}
 	return pids
 }
+
+// playPlugin is a plugin in a process of its own, for a test to kill.
+func playPlugin([]string) int { return 1 }

@@ -41,7 +41,7 @@ func (d *Driver) RecoverTask(handle *drivers.TaskHandle) error {
 	}
 	defer d.starting.lock(h.AllocID + "/" + h.Task)()
 	if t, err := d.task(h.TaskID); err == nil {
-		return d.claim(t, &h)
+		return d.claim(t, handle.Config, &h)
 	}
 	record, err := d.store.Record(h.ID())
 	if err != nil {
@@ -51,7 +51,7 @@ func (d *Driver) RecoverTask(handle *drivers.TaskHandle) error {
 	t := d.adoptRecord(record)
 	d.mu.Unlock()
 	if t != nil {
-		return d.claim(t, &h)
+		return d.claim(t, handle.Config, &h)
 	}
 	return d.recoverOver(record, &h)
 }
@@ -167,10 +167,12 @@ func (d *Driver) restoreCores(t *task, cpus []int, from string) {
 
 // claim hands a live task to Nomad. The pid file's cores count first, then the
 // driver state's; what neither knows was settled when the task was adopted.
-func (d *Driver) claim(t *task, h *state.Handle) error {
+func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.Handle) error {
 	t.mu.Lock()
 	claimed := t.claimed
-	t.claimed = true
+	if !claimed {
+		t.claimed, t.env = true, cfg.Env
+	}
 	t.mu.Unlock()
 	if claimed || t.isOver() {
 		return nil
@@ -265,7 +267,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 		return err
 	}
 	t := d.newTask(record, details)
-	t.claimed = true
+	t.claimed, t.env = true, cfg.Env
 	cgroups, _ := d.cores.cgroup.ofTask(cfg)
 	t.spec = &supervisor.Spec{
 		TaskID: h.TaskID, Cgroups: cgroups, CPUs: h.Cores, Dir: filepath.Join(details.RunBase, details.RunFolder),
@@ -302,6 +304,7 @@ func (d *Driver) addOver(t *task, rebooted bool) {
 		if rebooted && !exit.Known {
 			t.concludeRebooted()
 		}
+		t.settleRecord()
 		t.say(t.lastWords())
 		t.process().Close()
 		if t.folder != nil {

@@ -75,7 +75,8 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 
 	s := &start{d: d, cfg: cfg, config: d.config}
 	for _, step := range []func() error{
-		s.decode, s.findUser, s.endPredecessors, s.openFolder, s.takeCores, s.buildCommand, s.makeRecord, s.launch,
+		s.decode, s.findUser, s.endPredecessors, s.openFolder, s.checkLicence, s.takeCores, s.buildCommand,
+		s.chooseRestart, s.writeFiles, s.makeRecord, s.launch,
 	} {
 		if err := step(); err != nil {
 			s.undo()
@@ -258,23 +259,18 @@ func (s *start) buildCommand() (err error) {
 	if s.command, err = lsdyna.CommandLine(s.solver, s.options); err != nil {
 		return fmt.Errorf("command line: %w", err)
 	}
-	for name, content := range s.command.Files {
-		if err := s.writeFile(name, content); err != nil {
-			return err
-		}
-	}
 	s.says = append(s.says, s.command.Notes...)
 	return nil
 }
 
-func (s *start) writeFile(name string, content []byte) error {
-	f, err := s.folder.Create(name, 0o644, lsdyna.Owner{UID: s.user.UID, GID: s.user.GID})
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+// writeFiles puts what the command line refers to into the run folder, and
+// takes away a sense switch that was meant for an earlier run.
+func (s *start) writeFiles() error {
+	if err := s.folder.WriteFiles(s.command.Files, lsdyna.Owner{UID: s.user.UID, GID: s.user.GID}); err != nil {
+		return fmt.Errorf("work_dir: %w", err)
 	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+	if err := s.folder.ClearSwitch(); err != nil {
+		return fmt.Errorf("work_dir: remove an old sense switch: %w", err)
 	}
 	return nil
 }
@@ -292,7 +288,7 @@ func (s *start) makeRecord() (err error) {
 		return structs.NewRecoverableError(err, true)
 	}
 	s.t = &task{
-		id: s.id, details: *details, record: s.record, folder: s.folder, claimed: true,
+		id: s.id, details: *details, record: s.record, folder: s.folder, claimed: true, env: s.cfg.Env,
 		logger: s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task), events: s.d.events, cores: s.d.cores,
 		follow: lsdyna.NewFollower(s.folder, lsdyna.FollowOptions{Stdout: stdoutName, JobID: s.task.JobID, Old: s.old}),
 		done:   make(chan struct{}),
@@ -312,7 +308,7 @@ func (s *start) makeDetails() (*state.Details, error) {
 		Solver: s.task.Solver, Parallel: string(s.solver.Parallel), Precision: string(s.solver.Precision),
 		RunBase: s.base, RunFolder: s.task.WorkDir, Stdout: stdoutName, Input: s.task.Input, LSDynaJob: s.task.JobID,
 		CoresAsked: s.asked, Reserved: !s.reserved.IsEmpty(), CgroupParent: s.parent, Placement: s.lease.Reason,
-		Stop: s.task.Stop, StartTimeout: s.task.startTimeout(), Old: old,
+		Stop: s.task.Stop, Restart: s.options.Restart, StartTimeout: s.task.startTimeout(), Old: old,
 	}, nil
 }
 

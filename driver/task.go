@@ -34,7 +34,8 @@ type task struct {
 	folder *lsdyna.RunFolder // nil when the run folder cannot be opened
 	follow *lsdyna.Follower  // nil without a folder
 
-	done chan struct{} // closed when the result is final
+	done chan struct{}     // closed when the result is final
+	env  map[string]string // what Nomad gave the task; set before the task is handed to Nomad
 
 	mu          sync.Mutex
 	proc        *supervisor.Process
@@ -139,6 +140,7 @@ func (t *task) finish() {
 	exit := t.exit()
 	t.endLeftovers()
 	t.conclude(exit)
+	t.settleRecord()
 	t.cores.release(t.id.String())
 	t.say(t.lastWords())
 	t.process().Close()

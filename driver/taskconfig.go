@@ -91,6 +91,9 @@ func (t *TaskConfig) Validate(c *Config) error {
 	if t.Shortage != shortageUnpinned && t.Shortage != shortageRetry {
 		add("shortage must be %q or %q, not %q", shortageUnpinned, shortageRetry, t.Shortage)
 	}
+	if filepath.Base(t.Restart) != t.Restart && t.Restart != "" {
+		add("restart must be \"auto\", \"never\" or the name of a dump in work_dir such as \"d3dump01\", not %q", t.Restart)
+	}
 	if d, err := time.ParseDuration(t.StartTimeout); err != nil || d < 0 {
 		add("start_timeout must be a duration such as \"10m\", or \"0s\" for none, not %q", t.StartTimeout)
 	}

@@ -6,10 +6,12 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
@@ -22,13 +24,14 @@ import (
 // disturbances are the ways in which the plugin, the client or both go away
 // and come back, in the order in which the loop takes them.
 var disturbances = []struct {
-	name string
-	do   func(*site)
+	name      string
+	do        func(*site)
+	newPlugin bool // without one there is nothing to recover, and nothing is said
 }{
-	{"kill -9 of the plugin", (*site).killPlugin},
-	{"graceful restart of the client", func(s *site) { must.NoError(s.t, s.Restart(within(s.t))) }},
-	{"kill -9 of the client", func(s *site) { must.NoError(s.t, s.Kill()); start(s.t, s.Agent) }},
-	{"kill -9 of both", func(s *site) { s.killBoth(); start(s.t, s.Agent) }},
+	{"kill -9 of the plugin", (*site).killPlugin, true},
+	{"graceful restart of the client", func(s *site) { must.NoError(s.t, s.Restart(within(s.t))) }, true},
+	{"kill -9 of the client", func(s *site) { must.NoError(s.t, s.Kill()); start(s.t, s.Agent) }, false},
+	{"kill -9 of both", func(s *site) { s.killBoth(); start(s.t, s.Agent) }, true},
 }
 
 // killPlugin kills the plugin and waits until the client has another.
@@ -56,11 +59,32 @@ func (s *site) killBoth() {
 	must.NoError(s.t, err)
 }
 
-// recovered waits until the driver has told of the nth recovery of the run; an
-// event is the sign that the client has it back.
-func (r *run) recovered(text string) {
+// recovered waits until Nomad can reach the run through the driver again.
+func (r *run) recovered() {
 	r.s.t.Helper()
-	r.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"), cluster.TaskEvent("lsdyna", text))
+	alloc := r.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"))
+	must.NoError(r.s.t, cluster.Poll(within(r.s.t), "alloc exec", func() (bool, string, error) {
+		code, err := r.s.API.Allocations().Exec(within(r.s.t), alloc, "lsdyna", false, []string{"/bin/true"},
+			strings.NewReader(""), io.Discard, io.Discard, nil, nil)
+		return err == nil && code == 0, fmt.Sprint(code, err), nil
+	}))
+}
+
+// said waits for an event that is newer than the given time.
+func (r *run) said(since time.Time, text string) {
+	r.s.t.Helper()
+	r.wait(api.AllocClientStatusRunning, func(alloc *api.Allocation) (bool, string) {
+		state := alloc.TaskStates["lsdyna"]
+		if state == nil {
+			return false, "no task state"
+		}
+		for _, e := range state.Events {
+			if time.Unix(0, e.Time).After(since) && strings.Contains(e.DisplayMessage, text) {
+				return true, ""
+			}
+		}
+		return false, cluster.DescribeAlloc(alloc)
+	})
 }
 
 // lastCycle reads how far the run has got.
@@ -85,8 +109,12 @@ func TestDriver_SurvivesTwentyRestarts(t *testing.T) {
 	for i := range 20 {
 		how := disturbances[i%len(disturbances)]
 		t.Logf("%d: %s", i+1, how.name)
+		began := time.Now()
 		how.do(s)
-		r.recovered("Restored cores " + cores.String() + " from the pid file")
+		r.recovered()
+		if how.newPlugin {
+			r.said(began, "Restored cores "+cores.String()+" from the pid file")
+		}
 		must.Eq(t, pid, r.pidFile().PID)
 		must.Eq(t, cores, r.checkCores())
 	}
@@ -135,6 +163,7 @@ func TestDriver_RestoresCoresFromWhatIsLeft(t *testing.T) {
 			other, "from the pid file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			began := time.Now()
 			s.killBoth()
 			if c.content == "" {
 				must.NoError(t, os.Remove(path))
@@ -142,7 +171,8 @@ func TestDriver_RestoresCoresFromWhatIsLeft(t *testing.T) {
 				must.NoError(t, os.WriteFile(path, []byte(c.content), 0o600))
 			}
 			start(t, s.Agent)
-			r.recovered(fmt.Sprintf("Restored cores %s %s", c.cores, c.event))
+			r.said(began, fmt.Sprintf("Restored cores %s %s", c.cores, c.event))
+			r.recovered()
 			must.NoError(t, cluster.Poll(within(t), "pid file and masks", func() (bool, string, error) {
 				return cpuset.Of(r.pidFile().Cores...) == c.cores, "", nil
 			}))
@@ -266,7 +296,7 @@ func TestDriver_InPlaceRestartReadsNoStaleRecord(t *testing.T) {
 	second := r.solvers()[0].PID
 	s.killBoth()
 	start(t, s.Agent)
-	r.recovered("from the pid file")
+	r.recovered()
 	must.Eq(t, second, r.pidFile().PID)
 	must.Len(t, 1, r.solvers())
 	must.Eq(t, uint64(1), r.wait(api.AllocClientStatusRunning).TaskStates["lsdyna"].Restarts)
@@ -328,8 +358,12 @@ func TestDriver_WorksWithoutRoot(t *testing.T) {
 	s.waitCycles(r)
 	pid, cores := r.pidFile().PID, cpuset.Of(r.pidFile().Cores...)
 	for _, how := range disturbances {
+		began := time.Now()
 		how.do(s)
-		r.recovered("Restored cores " + cores.String() + " from the pid file")
+		r.recovered()
+		if how.newPlugin {
+			r.said(began, "Restored cores "+cores.String()+" from the pid file")
+		}
 		must.Eq(t, pid, r.pidFile().PID)
 		s.waitMask(r, cores)
 	}

@@ -76,8 +76,8 @@ func findDump(found map[string]DumpFiles, said string) (DumpFiles, bool) {
 	return newest, newest.Name != ""
 }
 
-// hasDump tells whether a dump that the solver named is really there.
-func (f *RunFolder) hasDump(said string) bool {
+// HasDump tells whether a dump that the solver named is really there.
+func (f *RunFolder) HasDump(said string) bool {
 	found, err := f.dumps()
 	if err != nil {
 		return false

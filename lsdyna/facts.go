@@ -124,6 +124,7 @@ type Facts struct {
 	FirstCycle  int64     `json:"first_cycle,omitempty"`
 	MemoryWords int64     `json:"memory_words,omitempty"`
 	Rate        Estimator `json:"rate"`
+	Implicit    bool      `json:"implicit,omitempty"`
 
 	Warnings    int64         `json:"warnings,omitempty"`
 	Errors      int64         `json:"errors,omitempty"`
@@ -140,6 +141,7 @@ type Facts struct {
 	HasElapsed     bool   `json:"has_elapsed,omitempty"`
 	ElapsedSeconds int64  `json:"elapsed_seconds,omitempty"`
 	EndBlock       bool   `json:"end_block,omitempty"`
+	LastLine       string `json:"last_line,omitempty"` // the last one with text in it
 }
 
 // reach moves the phase forward, never back.

@@ -113,7 +113,49 @@ func (f *Follower) Drain(ctx context.Context) (Snapshot, error) {
 		}
 	}
 	f.update(true)
+	if f.snapshot.Errors == 0 && f.snapshot.Banner != NormalBanner {
+		f.readRanks(ctx)
+	}
 	return f.snapshot, f.once(err)
+}
+
+// readRanks looks for errors in the message files of MPP ranks above 0: each
+// rank prints its own errors there, and rank 0 may know of none.
+func (f *Follower) readRanks(ctx context.Context) {
+	names, _ := f.folder.names() // what cannot be listed cannot be read
+	slices.Sort(names)
+	read := 0
+	for _, name := range names {
+		out, _ := parseOutputName(name)
+		if out.source != sourceMessag || out.rank == 0 || read == maxCandidates || !f.ours(out) || !f.written(name) {
+			continue
+		}
+		read++
+		facts, err := f.folder.readWhole(ctx, name)
+		if err != nil || len(facts.FirstErrors) == 0 {
+			continue
+		}
+		f.snapshot.Errors += facts.Errors
+		f.snapshot.StudentLimit = f.snapshot.StudentLimit || facts.StudentLimit
+		if f.snapshot.FirstError == nil {
+			f.snapshot.FirstError = &facts.FirstErrors[0]
+		}
+	}
+}
+
+// ours tells whether an output's name is one of this run's.
+func (f *Follower) ours(out outputName) bool {
+	return f.opts.anyJob || out.jobID == "" || out.jobID == f.opts.JobID
+}
+
+// written tells whether a file was written to since before the run.
+func (f *Follower) written(name string) bool {
+	st, err := f.folder.stat(name)
+	if err != nil {
+		return false
+	}
+	was, known := f.opts.Old[name]
+	return !known || was.Inode != st.Ino || was.Size != st.Size || !was.ModTime.Equal(time.Unix(st.Mtim.Unix()))
 }
 
 // once lets an error through when it is not the one of the last time.
@@ -189,8 +231,7 @@ func (f *Follower) list() error {
 	slices.Sort(all)
 	for _, name := range slices.Backward(all) { // later sequence numbers first
 		out, _ := parseOutputName(name)
-		ours := f.opts.anyJob || out.jobID == "" || out.jobID == f.opts.JobID
-		if out.rank == 0 && out.source != sourceDump && ours && len(f.names[out.source]) < maxCandidates {
+		if out.rank == 0 && out.source != sourceDump && f.ours(out) && len(f.names[out.source]) < maxCandidates {
 			f.names[out.source] = append(f.names[out.source], name)
 		}
 	}

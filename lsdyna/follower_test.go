@@ -147,6 +147,35 @@ func TestFollower_countsErrorsOnceOverAllSources(t *testing.T) {
 	must.Eq(t, []string{"stdout", "job7.messag"}, s.Sources)
 }
 
+func TestFollower_findsTheErrorOfAnotherRank(t *testing.T) {
+	dir := t.TempDir()
+	folder := openFolder(t, dir)
+	write(t, dir, "mes0002", " *** Error 10246 (KEY+246)\n     of an earlier run\n\n")
+	old, err := folder.Snapshot()
+	must.NoError(t, err)
+	write(t, dir, "mes0000", " E r r o r   t e r m i n a t i o n\n")
+	write(t, dir, "mes0001", " *** Error 40509 (SOL+509)\n     negative volume\n\n")
+	s, err := NewFollower(folder, FollowOptions{Old: old}).Drain(t.Context())
+	must.NoError(t, err)
+	must.Eq(t, 1, s.Errors)
+	must.Eq(t, 40509, s.FirstError.Code)
+}
+
+func TestFollower_keepsTheLastWords(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, dir, "stdout", " one\n\n  two  \r\n   \n")
+	follower := NewFollower(openFolder(t, dir), FollowOptions{})
+	must.Eq(t, "two", poll(t, follower).LastWords)
+	appendTo(t, path, "\n thr")
+	must.Eq(t, "two", poll(t, follower).LastWords)
+	appendTo(t, path, "ee\n")
+	must.Eq(t, "three", poll(t, follower).LastWords)
+	appendTo(t, path, "four")
+	s, err := follower.Drain(t.Context())
+	must.NoError(t, err)
+	must.Eq(t, "four", s.LastWords)
+}
+
 func TestFollower_leavesOutAnEarlierRunsHeader(t *testing.T) {
 	dir := t.TempDir()
 	copyFile(t, "testdata/completed-r6.messag", filepath.Join(dir, "messag")) // of 2015

@@ -61,7 +61,7 @@ func Inspect(ctx context.Context, path string, running bool) (Report, error) {
 	}
 	report := NewReport(snapshot, Exit{Running: running})
 	report.Path = path
-	if d := snapshot.LastDump(); d != nil && !folder.hasDump(d.Name) {
+	if d := snapshot.LastDump(); d != nil && !folder.HasDump(d.Name) {
 		report.RestartFile = nil
 	}
 	return report, nil

@@ -60,9 +60,10 @@ var rules = [256][]lineRule{
 	'I': {{"Initial reading of file", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseReading) }}},
 	'B': {
 		{"Beginning of keyword reader", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseReading) }},
-		{"BEGIN implicit ", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseSolving) }},
+		{"BEGIN implicit ", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseSolving); r.facts.Implicit = true }},
 	},
-	'f': {{"forrtl: ", (*Reader).forrtl}},
+	'f': {{"forrtl: ", func(r *Reader, rest []byte) { r.crash("forrtl: ", rest) }}},
+	'm': {{"mpirun noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }}},
 	'n': {{"ncpu=", (*Reader).threadsAsked}},
 	'>': {{">", (*Reader).commandEcho}},
 }
@@ -359,10 +360,12 @@ func (r *Reader) precision(rest []byte) {
 	}
 }
 
-// forrtl takes `error (78): process killed (SIGTERM)` of the Fortran runtime.
-func (r *Reader) forrtl(rest []byte) {
+// crash takes `forrtl: error (78): process killed (SIGTERM)` of the Fortran
+// runtime, and `mpirun noticed that process rank 1 with PID 0 on node x exited on
+// signal 9 (Killed).` of Open MPI.
+func (r *Reader) crash(who string, rest []byte) {
 	if r.facts.Crash == "" {
-		r.facts.Crash = plainText(rest, maxFactText)
+		r.facts.Crash = plainText(append([]byte(who), rest...), maxFactText)
 	}
 }
 

@@ -124,10 +124,10 @@ func noBanner(s Snapshot, e Exit) (Kind, string) {
 		return Killed, "ended by " + e.cause() + s.at()
 	case e.Signal != 0:
 		return Killed, "ended by " + e.cause() + s.at()
-	case strings.Contains(s.Crash, "SIGTERM") || strings.Contains(s.Crash, "process killed"):
-		return Killed, "ended by a signal: forrtl: " + s.Crash + s.at()
+	case strings.Contains(s.Crash, "SIGTERM"), strings.Contains(s.Crash, "process killed"), strings.Contains(s.Crash, "exited on signal"):
+		return Killed, "ended by a signal: " + s.Crash + s.at()
 	case s.Crash != "":
-		return Failed, "crashed: forrtl: " + s.Crash + s.at()
+		return Failed, "crashed: " + s.Crash + s.at()
 	case s.Errors > 0:
 		return Failed, "ended without a banner after: " + s.firstError() + s.at()
 	case !s.LicenceGranted && s.LicenceTrouble != "":
@@ -136,11 +136,11 @@ func noBanner(s Snapshot, e Exit) (Kind, string) {
 		// A shell or mpirun passes on a signal in this way.
 		return Killed, fmt.Sprintf("ended by %s (exit code %d)", signalName(e.Code-128), e.Code) + s.at()
 	case e.Known && e.Code != 0:
-		return Failed, fmt.Sprintf("ended with exit code %d, and LS-DYNA printed no end", e.Code) + s.at()
+		return Failed, fmt.Sprintf("ended with exit code %d, and LS-DYNA printed no end", e.Code) + s.at() + s.lastWords()
 	case e.Known:
-		return Unknown, "exit code 0, but LS-DYNA printed no end" + s.at()
+		return Unknown, "exit code 0, but LS-DYNA printed no end" + s.at() + s.lastWords()
 	}
-	return Unknown, "exit status unknown, and LS-DYNA printed no end" + s.at()
+	return Unknown, "exit status unknown, and LS-DYNA printed no end" + s.at() + s.lastWords()
 }
 
 // cause names what ended the process.
@@ -180,6 +180,13 @@ func (s Snapshot) firstError() string {
 
 // at tells where the run ended.
 func (s Snapshot) at() string { return ": " + s.Summary() }
+
+func (s Snapshot) lastWords() string {
+	if s.LastWords == "" {
+		return ""
+	}
+	return fmt.Sprintf("; last words: %q", s.LastWords)
+}
 
 func (s Snapshot) because() string {
 	if s.Termination == "" {

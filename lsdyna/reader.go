@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Reader turns the text of one output file into facts: stdout, messag, mes0000,
@@ -19,6 +20,7 @@ type Reader struct {
 	cut     bool   // partial has reached maxLine: the rest of the line is dropped
 	inError bool   // lines may belong to the text of the last of facts.FirstErrors
 	date    int64  // seconds of the header's date, printed before the header itself
+	last    []byte // the last line with text of the bytes being written
 
 	// What the last progress line's columns stood for; not worth storing.
 	lastDt, lastDate [8]byte
@@ -59,6 +61,7 @@ func (r *Reader) UnmarshalJSON(data []byte) error {
 // Write takes the next bytes. It never fails.
 func (r *Reader) Write(p []byte) (int, error) {
 	n := len(p)
+	defer r.keepLast()
 	if len(r.partial) > 0 || r.cut {
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {
@@ -67,6 +70,7 @@ func (r *Reader) Write(p []byte) (int, error) {
 		}
 		r.hold(p[:end])
 		r.line(r.partial)
+		r.keepLast() // before its bytes are overwritten
 		r.partial, r.cut = r.partial[:0], false
 		p = p[end+1:]
 	}
@@ -79,6 +83,18 @@ func (r *Reader) Write(p []byte) (int, error) {
 		r.line(p[:end])
 		p = p[end+1:]
 	}
+}
+
+// keepLast copies the last line that said something out of the caller's bytes.
+func (r *Reader) keepLast() {
+	if r.last == nil {
+		return
+	}
+	text := plainText(r.last, maxFactText)
+	if strings.Contains(strings.ToLower(text), "license") {
+		text = hideHosts(text)
+	}
+	r.facts.LastLine, r.last = text, nil
 }
 
 // hold keeps the beginning of a line. NUL bytes at its beginning are dropped,
@@ -103,6 +119,7 @@ func (r *Reader) Final() Facts {
 	last.facts = r.facts.clone()
 	if len(r.partial) > 0 {
 		last.line(r.partial)
+		last.keepLast()
 	}
 	return last.facts
 }
@@ -124,9 +141,13 @@ func (r *Reader) line(line []byte) {
 		line = bytes.TrimPrefix(line, lsoptPrefix)
 	}
 	if r.inError && r.errorText(line) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			r.last = line
+		}
 		return
 	}
 	if isProgress(line) {
+		r.last = line
 		r.progress(line)
 		return
 	}
@@ -135,6 +156,7 @@ func (r *Reader) line(line []byte) {
 		i++
 	}
 	if i < len(line) {
+		r.last = line
 		r.classify(line[i:])
 	}
 }

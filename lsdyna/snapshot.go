@@ -43,11 +43,13 @@ type Snapshot struct {
 	Crash        string // the Fortran runtime's line about a signal or a crash
 	StudentLimit bool   // error 70043: more elements than the licence allows
 	Banner       Banner
-	EndBlock     bool // the closing block, and a banner after it, are there
+	EndBlock     bool   // the closing block, and a banner after it, are there
+	LastWords    string // the last line with text in it, of the first source
 
 	Elapsed         time.Duration // said by the solver at its end, else from its start to its last dated line; 0 not known
 	HasETA          bool
 	Remaining       time.Duration // estimated wall time to the end; only with HasETA
+	SwitchDelay     time.Duration // estimated time until the solver looks at d3kil; 0 not known
 	CyclesPerSecond float64       // over the run; 0 not known
 	MemoryWords     int64         // size of the static pool that the solver says it needed; 0 not known
 	Sources         []string      // files that were read
@@ -151,6 +153,7 @@ func (s *Snapshot) add(f *Facts) {
 		s.Banner = f.Banner // an error banner anywhere outweighs a normal one
 	}
 	s.EndBlock = s.EndBlock || f.EndBlock
+	s.LastWords = cmp.Or(s.LastWords, f.LastLine)
 	s.MemoryWords = max(s.MemoryWords, f.MemoryWords)
 	if f.HasElapsed {
 		s.Elapsed = seconds(f.ElapsedSeconds)
@@ -170,10 +173,23 @@ func (s *Snapshot) progress(f *Facts) {
 	if wall := f.LastWall - f.FirstWall; wall > 0 && f.Cycle > f.FirstCycle {
 		s.CyclesPerSecond = float64(f.Cycle-f.FirstCycle) / float64(wall)
 	}
-	if s.Phase == PhaseSolving && s.EndTime > 0 {
+	if s.Phase != PhaseSolving {
+		return
+	}
+	if s.EndTime > 0 {
 		s.Remaining, s.HasETA = f.Rate.Remaining(s.EndTime)
 	}
+	steps := cyclesBetweenLooks
+	if f.Implicit {
+		steps = 1
+	}
+	s.SwitchDelay, _ = f.Rate.Remaining(s.Time + float64(steps)*s.Dt)
 }
+
+// cyclesBetweenLooks is how often an explicit run looks for d3kil: about every
+// 100 cycles in the runs seen. An implicit one looks at every step. A
+// kill_timeout shorter than this takes leaves no time for a dump.
+const cyclesBetweenLooks = 100
 
 // seconds is a time that a solver printed; nonsense stays in range.
 func seconds(n int64) time.Duration {

@@ -151,7 +151,7 @@ func TestStandin_outcomes(t *testing.T) {
 		t.Run(c.faults, func(t *testing.T) {
 			t.Parallel()
 			dir := standinFolder(t)
-			run := startStandin(t, dir, standinSolver(t), RunOptions{NCPU: 2, Env: map[string]string{"STANDIN_FAULT": c.faults}})
+			run := startStandin(t, dir, standinSolver(t), RunOptions{NCPU: 2, Args: []string{"endtime=0.5"}, Env: map[string]string{"STANDIN_FAULT": c.faults}})
 			snapshot, outcome := run.wait()
 			must.Eq(t, c.want, outcome.Kind, must.Sprint(outcome.Reason))
 			must.StrContains(t, outcome.Reason, c.reason)
@@ -235,7 +235,7 @@ func TestStandin_mpp(t *testing.T) {
 	for faults, want := range map[string]Kind{"": Completed, "error=20,rank=1": Failed, "kill=20,rank=1": Killed} {
 		t.Run(faults, func(t *testing.T) {
 			dir := standinFolder(t)
-			run := startStandin(t, dir, solver, RunOptions{NCPU: 2, Placement: Placement{CPUs: allowedCPUs(t)}, Env: map[string]string{"STANDIN_FAULT": faults}})
+			run := startStandin(t, dir, solver, RunOptions{NCPU: 2, Args: []string{"endtime=0.5"}, Placement: Placement{CPUs: allowedCPUs(t)}, Env: map[string]string{"STANDIN_FAULT": faults}})
 			snapshot, outcome := run.wait()
 			must.Eq(t, want, outcome.Kind, must.Sprint(outcome.Reason))
 			must.Eq(t, MPP, snapshot.Parallel)

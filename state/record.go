@@ -106,10 +106,10 @@ type Details struct {
 	CgroupParent string        `json:"cgroup_parent"`
 	Placement    string        `json:"placement"` // why these cores, in words
 	Stop         string        `json:"stop"`      // sense switch tried first
+	Restart      string        `json:"restart"`   // dump that the run began with, "" for the deck
 	StartTimeout time.Duration `json:"start_timeout_ns"`
 
 	Old json.RawMessage `json:"old_outputs,omitempty"` // what lay in the run folder before (package lsdyna)
-	Run json.RawMessage `json:"identity,omitempty"`    // what a restart must match (package lsdyna)
 }
 
 // maxDetails bounds what is read back, in bytes.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
 
 // Every step of the launch that fails says which, and leaves neither a process
@@ -139,19 +141,12 @@ func TestLaunchErrors(t *testing.T) {
 			if text := k.read(k.run, "stdout"); strings.Contains(text, "ran") {
 				t.Error("the solver ran")
 			}
-			if pids := childrenOf(t, os.Getpid()); len(pids) > 0 {
-				t.Errorf("left processes %v", pids)
+			below := proctree.Tree{ProcRoot: procRoot, Parent: os.Getpid()}
+			if pids, err := below.PIDs(); err != nil || len(pids) > 0 {
+				t.Errorf("left processes %v (%v)", pids, err)
 			}
 		})
 	}
-}
-
-// childrenOf returns the supervisors (by their command line) below a process.
-func childrenOf(t *testing.T, pid int) []string {
-	t.Helper()
-	out, _ := exec.Command("sh", "-c", fmt.Sprintf(`for p in /proc/[0-9]*; do
-		set -- $(sed 's/.*) //' $p/stat 2>/dev/null); [ "$2" = %d ] && tr '\0' ' ' < $p/cmdline | grep -E ' (supervise|stage) '; done`, pid)).Output()
-	return strings.Fields(string(out))
 }
 
 func TestReadyHookCanCallOff(t *testing.T) {
@@ -459,5 +454,39 @@ func TestPidFileOfARunningTask(t *testing.T) {
 	}
 	if p.State() != Running {
 		t.Errorf("state %s", p.State())
+	}
+}
+
+// One of these runs beside every solver. (In the plugin's binary it is a little
+// larger: `make bench`.)
+func TestSupervisorIsSmall(t *testing.T) {
+	k := shell(t, "echo up; sleep 1000")
+	out, _ := k.fifos()
+	p := k.start()
+	f, err := os.OpenFile(out, os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.ReadFull(f, make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	_, supervisor := record(t, p)
+	limit := int64(3 << 20)
+	if raceEnabled {
+		limit *= 10 // the race detector's shadow
+	}
+	if got := privateBytes(t, supervisor); got > limit {
+		t.Errorf("%d KiB of private memory", got>>10)
+	}
+	about := read(t, fmt.Sprintf("/proc/%d/status", supervisor))
+	if got := status(t, about, "THP_enabled"); got != "0" {
+		t.Errorf("huge pages: %s", got)
+	}
+	if got := status(t, about, "NSsid"); got != fmt.Sprint(supervisor) {
+		t.Errorf("session %s", got)
+	}
+	if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", supervisor)); err != nil || cwd != "/" {
+		t.Errorf("working directory %s, %v", cwd, err)
 	}
 }

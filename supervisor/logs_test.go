@@ -114,7 +114,7 @@ func lines(n int) string {
 
 // A reader that takes nothing holds up neither the solver nor, for long, its end.
 func TestBlockedReader(t *testing.T) {
-	const n = 400_000 // 6 MB
+	const n = 100_000 // 1.5 MB
 	k := self(t, "solver-talk", fmt.Sprint(n))
 	out, _ := k.fifos()
 	f, err := os.OpenFile(out, os.O_RDONLY|syscall.O_NONBLOCK, 0)

@@ -6,14 +6,12 @@ package supervisor
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -101,6 +99,13 @@ func playPlugin(args []string) int {
 	fmt.Println("started", r.PID)
 	select {}
 }
+
+// bornWithTHP is what this process found before Start changed it.
+var bornWithTHP = func() string {
+	about, _ := os.ReadFile("/proc/self/status")
+	_, rest, _ := strings.Cut(string(about), "THP_enabled:\t")
+	return rest[:min(1, len(rest))]
+}()
 
 const testPatience = 20 * time.Second
 
@@ -383,13 +388,6 @@ func someCPUs(t *testing.T, n int) []int {
 	return cpus[:n]
 }
 
-func jsonOf(v any) string {
-	data, _ := json.Marshal(v)
-	return string(data)
-}
-
-func sortedInts(s []int) []int { return slices.Sorted(slices.Values(s)) }
-
 func read(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -399,7 +397,7 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-func syscallShell(script string) (string, error) {
+func shellOutput(script string) (string, error) {
 	out, err := exec.Command("sh", "-c", script).Output()
 	return string(out), err
 }

@@ -128,7 +128,7 @@ func TestSolverEndsWhileNobodyWatches(t *testing.T) {
 }
 
 func TestSupervisorKilled(t *testing.T) {
-	k := shell(t, "echo up; sleep 1000 & wait")
+	k := shell(t, "sleep 1000 & echo up; wait")
 	p := k.start()
 	k.says("up")
 	solver, supervisor := record(t, p)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -94,7 +95,7 @@ func converse(ctx context.Context, socket *os.File, l Launch, user User) error {
 		}
 		return err
 	}
-	report, err := ask(socket, supervise.Order{Env: userEnv(l.Env, user)})
+	report, err := ask(socket, supervise.Order{Env: userEnv(l.Env, user), THP: hugePages()})
 	if err != nil {
 		return fail(err)
 	}
@@ -143,9 +144,14 @@ func ask(socket *os.File, order supervise.Order) (supervise.Report, error) {
 	return report, sent
 }
 
+// hugePages forbids this process transparent huge pages, for its supervisors'
+// sake, and reports whether solvers may have them..
+var hugePages = sync.OnceValue(supervise.DisableTHP)
+
 // forkSupervisor re-executes this binary, through /proc/self/exe so that one
 // replaced on disk does not matter.
 func forkSupervisor(l Launch) (*watched, *os.File, error) {
+	hugePages()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, err

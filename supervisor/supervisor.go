@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/supervise"
@@ -100,9 +101,12 @@ func LockRecord(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock task record: %w", err)
 	}
-	err = flock(f, syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
-		return f, nil
+	for range 5 {
+		err = flock(f, syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		time.Sleep(2 * time.Millisecond) // it may be a mere probe (lockHeld)
 	}
 	f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {

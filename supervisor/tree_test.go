@@ -68,10 +68,12 @@ func TestLeftoversOfAnOrphan(t *testing.T) {
 		_, supervisor := record(t, p)
 		kill(t, supervisor)
 		eventually(t, "the lock is free", func() bool { held, _ := lockHeld(k.dir); return !held })
-		pids, err := tree(t, p).PIDs()
-		if err != nil || len(pids) != 5 {
-			t.Errorf("tree %v, %v", pids, err)
-		}
+		var pids []int
+		eventually(t, "five processes are found", func() bool {
+			var err error
+			pids, err = tree(t, p).PIDs()
+			return err == nil && len(pids) == 5
+		})
 		if err := tree(t, p).Kill(t.Context()); err != nil {
 			t.Fatal(err)
 		}

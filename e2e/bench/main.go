@@ -51,6 +51,9 @@ var (
 func main() {
 	bin := flag.String("bin", "bin", "`directory` with nomad, nomad-driver-lsdyna and bench-solver")
 	quick := flag.Bool("short", false, "measure less often, with fewer tasks")
+	starts := flag.Int("starts", -1, "`how many` starts of each driver instead")
+	tasks := flag.Int("tasks", -1, "`how many` tasks of each driver to recover instead")
+	recoveries := flag.Int("recoveries", -1, "`how often` to recover them instead")
 	flag.Parse()
 
 	if os.Geteuid() != 0 {
@@ -62,6 +65,14 @@ func main() {
 	p := full
 	if *quick {
 		p = short
+	}
+	for _, n := range []struct {
+		flag int
+		into *int
+	}{{*starts, &p.starts}, {*tasks, &p.tasks}, {*recoveries, &p.recoveries}} {
+		if n.flag >= 0 {
+			*n.into = n.flag
+		}
 	}
 	if err := run(ctx, *bin, p); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -75,16 +86,17 @@ func run(ctx context.Context, bin string, p plan) error {
 	say := func(format string, args ...any) {
 		fmt.Printf("[%4.0fs] %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}
-	say("start and memory: %d starts of each driver", p.starts)
-	r, err := startAndMemory(ctx, bin, p.starts, say)
-	if err != nil {
-		return err
-	}
-	say("recovery of %d tasks of each driver, %d times", p.tasks, p.recoveries)
-	for _, d := range drivers {
-		if r.recovery[d], err = recoverTasks(ctx, bin, d, p.tasks, p.recoveries, say); err != nil {
+	r := newResults()
+	var err error
+	if p.starts > 0 {
+		say("start and memory: %d starts of each driver", p.starts)
+		if err = startAndMemory(ctx, bin, p.starts, &r, say); err != nil {
 			return err
 		}
+	}
+	say("recovery: %d tasks of each driver", p.tasks)
+	if r.recovery, err = recoverAll(ctx, bin, p, say); err != nil {
+		return err
 	}
 	say("done")
 	return r.print(os.Stdout, p.tasks)

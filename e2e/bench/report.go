@@ -49,6 +49,8 @@ func (r row) verdict() string {
 	switch {
 	case r.aim == 0:
 		return ""
+	case len(r.ours) == 0:
+		return "not measured"
 	case r.ratio() <= r.aim:
 		return fmt.Sprintf("aim ≤ %.1f: met", r.aim)
 	}
@@ -65,8 +67,8 @@ func (r results) rows(tasks int) []row {
 	return []row{
 		{"start: StartTask to the solver's first instruction", r.start[ours], r.start[rawExec], "ms", milliseconds, 0.5},
 		{fmt.Sprintf("memory beside a solver, %d tasks run", memoryTasks), r.memory[ours], r.memory[rawExec], "MiB", mebibytes, 0.2},
-		{fmt.Sprintf("recovery of %d tasks: drivers' part", tasks), a.drivers, b.drivers, "ms", milliseconds, 0.5},
-		{fmt.Sprintf("recovery of %d tasks: whole client's start", tasks), a.whole, b.whole, "ms", milliseconds, 0},
+		{fmt.Sprintf("recovery of %d tasks: the drivers' work", tasks), a.driver, b.driver, "ms", milliseconds, 0.5},
+		{fmt.Sprintf("recovery of %d tasks: the client's whole start", tasks), a.whole, b.whole, "ms", milliseconds, 0.5},
 	}
 }
 
@@ -92,5 +94,3 @@ func spread(values []float64, scale float64) string {
 	}
 	return fmt.Sprintf("%.1f-%.1f", slices.Min(values)*scale, slices.Max(values)*scale)
 }
-
-func joined(errs ...error) error { return errors.Join(errs...) }

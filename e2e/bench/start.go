@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -19,34 +20,33 @@ const settle = 3 * time.Second
 // startAndMemory starts tasks of both drivers in turn and leaves them running. It
 // measures, for each, from the client's last word before StartTask to the solver's
 // first instruction, and when memoryTasks of each run, the memory beside them.
-func startAndMemory(ctx context.Context, bin string, rounds int, say func(string, ...any)) (r results, err error) {
+func startAndMemory(ctx context.Context, bin string, rounds int, r *results, say func(string, ...any)) (err error) {
 	s, err := newSite(ctx, bin)
-	defer func() { err = joined(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.close()) }()
 	if err != nil {
-		return r, err
+		return err
 	}
-	r = newResults()
 	// The first start of each loads binaries from disk and is not counted.
 	for i := range rounds + 1 {
 		for _, d := range drivers {
 			took, err := s.startOne(ctx, d, i)
 			if err != nil {
-				return r, fmt.Errorf("start a task of %s: %w", d, err)
+				return fmt.Errorf("start a task of %s: %w", d, err)
 			}
 			if i > 0 {
 				r.start[d] = append(r.start[d], took.Seconds())
 			}
 		}
 		if i+1 == memoryTasks {
-			if err := s.memoryInto(ctx, &r); err != nil {
-				return r, err
+			if err := s.memoryInto(ctx, r); err != nil {
+				return err
 			}
 		}
 		if i > 0 && i%10 == 0 {
 			say("%d of %d starts", i, rounds)
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // startOne starts one task and returns how long its driver took for it.

@@ -50,7 +50,7 @@ func (d *demo) survive(ctx context.Context) error {
 		return err
 	}
 
-	if err := d.killThings(ctx); err != nil {
+	if err := s.killThings(ctx); err != nil {
 		return err
 	}
 	after, err := s.solver()
@@ -61,9 +61,6 @@ func (d *demo) survive(ctx context.Context) error {
 		return fmt.Errorf("the solver did not survive: pid %d before, %d after", before.PID, after.PID)
 	}
 	_, _ = fmt.Fprintf(d.out, "the solver, pid %d, did not notice\n", after.PID)
-	if err := s.waitEvent(ctx, "Restored cores"); err != nil {
-		return err
-	}
 	if err := s.look(ctx); err != nil {
 		return err
 	}
@@ -72,40 +69,36 @@ func (d *demo) survive(ctx context.Context) error {
 	return s.finish(ctx, api.AllocClientStatusComplete)
 }
 
-// killThings kills the plugin, waits for its successor, kills the client and
-// starts it again.
-func (d *demo) killThings(ctx context.Context) error {
+// killThings kills the plugin, and when Nomad has another one that knows the
+// task, kills the client too and starts it again.
+func (s *show) killThings(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	d.say("The plugin is killed; Nomad starts another one")
-	killed, err := d.client.KillPlugin()
+	s.say("The plugin is killed; Nomad starts another one")
+	killed, err := s.client.KillPlugin()
 	if err != nil {
 		return err
 	}
 	err = cluster.Poll(ctx, "another plugin process", func() (bool, string, error) {
-		plugins, err := d.client.Plugins()
+		plugins, err := s.client.Plugins()
 		if err != nil || len(plugins) != 1 || plugins[0].PID == killed {
 			return false, fmt.Sprint(plugins), err
 		}
-		_, _ = fmt.Fprintf(d.out, "plugin pid %d is gone, %d is there\n", killed, plugins[0].PID)
+		_, _ = fmt.Fprintf(s.out, "plugin pid %d is gone, %d is there\n", killed, plugins[0].PID)
 		return true, "", nil
 	})
 	if err != nil {
 		return err
 	}
-	d.say("The Nomad client is killed (SIGKILL), and started again")
-	if err := d.client.Kill(); err != nil {
+	const restored = "Restored cores"
+	if _, err := s.server.WaitAlloc(ctx, s.alloc, cluster.TaskEvent(task, restored)); err != nil {
 		return err
 	}
-	return d.client.Start(ctx)
-}
-
-// waitEvent waits until the task has an event with the text.
-func (s *show) waitEvent(ctx context.Context, text string) error {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
-	defer cancel()
-	_, err := s.server.WaitAlloc(ctx, s.alloc, cluster.TaskEvent(task, text))
-	return err
+	s.say("The Nomad client is killed (SIGKILL), and started again")
+	if err := s.client.Kill(); err != nil {
+		return err
+	}
+	return s.client.Start(ctx)
 }
 
 // stopInTime stops a job that would run for long, which leaves a dump behind.

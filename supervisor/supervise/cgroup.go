@@ -21,7 +21,8 @@ func setUpCgroup(s *Spec) error {
 		return nil
 	}
 	for _, w := range limitFiles(s) {
-		if _, err := proctree.WriteCgroup(w.dir, w.file, w.value); err != nil {
+		_, err := proctree.WriteCgroup(w.dir, w.file, w.value)
+		if err != nil && w.file != swappiness { // a wish, which not every kernel grants
 			return fmt.Errorf("set %s of cgroup %s to %s: %w", w.file, w.dir, w.value, err)
 		}
 	}
@@ -40,6 +41,8 @@ func setUpCgroup(s *Spec) error {
 	}
 	return nil
 }
+
+const swappiness = "memory.swappiness"
 
 type cgroupFile struct{ dir, file, value string }
 
@@ -73,7 +76,7 @@ func limitFiles(s *Spec) []cgroupFile {
 		add(cpu, "cpu.shares", strconv.FormatInt(l.CPUShares, 10))
 	}
 	if c.Mode == CgroupV1 && l.MemoryMax != 0 {
-		add(memory, "memory.swappiness", "0")
+		add(memory, swappiness, "0")
 	}
 	return files
 }

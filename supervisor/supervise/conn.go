@@ -4,6 +4,7 @@
 package supervise
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -84,14 +85,19 @@ func (c *conn) receive(into any) error { return ReadMessage(c, into) }
 
 // WriteMessage sends one message.
 func WriteMessage(w io.Writer, message any) error {
-	data, err := json.Marshal(message)
-	if err != nil {
+	var b bytes.Buffer
+	b.Write(make([]byte, 4))
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(message); err != nil {
 		return err
 	}
-	if len(data) > maxMessage {
-		return fmt.Errorf("message of %d bytes is too large", len(data))
+	size := b.Len() - 4
+	if size > maxMessage {
+		return fmt.Errorf("message of %d bytes is too large", size)
 	}
-	_, err = w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(data))), data...))
+	binary.BigEndian.PutUint32(b.Bytes(), uint32(size))
+	_, err := w.Write(b.Bytes())
 	return err
 }
 
@@ -147,9 +153,12 @@ func (c *conn) receiveFiles(n int) ([]int, error) {
 
 // The messages between the plugin and a supervisor.
 type (
-	// Order goes to the supervisor: first with the environment, then with Go.
+	// Order goes to the supervisor: first with the environment, then with
+	// Go. THP says that the solver may have transparent huge pages, which
+	// the supervisor has been forbidden (DisableTHP).
 	Order struct {
 		Env []string `json:"env,omitempty"`
+		THP bool     `json:"thp,omitempty"`
 		Go  bool     `json:"go,omitempty"`
 	}
 	// Report comes back: Ready with the pid, then Started; or Error at any time.

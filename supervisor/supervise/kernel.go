@@ -30,6 +30,16 @@ func becomeSubreaper() error {
 	return err
 }
 
+// DisableTHP forbids this process and what it starts transparent huge pages, and
+// reports whether they were allowed before. The kernel hands the ban on through
+// fork and exec, so whoever starts a supervisor calls this first: with a huge page
+// behind each of the Go runtime's arenas the small process would be megabytes
+// larger before its first instruction.
+func DisableTHP() (allowed bool) {
+	got, err := prctl(prGetTHPDisable, 0)
+	return err == nil && got == 0 && setTHPDisabled(true) == nil
+}
+
 func setTHPDisabled(disabled bool) error {
 	value := uintptr(0)
 	if disabled {
@@ -37,11 +47,6 @@ func setTHPDisabled(disabled bool) error {
 	}
 	_, err := prctl(prSetTHPDisable, value)
 	return err
-}
-
-func thpDisabled() bool {
-	got, err := prctl(prGetTHPDisable, 0)
-	return err == nil && got == 1
 }
 
 // sigaction is the kernel's structure, the same on amd64 and arm64.

@@ -174,15 +174,14 @@ func (s *stream) copy() {
 	retry := firstRetry
 	for {
 		finishing := s.isFinishing() // before the read: what is read after it is all there is
+		n := s.read(buf)
 		if s.fifo == nil && s.open() != nil {
-			if finishing {
+			if finishing && (n == 0 || s.hopeless()) {
 				return
 			}
-			s.pause(retry)
-			retry = min(2*retry, lastRetry)
+			retry = s.pause(retry)
 			continue
 		}
-		n := s.read(buf)
 		if n == 0 {
 			if finishing {
 				return
@@ -196,15 +195,21 @@ func (s *stream) copy() {
 			retry = firstRetry
 			continue
 		}
-		if finishing || errors.Is(err, os.ErrDeadlineExceeded) {
-			return
-		}
 		// Mostly EPIPE: the reader is gone. Our end stays open, because with
 		// it the kernel keeps what lies in the pipe for the next reader.
 		s.reopenIfReplaced()
-		s.pause(retry)
-		retry = min(2*retry, lastRetry)
+		if errors.Is(err, os.ErrDeadlineExceeded) || finishing && s.hopeless() {
+			return
+		}
+		retry = s.pause(retry)
 	}
+}
+
+// hopeless says that a reader had its time after the solver's end.
+func (s *stream) hopeless() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Until(s.drainEnd) < longestDrain-stalledDrain
 }
 
 // rest waits for news from the file or for the end. Without a watch (the
@@ -220,12 +225,20 @@ func (s *stream) rest() {
 	}
 }
 
-func (s *stream) pause(d time.Duration) {
+// pause waits before another attempt, and returns for how long to wait next
+// time. After the solver's end there is no time for long pauses.
+func (s *stream) pause(d time.Duration) time.Duration {
+	if s.isFinishing() {
+		time.Sleep(firstRetry)
+		return firstRetry
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-s.finishing:
+		return firstRetry
 	case <-timer.C:
+		return min(2*d, lastRetry)
 	}
 }
 

@@ -28,8 +28,7 @@ type StageOrder struct {
 	Join []string `json:"join,omitempty"` // cgroups that the stage has to join itself
 	CPUs []int    `json:"cpus,omitempty"`
 
-	// THP is set where transparent huge pages, which a supervisor turns off
-	// for itself, must be turned on again.
+	// THP: allow transparent huge pages again (DisableTHP).
 	THP bool `json:"thp,omitempty"`
 
 	// Stdout and Stderr are files to open in Dir; their read-only

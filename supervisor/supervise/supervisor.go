@@ -21,10 +21,9 @@ var errCalledOff = errors.New("launch: called off before the solver was executed
 
 // supervisor is the parent of one solver.
 type supervisor struct {
-	dir     string
-	plugin  *conn
-	spec    *Spec
-	restore bool // transparent huge pages were allowed before we forbade them
+	dir    string
+	plugin *conn
+	spec   *Spec
 
 	stage  *conn
 	record pidfile.Record // the solver
@@ -62,11 +61,6 @@ func (s *supervisor) prepare() error {
 	if err := becomeSubreaper(); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
 	}
-	// A huge page behind every one of Go's arenas would make this small
-	// process megabytes larger. Kernels without the switch have their way.
-	if !thpDisabled() {
-		s.restore = setTHPDisabled(true) == nil
-	}
 	spec, err := ReadSpec(s.dir)
 	if err != nil {
 		return err
@@ -87,7 +81,7 @@ func (s *supervisor) launch() error {
 	}
 	s.oom = oomKills(s.spec)
 	s.logs = newLogCopier(s.spec)
-	files, err := s.startStage(first.Env)
+	files, err := s.startStage(first)
 	if err != nil {
 		return err
 	}
@@ -116,7 +110,7 @@ func (s *supervisor) launch() error {
 // startStage forks the stage, gives it its order and waits until it has set
 // everything. The plugin going away meanwhile kills it: it may hang on a dead
 // file server, and nobody would care for it any more.
-func (s *supervisor) startStage(env []string) ([]int, error) {
+func (s *supervisor) startStage(first Order) ([]int, error) {
 	ours, theirs, err := Socketpair()
 	if err != nil {
 		return nil, err
@@ -131,9 +125,9 @@ func (s *supervisor) startStage(env []string) ([]int, error) {
 	stop := s.watchPlugin()
 	defer stop()
 	order := StageOrder{
-		Argv: append([]string{s.spec.Command}, s.spec.Args...), Env: env,
+		Argv: append([]string{s.spec.Command}, s.spec.Args...), Env: first.Env,
 		Dir: s.spec.Dir, User: s.spec.User, Join: join, CPUs: s.spec.CPUs,
-		THP: s.restore, Stdout: s.spec.StdoutName, Stderr: s.spec.StderrName,
+		THP: first.THP, Stdout: s.spec.StdoutName, Stderr: s.spec.StderrName,
 	}
 	if err := s.stage.send(order); err != nil {
 		return nil, s.stageFailed(err)

@@ -242,8 +242,8 @@ func (a *Agent) InstallBinary(src, dst string) (string, error) {
 	return dst, nil
 }
 
-// closeTimeout bounds each step of Close.
-const closeTimeout = 40 * time.Second
+// closeTimeout bounds each step of Close, also in a busy emulated machine.
+const closeTimeout = 2 * time.Minute
 
 // Close stops the jobs, then the agent, then removes what they left. Its error
 // names each process that outlived its job and its agent: those are ended too.

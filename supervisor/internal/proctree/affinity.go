@@ -225,31 +225,25 @@ func (t *Tree) Unbind() error {
 		all[i] = ^uint64(0)
 	}
 	for range bindPasses {
-		before, err := t.threadSet()
-		if err != nil {
+		moved := false
+		err := t.eachThread(func(_, tid int) error {
+			before, err := getMask(tid)
+			if err != nil {
+				return err
+			}
+			if err := setMask(tid, &all); err != nil {
+				return err
+			}
+			after, err := getMask(tid)
+			moved = moved || after != before
 			return err
-		}
-		err = t.eachThread(func(_, tid int) error { return setMask(tid, &all) })
+		})
 		if err != nil {
 			return fmt.Errorf("lift the binding: %w", err)
 		}
-		after, err := t.threadSet()
-		if err != nil {
-			return err
-		}
-		fresh := false
-		for tid := range after {
-			fresh = fresh || !before[tid]
-		}
-		if !fresh {
+		if !moved {
 			return nil
 		}
 	}
-	return fmt.Errorf("lift the binding: after %d passes there still were new threads", bindPasses)
-}
-
-func (t *Tree) threadSet() (map[int]bool, error) {
-	set := map[int]bool{}
-	err := t.eachThread(func(_, tid int) error { set[tid] = true; return nil })
-	return set, err
+	return fmt.Errorf("lift the binding: after %d passes there still were bound threads", bindPasses)
 }

@@ -1,0 +1,103 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package command
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// metric finds the one series with these labels.
+func metric(t *testing.T, family *dto.MetricFamily, labels map[string]string) *dto.Metric {
+	t.Helper()
+	must.NotNil(t, family)
+	var found *dto.Metric
+	for _, m := range family.GetMetric() {
+		match := 0
+		for _, pair := range m.GetLabel() {
+			if want, ok := labels[pair.GetName()]; ok && want == pair.GetValue() {
+				match++
+			}
+		}
+		if match == len(labels) {
+			must.Nil(t, found, must.Sprintf("two series with %v", labels))
+			found = m
+		}
+	}
+	must.NotNil(t, found, must.Sprintf("%s with %v", family.GetName(), labels))
+	return found
+}
+
+func TestMetrics_arePrometheusText(t *testing.T) {
+	dir := stateDir(t)
+	madeTask{job: "crash \"front\"\nx", alloc: allocA, task: "solve", cores: []int{0, 1}, since: time.Hour, stdout: solving(5, 1e-2)}.make(t, dir)
+	madeTask{
+		job: "old", alloc: allocB, task: "solve", cores: []int{2}, since: 2 * time.Hour, over: true,
+		exit: &supervisor.ExitRecord{Version: 1, Code: 3, FinishedAt: time.Now()},
+	}.make(t, dir)
+	r := call(t, "metrics", "-state-dir", dir, "-sysfs", twoSockets.sysfs(t))
+	must.Eq(t, exitOK, r.code)
+	must.Eq(t, "", r.errout)
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(r.out))
+	must.NoError(t, err)
+
+	must.Eq(t, 8, metric(t, families["lsdyna_physical_cores"], nil).GetGauge().GetValue())
+	must.Eq(t, 6, metric(t, families["lsdyna_available_cores"], nil).GetGauge().GetValue())
+	owner := map[string]string{"job": "crash \"front\"\nx", "alloc_id": allocA, "task": "solve"}
+	value := func(name string) float64 { return metric(t, families[name], owner).GetGauge().GetValue() }
+	must.Eq(t, 0.4, value("lsdyna_task_progress_ratio"))
+	must.Eq(t, 60, value("lsdyna_task_eta_seconds"))
+	must.Eq(t, 3600, value("lsdyna_task_elapsed_seconds"))
+	must.Eq(t, 2, value("lsdyna_task_cores"))
+	must.Eq(t, 4001, metric(t, families["lsdyna_task_cycles_total"], owner).GetCounter().GetValue())
+	for cpu, want := range map[string][2]float64{"0": {1, 0}, "8": {1, 1}, "2": {0, 0}} {
+		labels := map[string]string{"cpu": cpu}
+		must.Eq(t, want[0], metric(t, families["lsdyna_core_allocated"], labels).GetGauge().GetValue())
+		must.Eq(t, want[1], metric(t, families["lsdyna_core_idle_sibling"], labels).GetGauge().GetValue())
+	}
+	over := map[string]string{"alloc_id": allocB}
+	must.Eq(t, 3, metric(t, families["lsdyna_task_exit_code"], over).GetGauge().GetValue())
+	over["state"] = "ended"
+	must.Eq(t, 1, metric(t, families["lsdyna_task_state"], over).GetGauge().GetValue())
+	for name := range families {
+		must.StrContains(t, metricsHelp, name, must.Sprint("help"))
+	}
+}
+
+func TestMetrics_haveOneRunOfEachTask(t *testing.T) {
+	run := func(invocation, state string) taskReport {
+		return taskReport{AllocID: "a", Task: "solve", Invocation: invocation, State: state}
+	}
+	for name, c := range map[string]struct {
+		runs []taskReport
+		want string
+	}{
+		"the last that ended":  {[]taskReport{run("1", "ended"), run("2", "ended")}, "2"},
+		"the live after it":    {[]taskReport{run("1", "ended"), run("2", "running")}, "2"},
+		"the live before it":   {[]taskReport{run("1", "running"), run("2", "ended")}, "1"},
+		"the last of two live": {[]taskReport{run("1", "orphaned"), run("2", "running")}, "2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kept := current(append(c.runs, taskReport{AllocID: "b", Task: "solve"}))
+			must.Len(t, 2, kept)
+			must.Eq(t, c.want, kept[0].Invocation)
+		})
+	}
+}
+
+func TestMetrics_printNothingWhereTheRecordsCannotBeRead(t *testing.T) {
+	r := call(t, "metrics", "-state-dir", "/proc/self/status")
+	must.Eq(t, exitNo, r.code)
+	must.Eq(t, "", r.out)
+	must.NotEq(t, "", r.errout)
+}

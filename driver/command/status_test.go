@@ -1,0 +1,357 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package command
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+const (
+	allocA = "3f1c2a9b-1111-2222-3333-444455556666"
+	allocB = "77aa00bb-1111-2222-3333-444455556666"
+)
+
+// statusOf calls status -json.
+func statusOf(t *testing.T, dir, sysfs string, args ...string) statusReport {
+	t.Helper()
+	r := call(t, append([]string{"status", "-json", "-state-dir", dir, "-sysfs", sysfs}, args...)...)
+	must.Eq(t, exitOK, r.code, must.Sprint(r.errout))
+	var report statusReport
+	must.NoError(t, json.Unmarshal([]byte(r.out), &report))
+	return report
+}
+
+func TestStatus_drawsMachineAndTasks(t *testing.T) {
+	sysfs := twoSockets.sysfs(t)
+	put(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/cpuset.cpus"), "0-6,8-15")
+	put(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/reserve/cpuset.cpus"), "3,11")
+	dir := stateDir(t)
+	madeTask{job: "crash-front", alloc: allocA, task: "solve", cores: []int{0, 1}, since: 2*time.Hour + 30*time.Second, stdout: solving(5, 1e-2)}.make(t, dir)
+	madeTask{job: "bird-strike", alloc: allocB, task: "solve", cores: []int{}, since: 65 * time.Minute}.make(t, dir)
+	madeTask{
+		job: "old", alloc: "99", task: "solve", cores: []int{2}, since: time.Hour, over: true,
+		exit: &supervisor.ExitRecord{Version: 1, Code: 137, Signal: 9, OOMKilled: true, FinishedAt: time.Date(2026, 11, 22, 9, 0, 0, 0, time.Local)},
+	}.make(t, dir)
+	t.Setenv("COLUMNS", "120")
+	r := call(t, "status", "-state-dir", dir, "-sysfs", sysfs)
+	must.Eq(t, "", r.errout)
+	must.Eq(t, exitOK, r.code)
+	must.Eq(t, strings.TrimPrefix(`
+2 sockets, 2 NUMA nodes, 8 cores, 16 CPUs, hyper-threading
+5 cores free (whole cores, siblings stay idle), 2 tasks
+
+Socket 0, NUMA node 0   1 of 4 free
+  cpu 0-3    A A . =
+  cpu 8-11   - - . =
+Socket 1, NUMA node 1   4 of 4 free
+  cpu 4-7    . . . x
+  cpu 12-15  . . . .
+. free   = reserved by Nomad for others   - idle sibling   x not Nomad's
+
+   JOB          TASK   ALLOC         PID  CORES  PROGRESS                     ETA           TIME  CYCLE  RUNNING  ERRORS
+A  crash-front  solve  3f1c2a9b  4194321  0-1    #######...........  40 %   1m00s  0.004 of 0.01   4001    2h00m       0
+B  bird-strike  solve  77aa00bb  4194321  any    starting                       -              -      -    1h05m       -
+
+Ended, not collected by Nomad yet
+old/solve ended by signal 9 (SIGKILL), out of memory at 2026-11-22 09:00:00
+
+B: runs without affinity (1 core asked)
+`, "\n"), r.out)
+
+	t.Setenv("COLUMNS", "60")
+	narrow := call(t, "status", "-state-dir", dir, "-sysfs", sysfs).out
+	must.StrContains(t, narrow, "\n   JOB          TASK   CORES  PROGRESS              ETA\n"+
+		"A  crash-front  solve  0-1    #####.......  40 %  1m00s\n")
+	for l := range strings.Lines(narrow) {
+		must.LessEq(t, 61, len(l), must.Sprint(l))
+	}
+}
+
+func TestStatus_jsonNamesTheOwnerOfEveryCore(t *testing.T) {
+	sysfs := twoSockets.sysfs(t)
+	put(t, filepath.Join(sysfs, "fs/cgroup/cgroup.controllers"), "cpuset cpu")
+	put(t, filepath.Join(sysfs, "fs/cgroup/nomad.slice/reserve.slice/cpuset.cpus"), "6-7,14-15")
+	dir := stateDir(t)
+	madeTask{job: "crash", alloc: allocA, task: "solve", cores: []int{0, 1}, since: time.Hour, stdout: solving(5, 1e-2)}.make(t, dir)
+	madeTask{job: "pinned-by-nomad", alloc: allocB, task: "main", cores: []int{6, 14}, reserved: true}.make(t, dir)
+	s := statusOf(t, dir, sysfs)
+	must.Eq(t, []int{8, 16, 4}, []int{s.PhysicalCores, s.LogicalCores, s.AvailableCores})
+	must.True(t, s.HyperThreading)
+	must.Len(t, 16, s.Cores)
+	must.Eq(t, "crash", *s.Cores[0].JobID)
+	must.Eq(t, allocA, *s.Cores[0].AllocID)
+	must.Eq(t, "solve", *s.Cores[0].Task)
+	must.Eq(t, 1<<22+17, *s.Cores[0].PID)
+	must.False(t, s.Cores[0].Idle)
+	must.Eq(t, "crash", *s.Cores[8].JobID)
+	must.True(t, s.Cores[8].Idle)
+	must.Nil(t, s.Cores[2].JobID)
+	must.Nil(t, s.Cores[2].PID)
+	must.Eq(t, "pinned-by-nomad", *s.Cores[14].JobID)
+	must.False(t, s.Cores[14].Reserved)
+	must.Nil(t, s.Cores[15].JobID)
+	must.True(t, s.Cores[15].Reserved)
+
+	must.Len(t, 2, s.Tasks)
+	task := s.Tasks[0]
+	must.Eq(t, []string{"crash", allocA, "solve", "running"}, []string{task.JobID, task.AllocID, task.Task, task.State})
+	must.Eq(t, []int{0, 1}, task.Cores)
+	must.Eq(t, []int{8, 9}, task.IdleSiblings)
+	must.Eq(t, []int{0}, task.NUMANodes)
+	must.Eq(t, []float64{0.004, 0.01, 0.4, 60, 3600}, []float64{*task.Time, *task.EndTime, *task.Progress, *task.ETA, *task.Elapsed})
+	must.Eq(t, int64(4001), *task.Cycle)
+	must.Eq(t, "solving", *task.Phase)
+	must.Eq(t, []int{}, s.Tasks[1].IdleSiblings)
+	must.Eq(t, []string{}, task.Notes)
+}
+
+func TestStatus_freeCoresAreNullInJSON(t *testing.T) {
+	r := call(t, "status", "-json", "-state-dir", stateDir(t), "-sysfs", machine{1, 1, 1, 1, 1, 0, ""}.sysfs(t))
+	must.StrContains(t, r.out, `"job_id": null,`)
+	must.StrContains(t, r.out, `"pid": null,`)
+	must.StrContains(t, r.out, `"tasks": []`)
+}
+
+func TestStatus_siblingsAreCoresWhereTheyAreShared(t *testing.T) {
+	sysfs := twoSockets.sysfs(t)
+	dir := stateDir(t)
+	madeTask{job: "a", alloc: allocA, task: "solve", cores: []int{0, 8}}.make(t, dir)
+	s := statusOf(t, dir, sysfs)
+	must.Eq(t, allocator.SMTShare, s.SMT)
+	must.Eq(t, 14, s.AvailableCores)
+	must.Eq(t, 7, statusOf(t, dir, sysfs, "-smt", "isolate").AvailableCores)
+	must.Eq(t, 2, statusOf(t, dir, sysfs, "-usable", "1,9").AvailableCores)
+}
+
+func TestStatus_aReservedPairOfSiblingsIsNoSignOfSharing(t *testing.T) {
+	dir := stateDir(t)
+	madeTask{job: "a", alloc: allocA, task: "solve", cores: []int{0, 8}, reserved: true}.make(t, dir)
+	s := statusOf(t, dir, twoSockets.sysfs(t))
+	must.Eq(t, allocator.SMTIsolate, s.SMT)
+	must.Eq(t, 7, s.AvailableCores)
+}
+
+func TestStatus_saysWhatIsNotAsItShouldBe(t *testing.T) {
+	sysfs := twoSockets.sysfs(t)
+	put(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/reserve/cpuset.cpus"), "2")
+	dir := stateDir(t)
+	madeTask{job: "one", alloc: allocA, task: "solve", cores: []int{0, 1}, since: time.Hour}.make(t, dir)
+	madeTask{job: "two", alloc: allocB, task: "solve", cores: []int{1, 2, 99}}.make(t, dir)
+	madeTask{
+		job: "three", alloc: "a3", task: "solve", since: time.Minute,
+		spec: &supervisor.Spec{
+			Version: 1, Command: "/bin/true", CPUs: []int{5}, StdoutName: "stdout", StderrName: "stderr",
+			Cgroups: supervisor.Cgroups{Mode: supervisor.CgroupNone},
+		},
+	}.make(t, dir)
+	must.NoError(t, os.MkdirAll(filepath.Join(dir, "tasks/a4/solve/1"), 0o700))
+	s := statusOf(t, dir, sysfs)
+	must.Eq(t, 2, s.Cores[1].Claims)
+	must.SliceContains(t, s.Tasks[1].Notes, "shares cpu 1 with two/solve; a running driver moves one of them")
+	must.SliceContains(t, s.Tasks[3].Notes, "Nomad has reserved its cpu 2 for another task; a running driver moves it")
+	must.SliceContains(t, s.Tasks[3].Notes, "its cpu 99 is offline")
+	must.Eq(t, []int{5}, s.Tasks[2].Cores)
+	must.StrContains(t, strings.Join(s.Tasks[2].Notes, "\n"), "these are the cores it was started on")
+	must.Eq(t, "ended", s.Tasks[0].State)
+	out := call(t, "status", "-state-dir", dir, "-sysfs", sysfs).out
+	must.StrContains(t, out, "A # C .")
+	must.StrContains(t, out, "# claimed by two tasks")
+	must.StrContains(t, out, "C: shares cpu 1 with one/solve")
+	must.StrContains(t, out, "a4/solve exit status unknown")
+}
+
+// solver is a process that stands for one: it sleeps in a session of its own.
+func solver(t *testing.T, cpus ...int) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("sleep", "600")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	must.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	var mask unix.CPUSet
+	for _, cpu := range cpus {
+		mask.Set(cpu)
+	}
+	must.NoError(t, unix.SchedSetaffinity(cmd.Process.Pid, &mask))
+	return cmd
+}
+
+func ownCPUs(t *testing.T) cpuset.Set {
+	t.Helper()
+	var mask unix.CPUSet
+	must.NoError(t, unix.SchedGetaffinity(0, &mask))
+	var set cpuset.Set
+	for cpu := range cpuset.MaxCPUs {
+		if mask.IsSet(cpu) {
+			set.Add(cpu)
+		}
+	}
+	return set
+}
+
+// liveTask is a record of a solver whose supervisor is gone.
+func liveTask(t *testing.T, cmd *exec.Cmd, cores ...int) madeTask {
+	t.Helper()
+	start, err := pidfile.StartTime("/proc", cmd.Process.Pid)
+	must.NoError(t, err)
+	return madeTask{
+		job: "live", alloc: allocA, task: "solve", cores: cores, pid: cmd.Process.Pid, start: start, over: true,
+		spec: &supervisor.Spec{
+			Version: 1, Command: "/bin/sleep", CPUs: cores, StdoutName: "stdout", StderrName: "stderr",
+			Cgroups: supervisor.Cgroups{Mode: supervisor.CgroupNone},
+		},
+	}
+}
+
+func TestStatus_believesASolverWithoutSupervisorByItsIdentity(t *testing.T) {
+	cpu := ownCPUs(t).First()
+	cmd := solver(t, cpu)
+	dir := stateDir(t)
+	liveTask(t, cmd, cpu).make(t, dir)
+	s := statusOf(t, dir, "/sys")
+	must.Eq(t, "orphaned", s.Tasks[0].State)
+	must.Eq(t, []int{cpu}, s.Tasks[0].KernelCores)
+	must.False(t, s.Tasks[0].Drift)
+	must.Eq(t, []string{"its supervisor is gone, so its exit status will be unknown"}, s.Tasks[0].Notes)
+
+	must.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	s = statusOf(t, dir, "/sys")
+	must.Eq(t, "ended", s.Tasks[0].State)
+	must.Nil(t, s.Cores[0].JobID)
+}
+
+func TestStatus_doesNotBelieveAReusedPID(t *testing.T) {
+	cmd := solver(t, ownCPUs(t).Slice()...)
+	dir := stateDir(t)
+	m := liveTask(t, cmd, 0)
+	m.start++
+	m.make(t, dir)
+	must.Eq(t, "ended", statusOf(t, dir, "/sys").Tasks[0].State)
+}
+
+func TestStatus_showsWhereTheKernelDisagreesWithThePIDFile(t *testing.T) {
+	cpus := ownCPUs(t).Slice()
+	if len(cpus) < 2 {
+		t.Skip("one CPU cannot drift to another")
+	}
+	cmd := solver(t, cpus[0], cpus[1])
+	dir := stateDir(t)
+	liveTask(t, cmd, cpus[0]).make(t, dir)
+	s := statusOf(t, dir, "/sys")
+	must.True(t, s.Tasks[0].Drift)
+	must.Eq(t, cpus[:2], s.Tasks[0].KernelCores)
+	must.StrContains(t, s.Tasks[0].Notes[1], "the kernel lets it run on cpu "+cpuset.Of(cpus[:2]...).String())
+	for _, core := range s.Cores {
+		must.Eq(t, core.Index == cpus[1], core.Drift)
+	}
+	out := call(t, "status", "-state-dir", dir, "-smt", "share").out
+	must.StrContains(t, out, "! used, but not owned")
+
+	var mask unix.CPUSet
+	mask.Set(cpus[1])
+	must.NoError(t, unix.SchedSetaffinity(cmd.Process.Pid, &mask))
+	other := stateDir(t)
+	liveTask(t, cmd, cpus[0], cpus[1]).make(t, other)
+	s = statusOf(t, other, "/sys")
+	must.True(t, s.Tasks[0].Drift)
+	must.StrContains(t, s.Tasks[0].Notes[1], "the kernel keeps it off cpu")
+}
+
+func TestStatus_doesNotFollowARunFolderThatIsALink(t *testing.T) {
+	dir := stateDir(t)
+	folder := madeTask{job: "a", alloc: allocA, task: "solve", cores: []int{0}}.make(t, dir)
+	elsewhere := t.TempDir()
+	put(t, filepath.Join(elsewhere, "stdout"), solving(5, 1e-2))
+	must.NoError(t, os.Remove(folder))
+	must.NoError(t, os.Symlink(elsewhere, folder))
+	s := statusOf(t, dir, twoSockets.sysfs(t))
+	must.Nil(t, s.Tasks[0].Time)
+	must.StrContains(t, s.Tasks[0].Notes[0], "its progress is not known: run folder")
+}
+
+func TestStatus_showsNoControlCharactersOfUsers(t *testing.T) {
+	dir := stateDir(t)
+	madeTask{job: "evil\x1b]0;x\a", alloc: allocA, task: "so\x1b[2Jlve", cores: []int{0}, stdout: "\x1b[31m\n"}.make(t, dir)
+	out := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.sysfs(t)).out
+	must.StrNotContains(t, out, "\x1b")
+	must.StrContains(t, out, "evil?]0;x?")
+}
+
+func TestStatus_withoutStateDirShowsTheMachine(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "none")
+	r := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.sysfs(t))
+	must.Eq(t, exitOK, r.code)
+	must.StrContains(t, r.out, "8 cores free")
+	must.StrContains(t, strings.Join(strings.Fields(r.out), " "), "Note: there is no state_dir "+dir)
+}
+
+func TestStatus_refusesAStateDirThatOthersCanEnter(t *testing.T) {
+	dir := stateDir(t)
+	must.NoError(t, os.Chmod(dir, 0o755))
+	r := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.sysfs(t))
+	must.Eq(t, exitNo, r.code)
+	must.StrContains(t, r.errout, "chmod 0700")
+}
+
+func TestStatus_tellsWhoMayReadTheStateDir(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a folder away")
+	}
+	dir := stateDir(t)
+	must.NoError(t, os.Chown(dir, 65534, 65534))
+	r := call(t, "status", "-state-dir", dir)
+	must.Eq(t, exitNo, r.code)
+	must.StrContains(t, r.errout, "belongs to uid 65534, the agent's user; run this as that user")
+}
+
+func TestReadings_oneFolderThatDoesNotAnswerHidesNoOther(t *testing.T) {
+	dir := stateDir(t)
+	madeTask{job: "silent", alloc: allocA, task: "solve", cores: []int{0}, since: time.Hour}.make(t, dir)
+	madeTask{job: "well", alloc: allocB, task: "solve", cores: []int{1}, stdout: solving(5, 1e-2)}.make(t, dir)
+	tasks, _, err := readTasks(dir)
+	must.NoError(t, err)
+	r := readings{tasks[0].dir: {results: make(chan progress, 1), pending: true}}
+	found := r.latest(t.Context(), tasks, 200*time.Millisecond)
+	must.ErrorIs(t, found[tasks[0]].err, errSilent)
+	// The other's result is taken whenever it comes.
+	for !found[tasks[1]].read {
+		found = r.latest(t.Context(), tasks, 200*time.Millisecond)
+	}
+	must.Eq(t, 0.004, found[tasks[1]].snapshot.Time)
+	r[tasks[0].dir].results <- progress{read: true}
+	found = r.latest(t.Context(), tasks, time.Minute)
+	must.NoError(t, found[tasks[0]].err)
+	r.close()
+	must.MapEmpty(t, r)
+}
+
+func TestLetters_stayWithTheirTask(t *testing.T) {
+	tasks := []*task{{dir: "a"}, {dir: "b"}, {dir: "c"}}
+	known := letters{}
+	known.assign(tasks)
+	known.assign(tasks[1:])
+	known.assign([]*task{tasks[1], tasks[2], {dir: "d"}, {dir: "e"}})
+	must.Eq(t, letters{"d": 0, "b": 1, "c": 2, "e": 3}, known)
+	many := letters{"x": 500}
+	mark, _ := many.mark(&task{dir: "x"})
+	must.Eq(t, moreTasks, mark)
+}

@@ -1,0 +1,175 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"context"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+)
+
+// disk is a file system of executables and others.
+func disk(modes map[string]fs.FileMode) statFunc {
+	files := fstest.MapFS{}
+	for path, mode := range modes {
+		files[path[1:]] = &fstest.MapFile{Mode: mode}
+	}
+	return func(path string) (os.FileInfo, error) { return files.Stat(path[1:]) }
+}
+
+func TestFingerprint(t *testing.T) {
+	n := newNode(t)
+	r14 := SolverConfig{Path: "/opt/ls-dyna_smp_d_R14_1_0_x64"}
+	r12 := SolverConfig{Path: "/opt/lsdyna"}
+	mpp := SolverConfig{Path: "/opt/mpp_R15.0", Parallel: "mpp", MPI: "openmpi", MPIRun: "/usr/bin/mpirun"}
+	for name, c := range map[string]struct {
+		solvers map[string]SolverConfig
+		command bool
+		files   map[string]fs.FileMode
+		health  drivers.HealthState
+		words   string
+		attrs   map[string]string // of solvers
+	}{
+		"all solvers are there": {
+			solvers: map[string]SolverConfig{"r14": r14, "r12": r12},
+			files:   map[string]fs.FileMode{r14.Path: 0o755, r12.Path: 0o500},
+			health:  drivers.HealthStateHealthy, words: "Healthy",
+			attrs: map[string]string{"r14": "R14.1.0", "r12": "unknown"},
+		},
+		"one is missing": {
+			solvers: map[string]SolverConfig{"r14": r14, "r12": r12},
+			files:   map[string]fs.FileMode{r14.Path: 0o755},
+			health:  drivers.HealthStateHealthy, words: `Healthy, but solver "r12": open opt/lsdyna: file does not exist`,
+			attrs: map[string]string{"r14": "R14.1.0"},
+		},
+		"one is no executable": {
+			solvers: map[string]SolverConfig{"r14": r14, "r12": r12},
+			files:   map[string]fs.FileMode{r14.Path: 0o755, r12.Path: 0o644},
+			health:  drivers.HealthStateHealthy, words: `Healthy, but solver "r12": /opt/lsdyna is not an executable file`,
+			attrs: map[string]string{"r14": "R14.1.0"},
+		},
+		"one is a folder": {
+			solvers: map[string]SolverConfig{"r12": r12},
+			files:   map[string]fs.FileMode{r12.Path: 0o755 | fs.ModeDir},
+			health:  drivers.HealthStateUnhealthy, words: `solver "r12": /opt/lsdyna is not an executable file`,
+		},
+		"the launcher is missing": {
+			solvers: map[string]SolverConfig{"mpp": mpp},
+			files:   map[string]fs.FileMode{mpp.Path: 0o755},
+			health:  drivers.HealthStateUnhealthy, words: `solver "mpp": open usr/bin/mpirun: file does not exist`,
+		},
+		"with launcher": {
+			solvers: map[string]SolverConfig{"mpp": mpp},
+			files:   map[string]fs.FileMode{mpp.Path: 0o755, mpp.MPIRun: 0o755},
+			health:  drivers.HealthStateHealthy, words: "Healthy", attrs: map[string]string{"mpp": "R15.0"},
+		},
+		"no solver": {
+			health: drivers.HealthStateUnhealthy,
+			words:  `no solver is configured: add a solver block to plugin "nomad-driver-lsdyna"`,
+		},
+		"no solver, but jobs bring their own": {command: true, health: drivers.HealthStateHealthy, words: "Healthy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := *n.config
+			config.Solvers, config.AllowCommand = c.solvers, c.command
+			n.Driver.mu.Lock()
+			n.Driver.config = &config
+			n.Driver.mu.Unlock()
+			f := n.fingerprint(disk(c.files))
+			must.Eq(t, c.health, f.Health)
+			must.Eq(t, c.words, f.HealthDescription)
+			must.Eq(t, f, n.fingerprint(disk(c.files)))
+			keys := []string{
+				"driver.lsdyna", "driver.lsdyna.hyper_threading_enabled", "driver.lsdyna.logical_cores",
+				"driver.lsdyna.physical_cores", "driver.lsdyna.usable_cores", "driver.lsdyna.version",
+			}
+			for solver, version := range c.attrs {
+				keys = append(keys, "driver.lsdyna.solver."+solver)
+				must.Eq(t, version, *f.Attributes["driver.lsdyna.solver."+solver].String)
+			}
+			slices.Sort(keys)
+			must.Eq(t, keys, slices.Sorted(maps.Keys(f.Attributes)))
+			must.Eq(t, n.cores.managed().String(), *f.Attributes["driver.lsdyna.usable_cores"].String)
+			must.Eq(t, int64(n.cores.topology().LogicalCores()), *f.Attributes["driver.lsdyna.logical_cores"].Int)
+		})
+	}
+}
+
+func TestFingerprint_Disabled(t *testing.T) {
+	d := New(t.Context(), hclog.NewNullLogger())
+	must.NoError(t, d.SetConfig(encodeConfig(t, &Config{})))
+	f := d.fingerprint(os.Stat)
+	must.Eq(t, drivers.HealthStateUndetected, f.Health)
+	must.Eq(t, "disabled", f.HealthDescription)
+	must.MapEmpty(t, f.Attributes)
+}
+
+func TestFingerprint_UnusableStateDir(t *testing.T) {
+	dir := t.TempDir()
+	must.NoError(t, os.Chmod(dir, 0o755))
+	d := New(t.Context(), hclog.NewNullLogger())
+	must.NoError(t, d.SetConfig(encodeConfig(t, &Config{Enabled: true, StateDir: dir})))
+	f := d.fingerprint(os.Stat)
+	must.Eq(t, drivers.HealthStateUnhealthy, f.Health)
+	must.StrContains(t, f.HealthDescription, "chmod 0700")
+}
+
+func TestFingerprint_StreamsOnlyChanges(t *testing.T) {
+	n := newNode(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	tick, ch, over := make(chan time.Time), make(chan *drivers.Fingerprint, 10), make(chan struct{})
+	go func() {
+		defer close(over)
+		n.streamFingerprints(ctx, tick, ch)
+	}()
+	tick <- time.Now() // taken after the first look
+	tick <- time.Now() // taken after the second, at the same things
+	must.Eq(t, 1, len(ch))
+
+	config := *n.config
+	config.Solvers = map[string]SolverConfig{"gone": {Path: "/nonexistent"}}
+	n.Driver.mu.Lock()
+	n.Driver.config = &config
+	n.Driver.mu.Unlock()
+	tick <- time.Now() // taken after a look at the old things or the new
+	tick <- time.Now() // taken after a look at the new
+	must.Eq(t, 2, len(ch))
+	must.Eq(t, drivers.HealthStateHealthy, (<-ch).Health)
+	must.Eq(t, drivers.HealthStateUnhealthy, (<-ch).Health)
+	cancel()
+	<-over
+}
+
+func TestFingerprint_EndsWithTheDriver(t *testing.T) {
+	n := newNode(t)
+	ch, err := n.Fingerprint(context.Background())
+	must.NoError(t, err)
+	<-ch
+	n.end()
+	_, open := <-ch
+	must.False(t, open)
+}
+
+func TestVersionFromName(t *testing.T) {
+	for path, want := range map[string]string{
+		"/opt/ls-dyna_smp_d_R13_1_1_x64_centos79_ifort190": "R13.1.1",
+		"/opt/ls-dyna_mpp_s_R14.1_x64":                     "R14.1",
+		"/opt/lsdyna_R9":                                   "R9",
+		"/opt/R12/lsdyna":                                  "unknown",
+		"/opt/lsdynar12x":                                  "unknown",
+		"/opt/standin_smp_d_R14":                           "R14",
+		"":                                                 "unknown",
+	} {
+		must.Eq(t, want, versionFromName(path), must.Sprint(path))
+	}
+}
