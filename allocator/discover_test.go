@@ -68,7 +68,7 @@ const (
 func twoSockets() tree {
 	tr := tree{
 		cpuRoot + "online": "0-7\n", cpuRoot + "isolated": "3\n", cpuRoot + "nohz_full": "(null)\n",
-		nodeRoot + "online": "0,3\n",
+		nodeRoot + "online":        "0,3\n",
 		nodeRoot + "node0/cpulist": "0-1,4-5\n", nodeRoot + "node0/distance": "10 21\n",
 		nodeRoot + "node3/cpulist": "2-3,6-7\n", nodeRoot + "node3/distance": "21 10\n",
 	}

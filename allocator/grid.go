@@ -59,7 +59,6 @@ type leaf struct {
 type domain struct {
 	from, to int
 	value    []int32 // of its free units, by their number
-	apart    []int32 // of a package: of having a job of so many units
 	leaves   bitmap  // of a middle domain
 }
 

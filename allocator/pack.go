@@ -221,11 +221,13 @@ func (g *grid) rate() key {
 	clear(s.midLoss)
 	clear(s.pkgLoss)
 	s.mark++
+	for i, c := range s.classes {
+		k.value += s.use[i] * (int(g.leafValue[0]) - int(g.leafValue[c]))
+	}
 	for _, l := range s.chosen {
-		at, c := &g.leaves[l], s.leaf[l]
-		k.value += int(at.value[0]) - int(at.value[c])
-		s.midLoss[at.mid] += c
-		s.pkgLoss[at.pkg] += c
+		at := &g.leaves[l]
+		s.midLoss[at.mid] += s.leaf[l]
+		s.pkgLoss[at.pkg] += s.leaf[l]
 		if !g.nested {
 			k.nodes += s.first(at.node)
 			k.l3s += s.first(g.nodes + at.l3)
@@ -246,20 +248,20 @@ func (g *grid) rate() key {
 		if loss > 0 {
 			k.pkgs++
 			k.value += int(g.pkgs[p].value[s.pkg[p]-loss]) - int(g.pkgs[p].value[s.pkg[p]])
-			k.value += g.lean(p, loss)
+			k.value += g.lopsided(p, loss)
 		}
 	}
 	return k
 }
 
-// lean returns what it is worth that the job has n units of a package: a small
-// job goes to the first packages, a large one to the last; one that spans
-// several packages has as many of its units as possible in one.
-func (g *grid) lean(p, n int) int {
-	if len(g.s.pkgPick.picked) > 1 {
-		return int(g.pkgs[p].value[n]) >> 7
+// lopsided returns what it is worth that a job that spans several packages has n
+// of its units in one of them: it had better have most of them in one. It only
+// decides between placements that leave the machine equally useful.
+func (g *grid) lopsided(p, n int) int {
+	if len(g.s.pkgPick.picked) == 1 {
+		return 0
 	}
-	return int(g.pkgs[p].apart[n])
+	return int(g.pkgs[p].value[n]) >> 7
 }
 
 // first returns 1 when a domain is seen for the first time since mark changed.
@@ -279,16 +281,18 @@ func (g *grid) spare(waste int) (leaf, value int) {
 		return s.chosen[0], 0
 	}
 	leaf, value = None, 0
+	s.mark++
 	for _, l := range s.chosen {
-		if s.leaf[l] <= waste {
-			continue // the leaf must stay in use
-		}
 		at := &g.leaves[l]
+		// The leaf must stay in use. Leaves of one middle domain are alike.
+		if s.leaf[l] <= waste || s.first(g.nodes+g.l3s+at.mid) == 0 {
+			continue
+		}
 		left, leftPkg := s.mid[at.mid]-s.midLoss[at.mid], s.pkg[at.pkg]-s.pkgLoss[at.pkg]
 		v := int(at.value[waste]) - int(at.value[0]) +
 			int(g.mids[at.mid].value[left+waste]) - int(g.mids[at.mid].value[left]) +
 			int(g.pkgs[at.pkg].value[leftPkg+waste]) - int(g.pkgs[at.pkg].value[leftPkg])
-		v += g.lean(at.pkg, s.pkgLoss[at.pkg]-waste) - g.lean(at.pkg, s.pkgLoss[at.pkg])
+		v += g.lopsided(at.pkg, s.pkgLoss[at.pkg]-waste) - g.lopsided(at.pkg, s.pkgLoss[at.pkg])
 		if leaf == None || v > value {
 			leaf, value = l, v
 		}

@@ -27,7 +27,7 @@ type scratch struct {
 	pkgAll, midAll   []int
 	pkgPick, midPick subset
 	midLoss, pkgLoss []int // units a selection takes of each domain
-	seen             []int // mark by NUMA node, then by L3 cache
+	seen             []int // mark by NUMA node, then L3 cache, then middle domain
 	mark             int
 
 	nodeFree, nodeTake []int // by NUMA node, for scatter
@@ -42,7 +42,7 @@ func (s *scratch) make(g *grid) {
 	s.pkgAll, s.midAll = make([]int, 0, pkgs), make([]int, 0, mids)
 	s.pkgPick, s.midPick = newSubset(pkgs), newSubset(mids)
 	s.midLoss, s.pkgLoss = make([]int, mids), make([]int, pkgs)
-	s.seen = make([]int, g.nodes+g.l3s)
+	s.seen = make([]int, g.nodes+g.l3s+mids)
 	s.nodeFree, s.nodeTake = make([]int, g.nodes), make([]int, g.nodes)
 }
 
@@ -87,21 +87,21 @@ func (g *grid) survey(free *bitmap, t *tier) {
 	for _, c := range s.classes {
 		clear(s.class[c][:g.leafWords])
 	}
-	clear(s.mid)
-	clear(s.pkg)
-	var seen bitmap
-	for l := range g.leaves {
-		at := &g.leaves[l]
-		n := bits.OnesCount64(s.free[at.word] & at.mask)
-		if at.mask == 0 {
-			n = s.free.count(at.from, at.to)
-		}
-		s.leaf[l] = n
-		s.mid[at.mid] += n
-		s.pkg[at.pkg] += n
-		if n > 0 {
-			s.class[n].set(l)
-			seen.set(n - 1)
+	var seen bitmap // numbers of free units, less 1
+	for p := range g.pkgs {
+		s.pkg[p] = 0
+		for m := g.pkgs[p].from; m < g.pkgs[p].to; m++ {
+			sum := 0
+			for l := g.mids[m].from; l < g.mids[m].to; l++ {
+				n := s.surveyLeaf(&g.leaves[l])
+				if s.leaf[l] = n; n > 0 {
+					sum += n
+					s.class[n].set(l)
+					seen.set(n - 1)
+				}
+			}
+			s.mid[m] = sum
+			s.pkg[p] += sum
 		}
 	}
 	s.classes = s.classes[:0]
@@ -112,6 +112,14 @@ func (g *grid) survey(free *bitmap, t *tier) {
 			s.classes = append(s.classes, w<<6+bit+1)
 		}
 	}
+}
+
+// surveyLeaf counts the free units of a leaf.
+func (s *scratch) surveyLeaf(at *leaf) int {
+	if at.mask == 0 {
+		return s.free.count(at.from, at.to)
+	}
+	return bits.OnesCount64(s.free[at.word] & at.mask)
 }
 
 // collect turns the selection into units: whole cores first, in share mode, so

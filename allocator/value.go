@@ -16,10 +16,9 @@ type weights struct {
 	leaf, mid, pkg  float64 // of a unit in a domain that is all free
 	leafExp, pkgExp float64 // how fast that falls with the domain's use
 	untouched       float64 // of a leaf that is all free, beside its units
-	apart           float64 // of having small jobs in the first packages, large ones in the last
 }
 
-var tuned = weights{leaf: 2, mid: 1.45, pkg: 1.5, leafExp: 2.2, pkgExp: 1.9, untouched: 4, apart: 0.3}
+var tuned = weights{leaf: 1.6, mid: 2.55, pkg: 1.25, leafExp: 2.6, pkgExp: 2.5, untouched: 3.5}
 
 // valueScale makes integers of the values.
 const valueScale = 1000
@@ -43,7 +42,6 @@ func (g *grid) appraise(w weights) {
 			inPkg += inMid
 		}
 		pkg.value = tables.get(2, inPkg, w.pkg, w.pkgExp, 0)
-		pkg.apart = w.apartTable(p, len(g.pkgs), inPkg)
 	}
 }
 
@@ -63,18 +61,4 @@ func (v valueTables) get(level, capacity int, weight, exp, untouched float64) []
 		v[at][capacity] += int32(untouched * valueScale)
 	}
 	return v[at]
-}
-
-// apartTable says what it is worth that a job of n units is in package p.
-func (w weights) apartTable(p, pkgs, capacity int) []int32 {
-	table := make([]int32, capacity+1)
-	side := 0.0 // -1 for the first package, 1 for the last
-	if pkgs > 1 {
-		side = 2*float64(p)/float64(pkgs-1) - 1
-	}
-	for n := 1; n <= capacity; n++ {
-		size := min(4*float64(n)/float64(capacity), 2) - 1 // -1 for the smallest, 1 from half a package on
-		table[n] = int32(w.apart * side * size * valueScale)
-	}
-	return table
 }

@@ -155,6 +155,15 @@ func (c *cores) take(r coreRequest) (lease allocator.Lease, displaced []allocato
 	return lease, displaced, err
 }
 
+// learnParent has the reservations below a cgroup parent counted, too.
+func (c *cores) learnParent(parent string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if parent != "" {
+		c.parents[parent] = true
+	}
+}
+
 // restore leases to a task that outlived a restart what it had.
 func (c *cores) restore(owner string, wanted cpuset.Set, reserved bool) (allocator.Lease, allocator.Restored, error) {
 	c.mu.Lock()

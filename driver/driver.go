@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
 // Driver implements Nomad's driver plugin interface.
@@ -111,7 +112,7 @@ func (d *Driver) ready() error {
 	case !d.serving:
 		return errors.New("driver lsdyna has no agent configuration")
 	}
-	store, err := state.Open(d.config.StateDir)
+	store, err := d.openStore()
 	if err != nil {
 		return err
 	}
@@ -124,6 +125,25 @@ func (d *Driver) ready() error {
 	d.adopt()
 	go d.watchCores()
 	return nil
+}
+
+// openStore takes state_dir, if need be from a plugin that no agent uses any
+// more: an agent that is killed while it launches a plugin forgets that plugin,
+// which then lives on and holds state_dir.
+func (d *Driver) openStore() (*state.Store, error) {
+	store, err := state.Open(d.config.StateDir)
+	var used *state.InUseError
+	if !errors.As(err, &used) || !used.Holder.Process().Alive("/proc") || used.Holder.Parent().Alive("/proc") {
+		return store, err
+	}
+	if used.Holder.ParentPID <= 1 {
+		return nil, err // launched by init itself: nothing can be told
+	}
+	d.logger.Warn("ending a plugin process whose agent is dead", "pid", used.Holder.PID)
+	if err := supervisor.EndProcess(used.Holder.Process()); err != nil {
+		return nil, fmt.Errorf("%w; it is left over from a dead agent: %w", used, err)
+	}
+	return state.Open(d.config.StateDir)
 }
 
 // waitReady is ready for callers that Nomad does not let try again: it waits

@@ -5,6 +5,8 @@ package driver
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -58,7 +60,7 @@ func setUp(m *testing.M) int {
 	}
 	if cgroups() {
 		defer removeCgroups(cgroupslib.NomadCgroupParent)
-		cgroupslib.NomadCgroupParent = "lsdyna-test-" + strconv.Itoa(os.Getpid())
+		cgroupslib.NomadCgroupParent = testParent + strconv.Itoa(os.Getpid())
 		if newCgroupTree("/sys/fs/cgroup").v2 {
 			cgroupslib.NomadCgroupParent += ".slice"
 		}
@@ -66,6 +68,9 @@ func setUp(m *testing.M) int {
 		online, err := onlineCPUs("")
 		if err == nil {
 			err = cgroupslib.Init(hclog.NewNullLogger(), online.String())
+		}
+		if err == nil {
+			err = setPartition("share", online.String())
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "set up cgroups:", err)
@@ -75,9 +80,23 @@ func setUp(m *testing.M) int {
 	return m.Run()
 }
 
+// testParent begins the name of this process's cgroup parent. Nomad's own
+// tests look for "nomad" in it.
+const testParent = "nomad-lsdyna-test-"
+
+// setPartition says which cores are in a partition, as the client does: share
+// for all tasks without cores of their own, reserve for the others.
+func setPartition(name, cpus string) error {
+	dir := filepath.Join("/sys/fs/cgroup/cpuset", cgroupslib.NomadCgroupParent, name)
+	if newCgroupTree("/sys/fs/cgroup").v2 {
+		dir = filepath.Join("/sys/fs/cgroup", cgroupslib.NomadCgroupParent, name+".slice")
+	}
+	return os.WriteFile(filepath.Join(dir, "cpuset.cpus"), []byte(cpus+"\n"), 0o644)
+}
+
 // removeCgroups removes a cgroup parent of this process's own.
 func removeCgroups(parent string) {
-	if !strings.HasPrefix(parent, "lsdyna-test-") {
+	if !strings.HasPrefix(parent, testParent) {
 		return
 	}
 	for _, pattern := range []string{"/sys/fs/cgroup/" + parent, "/sys/fs/cgroup/*/" + parent} {
@@ -313,6 +332,7 @@ type job struct {
 	cgroup bool   // with cgroups, as a client that runs as root makes them
 	memory int64  // MiB, 0 for 512
 	alloc  string // allocation, "" for a new one
+	folder string // run folder, "" for a new one
 }
 
 // standinJob is a short run of the stand-in solver.
@@ -353,7 +373,10 @@ func (n *node) task(j job) *drivers.TaskConfig {
 	if j.files == nil {
 		j.files = deck(n.t)
 	}
-	folder := n.folder(j.files)
+	folder := j.folder
+	if folder == "" {
+		folder = n.folder(j.files)
+	}
 	if j.alloc == "" {
 		j.alloc = uuid.Generate()
 	}
@@ -561,5 +584,40 @@ func solversIn(t *testing.T, folder string) []int {
 	return pids
 }
 
-// playPlugin is a plugin in a process of its own, for a test to kill.
-func playPlugin([]string) int { return 1 }
+// pluginPart is what a plugin in a process of its own is told.
+type pluginPart struct {
+	Config Config
+	Cfg    *drivers.TaskConfig
+	Task   TaskConfig
+}
+
+// playPlugin is a plugin in a process of its own: it starts a task and stays,
+// for a test to kill.
+func playPlugin(args []string) int {
+	fail := func(err error) int {
+		fmt.Println("failed:", err)
+		return 1
+	}
+	data, err := os.ReadFile(args[0])
+	if err != nil {
+		return fail(err)
+	}
+	var part pluginPart
+	if err := json.Unmarshal(data, &part); err != nil {
+		return fail(err)
+	}
+	d := New(context.Background(), hclog.NewNullLogger())
+	var config []byte
+	if err := errors.Join(base.MsgPackEncode(&config, &part.Config), part.Cfg.EncodeConcreteDriverConfig(&part.Task)); err != nil {
+		return fail(err)
+	}
+	if err := d.SetConfig(&base.Config{PluginConfig: config, AgentConfig: &base.AgentConfig{Driver: &base.ClientDriverConfig{}}}); err != nil {
+		return fail(err)
+	}
+	fmt.Println("starting")
+	if _, _, err := d.StartTask(part.Cfg); err != nil {
+		return fail(err)
+	}
+	fmt.Println("started")
+	select {}
+}

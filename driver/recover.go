@@ -111,6 +111,13 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 	if errors.Is(err, pidfile.ErrNoCores) || errors.Is(err, pidfile.ErrNoPID) || pid.PID == 0 {
 		cpus = t.launchCPUs() // until Nomad hands over the driver state, which counts more
 	}
+	d.cores.learnParent(t.details.CgroupParent)
+	if err == nil && len(cpus) == 0 {
+		// The old driver may have died between its word and its deed.
+		if err := t.bind(nil); err != nil {
+			t.logger.Error("cannot lift the affinity", "error", err)
+		}
+	}
 	d.restoreCores(t, cpus, "")
 	d.tasks[t.id.String()] = t
 	go t.run(d.ctx)
@@ -211,10 +218,16 @@ func (d *Driver) claimFromHandle(t *task, h *state.Handle, why error) {
 	} else {
 		d.restoreCores(t, cpus, "driver state")
 	}
-	if lease, ok := d.cores.alloc.Lease(t.id.String()); ok {
-		if err := t.bind(lease.CPUs.Slice()); err != nil {
-			t.logger.Error("cannot bind the solver", "error", err)
-		}
+	d.bindToLease(t)
+}
+
+// bindToLease binds a live solver to what the books say, also where that is
+// nothing new: the pid file is written with it.
+func (d *Driver) bindToLease(t *task) {
+	lease, _ := d.cores.alloc.Lease(t.id.String())
+	d.cores.alloc.SetPID(t.id.String(), t.pid)
+	if err := t.bind(lease.CPUs.Slice()); err != nil {
+		t.logger.Error("cannot bind the solver", "error", err)
 	}
 }
 
@@ -288,6 +301,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 	t.openOutputs()
 	t.say("The run's record was lost and was made anew from the driver state")
 	d.restoreCores(t, h.Cores, "driver state")
+	d.bindToLease(t)
 	d.add(t)
 	return nil
 }

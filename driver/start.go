@@ -90,6 +90,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 		return nil, nil, err
 	}
 	d.add(s.t)
+	d.settle(s.t)
 	for _, words := range s.says {
 		s.t.say(words)
 	}

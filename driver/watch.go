@@ -52,7 +52,7 @@ func (d *Driver) moveAway(displaced []allocator.Lease, why string) {
 	for _, lost := range displaced {
 		t, err := d.task(lost.Owner)
 		if err != nil {
-			continue // not started yet: it binds to what its lease says then
+			continue // not started yet: settle sees to it
 		}
 		old, lease, err := d.cores.move(lost.Owner)
 		if err == nil {
@@ -64,6 +64,14 @@ func (d *Driver) moveAway(displaced []allocator.Lease, why string) {
 			t.logger.Error("cannot lift the affinity", "error", err)
 		}
 		t.say(fmt.Sprintf("Running without affinity: lost cores %s (%s), and %v", old.CPUs, why, err))
+	}
+}
+
+// settle moves a task that lost cores to a reservation while it was being
+// started: until it was in the books there was nobody to move.
+func (d *Driver) settle(t *task) {
+	if lease, ok := d.cores.alloc.Lease(t.id.String()); ok && lease.Displaced {
+		d.moveAway([]allocator.Lease{lease}, "Nomad reserved the cores for another task")
 	}
 }
 

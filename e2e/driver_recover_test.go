@@ -371,3 +371,24 @@ func TestDriver_WorksWithoutRoot(t *testing.T) {
 	r.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
 	must.Len(t, 0, r.solvers())
 }
+
+// An agent that is killed while it launches a plugin forgets that plugin, which
+// lives on with state_dir in its hands.
+func TestDriver_TakesOverFromAForgottenPlugin(t *testing.T) {
+	s := newSite(t, "")
+	r := s.start(jobHCL{name: "forgotten", folder: s.deck("forgotten", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
+	pid, cores := r.pidFile().PID, r.checkCores()
+	for range 4 {
+		s.killPlugin()
+		must.NoError(t, s.Kill())
+		start(t, s.Agent)
+		r.recovered()
+		must.Eq(t, pid, r.pidFile().PID)
+		must.Eq(t, cores, r.checkCores())
+		must.Zero(t, r.wait(api.AllocClientStatusRunning).TaskStates["lsdyna"].Restarts)
+		must.NoError(t, cluster.Poll(within(t), "one plugin", func() (bool, string, error) {
+			all, err := s.Plugins()
+			return len(all) == 1, fmt.Sprint(all), err
+		}))
+	}
+}

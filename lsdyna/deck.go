@@ -70,7 +70,7 @@ func (d *deckHash) lines(r *bufio.Reader, dir string) error {
 	for n := 0; ; n++ {
 		line, err := r.ReadSlice('\n')
 		begin := line
-		for err == bufio.ErrBufferFull {
+		for errors.Is(err, bufio.ErrBufferFull) {
 			begin = bytes.Clone(begin[:min(len(begin), maxDeckLines)])
 			_, err = r.ReadSlice('\n')
 		}

@@ -9,10 +9,12 @@
 // # What it may touch
 //
 // Files in a run folder belong to an untrusted user. They are reached only
-// through a [RunFolder]: never across a symbolic link that leads out of the
-// folder, never a FIFO, socket, device or directory, never more of a file at a
-// time than a fixed buffer. The only file this package ever writes there is
-// d3kil, by [RunFolder.WriteSwitch].
+// through a [RunFolder]: never across a symbolic link, never a FIFO, socket,
+// device or directory, never more of a file at a time than a fixed buffer; only
+// the deck may be reached through links, as long as they stay in the folder.
+// What is written there is few and new: the sense switch in d3kil, the files of
+// a [Command], the run's record, and the file for the solver's stdout. Each is
+// made under a name that is not there, given to the task's user, and renamed.
 //
 // # How a run flows through it
 //
@@ -22,4 +24,6 @@
 //	cmd, _ := CommandLine(solver, opts)   what to execute
 //	f := NewFollower(folder, …)           f.Poll() every second
 //	Decide(snapshot, exit)                the verdict, never success on doubt
+//
+// [Inspect] does the reading half of it for any folder or file.
 package lsdyna

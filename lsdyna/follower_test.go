@@ -5,6 +5,7 @@ package lsdyna
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -226,6 +227,55 @@ func TestFollower_jumpsOverHolesOfASparseFile(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, 1, s.Warnings)
 	t.Log("10 GB of hole in", time.Since(begin))
+}
+
+// While the follower reads, the task's user swaps the file for everything else.
+func TestFollower_withstandsAUserWhoSwapsFiles(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "stdout")
+	secret := write(t, t.TempDir(), "secret", " *** Error 40500 (SOL+500)\n     secret\n\n N o r m a l    t e r m i n a t i o n\n")
+	plants := []func() error{
+		func() error { return os.WriteFile(path, []byte(" *** Warning 1 (KEY+1)\n"), 0o644) },
+		func() error { return os.Symlink(secret, path) },
+		func() error { return unix.Mkfifo(path, 0o644) },
+		func() error { return os.Mkdir(path, 0o755) },
+		func() error { return os.Symlink("/dev/zero", path) },
+		func() error { return os.Symlink(path, path) },
+		func() error { return nil },
+	}
+	follower := NewFollower(openFolder(t, dir), FollowOptions{})
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = os.Remove(path)
+				_ = plants[i%len(plants)]()
+			}
+		}
+	}()
+	seen := map[string]bool{}
+	for polls, deadline := 0, time.Now().Add(time.Minute); time.Now().Before(deadline) && (len(seen) < 3 || polls < 5000); polls++ {
+		s, err := follower.Poll()
+		must.Eq(t, 0, s.Errors, must.Sprint("a link was followed"))
+		must.Eq(t, NoBanner, s.Banner)
+		switch {
+		case errors.Is(err, ErrNotRegular):
+			seen["odd"] = true
+		case err != nil:
+			must.ErrorIs(t, err, unix.ELOOP, must.Sprint("became a link between two looks"))
+		case s.Warnings > 0:
+			seen["file"] = true
+		default:
+			seen["nothing"] = true
+		}
+	}
+	close(stop)
+	<-stopped
+	must.MapLen(t, 3, seen)
 }
 
 func TestFollower_drainEndsWithItsContext(t *testing.T) {

@@ -177,27 +177,35 @@ func (f *RunFolder) moveAside(name string) error {
 	dir := int(f.dir.Fd())
 	var st unix.Stat_t
 	err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if err == unix.ENOENT {
+	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	for i := 1; err == nil && i <= keptGenerations; i++ {
-		err = unix.Renameat2(dir, name, dir, fmt.Sprintf("%s.%d", name, i), unix.RENAME_NOREPLACE)
-		switch err {
-		case nil, unix.ENOENT:
+		aside := fmt.Sprintf("%s.%d", name, i)
+		err = unix.Renameat2(dir, name, dir, aside, unix.RENAME_NOREPLACE)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+			err = renameToFree(dir, name, aside) // NFS, for one, knows no RENAME_NOREPLACE
+		}
+		switch {
+		case err == nil, errors.Is(err, unix.ENOENT):
 			return nil
-		case unix.EEXIST:
+		case errors.Is(err, unix.EEXIST):
 			err = nil
-		case unix.EINVAL, unix.ENOSYS: // file systems without RENAME_NOREPLACE, e.g. NFS
-			err = unix.Renameat(dir, name, dir, fmt.Sprintf("%s.%d", name, i))
-			if err == nil {
-				return nil
-			}
 		}
 	}
 	if err == nil {
 		err = fmt.Errorf("%d older files of that name are there already; remove some", keptGenerations)
 	}
 	return &os.PathError{Op: "move aside", Path: filepath.Join(f.path, name), Err: err}
+}
+
+// renameToFree renames an entry, unless the new name is taken.
+func renameToFree(dir int, from, to string) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, to, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+		return unix.EEXIST
+	}
+	return unix.Renameat(dir, from, dir, to)
 }
 
 // WriteFiles creates the files that a Command needs in the folder, owned by the

@@ -4,6 +4,7 @@
 package state
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 )
 
 // ID names one run of one task: the record's place below state_dir.
@@ -47,6 +50,51 @@ func checkID(id ID) error {
 // ErrInUse means that another plugin process works on the same state_dir.
 var ErrInUse = errors.New("is in use by another plugin process")
 
+// InUseError is an ErrInUse that names the process.
+type InUseError struct {
+	Dir    string
+	Holder Holder // zero where it is not known
+}
+
+func (e *InUseError) Error() string {
+	if e.Holder.PID == 0 {
+		return fmt.Sprintf("state_dir %s %v", e.Dir, ErrInUse)
+	}
+	return fmt.Sprintf("state_dir %s %v (pid %d)", e.Dir, ErrInUse, e.Holder.PID)
+}
+
+// Is makes errors.Is(err, ErrInUse) true.
+func (e *InUseError) Is(target error) bool { return target == ErrInUse }
+
+// Holder is the plugin process that has a state_dir, and the agent that
+// launched it. Times are clock ticks after boot.
+type Holder struct {
+	PID         int    `json:"pid"`
+	Start       uint64 `json:"start_time"`
+	ParentPID   int    `json:"parent_pid"`
+	ParentStart uint64 `json:"parent_start_time"`
+	BootID      string `json:"boot_id"`
+}
+
+// thisHolder describes this process.
+func thisHolder() Holder {
+	h := Holder{PID: os.Getpid(), ParentPID: os.Getppid()}
+	h.Start, _ = pidfile.StartTime("/proc", h.PID)
+	h.ParentStart, _ = pidfile.StartTime("/proc", h.ParentPID)
+	h.BootID, _ = pidfile.BootID("/proc")
+	return h
+}
+
+// Process returns the holder's identity.
+func (h Holder) Process() pidfile.Record {
+	return pidfile.Record{PID: h.PID, StartTime: h.Start, BootID: h.BootID}
+}
+
+// Parent returns the identity of the agent that launched the holder.
+func (h Holder) Parent() pidfile.Record {
+	return pidfile.Record{PID: h.ParentPID, StartTime: h.ParentStart, BootID: h.BootID}
+}
+
 // Store is a state_dir that was checked and is held by this process.
 type Store struct {
 	dir  string
@@ -72,12 +120,35 @@ func Open(dir string) (*Store, error) {
 	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = held.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("state_dir %s %w", dir, ErrInUse)
+			return nil, &InUseError{Dir: dir, Holder: readHolder(filepath.Join(dir, "plugin.lock"))}
 		}
 		return nil, fmt.Errorf("lock state_dir %s: %w", dir, err)
 	}
 	s.held = held
+	data, err := json.Marshal(thisHolder())
+	if err == nil {
+		err = errors.Join(held.Truncate(0), writeAt(held, data))
+	}
+	if err != nil {
+		_ = held.Close()
+		return nil, fmt.Errorf("write state_dir's lock: %w", err)
+	}
 	return s, nil
+}
+
+func writeAt(f *os.File, data []byte) error {
+	_, err := f.WriteAt(data, 0)
+	return err
+}
+
+// readHolder reads who holds a state_dir; zero where that cannot be told, as in
+// the moment before the holder has written it.
+func readHolder(path string) (h Holder) {
+	data, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(data, &h) != nil {
+		return Holder{}
+	}
+	return h
 }
 
 // OpenReadOnly opens a state_dir to look at its records, also while a plugin

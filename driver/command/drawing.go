@@ -302,20 +302,24 @@ func (d *drawing) drawRow(name, kind string, row []segment, thread int) line {
 		if i > 0 {
 			cells.add(dim, d.gap(s))
 		}
+		before := plain
 		for j, core := range s.cores {
+			c := cell{glyph: ' '}
+			if siblings := core.Slice(); thread < len(siblings) {
+				cpu, _ := d.topo.CPU(siblings[thread])
+				cpus = append(cpus, cpu.Index)
+				c = d.cell(cpu)
+				d.note(c)
+			}
 			if j > 0 && d.spaced {
-				cells.add(plain, " ")
+				between := plain
+				if c.style == before {
+					between = c.style // a task's colour runs through
+				}
+				cells.add(between, " ")
 			}
-			siblings := core.Slice()
-			if thread >= len(siblings) {
-				cells.add(plain, " ")
-				continue
-			}
-			cpu, _ := d.topo.CPU(siblings[thread])
-			cpus = append(cpus, cpu.Index)
-			c := d.cell(cpu)
-			d.note(c)
 			cells.add(c.style, string(c.glyph))
+			before = c.style
 		}
 	}
 	label := "  "
@@ -325,14 +329,14 @@ func (d *drawing) drawRow(name, kind string, row []segment, thread int) line {
 	if kind != "" {
 		label += kind + " "
 	}
-	label += "cpu " + between(cpus)
+	label += "cpu " + fromTo(cpus)
 	l := line{{fmt.Sprintf("%-*s", d.labelWidth(), label), dim}}
 	return append(l, cells...)
 }
 
-// between names the CPUs of a row by the first and the last: "8-15", or "8..22"
+// fromTo names the CPUs of a row by the first and the last: "8-15", or "8..22"
 // where not all between belong to it.
-func between(cpus []int) string {
+func fromTo(cpus []int) string {
 	first, last := slices.Min(cpus), slices.Max(cpus)
 	switch {
 	case first == last:
@@ -341,19 +345,6 @@ func between(cpus []int) string {
 		return fmt.Sprintf("%d-%d", first, last)
 	}
 	return fmt.Sprintf("%d..%d", first, last)
-}
-
-// note keeps a cell for the legend.
-func (d *drawing) note(c cell) {
-	if c.means == "" {
-		return
-	}
-	for _, known := range d.legend {
-		if known.glyph == c.glyph && known.means == c.means {
-			return
-		}
-	}
-	d.legend = append(d.legend, c)
 }
 
 func (d *drawing) drawOffline() []line {
@@ -372,52 +363,4 @@ func (d *drawing) drawOffline() []line {
 		lines = append(lines, append(line{{text: "  "}}, l...))
 	}
 	return lines
-}
-
-// drawLegend explains the cells that were met.
-func (d *drawing) drawLegend() []line {
-	entries := make([]line, 0, len(d.legend)+1)
-	for _, c := range d.legend {
-		l := line{{string(c.glyph), c.style}}
-		l.add(plain, " "+c.means)
-		entries = append(entries, l)
-	}
-	if len(d.topo.L3Sets()) > len(d.topo.NodesOf(d.topo.Online)) {
-		entries = append(entries, text("| between L3 caches"))
-	}
-	return flow(entries, d.screen.width)
-}
-
-// flow puts short pieces side by side.
-func flow(pieces []line, width int) []line {
-	var lines []line
-	var current line
-	for _, p := range pieces {
-		if current != nil && current.width()+3+p.width() > width {
-			lines = append(lines, current)
-			current = nil
-		}
-		if current != nil {
-			current.add(plain, "   ")
-		}
-		for _, s := range p {
-			current.add(s.style, s.text)
-		}
-	}
-	if current != nil {
-		lines = append(lines, current)
-	}
-	return lines
-}
-
-// bar draws progress from 0 to 1.
-func (s screen) bar(ratio float64, width int, st style) line {
-	full := min(max(int(ratio*float64(width)+0.5), 0), width)
-	if full == width && ratio < 1 {
-		full-- // full is for what is over
-	}
-	l := line{}
-	l.add(st, strings.Repeat(string(s.pick('█', '#')), full))
-	l.add(dim, strings.Repeat(string(s.pick('░', '.')), width-full))
-	return l
 }

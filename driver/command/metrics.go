@@ -28,6 +28,7 @@ DESCRIPTION
   needs honor_labels: true.
 
     lsdyna_physical_cores, lsdyna_logical_cores, lsdyna_available_cores
+    lsdyna_hyper_threading_enabled        1 or 0
     lsdyna_core_allocated                 by cpu, numa_node, package: 1 where a
                                           task has the CPU, 0 where it is free
     lsdyna_core_idle_sibling              ... 1 where the task leaves it idle

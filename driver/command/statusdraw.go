@@ -109,6 +109,8 @@ func (s *survey) cell(screen screen, known letters) func(allocator.CPU) cell {
 			return cell{'=', yellow, "reserved by Nomad for others"}
 		case s.idle[cpu.Index] != nil:
 			return cell{'-', dim, "idle sibling"}
+		case s.blocked.Contains(cpu.Index):
+			return cell{'-', yellow, "idle sibling"}
 		case !s.usable.Contains(cpu.Index):
 			return cell{'x', dim, "not Nomad's"}
 		}

@@ -27,6 +27,7 @@ type survey struct {
 	owners    map[int][]*task // by CPU: who is bound to it
 	idle      map[int]*task   // by CPU: who holds it as an idle sibling
 	drifters  map[int][]*task // by CPU: who may run there and should not
+	blocked   cpuset.Set      // siblings of reserved CPUs: nobody's, but not to be had
 	available int
 	warnings  []string // of the topology
 	notes     []string
@@ -58,8 +59,8 @@ func (v *surveyor) survey(ctx context.Context) (*survey, error) {
 	s.tasks = tasks
 	s.notes = append(s.notes, notes...)
 	s.progress = v.readings.latest(ctx, tasks, v.patience)
-	s.assign(v.smt)
 	s.askNomad(nomadCgroupsBelow(v.sysfs))
+	s.assign(v.smt)
 	if !v.given.IsEmpty() {
 		s.usable = s.usable.Intersect(v.given)
 	}
@@ -90,9 +91,10 @@ func (s *survey) assign(smt allocator.SMT) {
 	if s.opts.SMT == allocator.SMTShare {
 		return
 	}
+	s.blocked = s.topo.CoresOf(s.reserved).Difference(s.reserved)
 	for _, t := range s.live() {
 		for cpu := range s.topo.CoresOf(t.cores).All() {
-			if len(s.owners[cpu]) == 0 && s.idle[cpu] == nil {
+			if len(s.owners[cpu]) == 0 && s.idle[cpu] == nil && !s.reserved.Contains(cpu) {
 				s.idle[cpu] = t
 			}
 		}

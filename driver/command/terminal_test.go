@@ -57,7 +57,7 @@ func TestStatus_coloursOnlyATerminalThatWantsThem(t *testing.T) {
 				t.Setenv(key, value)
 			}
 			seen := onTerminal(t, 80, 24, status)
-			must.Eq(t, c.colour, strings.Contains(seen, "\x1b[30;46mA"), must.Sprint(seen))
+			must.Eq(t, c.colour, strings.Contains(seen, "\x1b[30;46mA A\x1b[0m"), must.Sprint(seen))
 			must.Eq(t, c.colour, strings.Contains(seen, "\x1b"), must.Sprint(seen))
 			must.Eq(t, c.unicode, strings.Contains(seen, "█"), must.Sprint(seen))
 			must.StrContains(t, seen, "40 %")

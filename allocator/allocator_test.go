@@ -1,0 +1,485 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package allocator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand"
+	"sync"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+)
+
+// xeon is a machine of 2 packages, each one node and one cache of 4 cores with 2
+// threads: CPUs 0-3 and 4-7, siblings 8-11 and 12-15.
+func xeon() *Topology { return shape{2, 1, 1, 4, 2}.topology() }
+
+func parse(t testing.TB, list string) cpuset.Set {
+	t.Helper()
+	set, err := cpuset.Parse(list)
+	must.NoError(t, err)
+	return set
+}
+
+func allocate(t testing.TB, a *Allocator, owner string, n int) Lease {
+	t.Helper()
+	lease, err := a.Allocate(owner, n)
+	must.NoError(t, err)
+	return lease
+}
+
+func TestAllocate_placesByTheOptions(t *testing.T) {
+	for _, tc := range []struct {
+		name       string
+		opts       Options
+		busy       string
+		n          int
+		cpus, held string
+		nodes      []int
+		reason     string
+	}{
+		{"isolate binds to one thread and holds both", Options{}, "", 4, "0-3", "0-3,8-11", []int{0},
+			"fits one L3 cache, the tightest of 2 with room; 4 sibling threads left idle"},
+		{"share takes whole cores", Options{SMT: SMTShare}, "", 4, "0-1,8-9", "0-1,8-9", []int{0},
+			"fits one L3 cache, the tightest of 2 with room"},
+		{"share takes the thread of a broken core before it breaks another", Options{SMT: SMTShare}, "0", 3, "1,8-9", "1,8-9", []int{0},
+			"fits one L3 cache, the tightest of 2 with room"},
+		{"no hole is filled across packages", Options{}, "0-1", 4, "4-7", "4-7,12-15", []int{1},
+			"fits one L3 cache, the tightest of 1 with room; 4 sibling threads left idle"},
+		{"the tightest fit", Options{}, "4", 3, "5-7", "5-7,13-15", []int{1},
+			"fits one L3 cache, the tightest of 2 with room; 3 sibling threads left idle"},
+		{"more than a package has", Options{}, "1", 5, "0,4-7", "0,4-8,12-15", []int{0, 1},
+			"no package has 5 cores free, so 2 packages, 2 NUMA nodes and 2 L3 caches; 5 sibling threads left idle"},
+		{"scatter is even", Options{Layout: LayoutScatter}, "", 4, "0-1,4-5", "0-1,4-5,8-9,12-13", []int{0, 1},
+			"spread evenly over 2 NUMA nodes and 2 L3 caches; 4 sibling threads left idle"},
+		{"a busy sibling takes the core", Options{}, "8", 4, "4-7", "4-7,12-15", []int{1},
+			"fits one L3 cache, the tightest of 1 with room; 4 sibling threads left idle"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			topo := xeon()
+			a := New(topo, topo.Online, tc.opts)
+			plan, err := a.Plan(tc.n, parse(t, tc.busy))
+			must.NoError(t, err)
+			must.Eq(t, tc.held, plan.Held.String())
+			must.Eq(t, tc.nodes, plan.NUMANodes)
+			must.Eq(t, tc.reason, plan.Reason)
+			must.Eq(t, tc.cpus, plan.CPUs.String())
+		})
+	}
+}
+
+// TestAllocate_unevenThreads: Kubernetes reasons with the average number of
+// threads, and gives CPU 4, which is in use, where {0-2,5-6} are free and 2 asked.
+func TestAllocate_unevenThreads(t *testing.T) {
+	topo := shape{1, 1, 1, 4, 2}.topology().only(parse(t, "0-2,4-6")) // siblings 0,4 1,5 2,6
+	a := New(topo, topo.Online, Options{SMT: SMTShare})
+	lease, err := a.Plan(2, parse(t, "4"))
+	must.NoError(t, err)
+	must.Eq(t, "1,5", lease.CPUs.String())
+}
+
+func hybrid() *Topology { // cache 0: 2 fast cores with 2 threads; cache 1: 2 slow ones with 1
+	topo := shape{1, 1, 2, 2, 2}.topology()
+	for i := range topo.CPUs {
+		if topo.CPUs[i].L3 == 1 {
+			topo.CPUs[i].Kind = Efficiency
+		}
+	}
+	return topo.only(topo.Online.Difference(cpuset.Of(6, 7)))
+}
+
+func TestAllocate_givesOneKindOfCore(t *testing.T) {
+	for _, tc := range []struct {
+		name, busy string
+		n          int
+		cpus, note string
+	}{
+		{"performance cores first", "", 2, "0-1", ""},
+		{"efficiency cores where performance cores do not suffice", "0", 2, "2-3", "efficiency cores, because too few performance cores are free"},
+		{"never a mix where one kind does", "0", 1, "1", ""},
+		{"a mix where nothing else can do", "0", 3, "1-3", "mixed"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			topo := hybrid()
+			lease, err := New(topo, topo.Online, Options{}).Plan(tc.n, parse(t, tc.busy))
+			must.NoError(t, err)
+			must.Eq(t, tc.cpus, lease.CPUs.String())
+			must.StrContains(t, lease.Reason, tc.note)
+			if tc.note == "" {
+				must.StrNotContains(t, lease.Reason, "efficiency")
+			}
+		})
+	}
+}
+
+func TestAllocate_prefersCoresThatAreWhollyManaged(t *testing.T) {
+	topo := xeon()
+	a := New(topo, parse(t, "1-15"), Options{}) // CPU 0 is the system's
+	lease := allocate(t, a, "job", 7)
+	must.Eq(t, "1-7", lease.CPUs.String())
+	lease = allocate(t, a, "last", 1)
+	must.Eq(t, "8", lease.CPUs.String())
+	must.StrContains(t, lease.Reason, "not this driver's")
+}
+
+func TestAllocate_oneThreadOfEachCoreMayBeManaged(t *testing.T) {
+	a := New(xeon(), parse(t, "0-7"), Options{}) // the operator listed no siblings
+	must.Eq(t, 8, a.Available())
+	must.Eq(t, "0-3", allocate(t, a, "job", 4).Held.String())
+}
+
+func TestAllocate_refuses(t *testing.T) {
+	topo := xeon()
+	a := New(topo, topo.Online, Options{})
+	allocate(t, a, "job", 6)
+	_, err := a.Allocate("other", 4)
+	var shortage *ShortageError
+	must.True(t, errors.As(err, &shortage))
+	must.Eq(t, ShortageError{Asked: 4, Free: 2}, *shortage)
+	must.EqError(t, err, "4 cores asked, 2 free")
+	_, err = a.Allocate("job", 1)
+	must.ErrorIs(t, err, ErrAlreadyLeased)
+	for _, n := range []int{0, -1} {
+		_, err = a.Allocate("other", n)
+		must.ErrorIs(t, err, ErrNoCores)
+	}
+}
+
+func TestRelease_harmlessWithoutALease(t *testing.T) {
+	a := New(xeon(), xeon().Online, Options{})
+	_, ok := a.Release("nobody")
+	must.False(t, ok)
+	allocate(t, a, "job", 1)
+	a.SetPID("nobody", 1)
+	_, ok = a.Release("job")
+	must.True(t, ok)
+	_, ok = a.Release("job")
+	must.False(t, ok)
+	must.Eq(t, 8, a.Available())
+}
+
+func TestAllocateSpecific_namesWhoHoldsWhat(t *testing.T) {
+	topo := xeon()
+	a := New(topo, parse(t, "0-6,8-14"), Options{})
+	_, err := a.AllocateSpecific("beta", parse(t, "0-1"))
+	must.NoError(t, err)
+	a.SetUnavailable(cpuset.Of(4))
+	_, err = a.AllocateSpecific("job", parse(t, "1-2,4,7"))
+	var conflict *ConflictError
+	must.True(t, errors.As(err, &conflict))
+	must.Eq(t, []Conflict{{"", cpuset.Of(4)}, {"beta", cpuset.Of(1, 9)}}, conflict.Held)
+	must.Eq(t, cpuset.Of(7), conflict.Unmanaged)
+	must.EqError(t, err, "cores 1-2,4,7 are not free: 4 held by a reservation, 1,9 held by beta, 7 offline or not usable")
+	_, ok := a.Lease("job")
+	must.False(t, ok)
+	_, err = a.AllocateSpecific("job", cpuset.Set{})
+	must.ErrorIs(t, err, ErrNoCores)
+
+	lease, err := a.AllocateSpecific("job", parse(t, "2,11"))
+	must.NoError(t, err)
+	must.Eq(t, "2,11", lease.CPUs.String())
+	must.Eq(t, "2-3,10-11", lease.Held.String())
+}
+
+func TestReserve_takesPrecedence(t *testing.T) {
+	topo := xeon()
+	a := New(topo, parse(t, "0-7,8-15"), Options{})
+	before := allocate(t, a, "picked", 3) // 0-2
+	lease, displaced, err := a.Reserve("reserved", parse(t, "2,9"))
+	must.NoError(t, err)
+	must.Eq(t, "2,9", lease.CPUs.String())
+	must.Eq(t, lease.CPUs, lease.Held)
+	must.True(t, lease.Reserved)
+	must.Eq(t, []Lease{before}, displaced)
+	now, _ := a.Lease("picked")
+	must.True(t, now.Displaced)
+	must.Eq(t, "0", now.CPUs.String()) // cores 1 and 2 are shared with the reservation now
+
+	old, moved, err := a.Move("picked")
+	must.NoError(t, err)
+	must.Eq(t, "0-2", old.CPUs.String())
+	must.Eq(t, "0,3-4", moved.CPUs.String())
+	must.Eq(t, "0,3-4,8,11-12", moved.Held.String())
+	must.False(t, moved.Displaced)
+	same, again, err := a.Move("picked")
+	must.NoError(t, err)
+	must.Eq(t, same, again)
+
+	_, _, err = a.Reserve("second", parse(t, "9-10"))
+	must.EqError(t, err, "cores 9-10 are not free: 9 held by reserved")
+	_, _, err = a.Reserve("second", parse(t, "99"))
+	must.ErrorContains(t, err, "99 offline")
+	_, _, err = a.Reserve("second", cpuset.Set{})
+	must.ErrorIs(t, err, ErrNoCores)
+}
+
+func TestReserve_outsideTheManagedCPUs(t *testing.T) {
+	a := New(xeon(), parse(t, "4-7"), Options{})
+	lease, displaced, err := a.Reserve("reserved", parse(t, "0-1,8-9"))
+	must.NoError(t, err)
+	must.SliceEmpty(t, displaced)
+	must.Eq(t, 4, lease.CPUs.Len())
+	must.Eq(t, 4, a.Available())
+	must.SliceEmpty(t, a.SetUnavailable(parse(t, "0-1,8-9"))) // the same reservation, told twice
+	_, ok := a.Release("reserved")
+	must.True(t, ok)
+}
+
+func TestMove_shortageKeepsTheRest(t *testing.T) {
+	topo := xeon()
+	a := New(topo, topo.Online, Options{})
+	allocate(t, a, "job", 8)
+	displaced := a.SetUnavailable(parse(t, "0-1"))
+	must.Len(t, 1, displaced)
+	_, rest, err := a.Move("job")
+	must.EqError(t, err, "8 cores asked, 6 free")
+	must.Eq(t, "2-7", rest.CPUs.String())
+	must.True(t, rest.Displaced)
+	a.SetUnavailable(cpuset.Set{})
+	old, moved, err := a.Move("job")
+	must.NoError(t, err)
+	must.Eq(t, "0-7", old.CPUs.String())
+	must.Eq(t, "0-7", moved.CPUs.String())
+	_, _, err = a.Move("nobody")
+	must.ErrorIs(t, err, ErrNoLease)
+}
+
+func TestRestore(t *testing.T) {
+	for _, tc := range []struct {
+		name, others, wanted string
+		specific             bool
+		how                  Restored
+		cpus, held           string
+		err                  string
+	}{
+		{name: "the same cores", others: "4", wanted: "0-2", how: RestoredSame, cpus: "0-2", held: "0-2,8-10"},
+		{name: "a sibling is taken: its core is lost", others: "9", wanted: "0-1", how: RestoredPartly, cpus: "0,2", held: "0,2,8,10"},
+		{name: "filled up nearest first", others: "1", wanted: "0-1", how: RestoredPartly, cpus: "0,2", held: "0,2,8,10"},
+		{name: "from another package where the near cores are gone", others: "1-3", wanted: "0-1", how: RestoredPartly, cpus: "0,4", held: "0,4,8,12"},
+		{name: "elsewhere", others: "0-1", wanted: "0-1", how: RestoredOther, cpus: "2-3", held: "2-3,10-11"},
+		{name: "too few left", others: "0-5", wanted: "0-3", err: "4 cores asked, 2 free"},
+		{name: "a CPU that is gone", wanted: "7,20", how: RestoredPartly, cpus: "4,7", held: "4,7,12,15"},
+		{name: "both threads, as in share mode", wanted: "0,8", how: RestoredSame, cpus: "0,8", held: "0,8"},
+		{name: "a reservation, without its siblings", others: "9", wanted: "0-1", specific: true, how: RestoredSame, cpus: "0-1", held: "0-1"},
+		{name: "a reservation that is taken", others: "0-1", wanted: "0-1", specific: true, how: RestoredOther, cpus: "2-3", held: "2-3,10-11"},
+		{name: "nothing wanted", wanted: "", err: ErrNoCores.Error()},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			topo := xeon()
+			a := New(topo, topo.Online, Options{})
+			if tc.others != "" {
+				_, _, err := a.Reserve("others", parse(t, tc.others))
+				must.NoError(t, err)
+			}
+			lease, how, err := a.Restore("job", parse(t, tc.wanted), tc.specific)
+			if tc.err != "" {
+				must.EqError(t, err, tc.err)
+				_, ok := a.Lease("job")
+				must.False(t, ok)
+				return
+			}
+			must.NoError(t, err)
+			must.Eq(t, tc.how, how, must.Sprint(how))
+			must.Eq(t, tc.cpus, lease.CPUs.String())
+			must.Eq(t, tc.held, lease.Held.String())
+			_, _, err = a.Restore("job", lease.CPUs, false)
+			must.ErrorIs(t, err, ErrAlreadyLeased)
+		})
+	}
+}
+
+func TestNearest_goesByTheDistanceOfTheNodes(t *testing.T) {
+	topo := shape{4, 1, 1, 2, 1}.topology() // cores 0-1, 2-3, 4-5, 6-7
+	for i := range topo.Nodes {
+		topo.Nodes[i].Distances = [][]int{{10, 40, 20, 30}, {40, 10, 20, 30}, {20, 20, 10, 30}, {30, 30, 30, 10}}[i]
+	}
+	a := New(topo, topo.Online, Options{})
+	allocate(t, a, "other", 1)
+	lease, how, err := a.Restore("job", parse(t, "0-1"), false)
+	must.NoError(t, err)
+	must.Eq(t, RestoredPartly, how)
+	must.Eq(t, "1,4", lease.CPUs.String()) // package 2 is nearer than 1 and 3
+}
+
+func TestSetManaged_aCPUGoesOffline(t *testing.T) {
+	for _, tc := range []struct {
+		name, offline string
+		displaced     bool
+		cpus, held    string // after Move
+	}{
+		{"one the job is not on", "7", false, "0-1", "0-1,8-9"},
+		{"an idle sibling", "8", false, "0-1", "0-1,9"},
+		{"a bound CPU: its sibling takes over", "1", true, "0,9", "0,8-9"},
+		{"a whole core", "1,9", true, "0,2", "0,2,8,10"},
+		{"all of the job", "0-1,8-9", true, "2-3", "2-3,10-11"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			topo := xeon()
+			a := New(topo, topo.Online, Options{})
+			before := allocate(t, a, "job", 2)
+			left := topo.only(topo.Online.Difference(parse(t, tc.offline)))
+			displaced := a.SetManaged(left, topo.Online)
+			must.Eq(t, tc.displaced, len(displaced) == 1)
+			if tc.displaced {
+				must.Eq(t, before.CPUs, displaced[0].CPUs)
+			}
+			old, moved, err := a.Move("job")
+			must.NoError(t, err)
+			if tc.displaced {
+				must.Eq(t, before.CPUs, old.CPUs)
+			}
+			must.Eq(t, tc.cpus, moved.CPUs.String())
+			must.Eq(t, tc.held, moved.Held.String())
+
+			must.SliceEmpty(t, a.SetManaged(topo, topo.Online)) // all are back
+			back, _ := a.Lease("job")
+			must.Eq(t, moved.CPUs, back.CPUs)
+			must.True(t, topo.CoresOf(back.CPUs) == back.Held)
+			_, ok := a.Release("job")
+			must.True(t, ok)
+			must.Eq(t, 8, a.Available())
+		})
+	}
+}
+
+func TestUnleased_staysOffLeasedCores(t *testing.T) {
+	topo := xeon()
+	a := New(topo, topo.Online, Options{})
+	allocate(t, a, "job", 4)
+	a.SetUnavailable(cpuset.Of(7))
+	must.Eq(t, "4-6,12-15", a.Unleased().String())
+	a.SetUnavailable(cpuset.Set{})
+	allocate(t, a, "all", 4)
+	must.Eq(t, topo.Online, a.Unleased())
+}
+
+func TestStatus_isTheCommandsFormat(t *testing.T) {
+	topo := shape{1, 1, 1, 2, 2}.topology()
+	a := New(topo, topo.Online, Options{})
+	allocate(t, a, "job", 1)
+	a.SetPID("job", 4711)
+	data, err := json.Marshal(a.Status())
+	must.NoError(t, err)
+	place := `"package":0,"numa_node":0,"l3":0,"kind":"performance","managed":true`
+	must.Eq(t, `{"physical_cores":2,"logical_cores":4,"hyper_threading_enabled":true,"available_cores":1,"cores":[`+
+		`{"index":0,"job_id":"job","pid":4711,"core":0,`+place+`,"idle":false,"reserved":false},`+
+		`{"index":1,"job_id":null,"pid":null,"core":1,`+place+`,"idle":false,"reserved":false},`+
+		`{"index":2,"job_id":"job","pid":4711,"core":0,`+place+`,"idle":true,"reserved":false},`+
+		`{"index":3,"job_id":null,"pid":null,"core":1,`+place+`,"idle":false,"reserved":false}]}`, string(data))
+}
+
+func TestDescribe(t *testing.T) {
+	for want, lease := range map[string]Lease{
+		"no cores":                                  {},
+		"core 3 (1 core, NUMA node 1)":              {CPUs: cpuset.Of(3), NUMANodes: []int{1}},
+		"cores 4-11 (8 cores, NUMA node 0)":         {CPUs: cpuset.Range(4, 11), NUMANodes: []int{0}},
+		"cores 0-1,8-9 (4 cores, NUMA nodes 0,255)": {CPUs: cpuset.Of(0, 1, 8, 9), NUMANodes: []int{0, 255}},
+		"cores 0-1 (2 cores)":                       {CPUs: cpuset.Of(0, 1)},
+	} {
+		must.Eq(t, want, Describe(lease))
+	}
+}
+
+func TestOptions_errorsSayWhatToWrite(t *testing.T) {
+	must.NoError(t, Options{}.Validate())
+	must.NoError(t, Options{SMT: SMTShare, Layout: LayoutScatter}.Validate())
+	must.EqError(t, Options{SMT: "off"}.Validate(), `smt is "off": use "isolate" (one thread a physical core, siblings left idle) or "share" (siblings are cores too)`)
+	must.EqError(t, Options{Layout: "even"}.Validate(), `layout is "even": use "pack" (fewest NUMA nodes and caches) or "scatter" (spread evenly over NUMA nodes)`)
+	smt, err := ParseSMT("")
+	must.NoError(t, err)
+	must.Eq(t, SMTIsolate, smt)
+	layout, err := ParseLayout("scatter")
+	must.NoError(t, err)
+	must.Eq(t, LayoutScatter, layout)
+}
+
+func TestNew_withNothingToManage(t *testing.T) {
+	a := New(xeon(), cpuset.Set{}, Options{})
+	_, err := a.Allocate("job", 1)
+	must.EqError(t, err, "1 core asked, 0 free")
+	_, _, err = a.Restore("job", cpuset.Of(1), false)
+	must.EqError(t, err, "1 core asked, 0 free")
+	must.True(t, a.Unleased().IsEmpty())
+	must.Eq(t, 0, a.Status().AvailableCores)
+}
+
+// TestLargestMachine has as many CPUs as a set has room for.
+func TestLargestMachine(t *testing.T) {
+	for _, s := range []shape{{8, 4, 4, 8, 2}, {1, 1, 1, 2048, 1}, {2, 1, 1024, 1, 1}} {
+		topo := s.topology()
+		must.Eq(t, cpuset.MaxCPUs, topo.LogicalCores())
+		for _, opts := range []Options{{}, {SMT: SMTShare}, {Layout: LayoutScatter}} {
+			a := New(topo, topo.Online, opts)
+			n := a.Available()
+			must.Eq(t, n, allocate(t, a, "all", n).CPUs.Len())
+			must.Eq(t, 0, a.Available())
+			a.Release("all")
+			allocate(t, a, "some", n/3)
+			must.Eq(t, n-n/3, a.Available())
+		}
+	}
+}
+
+// TestConcurrentUse is invariant 14: any interleaving leaves the leases disjoint.
+func TestConcurrentUse(t *testing.T) {
+	topo := shape{2, 2, 2, 4, 2}.topology()
+	a := New(topo, topo.Online, Options{})
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			r := rand.New(rand.NewSource(int64(worker)))
+			for range 200 {
+				randomCall(a, topo, r, fmt.Sprint("job", r.Intn(6)))
+				var held cpuset.Set
+				for _, lease := range a.Leases() {
+					if lease.Held.Overlaps(held) {
+						t.Errorf("%s shares %s", lease.Owner, lease.Held.Intersect(held))
+					}
+					held = held.Union(lease.Held)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, lease := range a.Leases() {
+		a.Release(lease.Owner)
+	}
+	a.SetUnavailable(cpuset.Set{})
+	a.SetManaged(topo, topo.Online)
+	must.Eq(t, topo.PhysicalCores(), a.Available())
+}
+
+func randomCall(a *Allocator, topo *Topology, r *rand.Rand, owner string) {
+	some := randomPart(r, topo.Online, 2)
+	switch r.Intn(11) {
+	case 0, 1:
+		_, _ = a.Allocate(owner, 1+r.Intn(8))
+	case 2:
+		_, _ = a.AllocateSpecific(owner, some)
+	case 3:
+		_, _, _ = a.Reserve(owner, some)
+	case 4:
+		_, _, _ = a.Restore(owner, some, r.Intn(2) == 0)
+	case 5:
+		_, _, _ = a.Move(owner)
+	case 6:
+		a.SetUnavailable(topo.Online.Difference(randomPart(r, topo.Online, 10)))
+	case 7:
+		a.SetManaged(topo.only(randomPart(r, topo.Online, 10)), topo.Online)
+	case 8:
+		_, _ = a.Plan(1+r.Intn(8), some)
+		a.SetPID(owner, r.Intn(100))
+	case 9:
+		a.Status()
+		a.Unleased()
+		a.Topology()
+	default:
+		a.Release(owner)
+	}
+}

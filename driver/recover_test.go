@@ -1,0 +1,523 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/helper/uuid"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+)
+
+// comeBack hands the task to the driver that serves the node now, as the client
+// does after its restart.
+func (r *run) comeBack() {
+	r.t.Helper()
+	must.NoError(r.t, r.n.RecoverTask(persist(r.t, r.handle)))
+	_, err := r.n.WaitTask(r.t.Context(), r.id)
+	must.NoError(r.t, err)
+}
+
+// runsOn demands that the pid file, the books and every thread of the solver
+// agree.
+func (r *run) runsOn(cpus string) {
+	r.t.Helper()
+	must.True(r.t, alive(r.pid))
+	rec := r.pidFile()
+	must.Eq(r.t, r.pid, rec.PID)
+	must.Eq(r.t, cpus, cpuset.Of(rec.Cores...).String())
+	lease, ok := r.n.cores.alloc.Lease(r.id)
+	must.True(r.t, ok)
+	must.Eq(r.t, cpus, lease.CPUs.String())
+	must.Eq(r.t, r.pid, lease.PID)
+	must.Eq(r.t, []string{cpus}, r.threads())
+	status, err := r.n.InspectTask(r.id)
+	must.NoError(r.t, err)
+	must.Eq(r.t, cpus, status.DriverAttributes["cores"])
+	must.Eq(r.t, fmt.Sprint(r.pid), status.DriverAttributes["pid"])
+}
+
+// writePid replaces the pid file.
+func (r *run) writePid(content string) {
+	r.t.Helper()
+	must.NoError(r.t, os.WriteFile(r.pidPath(), []byte(content), 0o600))
+}
+
+// withCores is the pid file with other cores.
+func (r *run) withCores(cores ...int) {
+	r.t.Helper()
+	rec := r.pidFile()
+	rec.Cores = append([]int{}, cores...)
+	must.NoError(r.t, pidfile.Write(r.pidPath(), rec))
+}
+
+func TestRecover_HandleRoundTrip(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.runsOn("0")
+	n.restart()
+	handle := persist(t, r.handle)
+	var lost TaskConfig
+	must.Error(t, handle.Config.DecodeDriverConfig(&lost)) // what recovery must do without
+	must.Eq(t, n.cores.managed().Len()-1, n.cores.alloc.Available(), must.Sprint("the core is free before the task is recovered"))
+	must.NoError(t, n.RecoverTask(handle))
+	_, err := n.WaitTask(t.Context(), r.id)
+	must.NoError(t, err)
+	r.runsOn("0")
+	n.hears(r.id, "Restored cores 0 from the pid file")
+	must.NoError(t, n.RecoverTask(handle)) // again, as the client may
+	r.runsOn("0")
+}
+
+func TestRecover_ManyTimes(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 2"))
+	for range 10 {
+		n.restart()
+		r.comeBack()
+		r.runsOn("0-1")
+	}
+	must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
+}
+
+func TestRecover_PidFile(t *testing.T) {
+	needCPUs(t, 2)
+	for name, c := range map[string]struct {
+		spoil func(*run)
+		cpus  string
+		event string
+	}{
+		"whole":           {func(*run) {}, "0", "Restored cores 0 from the pid file"},
+		"gone":            {func(r *run) { must.NoError(r.t, os.Remove(r.pidPath())) }, "0", "Restored cores 0 from the driver state"},
+		"empty":           {func(r *run) { r.writePid("") }, "0", "Restored cores 0 from the driver state"},
+		"first line only": {func(r *run) { r.writePid(fmt.Sprintf("%d\n", r.pid)) }, "0", "Restored cores 0 from the driver state"},
+		"first line without its end": {func(r *run) { r.writePid(fmt.Sprint(r.pid)) },
+			"0", "Restored cores 0 from the driver state"},
+		"broken second line": {func(r *run) { r.writePid(fmt.Sprintf("%d\n{\"cores\":[0,", r.pid)) },
+			"0", "Restored cores 0 from the driver state"},
+		"second line without cores": {func(r *run) { r.writePid(fmt.Sprintf("%d\n{}\n", r.pid)) },
+			"0", "Restored cores 0 from the driver state"},
+		"differs from the driver state, which it outranks": {func(r *run) { r.withCores(1) },
+			"1", "Restored cores 1 from the pid file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			r := n.start(slowJob("ncpu = 1"))
+			n.stop()
+			c.spoil(r)
+			n.launch()
+			r.comeBack()
+			n.hears(r.id, c.event)
+			r.runsOn(c.cpus)
+			// And again from what was written.
+			n.restart()
+			r.comeBack()
+			r.runsOn(c.cpus)
+		})
+	}
+}
+
+func TestRecover_WithoutAffinity(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	n.stop()
+	r.withCores() // as a crash in the middle of lifting the affinity leaves it
+	n.launch()
+	r.comeBack()
+	n.hears(r.id, "without affinity")
+	must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+	must.Eq(t, []string{n.cores.topology().Online.String()}, r.threads())
+	must.SliceEmpty(t, r.pidFile().Cores)
+}
+
+// two starts two tasks, each on one core, in the order of their records.
+func two(n *node) (first, second *run) {
+	for _, alloc := range []string{"0a" + uuid.Generate()[2:], "fb" + uuid.Generate()[2:]} {
+		j := slowJob("ncpu = 1")
+		j.alloc = alloc
+		first, second = second, n.start(j)
+	}
+	return first, second
+}
+
+func TestRecover_OccupiedCores(t *testing.T) {
+	needCPUs(t, 2)
+	n := newNode(t)
+	first, second := two(n)
+	first.runsOn("0")
+	second.runsOn("1")
+	n.stop()
+	first.withCores(1)
+	n.launch()
+	first.comeBack()
+	second.comeBack()
+	n.hears(second.id, "Moved from cores 1 to 0: cores were taken")
+	first.runsOn("1")
+	second.runsOn("0")
+}
+
+func TestRecover_OccupiedCoresAndNoOthers(t *testing.T) {
+	needCPUs(t, 2)
+	n := newNode(t)
+	first, second := two(n)
+	n.stop()
+	n.config.Cores.Usable = "0"
+	n.launch()
+	first.comeBack()
+	second.comeBack()
+	n.hears(second.id, "Running without affinity: cores 1 are taken")
+	first.runsOn("0")
+	must.SliceEmpty(t, second.pidFile().Cores)
+	must.Eq(t, []string{n.cores.topology().Online.String()}, second.threads())
+}
+
+func TestRecover_FinishedTaskTakesNoCores(t *testing.T) {
+	for name, c := range map[string]struct {
+		end          string
+		code, signal int
+	}{
+		"exit code": {"exit 7", 7, 0},
+		"signal":    {"kill -SEGV $$", 139, 11},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			r := n.start(n.script("until test -e go; do sleep 0.01; done; " + c.end))
+			n.stop()
+			must.NoError(t, os.WriteFile(filepath.Join(r.folder, "go"), nil, 0o644))
+			supervisor := r.pidFile().SupervisorPID
+			eventually(t, "the supervisor has ended", func() bool { return !alive(supervisor) })
+			n.launch()
+			r.comeBack()
+			result := r.wait()
+			must.Eq(t, c.code, result.ExitCode)
+			must.Eq(t, c.signal, result.Signal)
+			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+			status, err := n.InspectTask(r.id)
+			must.NoError(t, err)
+			must.Eq(t, drivers.TaskStateExited, status.State)
+			must.NoError(t, n.DestroyTask(r.id, false))
+		})
+	}
+}
+
+func TestRecover_FinishedSuccess(t *testing.T) {
+	n := newNode(t)
+	r := n.start(standinJob("ncpu = 1"))
+	n.stop()
+	supervisor := r.pidFile().SupervisorPID
+	eventually(t, "the supervisor has ended", func() bool { return !alive(supervisor) })
+	n.launch()
+	r.comeBack()
+	result := r.wait()
+	must.True(t, result.Successful(), must.Sprintf("%+v", result))
+	n.hears(r.id, "Normal termination at the end time")
+}
+
+func TestRecover_RecordLost(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	n.stop()
+	must.NoError(t, os.RemoveAll(filepath.Join(n.config.StateDir, "tasks")))
+	must.NoError(t, os.Mkdir(filepath.Join(n.config.StateDir, "tasks"), 0o700))
+	n.launch()
+	r.comeBack()
+	n.hears(r.id, "record was lost and was made anew")
+	n.hears(r.id, "Restored cores 0 from the driver state")
+	r.runsOn("0")
+	result := r.stop()
+	must.False(t, result.Successful())
+	must.False(t, alive(r.pid))
+	must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+}
+
+// The handle is all there is, and its process is gone with the machine's last
+// boot.
+func TestRecover_HostRebooted(t *testing.T) {
+	for name, keep := range map[string]bool{"record kept": true, "record lost": false} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			r := n.start(slowJob("ncpu = 1"))
+			n.stop()
+			rec := r.pidFile()
+			endProcess(t, rec.SupervisorPID)
+			endProcess(t, r.pid)
+			rec.BootID = "11111111-2222-3333-4444-555555555555"
+			must.NoError(t, pidfile.Write(r.pidPath(), rec))
+			var h state.Handle
+			must.NoError(t, r.handle.GetDriverState(&h))
+			h.BootID = rec.BootID
+			must.NoError(t, r.handle.SetDriverState(&h))
+			if !keep {
+				must.NoError(t, os.RemoveAll(r.recordDir()))
+			}
+			n.launch()
+			r.comeBack()
+			result := r.wait()
+			must.Eq(t, -1, result.ExitCode)
+			must.ErrorContains(t, result.Err, "host rebooted, solver lost")
+			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+		})
+	}
+}
+
+func TestRecover_HandleThatCannotBeRead(t *testing.T) {
+	n := newNode(t)
+	handle := func(h *state.Handle) *drivers.TaskHandle {
+		th := drivers.NewTaskHandle(1)
+		th.Config = &drivers.TaskConfig{ID: "a/b/c"}
+		must.NoError(t, th.SetDriverState(h))
+		return th
+	}
+	for name, c := range map[string]struct {
+		handle *drivers.TaskHandle
+		want   string
+	}{
+		"none":           {nil, "without its handle"},
+		"no config":      {drivers.NewTaskHandle(1), "without its handle"},
+		"no state":       {&drivers.TaskHandle{Config: &drivers.TaskConfig{}}, "decode driver state"},
+		"garbage":        {&drivers.TaskHandle{Config: &drivers.TaskConfig{}, DriverState: []byte{0xc1, 1, 2}}, "decode driver state"},
+		"no version":     {handle(&state.Handle{TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}), "no version"},
+		"newer version":  {handle(&state.Handle{Version: 99, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}), "newer version of the plugin"},
+		"no task":        {handle(&state.Handle{Version: 1}), "does not name its task"},
+		"leads out":      {handle(&state.Handle{Version: 1, TaskID: "a/../c", AllocID: "a", Task: "..", Invocation: "c"}), "not a plain name"},
+		"no details":     {handle(&state.Handle{Version: 1, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}), "decode task.json"},
+		"newer details":  {handle(&state.Handle{Version: 1, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c", Details: []byte(`{"version":9}`)}), "newer version"},
+		"broken details": {handle(&state.Handle{Version: 1, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c", Details: []byte(`{`)}), "decode task.json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			must.ErrorContains(t, n.RecoverTask(c.handle), c.want)
+		})
+	}
+}
+
+// innocent is a live process that has nothing to do with any task.
+func innocent(t *testing.T) (pid int, start uint64) {
+	t.Helper()
+	cmd := exec.Command("sleep", "3600")
+	must.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	start, err := pidfile.StartTime("/proc", cmd.Process.Pid)
+	must.NoError(t, err)
+	return cmd.Process.Pid, start
+}
+
+func TestRecover_ForgedIdentityIsNeverSignalled(t *testing.T) {
+	other := "11111111-2222-3333-4444-555555555555"
+	for name, forge := range map[string]func(rec pidfile.Record, pid int, start uint64) string{
+		"no identity": func(_ pidfile.Record, pid int, _ uint64) string { return fmt.Sprintf("%d\n", pid) },
+		"other start": func(rec pidfile.Record, pid int, start uint64) string {
+			return fmt.Sprintf("%d\n{\"cores\":[0],\"start_time\":%d,\"boot_id\":%q}\n", pid, start-1, rec.BootID)
+		},
+		"other boot": func(_ pidfile.Record, pid int, start uint64) string {
+			return fmt.Sprintf("%d\n{\"cores\":[0],\"start_time\":%d,\"boot_id\":%q}\n", pid, start, other)
+		},
+		"other boot for the supervisor": func(_ pidfile.Record, pid int, start uint64) string {
+			return fmt.Sprintf("%d\n{\"cores\":[0],\"start_time\":%d,\"boot_id\":%q,\"supervisor_pid\":%d,\"supervisor_start_time\":%d}\n",
+				pid, start, other, pid, start)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			pid, start := innocent(t)
+			mask := (&run{t: t, pid: pid}).threads()
+			r := n.start(n.script("exec sleep 3600"))
+			rec := r.pidFile()
+			n.stop()
+			endProcess(t, rec.SupervisorPID)
+			endProcess(t, r.pid)
+			r.writePid(forge(rec, pid, start))
+			n.launch()
+			r.comeBack()
+			result := r.wait()
+			must.False(t, result.Successful())
+			must.NoError(t, n.StopTask(r.id, 0, "SIGKILL"))
+			must.NoError(t, n.DestroyTask(r.id, true))
+			must.True(t, alive(pid))
+			must.Eq(t, mask, (&run{t: t, pid: pid}).threads())
+		})
+	}
+}
+
+func TestRecover_WhileOthersStart(t *testing.T) {
+	needCPUs(t, 2)
+	n := newNode(t)
+	for range 4 {
+		old := n.start(slowJob("ncpu = 1"))
+		n.restart()
+		next := []*drivers.TaskConfig{n.task(slowJob("ncpu = 1")), n.task(slowJob("ncpu = 1"))}
+		var wait sync.WaitGroup
+		wait.Go(func() {
+			if err := n.RecoverTask(persist(t, old.handle)); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, cfg := range next {
+			wait.Go(func() {
+				if _, _, err := n.StartTask(cfg); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		old.runsOn("0")
+		var held cpuset.Set
+		for _, lease := range n.cores.alloc.Leases() {
+			must.False(t, held.Overlaps(lease.Held))
+			held = held.Union(lease.Held)
+		}
+		for _, cfg := range append(next, old.cfg) {
+			must.NoError(t, n.DestroyTask(cfg.ID, true))
+		}
+		must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+	}
+}
+
+func TestStart_EndsALivePredecessor(t *testing.T) {
+	for name, sameID := range map[string]bool{
+		"the same task ID, after the plugin died inside StartTask":                 true,
+		"another invocation, after the client died before it persisted the handle": false,
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			j := slowJob("ncpu = 1")
+			j.alloc = uuid.Generate()
+			old := n.start(j)
+			n.restart()
+			j.folder = old.folder
+			cfg := n.task(j)
+			if sameID {
+				cfg.ID = old.id
+			}
+			handle, _, err := n.StartTask(cfg)
+			must.NoError(t, err)
+			r := n.started(cfg, handle)
+			must.NotEq(t, old.pid, r.pid)
+			must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
+			r.runsOn("0")
+			n.hears(r.id, fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d)", old.pid))
+			// And the successor is what recovery finds.
+			n.restart()
+			r.comeBack()
+			r.runsOn("0")
+		})
+	}
+}
+
+func TestStart_RefusesATaskThatNomadKnowsToRun(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	_, _, err := n.StartTask(r.cfg)
+	must.ErrorContains(t, err, "already started")
+	r.runsOn("0")
+	var wait sync.WaitGroup
+	cfg := n.task(slowJob("ncpu = 1"))
+	errs := make([]error, 3)
+	for i := range errs {
+		wait.Go(func() { _, _, errs[i] = n.StartTask(cfg) })
+	}
+	wait.Wait()
+	started := 0
+	for _, err := range errs {
+		if err == nil {
+			started++
+		}
+	}
+	must.Eq(t, 1, started)
+	must.NoError(t, n.DestroyTask(cfg.ID, true))
+}
+
+// At whatever moment the plugin dies, Nomad starts the task again and there is
+// one solver.
+func TestStart_PluginKilledInside(t *testing.T) {
+	for _, after := range []time.Duration{0, 5 * time.Millisecond, 20 * time.Millisecond, 60 * time.Millisecond, time.Hour} {
+		t.Run(after.String(), func(t *testing.T) {
+			n := newNode(t)
+			n.stop()
+			j := slowJob("ncpu = 1")
+			cfg := n.task(j)
+			part := pluginPart{Config: *n.config, Cfg: cfg}
+			must.NoError(t, cfg.DecodeDriverConfig(&part.Task))
+			data, err := json.Marshal(part)
+			must.NoError(t, err)
+			file := filepath.Join(t.TempDir(), "part.json")
+			must.NoError(t, os.WriteFile(file, data, 0o600))
+
+			plugin := exec.Command("/proc/self/exe", "plugin", file)
+			out, err := plugin.StdoutPipe()
+			must.NoError(t, err)
+			must.NoError(t, plugin.Start())
+			lines := bufio.NewScanner(out)
+			must.True(t, lines.Scan())
+			must.Eq(t, "starting", lines.Text())
+			if after == time.Hour {
+				must.True(t, lines.Scan())
+				must.Eq(t, "started", lines.Text())
+			} else {
+				<-time.After(after) // any moment will do
+			}
+			must.NoError(t, plugin.Process.Kill())
+			_ = plugin.Wait()
+
+			n.launch()
+			handle, _, err := n.StartTask(cfg)
+			must.NoError(t, err)
+			r := n.started(cfg, handle)
+			eventually(t, "one solver", func() bool {
+				pids := solversIn(t, r.folder)
+				return len(pids) == 1 && pids[0] == r.pid
+			})
+			r.runsOn("0")
+		})
+	}
+}
+
+// A task that Nomad restarts in place has the same allocation and name.
+func TestRecover_AfterARestartInPlaceReadsNoStaleRecord(t *testing.T) {
+	n := newNode(t)
+	j := n.script("exit 3")
+	j.alloc = uuid.Generate()
+	first := n.start(j)
+	must.Eq(t, 3, first.wait().ExitCode)
+	j = n.script("echo again; until test -e go; do sleep 0.01; done; exit 5")
+	j.alloc, j.folder = first.cfg.AllocID, first.folder
+	second := n.start(j)
+	second.says("again")
+	n.restart()
+	second.comeBack()
+	status, err := n.InspectTask(second.id)
+	must.NoError(t, err)
+	must.Eq(t, drivers.TaskStateRunning, status.State)
+	must.NoError(t, os.WriteFile(filepath.Join(second.folder, "go"), nil, 0o644))
+	must.Eq(t, 5, second.wait().ExitCode)
+	must.NoError(t, n.DestroyTask(second.id, false))
+	first.comeBack()
+	must.Eq(t, 3, first.wait().ExitCode)
+}
+
+func TestRecover_DestroyedRecordsOfOthersStay(t *testing.T) {
+	n := newNode(t)
+	a, b := n.start(slowJob("ncpu = 1")), n.start(slowJob("ncpu = 1"))
+	must.NoError(t, n.DestroyTask(a.id, true))
+	_, err := os.Stat(a.recordDir())
+	must.ErrorIs(t, err, os.ErrNotExist)
+	must.True(t, strings.HasPrefix(b.recordDir(), n.config.StateDir))
+	must.Eq(t, b.pid, b.pidFile().PID)
+}
