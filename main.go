@@ -21,7 +21,12 @@ import (
 
 func main() {
 	if len(os.Args) > 1 {
+		command.Version = driver.Version
 		os.Exit(command.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 	}
-	plugins.ServeCtx(func(ctx context.Context, logger hclog.Logger) any { return driver.New(ctx, logger) })
+	plugins.ServeCtx(func(ctx context.Context, logger hclog.Logger) any {
+		d := driver.New(ctx, logger)
+		d.OutliveClient()
+		return d
+	})
 }

@@ -22,6 +22,8 @@ type grid struct {
 	unitOf []int // by CPU index, None where the CPU is in no unit
 
 	leaves []leaf
+	spans  []span   // of the leaves, close together for speed
+	wide   []int    // leaves that lie in several words of a bitmap
 	mids   []domain // ranges of leaves
 	pkgs   []domain // ranges of mids
 	nodes  int      // number of NUMA nodes
@@ -50,9 +52,13 @@ type leaf struct {
 	mid, pkg int
 	node, l3 int     // numbered from 0 in the order of the tree
 	value    []int32 // of its free units, by their number
-	// Where the units lie in one word of a bitmap: which, and its bits; else 0.
-	word int
-	mask uint64
+}
+
+// span is the place of a leaf in a bitmap of units.
+type span struct {
+	mask     uint64 // bits of the word all units lie in, 0 where they lie in several
+	word     int
+	from, to int
 }
 
 // domain is a range of the next lower level.
@@ -181,7 +187,11 @@ func (g *grid) cut() {
 	}
 	for l := range g.leaves {
 		at := &g.leaves[l]
-		at.word, at.mask = oneWord(at.from, at.to)
+		word, mask := oneWord(at.from, at.to)
+		g.spans = append(g.spans, span{mask, word, at.from, at.to})
+		if mask == 0 {
+			g.wide = append(g.wide, l)
+		}
 		g.widest = max(g.widest, at.to-at.from)
 		g.nodeLeaves[at.node] = append(g.nodeLeaves[at.node], l)
 		g.mids[at.mid].leaves.set(l)

@@ -65,6 +65,7 @@ func TestDiscover_readsCapturedMachines(t *testing.T) {
 				t.Log(warning)
 			}
 			checkConsistent(t, topo)
+			checkPlacement(t, topo)
 			if want, ok := expected[entry.Name()]; ok {
 				checkMachine(t, want, topo)
 			}
@@ -106,6 +107,30 @@ func checkMachine(t *testing.T, want expectedMachine, topo *Topology) {
 	}
 	if want.LstopoAgrees { // s390 knows no packages: only their number is meant
 		must.Eq(t, sorted(want.PackageSets), texts(packages), must.Sprint("package sets"))
+	}
+}
+
+// checkPlacement gives all cores of a machine out, in two jobs.
+func checkPlacement(t *testing.T, topo *Topology) {
+	t.Helper()
+	for _, opts := range []Options{{}, {SMT: SMTShare}, {Layout: LayoutScatter}} {
+		a := New(topo, topo.Online, opts)
+		n := a.Available()
+		want := topo.PhysicalCores()
+		if opts.SMT == SMTShare {
+			want = topo.LogicalCores()
+		}
+		must.Eq(t, want, n)
+		first, err := a.Allocate("first", (n+1)/2)
+		must.NoError(t, err)
+		must.Eq(t, (n+1)/2, first.CPUs.Len())
+		t.Log(Describe(first), first.Reason)
+		if n > 1 {
+			second, err := a.Allocate("second", n/2)
+			must.NoError(t, err)
+			must.False(t, first.Held.Overlaps(second.Held))
+		}
+		must.Eq(t, 0, a.Available())
 	}
 }
 

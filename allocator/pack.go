@@ -24,14 +24,6 @@ func (k key) better(o key) bool {
 	return k.value > o.value
 }
 
-// searchLimit says how many subsets of domains are tried one by one; where there
-// are more, the domains with most free units are taken. Trying one costs about
-// as much as it has leaves, and on a machine with few leaves every subset tells.
-func searchLimit(leaves int) int {
-	const budget = 20000 // 16 leaves: 78 subsets, more than 4 of 8 domains have
-	return budget / (leaves * leaves)
-}
-
 // pack finds the selection of n units that spans the fewest packages, then NUMA
 // nodes, then L3 caches, and leaves the most valuable rest. Enough units are
 // free. Where subsets of packages or nodes are too many to try all, the spans
@@ -43,10 +35,15 @@ func (g *grid) pack(n int) {
 	for p := range g.pkgs {
 		s.pkgAll = append(s.pkgAll, p)
 	}
-	s.pkgPick.start(s.pkgAll, s.pkg, fewest(s.pkgAll, s.pkg, n), searchLimit(len(g.leaves)))
+	s.pkgPick.start(s.pkgAll, s.pkg, fewest(s.pkgAll, s.pkg, n), len(g.leaves))
 	for s.pkgPick.next(n) {
 		g.packPackages(n)
 	}
+	s.used = s.best
+	for _, l := range s.best {
+		s.take[l] = s.leaf[l]
+	}
+	s.take[s.spare] -= s.waste
 }
 
 // packPackages tries the picked packages.
@@ -64,7 +61,7 @@ func (g *grid) packPackages(n int) {
 	}
 	k := fewest(s.midAll, s.mid, n)
 	if g.nodeFirst {
-		s.midPick.start(s.midAll, s.mid, k, searchLimit(leaves))
+		s.midPick.start(s.midAll, s.mid, k, leaves)
 		for s.midPick.next(n) {
 			g.packMids(n)
 		}
@@ -76,7 +73,7 @@ func (g *grid) packPackages(n int) {
 	least := g.greedy(n)
 	for ; k <= len(s.midAll); k++ {
 		hit := false
-		s.midPick.start(s.midAll, s.mid, k, searchLimit(leaves))
+		s.midPick.start(s.midAll, s.mid, k, leaves)
 		for s.midPick.next(n) {
 			hit = g.packMids(n) == least || hit
 		}
@@ -114,10 +111,11 @@ func (g *grid) gather(mids []int) {
 		}
 	}
 	for i, c := range s.classes {
-		s.have[i] = 0
-		for w := range g.leafWords {
-			s.have[i] += bits.OnesCount64(s.class[c][w] & s.pool[w])
+		have := 0
+		for w, leaves := range s.classWords(g, c) {
+			have += bits.OnesCount64(leaves & s.pool[w])
 		}
+		s.have[i] = have
 	}
 }
 
@@ -126,9 +124,13 @@ func (g *grid) gather(mids []int) {
 func (g *grid) greedy(n int) (used int) {
 	s := &g.s
 	for i, c := range s.classes {
-		s.use[i] = min(s.have[i], (n+c-1)/c)
-		n = max(n-s.use[i]*c, 0)
-		used += s.use[i]
+		use := s.have[i]
+		if use*c > n {
+			use = (n + c - 1) / c
+		}
+		s.use[i] = use
+		n = max(n-use*c, 0)
+		used += use
 	}
 	return used
 }
@@ -184,7 +186,7 @@ func (g *grid) list(ascending bool) {
 			if !ascending {
 				at = g.leafWords - 1 - w
 			}
-			for word := s.class[c][at] & s.pool[at]; word != 0 && left > 0; left-- {
+			for word := s.class[c*g.leafWords+at] & s.pool[at]; word != 0 && left > 0; left-- {
 				bit := bits.TrailingZeros64(word)
 				if !ascending {
 					bit = 63 - bits.LeadingZeros64(word)
@@ -207,19 +209,20 @@ func (g *grid) offer(waste int) {
 		return
 	}
 	s.found, s.key = true, k
-	clear(s.take)
-	for _, l := range s.chosen {
-		s.take[l] = s.leaf[l]
-	}
-	s.take[spare] -= waste
+	s.best = append(s.best[:0], s.chosen...)
+	s.spare, s.waste = spare, waste
 }
 
 // rate returns the key of a selection that uses the chosen leaves up.
 func (g *grid) rate() key {
 	s := &g.s
 	k := key{}
-	clear(s.midLoss)
-	clear(s.pkgLoss)
+	for _, m := range s.midPick.picked {
+		s.midLoss[m] = 0
+	}
+	for _, p := range s.pkgPick.picked {
+		s.pkgLoss[p] = 0
+	}
 	s.mark++
 	for i, c := range s.classes {
 		k.value += s.use[i] * (int(g.leafValue[0]) - int(g.leafValue[c]))
@@ -236,16 +239,16 @@ func (g *grid) rate() key {
 	if g.nested {
 		k.l3s = len(s.chosen)
 	}
-	for m, loss := range s.midLoss {
-		if loss > 0 {
+	for _, m := range s.midPick.picked {
+		if loss := s.midLoss[m]; loss > 0 {
 			if g.nested {
 				k.nodes++
 			}
 			k.value += int(g.mids[m].value[s.mid[m]-loss]) - int(g.mids[m].value[s.mid[m]])
 		}
 	}
-	for p, loss := range s.pkgLoss {
-		if loss > 0 {
+	for _, p := range s.pkgPick.picked {
+		if loss := s.pkgLoss[p]; loss > 0 {
 			k.pkgs++
 			k.value += int(g.pkgs[p].value[s.pkg[p]-loss]) - int(g.pkgs[p].value[s.pkg[p]])
 			k.value += g.lopsided(p, loss)

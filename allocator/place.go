@@ -15,11 +15,15 @@ type scratch struct {
 
 	// Leaves with the same number of free units are a class.
 	classes []int    // the numbers there are, above 0, descending
-	class   []bitmap // leaves by number of free units
+	class   []uint64 // leaves by number of free units: leafWords words for each
 
-	take  []int // the best selection so far: units to take of each leaf
-	key   key   // what it is worth
-	found bool
+	take []int // the selection: units to take of each leaf
+	used []int // the leaves there are any to take of
+
+	best         []int // leaves of the best selection so far
+	spare, waste int   // which of them keeps units, and how many
+	key          key   // what the selection is worth
+	found        bool
 
 	pool             bitmap // leaves that may be chosen
 	have, use        []int  // leaves of each class in the pool, and chosen
@@ -36,9 +40,10 @@ type scratch struct {
 func (s *scratch) make(g *grid) {
 	leaves, mids, pkgs := len(g.leaves), len(g.mids), len(g.pkgs)
 	s.leaf, s.mid, s.pkg = make([]int, leaves), make([]int, mids), make([]int, pkgs)
-	s.classes, s.class = make([]int, 0, g.widest), make([]bitmap, g.widest+1)
+	s.classes, s.class = make([]int, 0, g.widest), make([]uint64, (g.widest+1)*g.leafWords)
 	s.have, s.use = make([]int, g.widest), make([]int, g.widest)
-	s.take, s.chosen = make([]int, leaves), make([]int, 0, leaves)
+	s.take, s.used = make([]int, leaves), make([]int, 0, leaves)
+	s.chosen, s.best = make([]int, 0, leaves), make([]int, 0, leaves)
 	s.pkgAll, s.midAll = make([]int, 0, pkgs), make([]int, 0, mids)
 	s.pkgPick, s.midPick = newSubset(pkgs), newSubset(mids)
 	s.midLoss, s.pkgLoss = make([]int, mids), make([]int, pkgs)
@@ -78,35 +83,64 @@ func (g *grid) choose(free *bitmap, n int) *tier {
 	return nil
 }
 
-// survey counts the free units of the tier in every domain.
+// survey counts the free units of the tier in every domain. It is a third of a
+// decision, so its loops are short.
 func (g *grid) survey(free *bitmap, t *tier) {
 	s := &g.s
 	for w := range (len(g.units) + 63) >> 6 {
 		s.free[w] = free[w] & t.mask[w]
 	}
-	for _, c := range s.classes {
-		clear(s.class[c][:g.leafWords])
-	}
-	var seen bitmap // numbers of free units, less 1
+	g.countLeaves()
 	for p := range g.pkgs {
 		s.pkg[p] = 0
 		for m := g.pkgs[p].from; m < g.pkgs[p].to; m++ {
 			sum := 0
-			for l := g.mids[m].from; l < g.mids[m].to; l++ {
-				n := s.surveyLeaf(&g.leaves[l])
-				if s.leaf[l] = n; n > 0 {
-					sum += n
-					s.class[n].set(l)
-					seen.set(n - 1)
-				}
+			for _, n := range s.leaf[g.mids[m].from:g.mids[m].to] {
+				sum += n
 			}
 			s.mid[m] = sum
 			s.pkg[p] += sum
 		}
 	}
+	g.classify()
+}
+
+// countLeaves counts the free units of the leaves.
+func (g *grid) countLeaves() {
+	free, counts := &g.s.free, g.s.leaf[:len(g.spans)]
+	for l := range g.spans {
+		at := &g.spans[l]
+		counts[l] = bits.OnesCount64(free[at.word&(len(free)-1)] & at.mask)
+	}
+	for _, l := range g.wide {
+		g.s.leaf[l] = free.count(g.spans[l].from, g.spans[l].to)
+	}
+}
+
+// classify sorts the leaves into classes.
+func (g *grid) classify() {
+	s := &g.s
+	for _, c := range s.classes {
+		clear(s.classWords(g, c))
+	}
+	// The numbers of free units there are. Those below 64, as nearly every leaf
+	// has, in a register.
+	var few uint64
+	var many bitmap
+	class, words := s.class, g.leafWords
+	for l, n := range s.leaf {
+		class[n*words+l>>6] |= 1 << (l & 63)
+		if n < 64 {
+			few |= 1 << n
+		} else {
+			many.set(n - 1)
+		}
+	}
+	clear(s.classWords(g, 0))
+	many[0] |= few >> 1
 	s.classes = s.classes[:0]
 	for w := (g.widest - 1) >> 6; w >= 0; w-- {
-		for word := seen[w]; word != 0; {
+		for word := many[w]; word != 0; {
 			bit := 63 - bits.LeadingZeros64(word)
 			word &^= 1 << bit
 			s.classes = append(s.classes, w<<6+bit+1)
@@ -114,26 +148,21 @@ func (g *grid) survey(free *bitmap, t *tier) {
 	}
 }
 
-// surveyLeaf counts the free units of a leaf.
-func (s *scratch) surveyLeaf(at *leaf) int {
-	if at.mask == 0 {
-		return s.free.count(at.from, at.to)
-	}
-	return bits.OnesCount64(s.free[at.word] & at.mask)
+// classWords returns the leaves with c free units.
+func (s *scratch) classWords(g *grid, c int) []uint64 {
+	return s.class[c*g.leafWords : (c+1)*g.leafWords]
 }
 
 // collect turns the selection into units: whole cores first, in share mode, so
 // that two jobs seldom meet on the threads of one core.
 func (g *grid) collect(picked *bitmap) {
 	s := &g.s
-	for l, n := range s.take {
-		if n == 0 {
-			continue
-		}
-		at := &g.leaves[l]
+	for _, l := range s.used {
+		at, n := &g.leaves[l], s.take[l]
 		switch {
-		case n == s.leaf[l] && at.mask != 0:
-			picked[at.word] |= s.free[at.word] & at.mask
+		case n == s.leaf[l] && g.spans[l].mask != 0:
+			word := g.spans[l].word
+			picked[word] |= s.free[word] & g.spans[l].mask
 			continue
 		case n < s.leaf[l] && g.threaded:
 			n -= g.wholeCores(picked, at, n)

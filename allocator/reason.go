@@ -36,7 +36,10 @@ func (g *grid) packReason(n, packages, nodes, l3s int) string {
 	case l3s == 1 && g.l3s == 1:
 		return "the machine has one L3 cache"
 	case l3s == 1:
-		return fmt.Sprintf("fits one L3 cache, the tightest of %d with room", atLeast(g.freeByL3(), n))
+		if room := atLeast(g.freeByL3(), n); room > 1 {
+			return fmt.Sprintf("fits one L3 cache, the tightest of %d with room", room)
+		}
+		return "fits one L3 cache, the only one with room"
 	case nodes == 1 && g.nodes > 1:
 		return fmt.Sprintf("no L3 cache has %s free, so %d L3 caches of one NUMA node", plural(n, "core"), l3s)
 	case nodes == 1 || packages == 1 && g.nodes == 1:

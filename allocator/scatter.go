@@ -17,6 +17,12 @@ func (g *grid) scatter(n int) {
 	for node, leaves := range g.nodeLeaves {
 		spread(leaves, s.leaf, s.take, s.nodeTake[node])
 	}
+	s.used = s.used[:0]
+	for l, n := range s.take {
+		if n > 0 {
+			s.used = append(s.used, l)
+		}
+	}
 }
 
 // spread takes n units of the domains: the same number of each, as far as they

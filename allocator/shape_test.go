@@ -4,8 +4,6 @@
 package allocator
 
 import (
-	"math/rand"
-
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 )
 
@@ -51,9 +49,6 @@ func (s shape) renumbered(names []int) *Topology {
 	t.index()
 	return t
 }
-
-// shuffled returns the numbers below n in a random order.
-func shuffled(r *rand.Rand, n int) []int { return r.Perm(n) }
 
 // only returns a copy of the topology with just these CPUs online.
 func (t *Topology) only(online cpuset.Set) *Topology {

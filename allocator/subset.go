@@ -19,11 +19,18 @@ func newSubset(domains int) subset {
 	return subset{at: make([]int, 0, domains), picked: make([]int, 0, domains)}
 }
 
-// start prepares for the subsets of k of the domains. Where they are more than
-// the limit there is only one: the domains with most free units.
-func (c *subset) start(of, free []int, k, limit int) {
+// searchBudget bounds how many subsets are tried one by one, for as many leaves
+// as there are: trying a subset costs about as much as it has leaves, and on a
+// machine with few leaves every subset tells. With 16 leaves there may be 78, more
+// than there are of 4 out of 8 domains.
+const searchBudget = 20000
+
+// start prepares for the subsets of k of the domains, which have so many leaves.
+// Where the subsets are too many there is only one: the domains with most free
+// units.
+func (c *subset) start(of, free []int, k, leaves int) {
 	c.of, c.free, c.k, c.fresh = of, free, k, true
-	c.once = k > 1 && !fewCombinations(len(of), k, limit)
+	c.once = k > 1 && k < len(of) && !fewCombinations(len(of), k, searchBudget/(leaves*leaves))
 }
 
 // fewCombinations tells whether n over k is at most limit.
@@ -130,6 +137,9 @@ func fewest(of, free []int, n int) int {
 	most := 0
 	for _, d := range of {
 		most = max(most, free[d])
+	}
+	if most >= n {
+		return 1
 	}
 	count := 0
 	for limit := most; n > 0 && limit > 0; {

@@ -10,8 +10,8 @@ import "math"
 // come: what a domain with free units is worth grows faster than their number
 // (room for one large job is worth more than room for two small ones), so jobs
 // gather in domains that are in use already, and an L3 cache nobody uses is
-// worth more still. The digits were found by simulation (see BenchmarkQuality);
-// what matters is which weight is larger.
+// worth more still. The digits were found by simulation, on the traces that
+// BenchmarkQuality reports and on others; nearby values differ by chance only.
 type weights struct {
 	leaf, mid, pkg  float64 // of a unit in a domain that is all free
 	leafExp, pkgExp float64 // how fast that falls with the domain's use

@@ -35,7 +35,7 @@ type Driver struct {
 	cores   *cores
 	tasks   map[string]*task // by Nomad's task ID
 
-	starting keyedMutex // by allocation and task: no two starts at once
+	starting keyedMutex // by allocation and task, and by run folder: no two starts at once
 }
 
 var (
@@ -85,8 +85,9 @@ func (d *Driver) SetConfig(cfg *base.Config) error {
 		d.compute = cfg.AgentConfig.Compute()
 		d.nomad = coresOfNomad(cfg.AgentConfig.Driver.Topology)
 	}
+	serving := d.serving
 	d.mu.Unlock()
-	if d.serving && config.Enabled {
+	if serving && config.Enabled {
 		// Before the first RecoverTask and StartTask: from here on, the cores of
 		// every live solver are taken.
 		if err := d.ready(); err != nil {
@@ -163,6 +164,12 @@ func (d *Driver) waitReady() error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+func (d *Driver) currentConfig() *Config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.config
 }
 
 // task returns a task by Nomad's ID.

@@ -155,7 +155,14 @@ func (t *task) execTTY(ctx context.Context, opts *drivers.ExecOptions) (*drivers
 		return nil, fmt.Errorf("execute %s: %w", opts.Command[0], err)
 	}
 	go func() { _, _ = io.Copy(master, opts.Stdin) }()
-	go resize(ctx, master, opts.ResizeCh)
+	sizes, stop := context.WithCancel(ctx)
+	resized := make(chan struct{})
+	go func() {
+		defer close(resized)
+		resize(sizes, master, opts.ResizeCh)
+	}()
+	// Before the terminal is closed: its descriptor's number may be another's then.
+	defer func() { stop(); <-resized }()
 	output := make(chan struct{})
 	go func() {
 		defer close(output)

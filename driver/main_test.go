@@ -7,10 +7,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +46,10 @@ func TestMain(m *testing.M) {
 }
 
 func setUp(m *testing.M) int {
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
+		_ = flag.Set("test.parallel", "8") // they wait more than they work
+	}
 	dir, err := os.MkdirTemp("", "lsdyna-driver-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -177,8 +183,17 @@ type node struct {
 	events []*drivers.TaskEvent
 }
 
-// newNode starts a driver for a fresh state_dir.
+// newNode starts a driver for a fresh state_dir. Tests with nodes run beside
+// each other: each node believes that all cores are its own.
 func newNode(t *testing.T, adjust ...func(*Config)) *node {
+	t.Helper()
+	t.Parallel()
+	return newLoneNode(t, adjust...)
+}
+
+// newLoneNode is newNode for tests that change what others rely on, such as the
+// cores that Nomad has reserved.
+func newLoneNode(t *testing.T, adjust ...func(*Config)) *node {
 	t.Helper()
 	base := worldReadable(t)
 	n := &node{t: t, work: filepath.Join(base, "work"), config: &Config{
@@ -306,9 +321,9 @@ func (n *node) folder(files map[string]string) string {
 	return dir
 }
 
-// deck is a short run of the stand-in solver: a Taylor bar, some tenths of a
-// second without a pace.
-func deck(t *testing.T) map[string]string {
+// deck is a run of the stand-in solver: a Taylor bar of 600 cycles, or of 60,
+// some tenths of a second without a pace.
+func deck(t *testing.T, long bool) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	for _, name := range []string{"main.k", "mesh.k", "material.k"} {
@@ -318,7 +333,9 @@ func deck(t *testing.T) map[string]string {
 	}
 	short := strings.Replace(files["main.k"], "tend      0.06", "tend     0.006", 1)
 	must.NotEq(t, files["main.k"], short)
-	files["main.k"] = short
+	if !long {
+		files["main.k"] = short
+	}
 	return files
 }
 
@@ -326,6 +343,7 @@ func deck(t *testing.T) map[string]string {
 type job struct {
 	config string            // HCL, beside work_dir and input
 	files  map[string]string // run folder's; the deck when nil
+	long   bool              // the deck's full length
 	env    map[string]string
 	user   string
 	cores  string // reserved by Nomad: resources.cores
@@ -348,10 +366,11 @@ func standinJob(config string, faults ...string) job {
 // test, and looks for sense switches five times a second.
 func slowJob(config string, faults ...string) job {
 	j := standinJob(config, faults...)
+	j.long = true
 	if j.env == nil {
 		j.env = map[string]string{}
 	}
-	j.env["STANDIN_PACE"] = "50ms"
+	j.env["STANDIN_PACE"] = "200ms"
 	return j
 }
 
@@ -371,7 +390,7 @@ func (n *node) script(body string) job {
 func (n *node) task(j job) *drivers.TaskConfig {
 	n.t.Helper()
 	if j.files == nil {
-		j.files = deck(n.t)
+		j.files = deck(n.t, j.long)
 	}
 	folder := j.folder
 	if folder == "" {
@@ -422,10 +441,25 @@ func makeCgroup(t *testing.T, cfg *drivers.TaskConfig, reserved bool) {
 	t.Helper()
 	life := cgroupslib.Factory(cfg.AllocID, cfg.Name, reserved)
 	must.NoError(t, life.Setup())
-	cfg.Resources.LinuxResources.CpusetCgroupPath = cgroupslib.LinuxResourcesPath(cfg.AllocID, cfg.Name, reserved)
+	path := cgroupslib.LinuxResourcesPath(cfg.AllocID, cfg.Name, reserved)
+	cfg.Resources.LinuxResources.CpusetCgroupPath = path
+	if reserved {
+		must.NoError(t, setPartition("reserve", cfg.Resources.LinuxResources.CpusetCpus))
+	}
 	t.Cleanup(func() {
 		_ = life.Kill()
 		_ = life.Teardown()
+		if !reserved {
+			return
+		}
+		eventually(t, "the cgroup can be removed", func() bool {
+			err := os.Remove(path)
+			return err == nil || errors.Is(err, os.ErrNotExist)
+		})
+		// While another task has reserved cores the partition cannot be emptied.
+		if err := setPartition("reserve", ""); !errors.Is(err, syscall.EBUSY) {
+			must.NoError(t, err)
+		}
 	})
 }
 
@@ -555,7 +589,13 @@ func persist(t *testing.T, handle *drivers.TaskHandle) *drivers.TaskHandle {
 // alive tells whether a process runs.
 func alive(pid int) bool {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	return err == nil && !strings.HasPrefix(statusField(string(data), "State"), "Z")
+	if err != nil || !strings.HasPrefix(statusField(string(data), "State"), "Z") {
+		return err == nil
+	}
+	// The first thread of a process may be gone before the others are, and
+	// with them its files.
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && len(threads) > 1
 }
 
 // endProcess kills a process and waits until it is gone.

@@ -185,6 +185,9 @@ func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.Handle) error 
 		return nil
 	}
 	rec, err := t.process().Record()
+	if err == nil && t.identify(rec) {
+		d.cores.alloc.SetPID(t.id.String(), rec.PID)
+	}
 	switch {
 	case err == nil && len(rec.Cores) == 0:
 		t.say("Recovered without affinity, as the pid file says")
@@ -195,6 +198,18 @@ func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.Handle) error 
 		d.claimFromHandle(t, h, err)
 	}
 	return nil
+}
+
+// identify takes over a pid file that was not there yet when the task was
+// adopted in the middle of its launch.
+func (t *task) identify(rec pidfile.Record) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pid != 0 {
+		return false
+	}
+	t.pid, t.cpus = rec.PID, rec.Cores
+	return true
 }
 
 // claimFromHandle restores the process's identity and its cores from the driver

@@ -96,6 +96,7 @@ func TestRecover_ManyTimes(t *testing.T) {
 }
 
 func TestRecover_PidFile(t *testing.T) {
+	t.Parallel()
 	needCPUs(t, 2)
 	for name, c := range map[string]struct {
 		spoil func(*run)
@@ -187,6 +188,7 @@ func TestRecover_OccupiedCoresAndNoOthers(t *testing.T) {
 }
 
 func TestRecover_FinishedTaskTakesNoCores(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		end          string
 		code, signal int
@@ -248,6 +250,7 @@ func TestRecover_RecordLost(t *testing.T) {
 // The handle is all there is, and its process is gone with the machine's last
 // boot.
 func TestRecover_HostRebooted(t *testing.T) {
+	t.Parallel()
 	for name, keep := range map[string]bool{"record kept": true, "record lost": false} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t)
@@ -320,6 +323,7 @@ func innocent(t *testing.T) (pid int, start uint64) {
 }
 
 func TestRecover_ForgedIdentityIsNeverSignalled(t *testing.T) {
+	t.Parallel()
 	other := "11111111-2222-3333-4444-555555555555"
 	for name, forge := range map[string]func(rec pidfile.Record, pid int, start uint64) string{
 		"no identity": func(_ pidfile.Record, pid int, _ uint64) string { return fmt.Sprintf("%d\n", pid) },
@@ -391,6 +395,7 @@ func TestRecover_WhileOthersStart(t *testing.T) {
 }
 
 func TestStart_EndsALivePredecessor(t *testing.T) {
+	t.Parallel()
 	for name, sameID := range map[string]bool{
 		"the same task ID, after the plugin died inside StartTask":                 true,
 		"another invocation, after the client died before it persisted the handle": false,
@@ -447,6 +452,7 @@ func TestStart_RefusesATaskThatNomadKnowsToRun(t *testing.T) {
 // At whatever moment the plugin dies, Nomad starts the task again and there is
 // one solver.
 func TestStart_PluginKilledInside(t *testing.T) {
+	t.Parallel()
 	for _, after := range []time.Duration{0, 5 * time.Millisecond, 20 * time.Millisecond, 60 * time.Millisecond, time.Hour} {
 		t.Run(after.String(), func(t *testing.T) {
 			n := newNode(t)

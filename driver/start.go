@@ -44,14 +44,15 @@ type start struct {
 	cgroups supervisor.Cgroups
 	parent  string // of the cgroups
 
-	solver   lsdyna.Solver
-	base     string // trusted folder that holds the run folder
-	folder   *lsdyna.RunFolder
-	old      lsdyna.Outputs
-	asked    int // cores
-	reserved cpuset.Set
-	lease    allocator.Lease // empty: without affinity
-	says     []string        // events, once the task is there
+	solver       lsdyna.Solver
+	base         string // trusted folder that holds the run folder
+	folder       *lsdyna.RunFolder
+	unlockFolder func() // of another task's start in it
+	old          lsdyna.Outputs
+	asked        int // cores
+	reserved     cpuset.Set
+	lease        allocator.Lease // empty: without affinity
+	says         []string        // events, once the task is there
 
 	options lsdyna.RunOptions
 	command lsdyna.Command
@@ -73,7 +74,12 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 		return nil, nil, fmt.Errorf("task with ID %q already started", cfg.ID)
 	}
 
-	s := &start{d: d, cfg: cfg, config: d.config}
+	s := &start{d: d, cfg: cfg, config: d.currentConfig()}
+	defer func() {
+		if s.unlockFolder != nil {
+			s.unlockFolder()
+		}
+	}()
 	for _, step := range []func() error{
 		s.decode, s.findUser, s.endPredecessors, s.openFolder, s.checkLicence, s.takeCores, s.buildCommand,
 		s.chooseRestart, s.writeFiles, s.makeRecord, s.launch,
@@ -200,6 +206,7 @@ func (s *start) openFolder() (err error) {
 	if s.folder, err = lsdyna.OpenRunFolder(s.base, rel); err != nil {
 		return fmt.Errorf("work_dir: %w", err)
 	}
+	s.unlockFolder = s.d.starting.lock("folder " + s.folder.Path())
 	if t := s.d.runningIn(s.folder.Path()); t != nil {
 		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: task %s runs there; two solvers in one folder destroy each other's results", s.folder.Path(), t.id), true)
 	}
@@ -230,11 +237,15 @@ func (s *start) takeCores() error {
 	lease, displaced, err := s.d.cores.take(coreRequest{owner: owner, n: s.asked, reserved: s.reserved, parent: s.parent})
 	s.d.moveAway(displaced, "Nomad reserved the cores for another task")
 	var short *allocator.ShortageError
+	var taken *allocator.ConflictError
 	switch {
 	case err == nil:
 		s.lease = lease
 		s.says = append(s.says, "Allocated "+allocator.Describe(lease))
 		return nil
+	case errors.As(err, &taken):
+		// Nomad's scheduler frees cores as soon as it has decided to stop their task.
+		return structs.NewRecoverableError(fmt.Errorf("cores: %w", err), true)
 	case !errors.As(err, &short):
 		return fmt.Errorf("cores: %w", err)
 	case s.task.Shortage == shortageRetry:

@@ -109,8 +109,11 @@ func (t *task) stopBySwitch(ctx context.Context, until time.Time) bool {
 // sayStopped tells which dump the stop left behind.
 func (t *task) sayStopped(before lsdyna.Snapshot, took time.Duration) {
 	t.mu.Lock()
-	dumps := t.snapshot.Dumps
+	dumps, completed := t.snapshot.Dumps, t.outcome.Success()
 	t.mu.Unlock()
+	if completed {
+		return // it came to its end by itself, and its last words say so
+	}
 	took = took.Round(10 * time.Millisecond)
 	if n := len(dumps); n > len(before.Dumps) {
 		t.say(fmt.Sprintf("Stopping with %s, dump %s written at t = %.4E, in %s", t.details.Stop, dumps[n-1].Name, dumps[n-1].Time, took))

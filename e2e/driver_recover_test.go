@@ -392,3 +392,28 @@ func TestDriver_TakesOverFromAForgottenPlugin(t *testing.T) {
 		}))
 	}
 }
+
+// The plugin's log is a pipe to the client that launched it. When that client is
+// killed, the next one reattaches, and the plugin must not die of its next log line:
+// a StopTask that fails in this way is not repeated on another plugin.
+func TestDriver_PluginOutlivesItsClient(t *testing.T) {
+	s := newSite(t, "")
+	r := s.start(jobHCL{name: "outlives", folder: s.deck("outlives", "solid_bar_impact"), config: "ncpu = 1", env: slow + "\nSTANDIN_POLL = \"5\""})
+	s.waitCycles(r)
+	before, err := s.Plugins()
+	must.NoError(t, err)
+	must.NoError(t, s.Kill())
+	start(t, s.Agent)
+	r.recovered()
+	must.NoError(t, s.StopJob(within(t), "outlives", false))
+	r.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
+	must.Len(t, 0, r.solvers())
+	after, err := s.Plugins()
+	must.NoError(t, err)
+	must.Len(t, 1, before)
+	must.Len(t, 1, after)
+	must.Eq(t, before[0].PID, after[0].PID)
+	log, err := os.ReadFile(filepath.Join(s.StateDir(), "plugin.log"))
+	must.NoError(t, err)
+	must.StrContains(t, string(log), "Stopping with sw1")
+}

@@ -4,10 +4,13 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,6 +55,13 @@ type Process struct {
 	stop      chan struct{}
 	closeOnce sync.Once
 	bind      sync.Mutex
+
+	last struct { // the pid file as it was last read
+		sync.Mutex
+		data   []byte
+		record pidfile.Record
+		err    error
+	}
 }
 
 func newProcess(dir string) *Process {
@@ -97,7 +107,7 @@ func (p *Process) Spec() *Spec { return p.spec }
 // The errors are pidfile's: beside one that wraps pidfile.ErrNoCores the identity
 // may be used.
 func (p *Process) Record() (pidfile.Record, error) {
-	r, err := pidfile.Read(pidPath(p.dir))
+	r, err := p.readPIDFile()
 	switch {
 	case err == nil && (r.StartTime != 0 || r.PID != p.known.PID):
 		return r, nil
@@ -111,6 +121,28 @@ func (p *Process) Record() (pidfile.Record, error) {
 		r.Cores, r.Extra = cores, extra
 	}
 	return r, err
+}
+
+// readPIDFile is pidfile.Read that takes the same bytes apart once only: after a
+// restart the plugin asks several times for each of its tasks, one after the other,
+// and then every few seconds.
+func (p *Process) readPIDFile() (pidfile.Record, error) {
+	data, err := pidfile.ReadBounded(pidPath(p.dir), pidfile.MaxBytes)
+	if err != nil {
+		return pidfile.Record{}, fmt.Errorf("read pid file: %w", err)
+	}
+	p.last.Lock()
+	defer p.last.Unlock()
+	if p.last.data == nil || !bytes.Equal(data, p.last.data) {
+		p.last.data = data
+		p.last.record, p.last.err = pidfile.Parse(data)
+	}
+	r := p.last.record
+	r.Cores, r.Extra = slices.Clone(r.Cores), maps.Clone(r.Extra)
+	if p.last.err != nil {
+		return r, fmt.Errorf("read pid file %s: %w", pidPath(p.dir), p.last.err)
+	}
+	return r, nil
 }
 
 // State looks at the lock, the processes and their identities.
@@ -200,7 +232,7 @@ func (p *Process) Wait(ctx context.Context) (ExitRecord, error) {
 		return exit, nil
 	}
 	r, _ := p.Record()
-	if boot, e := pidfile.BootID(procRoot); e == nil && r.BootID != "" && r.BootID != boot {
+	if boot, e := thisBoot(); e == nil && r.BootID != "" && r.BootID != boot {
 		return ExitRecord{Code: -1}, fmt.Errorf("%w: %w", ErrExitUnknown, ErrRebooted)
 	}
 	return ExitRecord{Code: -1}, fmt.Errorf("%w: the supervisor was killed before the solver ended: %w", ErrExitUnknown, err)
@@ -219,7 +251,7 @@ func (p *Process) Tree() (*Tree, error) {
 		V2:       p.spec.Cgroups.Mode == CgroupV2,
 		Session:  p.spec.Cgroups.Mode == CgroupNone,
 	}}
-	boot, err := pidfile.BootID(procRoot)
+	boot, err := thisBoot()
 	if err != nil {
 		return nil, err
 	}
@@ -248,13 +280,27 @@ func (p *Process) Bind(cpus []int) error {
 	}
 	moved := old
 	moved.Cores = append([]int{}, cpus...)
-	if err := pidfile.Write(pidPath(p.dir), moved); err != nil {
+	if err := p.writePIDFile(moved); err != nil {
 		return fmt.Errorf("move task: %w", err)
 	}
 	if err := t.Bind(cpus); err != nil {
 		return errors.Join(fmt.Errorf("move task: %w", err), pidfile.Write(pidPath(p.dir), old))
 	}
 	return nil
+}
+
+// writePIDFile writes the pid file unless it says so already: a write waits for
+// the disk, and after a restart each task may be bound to what it had.
+func (p *Process) writePIDFile(r pidfile.Record) error {
+	want, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	is, err := pidfile.ReadBounded(pidPath(p.dir), pidfile.MaxBytes)
+	if err == nil && bytes.Equal(is, want) {
+		return nil
+	}
+	return pidfile.Write(pidPath(p.dir), r)
 }
 
 // Close stops watching. It ends no process. A child that ends afterwards is not

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -57,8 +58,13 @@ func watchProcess(pid int, start uint64, bootID string) (*watched, bool) {
 	if err == nil {
 		w.fd = os.NewFile(uintptr(fd), "pidfd")
 	}
-	alive := pidfile.Record{PID: pid, StartTime: start, BootID: bootID}.Alive(procRoot)
-	if !alive || w.fd != nil && ended(uintptr(fd)) {
+	var alive bool
+	if w.fd != nil {
+		alive = started(pid, start, bootID) && !ended(uintptr(fd)) // a zombie has ended
+	} else {
+		alive = pidfile.Record{PID: pid, StartTime: start, BootID: bootID}.Alive(procRoot)
+	}
+	if !alive {
 		if w.fd != nil {
 			w.fd.Close()
 		}
@@ -66,6 +72,31 @@ func watchProcess(pid int, start uint64, bootID string) (*watched, bool) {
 	}
 	go w.wait()
 	return w, true
+}
+
+// started reports whether the process with this id started then, in this boot.
+func started(pid int, start uint64, bootID string) bool {
+	this, err := thisBoot()
+	if err != nil || this != bootID || start == 0 {
+		return false
+	}
+	now, err := pidfile.StartTime(procRoot, pid)
+	return err == nil && now == start
+}
+
+// boot is the boot id once it was read: it stays the same for as long as this
+// process lives, and a plugin that restarts compares it with that of every task.
+var boot atomic.Pointer[string]
+
+func thisBoot() (string, error) {
+	if id := boot.Load(); id != nil {
+		return *id, nil
+	}
+	id, err := pidfile.BootID(procRoot)
+	if err == nil {
+		boot.Store(&id)
+	}
+	return id, err
 }
 
 // ended reports whether a pidfd's process has.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 	"time"
 
@@ -21,42 +20,34 @@ type recovery struct {
 	whole  []float64 // from the start of the client's process to the last running task
 }
 
-// recoverAll runs n tasks of each driver on a client of their own, and then in
-// turn kills each client together with the plugin, starts it again, and measures.
-func recoverAll(ctx context.Context, bin string, p plan, say func(string, ...any)) (all map[driver]recovery, err error) {
-	all = map[driver]recovery{}
-	sites := map[driver]*site{}
-	before := map[driver]map[string]stamp{}
-	for _, d := range drivers {
-		s, err := newSite(ctx, bin)
-		defer func() { err = errors.Join(err, s.close()) }()
-		if err != nil {
-			return nil, err
-		}
-		if _, err := s.run(ctx, d, jobName(d), p.tasks); err != nil {
-			return nil, fmt.Errorf("start %d tasks of %s: %w", p.tasks, d, err)
-		}
-		if before[d], err = readStamps(s.stamps); err != nil {
-			return nil, err
-		}
-		say("%d tasks of %s run", p.tasks, d)
-		sites[d] = s
+// recoverTasks runs tasks of one driver, and then in turn kills the client together
+// with the plugin, starts it again, and measures. No task of the other driver runs
+// meanwhile.
+func recoverTasks(ctx context.Context, bin string, d driver, p plan, say func(string, ...any)) (r recovery, err error) {
+	s, err := newSite(ctx, bin)
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err != nil {
+		return r, err
 	}
+	if _, err := s.run(ctx, d, jobName(d), p.tasks); err != nil {
+		return r, fmt.Errorf("start %d tasks of %s: %w", p.tasks, d, err)
+	}
+	before, err := s.waitStamps(ctx, p.tasks)
+	if err != nil {
+		return r, err
+	}
+	say("%d tasks of %s run", p.tasks, d)
 	for i := range p.recoveries {
-		for _, d := range drivers {
-			r := all[d]
-			err := sites[d].recoverOnce(ctx, d, p.tasks, &r)
-			if err == nil {
-				err = sites[d].sameSolvers(before[d], p.tasks)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("recover %d tasks of %s: %w", p.tasks, d, err)
-			}
-			all[d] = r
+		err := s.recoverOnce(ctx, d, p.tasks, &r)
+		if err == nil {
+			err = s.sameSolvers(before, p.tasks)
 		}
-		say("%d of %d recoveries", i+1, p.recoveries)
+		if err != nil {
+			return r, fmt.Errorf("recover %d tasks of %s: %w", p.tasks, d, err)
+		}
+		say("recovered, %d of %d times", i+1, p.recoveries)
 	}
-	return all, nil
+	return r, nil
 }
 
 func jobName(d driver) string { return "recover-" + string(d) }
@@ -105,7 +96,6 @@ func driverTime(lines []logLine, d driver, n int) (time.Duration, error) {
 		}
 		sum = ready.Sub(connected)
 	}
-	adopt := sum
 	called, returned := perAlloc(lines, taskEvent), perAlloc(lines, wranglerSetUp)
 	for alloc, t := range called {
 		end, ok := returned[alloc]
@@ -114,7 +104,6 @@ func driverTime(lines []logLine, d driver, n int) (time.Duration, error) {
 		}
 		sum += end.Sub(t)
 	}
-	fmt.Fprintf(os.Stderr, "DEBUG %s adopt %v calls %v\n", d, adopt, sum-adopt)
 	if len(called) != n {
 		return 0, fmt.Errorf("the agent's log tells of %d recovered tasks, not %d", len(called), n)
 	}

@@ -37,6 +37,7 @@ type site struct {
 	solver         string // path
 	runs           string // directory of run folders
 	stamps         string // directory where solvers leave their stamps
+	started        int    // tasks so far
 }
 
 // newSite starts the agents. Call close in any case.
@@ -188,6 +189,7 @@ func (s *site) run(ctx context.Context, d driver, name string, n int) ([]logLine
 	if _, err := s.client.Submit(ctx, job, ""); err != nil {
 		return nil, err
 	}
+	s.started += n
 	return s.waitRunning(ctx, tail, name, n)
 }
 

@@ -4,12 +4,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
 
 // A stamp is what a solver wrote as its first act.
@@ -61,4 +64,16 @@ func readStamps(dir string) (map[string]stamp, error) {
 		}
 	}
 	return all, nil
+}
+
+// waitStamps waits until n solvers have left their stamps in all: a driver may say
+// that a task runs before the solver has got so far.
+func (s *site) waitStamps(ctx context.Context, n int) (stamps map[string]stamp, err error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	err = cluster.Poll(ctx, fmt.Sprintf("the stamps of %d solvers", n), func() (bool, string, error) {
+		stamps, err = readStamps(s.stamps)
+		return len(stamps) >= n, fmt.Sprintf("%d", len(stamps)), err
+	})
+	return stamps, err
 }

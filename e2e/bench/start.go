@@ -55,7 +55,7 @@ func (s *site) startOne(ctx context.Context, d driver, i int) (time.Duration, er
 	if err != nil {
 		return 0, err
 	}
-	stamps, err := readStamps(s.stamps)
+	stamps, err := s.waitStamps(ctx, s.started)
 	if err != nil {
 		return 0, err
 	}

@@ -59,6 +59,9 @@ consul {
 server {
   enabled          = true
   bootstrap_expect = 1
+
+  # A slow machine is no dead one.
+  heartbeat_grace = "5m"
 }
 `)
 	}

@@ -1,0 +1,312 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/hashicorp/nomad/client/lib/numalib"
+	"github.com/hashicorp/nomad/client/lib/numalib/hw"
+	"github.com/hashicorp/nomad/nomad/structs"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+)
+
+// all takes every core there is.
+func (n *node) all() string { return fmt.Sprintf("ncpu = %d", n.cores.alloc.Available()) }
+
+func TestCores_ShortageUnpinned(t *testing.T) {
+	n := newNode(t)
+	first := n.start(slowJob(n.all()))
+	second := n.start(slowJob("ncpu = 1"))
+	n.hears(second.id, "Running without affinity: 1 core asked, 0 free")
+	must.SliceEmpty(t, second.pidFile().Cores)
+	must.Eq(t, []string{n.cores.topology().Online.String()}, second.threads())
+	first.runsOn(n.cores.managed().String())
+	_, leased := n.cores.alloc.Lease(second.id)
+	must.False(t, leased)
+}
+
+func TestCores_ShortageRetry(t *testing.T) {
+	n := newNode(t)
+	first := n.start(slowJob(n.all()))
+	cfg := n.task(slowJob("ncpu = 1\n shortage = \"retry\""))
+	_, _, err := n.StartTask(cfg)
+	must.ErrorContains(t, err, "not enough free cores: 1 core asked, 0 free")
+	must.True(t, structs.IsRecoverable(err))
+	must.SliceEmpty(t, solversIn(t, first.folder+"x"))
+	first.stop()
+	handle, _, err := n.StartTask(cfg) // as the restart policy does
+	must.NoError(t, err)
+	n.started(cfg, handle).runsOn("0")
+}
+
+func TestCores_ExactlyWhatNomadReserved(t *testing.T) {
+	needCPUs(t, 2)
+	for _, c := range []struct{ cores, ncpu, says string }{
+		{"1", "", "Allocated core 1 (1 core"},
+		{"0,1", "", "Allocated cores 0-1 (2 cores"},
+		{"0-1", "ncpu = 1", "Allocated cores 0-1"},
+	} {
+		t.Run(c.cores+" "+c.ncpu, func(t *testing.T) {
+			n := newLoneNode(t)
+			j := slowJob(c.ncpu)
+			j.cores, j.cgroup = c.cores, true
+			r := n.start(j)
+			set, err := cpuset.Parse(c.cores)
+			must.NoError(t, err)
+			r.runsOn(set.String())
+			leaf, err := os.ReadFile(filepath.Join(r.task().spec.Cgroups.LeafCpuset, "cpuset.cpus"))
+			must.NoError(t, err)
+			must.Eq(t, set.String(), strings.TrimSpace(string(leaf)))
+			n.hears(r.id, c.says)
+			r.says("STANDIN-AFFINITY rank=0") // its first act
+			line, _, _ := strings.Cut(r.read("stdout"), "\n")
+			must.StrContains(t, line, "thread=main cpus="+set.String())
+			n.restart()
+			r.comeBack()
+			r.runsOn(set.String())
+		})
+	}
+}
+
+func TestCores_MoreThanNomadReserved(t *testing.T) {
+	n := newNode(t)
+	j := slowJob("ncpu = 2")
+	j.cores = "0"
+	_, _, err := n.StartTask(n.task(j))
+	must.ErrorContains(t, err, "ncpu = 2 wants more than the 1 cores that resources.cores reserves")
+	must.False(t, structs.IsRecoverable(err))
+	j.config = "solver = \"standin\""
+	j.cores = "x"
+	_, _, err = n.StartTask(n.task(j))
+	must.ErrorContains(t, err, "cores that Nomad reserved")
+}
+
+func TestCores_AReservationMovesWhoIsThere(t *testing.T) {
+	needCPUs(t, 2)
+	n := newLoneNode(t)
+	first := n.start(slowJob("ncpu = 1"))
+	first.runsOn("0")
+	j := slowJob("")
+	j.cores, j.cgroup = "0", true
+	second := n.start(j)
+	second.runsOn("0")
+	first.runsOn("1")
+	n.hears(first.id, "Moved from cores 0 to 1: Nomad reserved the cores for another task")
+
+	_, _, err := n.StartTask(n.task(j))
+	must.ErrorContains(t, err, "cores 0 are not free")
+	must.True(t, structs.IsRecoverable(err)) // Nomad may have stopped the other already
+}
+
+func TestCores_AReservationLeavesNoCoreForWhoIsThere(t *testing.T) {
+	needCPUs(t, 2)
+	n := newLoneNode(t, func(c *Config) { c.Cores.Usable = "0" })
+	first := n.start(slowJob("ncpu = 1"))
+	j := slowJob("")
+	j.cores, j.cgroup = "0", true
+	second := n.start(j)
+	second.runsOn("0")
+	n.hears(first.id, "Running without affinity: lost cores 0")
+	must.SliceEmpty(t, first.pidFile().Cores)
+	must.Eq(t, []string{n.cores.topology().Online.String()}, first.threads())
+}
+
+// Another driver's task got the core: only the cgroups tell.
+func TestCores_AReservationForAnotherDriversTask(t *testing.T) {
+	needCPUs(t, 2)
+	n := newLoneNode(t)
+	j := slowJob("ncpu = 1")
+	j.cgroup = true
+	r := n.start(j)
+	r.runsOn("0")
+	must.NoError(t, setPartition("reserve", "0"))
+	defer func() { must.NoError(t, setPartition("reserve", "")) }()
+	n.hears(r.id, "Moved from cores 0 to 1: Nomad reserved the cores")
+	r.runsOn("1")
+	// A new driver learns the agent's cgroup parent from the records.
+	n.stop()
+	r.withCores(0)
+	n.launch()
+	r.comeBack()
+	n.hears(r.id, "Restored cores 0")
+	eventually(t, "the solver is moved again", func() bool { return fmt.Sprint(r.pidFile().Cores) == "[1]" })
+	eventually(t, "all of it", func() bool { return fmt.Sprint(r.threads()) == "[1]" })
+}
+
+// The reservation comes between the choice of the cores and the moment when
+// the task is in the books.
+func TestCores_AReservationDuringTheStart(t *testing.T) {
+	needCPUs(t, 2)
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	n.cores.mu.Lock() // keep the watcher out
+	displaced := n.cores.alloc.SetUnavailable(cpuset.Of(0))
+	n.cores.mu.Unlock()
+	must.Len(t, 1, displaced)
+	n.settle(r.task())
+	n.hears(r.id, "Moved from cores 0 to 1")
+	must.Eq(t, []string{"1"}, r.threads())
+}
+
+func TestCores_DriftIsRepairedAndTold(t *testing.T) {
+	needCPUs(t, 2)
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	var mask unix.CPUSet
+	mask.Set(1)
+	must.NoError(t, unix.SchedSetaffinity(r.pid, &mask))
+	n.hears(r.id, "Affinity was changed from outside to cores 1; bound to cores 0 again")
+	r.runsOn("0")
+}
+
+func TestCores_ComeBack(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*run){
+		"after the end":                   func(r *run) {},
+		"after a stop":                    func(r *run) { must.NoError(r.t, r.n.StopTask(r.id, patience, "")) },
+		"after a hard stop":               func(r *run) { must.NoError(r.t, r.n.StopTask(r.id, 0, "")) },
+		"after a kill -9 of the solver":   func(r *run) { must.NoError(r.t, syscall.Kill(r.pid, syscall.SIGKILL)) },
+		"after the end of the supervisor": func(r *run) { endProcess(r.t, r.pidFile().SupervisorPID); endProcess(r.t, r.pid) },
+		"after a destruction":             func(r *run) { must.NoError(r.t, r.n.DestroyTask(r.id, true)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			j := slowJob(n.all())
+			if name == "after the end" {
+				j = standinJob(n.all())
+			}
+			r := n.start(j)
+			task := r.task()
+			must.Zero(t, n.cores.alloc.Available())
+			end(r)
+			select {
+			case <-task.done:
+			case <-t.Context().Done():
+			}
+			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+		})
+	}
+}
+
+func TestCores_ComeBackAfterAFailedStart(t *testing.T) {
+	n := newNode(t)
+	notExecutable := filepath.Join(n.work, "no-solver")
+	must.NoError(t, os.WriteFile(notExecutable, []byte("\x7fELF nonsense"), 0o755))
+	for name, c := range map[string]struct {
+		job         job
+		spoil       func(*drivers.TaskConfig)
+		want        string
+		recoverable bool
+		root        bool
+	}{
+		"missing solver":   {job: job{config: `command = "/nonexistent"`}, want: "solver: stat /nonexistent"},
+		"unknown solver":   {job: job{config: `solver = "r99"`}, want: `solver "r99" is not configured`},
+		"bad user":         {job: job{config: `solver = "standin"`, user: "no-such-user"}, want: `user "no-such-user"`},
+		"root":             {job: job{config: `solver = "standin"`, user: "root"}, want: "does not allow", root: true},
+		"missing input":    {job: job{config: "solver = \"standin\"\n input = \"other.k\""}, want: "input: "},
+		"input leads out":  {job: job{config: "solver = \"standin\"\n input = \"../main.k\""}, want: "input: "},
+		"cannot be run":    {job: job{config: fmt.Sprintf("command = %q\n ncpu = 1", notExecutable)}, want: "start solver: "},
+		"bad memory":       {job: job{config: "solver = \"standin\"\n memory = \"much\""}, want: "command line: "},
+		"missing work_dir": {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { removeWorkDir(t, c) }, want: "work_dir: "},
+		"mounts":           {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.Mounts = []*drivers.MountConfig{{}} }, want: "takes no volume mounts"},
+		"odd task ID":      {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.ID = "a/../b" }, want: "not a plain name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.root {
+				needRoot(t)
+			}
+			cfg := n.task(c.job)
+			if c.spoil != nil {
+				c.spoil(cfg)
+			}
+			_, _, err := n.StartTask(cfg)
+			must.ErrorContains(t, err, c.want)
+			must.Eq(t, c.recoverable, structs.IsRecoverable(err))
+			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+			records, err := n.store.Records()
+			must.NoError(t, err)
+			must.SliceEmpty(t, records)
+			_, err = n.Driver.task(cfg.ID)
+			must.ErrorIs(t, err, drivers.ErrTaskNotFound)
+			must.SliceEmpty(t, descriptorsBelow(t, n.work))
+		})
+	}
+}
+
+func removeWorkDir(t *testing.T, cfg *drivers.TaskConfig) {
+	var config TaskConfig
+	must.NoError(t, cfg.DecodeDriverConfig(&config))
+	must.NoError(t, os.RemoveAll(config.WorkDir))
+}
+
+// descriptorsBelow are this process's open files below a folder.
+func descriptorsBelow(t *testing.T, dir string) []string {
+	t.Helper()
+	links, err := filepath.Glob("/proc/self/fd/*")
+	must.NoError(t, err)
+	var below []string
+	for _, link := range links {
+		if path, err := os.Readlink(link); err == nil && strings.HasPrefix(path, dir) {
+			below = append(below, path)
+		}
+	}
+	return below
+}
+
+// Two solvers in one folder destroy each other's results.
+func TestCores_OneSolverForEachRunFolder(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	j := slowJob("ncpu = 1")
+	j.folder = r.folder
+	_, _, err := n.StartTask(n.task(j))
+	must.ErrorContains(t, err, "two solvers in one folder")
+	must.True(t, structs.IsRecoverable(err))
+	must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
+
+	// And where several tasks want it at the same moment.
+	j.folder = n.folder(deck(t, true))
+	errs := make([]error, 3)
+	var wait sync.WaitGroup
+	for i := range errs {
+		cfg := n.task(j)
+		wait.Go(func() { _, _, errs[i] = n.StartTask(cfg) })
+	}
+	wait.Wait()
+	must.Eq(t, 1, len(solversIn(t, j.folder)))
+	refused := 0
+	for _, err := range errs {
+		if err != nil {
+			must.True(t, structs.IsRecoverable(err))
+			refused++
+		}
+	}
+	must.Eq(t, 2, refused)
+}
+
+func TestCores_OfNomad(t *testing.T) {
+	must.False(t, coresOfNomad(nil).known)
+	must.False(t, coresOfNomad(&numalib.Topology{}).known)
+	got := coresOfNomad(&numalib.Topology{Cores: []numalib.Core{
+		{ID: hw.CoreID(0)}, {ID: 1, Disable: true}, {ID: 7},
+	}})
+	must.True(t, got.known)
+	must.Eq(t, "0,7", got.usable.String())
+}
+
+func TestCores_NoneIsLeft(t *testing.T) {
+	_, err := newCores(&Config{Cores: CoresConfig{Usable: "0"}}, nomadCores{known: true, usable: cpuset.Of(1)}, New(t.Context(), nullLogger()).logger)
+	must.ErrorContains(t, err, "no core is left to give out")
+}
