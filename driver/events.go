@@ -6,7 +6,6 @@ package driver
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 )
@@ -52,14 +51,6 @@ func (e *events) emit(t *task, message string, annotations map[string]string) {
 		e.held[t] = keepLast(append(e.held[t], event), maxHeld)
 		return
 	}
-	e.publish(event)
-}
-
-// emitNow says something about a task that never came to be, so that nobody
-// will ever wait for it.
-func (e *events) emitNow(event *drivers.TaskEvent) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.publish(event)
 }
 
@@ -163,12 +154,5 @@ func (e *events) unsubscribe(l *listener) {
 	delete(e.listeners, l)
 	if len(e.listeners) == 0 {
 		e.backlog = keepLast(append(e.backlog, l.queue...), maxBacklog)
-	}
-}
-
-func newEvent(cfg *drivers.TaskConfig, message string) *drivers.TaskEvent {
-	return &drivers.TaskEvent{
-		TaskID: cfg.ID, TaskName: cfg.Name, AllocID: cfg.AllocID,
-		Timestamp: time.Now(), Message: message,
 	}
 }

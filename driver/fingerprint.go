@@ -5,6 +5,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,7 +63,7 @@ type statFunc func(string) (os.FileInfo, error)
 // fingerprint returns what the node has now.
 func (d *Driver) fingerprint(stat statFunc) *drivers.Fingerprint {
 	if err := d.ready(); err != nil {
-		if err == errDisabled {
+		if errors.Is(err, errDisabled) {
 			return &drivers.Fingerprint{Health: drivers.HealthStateUndetected, HealthDescription: "disabled"}
 		}
 		return &drivers.Fingerprint{Health: drivers.HealthStateUnhealthy, HealthDescription: err.Error()}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/nomad/helper/uuid"
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/hashicorp/nomad/plugins/drivers/testutils"
 	"github.com/shoenig/test/must"
@@ -137,8 +138,8 @@ func TestTask_NoOrphanedTasks(t *testing.T) {
 
 func TestTask_DoesNotInheritOomScoreAdj(t *testing.T) {
 	needRoot(t)
-	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-500"), 0); err != nil {
-		t.Skip("cannot lower the own oom_score_adj:", err)
+	if os.WriteFile("/proc/self/oom_score_adj", []byte("-500"), 0) != nil { // a privilege
+		must.NoError(t, os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0))
 	}
 	defer func() { must.NoError(t, os.WriteFile("/proc/self/oom_score_adj", []byte("0"), 0)) }()
 	n := newLoneNode(t)
@@ -265,6 +266,61 @@ func TestTask_SupervisorKilled_NeverASuccess(t *testing.T) {
 	must.False(t, result.Successful())
 	must.ErrorContains(t, result.Err, "exit status unknown")
 	must.ErrorContains(t, result.Err, "normal termination at the end time")
+}
+
+// Children stay when supervisor and solver are killed while nobody watches.
+func TestTask_NoOrphansOfAKilledSupervisor(t *testing.T) {
+	t.Parallel()
+	for name, recovered := range map[string]bool{"recovered": true, "started again": false} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			j := n.script(`setsid sh -c 'echo CHILD=$$; exec sleep 3600' & exec sleep 3600`)
+			j.alloc, j.cgroup = uuid.Generate(), true
+			r := n.start(j)
+			child := r.child()
+			n.stop()
+			endProcess(t, r.pidFile().SupervisorPID)
+			endProcess(t, r.pid)
+			must.True(t, alive(child))
+			n.launch()
+			if recovered {
+				r.comeBack()
+				must.ErrorContains(t, r.wait().Err, "exit status unknown")
+			} else {
+				n.start(j)
+			}
+			must.False(t, alive(child))
+		})
+	}
+}
+
+// A finished run that is recovered late must not take its successor with it:
+// both have the same cgroup.
+func TestTask_LateRecoverySparesTheSuccessor(t *testing.T) {
+	n := newNode(t)
+	j := n.script(`exit 3`)
+	j.alloc, j.cgroup = uuid.Generate(), true
+	first := n.start(j)
+	must.Eq(t, 3, first.wait().ExitCode)
+	j = slowJob("ncpu = 1")
+	j.alloc, j.cgroup = first.cfg.AllocID, true
+	second := n.start(j)
+	n.restart()
+	first.comeBack()
+	must.Eq(t, 3, first.wait().ExitCode)
+	second.comeBack()
+	second.runsOn("0")
+}
+
+// A stop looks at the outputs while the end of the run reads the last of them.
+func TestTask_OutputsAreReadByOneAtATime(t *testing.T) {
+	n := newNode(t)
+	r := n.start(standinJob("ncpu = 1"))
+	task := r.task()
+	for !task.isOver() {
+		task.poll()
+	}
+	must.True(t, r.wait().Successful())
 }
 
 func TestTask_ExecStreamingConformance(t *testing.T) {

@@ -103,7 +103,7 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 	if err != nil {
 		d.logger.Warn("a live solver's record is damaged", "record", record.Dir, "error", err)
 	}
-	t := d.newTask(record, details)
+	t := d.newTask(record, details, proc.Spec())
 	t.openOutputs()
 	pid, err := proc.Record()
 	t.setProcess(proc, pid)
@@ -112,16 +112,25 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 		cpus = t.launchCPUs() // until Nomad hands over the driver state, which counts more
 	}
 	d.cores.learnParent(t.details.CgroupParent)
-	if err == nil && len(cpus) == 0 {
-		// The old driver may have died between its word and its deed.
-		if err := t.bind(nil); err != nil {
-			t.logger.Error("cannot lift the affinity", "error", err)
-		}
-	}
+	// The old driver may have died between its word and its deed; to make sure
+	// is no reason to let Nomad wait.
+	unbind := err == nil && len(cpus) == 0
 	d.restoreCores(t, cpus, "")
 	d.tasks[t.id.String()] = t
-	go t.run(d.ctx)
+	go func() {
+		if unbind {
+			t.stayUnbound()
+		}
+		t.run(d.ctx)
+	}()
 	return t
+}
+
+// stayUnbound lifts the affinity of a run that its pid file says has none.
+func (t *task) stayUnbound() {
+	if err := t.bind(nil); err != nil {
+		t.logger.Error("cannot lift the affinity", "error", err)
+	}
 }
 
 // launchCPUs returns what the solver was first bound to.
@@ -132,11 +141,7 @@ func (t *task) launchCPUs() []int {
 	return t.spec.CPUs
 }
 
-func (d *Driver) newTask(record *state.Record, details state.Details) *task {
-	spec, err := supervisor.ReadSpec(record.Dir)
-	if err != nil {
-		spec = nil
-	}
+func (d *Driver) newTask(record *state.Record, details state.Details, spec *supervisor.Spec) *task {
 	return &task{
 		id: record.ID, details: details, record: record, spec: spec, events: d.events, cores: d.cores,
 		logger: d.logger.With("alloc_id", record.ID.Alloc, "task", record.ID.Task),
@@ -269,15 +274,29 @@ func (d *Driver) recoverOver(record *state.Record, h *state.Handle) error {
 			return err
 		}
 	}
-	t := d.newTask(record, details)
+	spec, _ := supervisor.ReadSpec(record.Dir)
+	t := d.newTask(record, details, spec)
 	t.claimed = true
 	proc, err := supervisor.OpenKnown(record.Dir, h.Process())
 	if err != nil {
 		return fmt.Errorf("open record: %w", err)
 	}
 	t.setProcess(proc, h.Process())
+	d.endOrphans(t)
 	d.addOver(t, rebooted(h))
 	return nil
+}
+
+// endOrphans ends what a run left behind whose supervisor was killed. A live
+// successor has the same cgroup; its start ended them. The caller holds the lock of
+// the task's starts.
+func (d *Driver) endOrphans(t *task) {
+	for _, other := range d.runsOf(t.id.Alloc, t.id.Task) {
+		if !other.isOver() {
+			return
+		}
+	}
+	t.endLeftovers()
 }
 
 // recoverLost makes a task of a handle whose record is gone.
@@ -294,7 +313,8 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 	if err := record.WriteDetails(&details); err != nil {
 		return err
 	}
-	t := d.newTask(record, details)
+	spec, _ := supervisor.ReadSpec(record.Dir)
+	t := d.newTask(record, details, spec)
 	t.claimed, t.env = true, cfg.Env
 	cgroups, _ := d.cores.cgroup.ofTask(cfg)
 	t.spec = &supervisor.Spec{
@@ -310,6 +330,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 		return err
 	}
 	if t.process().State() == supervisor.Ended {
+		d.endOrphans(t)
 		d.addOver(t, rebooted(h))
 		return nil
 	}

@@ -51,7 +51,8 @@ type task struct {
 	outcome     lsdyna.Outcome
 	completedAt time.Time
 
-	stopMu sync.Mutex // one stop at a time
+	stopMu   sync.Mutex // one stop at a time
+	followMu sync.Mutex // one reader at a time; taken before mu
 }
 
 // pollInterval is how often the outputs of a run are looked at.
@@ -83,12 +84,14 @@ func (t *task) poll() lsdyna.Snapshot {
 	if t.follow == nil {
 		return lsdyna.Snapshot{}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.followMu.Lock()
+	defer t.followMu.Unlock()
 	s, err := t.follow.Poll()
 	if err != nil {
 		t.logger.Debug("cannot read the solver's outputs", "error", err)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.snapshot = s
 	return s
 }
@@ -184,6 +187,8 @@ func (t *task) conclude(exit lsdyna.Exit) {
 	if t.follow != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
+		t.followMu.Lock()
+		defer t.followMu.Unlock()
 		var err error
 		if s, err = t.follow.Drain(ctx); err != nil {
 			t.logger.Warn("cannot read the solver's last outputs", "error", err)
@@ -236,23 +241,28 @@ func exitResult(o lsdyna.Outcome, exit lsdyna.Exit) *drivers.ExitResult {
 	return r
 }
 
-// kill ends every process of the task at once and waits until it is over.
+// kill ends every process of the task at once and waits until it is over. A
+// solver that is just being launched shows up a moment later, so it looks again.
 func (t *task) kill(ctx context.Context) error {
 	if t.isOver() {
 		return nil
 	}
-	tree, err := t.process().Tree()
-	if err != nil {
-		return fmt.Errorf("find the task's processes: %w", err)
-	}
-	if err := tree.Kill(ctx); err != nil {
-		return fmt.Errorf("end the task's processes: %w", err)
-	}
-	select {
-	case <-t.process().Done():
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("end the task's supervisor: %w", ctx.Err())
+	const pause = 100 * time.Millisecond
+	for {
+		tree, err := t.process().Tree()
+		if err != nil {
+			return fmt.Errorf("find the task's processes: %w", err)
+		}
+		if err := tree.Kill(ctx); err != nil {
+			return fmt.Errorf("end the task's processes: %w", err)
+		}
+		select {
+		case <-t.process().Done():
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("end the task's supervisor: %w", ctx.Err())
+		case <-time.After(pause):
+		}
 	}
 }
 

@@ -96,11 +96,15 @@ func (s *site) give(folder string) {
 // task beside it; env is the stand-in's.
 type jobHCL struct {
 	name, folder, config, task, resources, env string
+	solver                                     string // "standin" when empty
 }
 
 func (j jobHCL) String() string {
 	if j.resources == "" {
 		j.resources = "cpu = 100"
+	}
+	if j.solver == "" {
+		j.solver = "standin"
 	}
 	return fmt.Sprintf(`
 job %q {
@@ -117,7 +121,7 @@ job %q {
     task "lsdyna" {
       driver = "lsdyna"
       config {
-        solver   = "standin"
+        solver   = %q
         work_dir = %q
         input    = "main.k"
         %s
@@ -133,7 +137,7 @@ job %q {
       }
     }
   }
-}`, j.name, j.folder, j.config, j.env, j.task, j.resources)
+}`, j.name, j.solver, j.folder, j.config, j.env, j.task, j.resources)
 }
 
 // slow stretches the stand-in's run so that there is time to look at it.

@@ -84,9 +84,7 @@ func extra(key, value string) map[string]json.RawMessage {
 // randomRecord is any record that can be written.
 func randomRecord(r *rand.Rand) Record {
 	rec := Record{PID: 1 + r.IntN(1<<22), Cores: []int{}}
-	for _, c := range r.Perm(MaxCPU + 1)[:r.IntN(200)] {
-		rec.Cores = append(rec.Cores, c)
-	}
+	rec.Cores = append(rec.Cores, r.Perm(MaxCPU + 1)[:r.IntN(200)]...)
 	if r.IntN(2) == 0 {
 		rec.StartTime, rec.BootID = r.Uint64(), strconv.FormatUint(r.Uint64(), 36)
 	}

@@ -6,7 +6,6 @@ package pidfile
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -76,7 +75,7 @@ func writeWhole(d disk, path string, data []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			d.unlink(dir, temp)
+			_ = d.unlink(dir, temp)
 		}
 	}()
 	if err := fill(d, fd, data); err != nil {
@@ -142,32 +141,37 @@ func splitPath(path string) (dir, name string) {
 // ReadBounded reads a regular file of at most limit bytes, following no link at
 // the end of its path.
 func ReadBounded(path string, limit int) ([]byte, error) {
-	// O_NONBLOCK: opening a FIFO planted there must not hang.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	// O_NONBLOCK: opening a FIFO planted there must not hang. The system calls
+	// themselves: a plugin that restarts reads some files of every task, and
+	// os.File would offer each to the poller.
+	fd, err := again(func() (int, error) {
+		return syscall.Open(path, syscall.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	})
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
+	defer syscall.Close(fd)
+	var info syscall.Stat_t
+	if err := syscall.Fstat(fd, &info); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
-	if !info.Mode().IsRegular() {
+	if info.Mode&syscall.S_IFMT != syscall.S_IFREG {
 		return nil, fmt.Errorf("read %s: not a regular file", path)
 	}
-	data := make([]byte, 0, min(info.Size(), int64(limit))+1)
+	// Files in /proc have no size.
+	data := make([]byte, 0, min(max(info.Size, 1023), int64(limit))+1)
 	for len(data) <= limit {
 		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]
 		}
-		n, err := f.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		if err == io.EOF {
+		n, err := again(func() (int, error) { return syscall.Read(fd, data[len(data):cap(data)]) })
+		if err != nil {
+			return nil, &os.PathError{Op: "read", Path: path, Err: err}
+		}
+		if n == 0 {
 			break
 		}
-		if err != nil {
-			return nil, err
-		}
+		data = data[:len(data)+n]
 	}
 	if len(data) > limit {
 		return nil, fmt.Errorf("read %s: larger than %d bytes", path, limit)
@@ -208,7 +212,7 @@ func (kernel) unlink(dir int, name string) error     { return syscall.Unlinkat(d
 func again(call func() (int, error)) (int, error) {
 	for {
 		n, err := call()
-		if err != syscall.EINTR {
+		if !errors.Is(err, syscall.EINTR) {
 			return n, err
 		}
 	}

@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -28,7 +29,7 @@ func EndProcess(r pidfile.Record) error {
 		return nil
 	}
 	defer w.close()
-	if err := proctree.SendPidfd(fd, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+	if err := proctree.SendPidfd(fd, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("end process %d: %w", r.PID, err)
 	}
 	select {

@@ -70,11 +70,11 @@ func (c *ExecCmd) Start() error {
 	var report supervise.StageReport
 	sent := supervise.WriteMessage(socket, c.order)
 	err = supervise.ReadMessage(socket, &report)
-	if err == io.EOF && sent == nil {
+	if errors.Is(err, io.EOF) && sent == nil {
 		return nil // closed by the exec
 	}
 	c.Cmd.Process.Kill()
-	c.Cmd.Wait()
+	_ = c.Cmd.Wait() // ends as it was told to
 	if err != nil {
 		return fmt.Errorf("execute %s: %w", c.order.Argv[0], errors.Join(sent, err))
 	}

@@ -109,17 +109,16 @@ func (p *Process) Spec() *Spec { return p.spec }
 func (p *Process) Record() (pidfile.Record, error) {
 	r, err := p.readPIDFile()
 	switch {
-	case err == nil && (r.StartTime != 0 || r.PID != p.known.PID):
-		return r, nil
-	case p.known.PID == 0:
+	case p.known.PID == 0, err == nil && r.StartTime != 0:
 		return r, err
 	case err != nil && !errors.Is(err, pidfile.ErrNoCores):
 		return p.known, nil
-	case r.PID == p.known.PID:
-		cores, extra := r.Cores, r.Extra
-		r = p.known
-		r.Cores, r.Extra = cores, extra
 	}
+	// A pid file that tells no identity may name any process; what is known of
+	// this one counts more. Its cores count if it tells any.
+	cores, extra := r.Cores, r.Extra
+	r = p.known
+	r.Cores, r.Extra = cores, extra
 	return r, err
 }
 

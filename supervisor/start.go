@@ -87,7 +87,7 @@ func Start(ctx context.Context, l Launch) (*Process, error) {
 
 // converse takes the supervisor through the launch.
 func converse(ctx context.Context, socket *os.File, l Launch, user User) error {
-	stop := context.AfterFunc(ctx, func() { socket.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	fail := func(err error) error {
 		if ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -116,13 +116,14 @@ func converse(ctx context.Context, socket *os.File, l Launch, user User) error {
 	}
 	// From here on there is no way back: the solver may run at any moment.
 	// The end of ctx only shortens the wait.
-	stop = context.AfterFunc(ctx, func() { socket.SetDeadline(time.Now().Add(goodbye)) })
+	hurry := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Now().Add(goodbye)) })
+	defer hurry()
 	if _, err = ask(socket, supervise.Order{Go: true}); err != nil {
 		var failed *LaunchError
 		if !errors.As(err, &failed) {
 			// The exec hangs, or the supervisor was killed: end what may have
 			// become the solver.
-			proctree.SendPidfd(stage, syscall.SIGKILL)
+			_ = proctree.SendPidfd(stage, syscall.SIGKILL)
 		}
 		return fail(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -131,6 +132,7 @@ func exhaustMemory() {
 			block[i] = 1
 		}
 		kept = append(kept, block)
+		runtime.KeepAlive(kept)
 		time.Sleep(time.Millisecond)
 	}
 }

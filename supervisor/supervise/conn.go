@@ -49,7 +49,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	for {
 		n, err := syscall.Read(c.fd, p)
 		switch {
-		case err == syscall.EINTR:
+		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.ECONNRESET):
 			return 0, io.EOF // the other end died with our words unread
 		case err != nil:
@@ -66,7 +66,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	done := 0
 	for done < len(p) {
 		n, err := syscall.SendmsgN(c.fd, p[done:], nil, nil, syscall.MSG_NOSIGNAL)
-		if err == syscall.EINTR {
+		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
 		if err != nil {
@@ -130,7 +130,7 @@ func (c *conn) receiveFiles(n int) ([]int, error) {
 	control := make([]byte, syscall.CmsgSpace(4*n))
 	for {
 		_, got, _, _, err := syscall.Recvmsg(c.fd, b[:], control, syscall.MSG_CMSG_CLOEXEC)
-		if err == syscall.EINTR {
+		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
 		if err != nil {

@@ -362,7 +362,8 @@ func unread(f *os.File) int64 {
 		return 0
 	}
 	var n int32
-	raw.Control(func(fd uintptr) {
+	// Without the descriptor nothing is counted.
+	_ = raw.Control(func(fd uintptr) {
 		const fionread = 0x541B
 		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, fionread, uintptr(unsafe.Pointer(&n))); errno != 0 {
 			n = 0

@@ -57,7 +57,7 @@ func stageMain() int {
 		return refused // whoever started us is gone
 	}
 	err := o.run(control)
-	control.send(StageReport{Error: err.Error()})
+	_ = control.send(StageReport{Error: err.Error()})
 	return 127
 }
 

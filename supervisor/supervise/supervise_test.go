@@ -102,7 +102,7 @@ func TestMessages(t *testing.T) {
 	if err := ReadMessage(&b, &got); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if err := ReadMessage(&b, &got); err != io.EOF {
+	if err := ReadMessage(&b, &got); !errors.Is(err, io.EOF) {
 		t.Errorf("no message: %v", err)
 	}
 }

@@ -102,7 +102,7 @@ func (s *supervisor) launch() error {
 	if err := s.release(); err != nil {
 		return err
 	}
-	s.plugin.send(Report{Started: true, PID: s.record.PID}) // nobody listens: nothing lost
+	_ = s.plugin.send(Report{Started: true, PID: s.record.PID}) // nobody listens: nothing lost
 	s.plugin.Close()
 	return nil
 }
@@ -214,7 +214,7 @@ func (s *supervisor) giveUp(reason error) {
 		record.PID = s.record.PID
 	}
 	s.writeExit(record)
-	s.plugin.send(Report{Error: reason.Error()})
+	_ = s.plugin.send(Report{Error: reason.Error()})
 }
 
 // attend waits for the solver, records its end at once, and then cleans up.

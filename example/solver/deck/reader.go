@@ -52,7 +52,6 @@ type state struct {
 	element Element
 	set     int
 	section int
-	wall    Wall
 	next    string // a keyword's own note on what comes next
 	partial string // an include name continued with " +"
 }

@@ -4,6 +4,7 @@
 package solution
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -142,7 +143,8 @@ func TestInvertedElementEndsTheRun(t *testing.T) {
 	m, s := build(t, cube)
 	s.X[3*6+2] = -20
 	err := alone(t, m, s).Forces(nil)
-	if bad, ok := err.(NegativeVolume); !ok || bad.Element != 1 {
+	var bad NegativeVolume
+	if !errors.As(err, &bad) || bad.Element != 1 {
 		t.Errorf("error %v", err)
 	}
 }

@@ -54,7 +54,7 @@ func SetAffinity(tid int, cpus []int) error {
 		return fmt.Errorf("bind to CPUs %s: %w", FormatCPUs(cpus), err)
 	}
 	if err := setMask(tid, &mask); err != nil {
-		if err == syscall.EINVAL {
+		if errors.Is(err, syscall.EINVAL) {
 			return fmt.Errorf("bind to CPUs %s: none of them is online and in the task's cpuset (%s): %w", FormatCPUs(cpus), cpusetOf(tid), err)
 		}
 		return fmt.Errorf("bind to CPUs %s: %w", FormatCPUs(cpus), err)

@@ -140,11 +140,11 @@ func (t *Tree) KillOnce() (empty bool, err error) {
 	case t.V2:
 		// Frozen, the processes cannot fork while they are counted.
 		if writeCgroup(t.Cgroup, "cgroup.freeze", "1") == nil {
-			defer writeCgroup(t.Cgroup, "cgroup.freeze", "0")
+			defer func() { _ = writeCgroup(t.Cgroup, "cgroup.freeze", "0") }()
 		}
 	default:
 		if freezeV1(t.Cgroup) == nil {
-			defer writeCgroup(t.Cgroup, "freezer.state", "THAWED")
+			defer func() { _ = writeCgroup(t.Cgroup, "freezer.state", "THAWED") }()
 		}
 	}
 	return false, t.SignalAll(syscall.SIGKILL)
