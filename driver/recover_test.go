@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -142,7 +143,9 @@ func TestRecover_WithoutAffinity(t *testing.T) {
 	r.comeBack()
 	n.hears(r.id, "without affinity")
 	must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
-	must.Eq(t, []string{n.cores.topology().Online.String()}, r.threads())
+	eventually(t, "no affinity", func() bool {
+		return slices.Equal([]string{n.cores.topology().Online.String()}, r.threads())
+	})
 	must.SliceEmpty(t, r.pidFile().Cores)
 }
 

@@ -6,6 +6,8 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -119,6 +121,9 @@ func TestHangs(t *testing.T) {
 }
 
 func TestRunningOutOfMemory(t *testing.T) {
+	if raceDetector() {
+		t.Skip("the race detector's own memory is beyond the limit")
+	}
 	dir := folder(t, "solid_bar_impact")
 	j := launch(t, dir, []string{"prlimit", "--as=3000000000", executable(t)}, "i=main.k", "STANDIN_FAULT=oom=5")
 	if code := j.wait(); code == 0 {
@@ -126,6 +131,11 @@ func TestRunningOutOfMemory(t *testing.T) {
 	}
 	demand(t, j.err.String(), "out of memory")
 	refuse(t, j.stdout(), banners)
+}
+
+func raceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 func TestFloodOfWarnings(t *testing.T) {

@@ -25,10 +25,10 @@ func TestResultsDoNotDependOnThreads(t *testing.T) {
 	for _, deck := range []string{"solid_bar_impact/main.k", "shell_box_crush/small.k"} {
 		dir, input, _ := strings.Cut(deck, "/")
 		one := folder(t, dir)
-		solve(t, 0, one, "i="+input, "ncpu=1", "ncycle=500")
+		solve(t, 0, one, "i="+input, "ncpu=1", cycles(500))
 		for _, threads := range []string{"ncpu=2", "ncpu=-3"} {
 			many := folder(t, dir)
-			solve(t, 0, many, "i="+input, threads, "ncycle=500")
+			solve(t, 0, many, "i="+input, threads, cycles(500))
 			same(t, one, many, results...)
 		}
 	}
@@ -38,12 +38,12 @@ func TestRestartFromAnyCycleEndsAlike(t *testing.T) {
 	for _, deck := range []string{"solid_bar_impact/main.k", "shell_box_crush/small.k"} {
 		dir, input, _ := strings.Cut(deck, "/")
 		whole := folder(t, dir)
-		solve(t, 0, whole, "i="+input, "ncycle=600")
-		for _, cycle := range []string{"ncycle=1", "ncycle=137", "ncycle=599"} {
+		solve(t, 0, whole, "i="+input, cycles(600))
+		for _, cycle := range []string{cycles(1), cycles(137), cycles(599)} {
 			t.Run(deck+" "+cycle, func(t *testing.T) {
 				broken := folder(t, dir)
 				solve(t, 0, broken, "i="+input, cycle)
-				solve(t, 0, broken, "r=d3dump01", "ncycle=600")
+				solve(t, 0, broken, "r=d3dump01", cycles(600))
 				same(t, whole, broken, results...)
 				demand(t, read(t, filepath.Join(broken, "messag01")), "N o r m a l    t e r m i n a t i o n")
 			})
@@ -52,6 +52,7 @@ func TestRestartFromAnyCycleEndsAlike(t *testing.T) {
 }
 
 func TestRestartAfterSW1EndsAlike(t *testing.T) {
+	slow(t)
 	whole := folder(t, "solid_bar_impact")
 	solve(t, 0, whole, "i=main.k")
 	broken := folder(t, "solid_bar_impact")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,8 @@ func executable(t *testing.T) string {
 func launch(t *testing.T, dir string, command []string, words ...string) *job {
 	t.Helper()
 	j := &job{t: t, dir: dir}
-	env := append(os.Environ(), asSolver+"=1", "LSTC_LICENSE=network")
+	// Under the race detector every solver would sleep a second at its exit.
+	env := append(os.Environ(), asSolver+"=1", "LSTC_LICENSE=network", "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	for _, w := range words {
 		if strings.HasPrefix(w, "STANDIN_") || strings.HasPrefix(w, "LSTC_") {
 			env = append(env, w)
@@ -132,6 +134,23 @@ func (j *job) wait() int {
 func (j *job) stdout() string { return read(j.t, filepath.Join(j.dir, "stdout")) }
 
 func (j *job) file(name string) string { return read(j.t, filepath.Join(j.dir, name)) }
+
+// slow skips a test that follows a whole run: under the race detector (-short)
+// shorter ones go through the same code.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a whole run takes too long for -short")
+	}
+}
+
+// cycles is the word that ends a run after n cycles, or a fifth with -short.
+func cycles(n int) string {
+	if testing.Short() {
+		n = max(1, n/5)
+	}
+	return "ncycle=" + strconv.Itoa(n)
+}
 
 // until waits for something to become true.
 func until(t *testing.T, what string, done func() bool) {

@@ -66,6 +66,7 @@ func TestAffinityIsTheFirstWord(t *testing.T) {
 }
 
 func TestEnergyIsKept(t *testing.T) {
+	slow(t)
 	for _, deck := range []string{"solid_bar_impact/main.k", "shell_box_crush/small.k"} {
 		t.Run(deck, func(t *testing.T) {
 			dir, input, _ := strings.Cut(deck, "/")

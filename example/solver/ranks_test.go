@@ -45,11 +45,11 @@ func TestMPPGivesTheSameResultsAsSMP(t *testing.T) {
 	for _, deck := range []string{"solid_bar_impact/main.k", "shell_box_crush/small.k"} {
 		dir, input, _ := strings.Cut(deck, "/")
 		smp := folder(t, dir)
-		solve(t, 0, smp, "i="+input, "ncycle=300")
+		solve(t, 0, smp, "i="+input, cycles(300))
 		for _, n := range []string{"2", "3"} {
 			t.Run(deck+" on "+n, func(t *testing.T) {
 				mpp := folder(t, dir)
-				j := launch(t, mpp, mpirun(t, n), "i="+input, "memory=20m", "memory2=10m", "ncycle=300")
+				j := launch(t, mpp, mpirun(t, n), "i="+input, "memory=20m", "memory2=10m", cycles(300))
 				if code := j.wait(); code != 0 {
 					t.Fatalf("exit code %d\n%s\n%s", code, j.stdout(), j.err.String())
 				}
@@ -61,7 +61,7 @@ func TestMPPGivesTheSameResultsAsSMP(t *testing.T) {
 
 func TestMPPOutputs(t *testing.T) {
 	dir := folder(t, "solid_bar_impact")
-	j := launch(t, dir, mpirun(t, "2"), "i=main.k", "ncycle=200", "p=pfile")
+	j := launch(t, dir, mpirun(t, "2"), "i=main.k", cycles(200), "p=pfile")
 	if code := j.wait(); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, j.err.String())
 	}
@@ -86,13 +86,13 @@ func TestMPPOutputs(t *testing.T) {
 		t.Error("rank 1 wrote on stdout")
 	}
 
-	again := launch(t, dir, mpirun(t, "2"), "r=d3dump01", "ncycle=300")
+	again := launch(t, dir, mpirun(t, "2"), "r=d3dump01", cycles(300))
 	if code := again.wait(); code != 0 {
 		t.Fatalf("restart: exit code %d\n%s", code, again.stdout())
 	}
 	again.file("mes000001")
 	whole := folder(t, "solid_bar_impact")
-	solve(t, 0, whole, "i=main.k", "ncycle=300")
+	solve(t, 0, whole, "i=main.k", cycles(300))
 	same(t, whole, dir, results[:3]...)
 
 	wrong := launch(t, dir, mpirun(t, "3"), "r=d3dump01")
