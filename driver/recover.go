@@ -357,9 +357,7 @@ func (d *Driver) addOver(t *task, rebooted bool) {
 		t.settleRecord()
 		t.say(t.lastWords())
 		t.process().Close()
-		if t.folder != nil {
-			_ = t.folder.Close()
-		}
+		t.closeFolder()
 		close(t.done)
 	}()
 }

@@ -84,14 +84,20 @@ func (t *task) stopBySwitch(ctx context.Context, until time.Time) bool {
 		return false // it does not look at switches yet, and there is nothing to dump
 	}
 	began := time.Now()
-	if err := t.folder.WriteSwitch(sw, t.owner()); err != nil && !errors.Is(err, lsdyna.ErrSwitchPending) {
+	write := func(f *lsdyna.RunFolder) error { return f.WriteSwitch(sw, t.owner()) }
+	if err := t.inFolder(write); err != nil && !errors.Is(err, lsdyna.ErrSwitchPending) {
 		t.say(fmt.Sprintf("Cannot write the sense switch %s: %v", t.details.Stop, err))
 		return false
 	}
 	t.say(fmt.Sprintf("Stopping with %s; the solver has %s for it", t.details.Stop, time.Until(until).Round(100*time.Millisecond)))
 	if !t.waitProc(ctx, until) {
 		took := "did not take it"
-		if pending, err := t.folder.SwitchPending(); err == nil && !pending {
+		pending := true
+		_ = t.inFolder(func(f *lsdyna.RunFolder) (err error) {
+			pending, err = f.SwitchPending()
+			return err
+		})
+		if !pending {
 			took = "took it but still runs"
 		}
 		t.say(fmt.Sprintf("The solver %s (%s) within %s", took, t.details.Stop, time.Since(began).Round(time.Millisecond)))
@@ -191,15 +197,12 @@ func (d *Driver) SignalTask(taskID string, signal string) error {
 }
 
 func (t *task) sendSwitch(name, signal string) error {
-	if t.folder == nil {
-		return fmt.Errorf("%s is the sense switch %s, but the run folder cannot be opened", signal, name)
-	}
 	sw, err := lsdyna.ParseSwitch(name)
 	if err != nil {
 		return err
 	}
-	if err := t.folder.WriteSwitch(sw, t.owner()); err != nil {
-		return fmt.Errorf("write sense switch %s: %w", name, err)
+	if err := t.inFolder(func(f *lsdyna.RunFolder) error { return f.WriteSwitch(sw, t.owner()) }); err != nil {
+		return fmt.Errorf("%s is the sense switch %s, which cannot be written: %w", signal, name, err)
 	}
 	t.say(fmt.Sprintf("Sent sense switch %s (%s)", name, sw.Help))
 	return nil

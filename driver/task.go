@@ -52,7 +52,9 @@ type task struct {
 	completedAt time.Time
 
 	stopMu   sync.Mutex // one stop at a time
-	followMu sync.Mutex // one reader at a time; taken before mu
+	followMu sync.Mutex // guards follow and folder; taken before mu
+
+	folderClosed bool // guarded by followMu
 }
 
 // pollInterval is how often the outputs of a run are looked at.
@@ -86,6 +88,11 @@ func (t *task) poll() lsdyna.Snapshot {
 	}
 	t.followMu.Lock()
 	defer t.followMu.Unlock()
+	if t.folderClosed {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.snapshot
+	}
 	s, err := t.follow.Poll()
 	if err != nil {
 		t.logger.Debug("cannot read the solver's outputs", "error", err)
@@ -147,10 +154,30 @@ func (t *task) finish() {
 	t.cores.release(t.id.String())
 	t.say(t.lastWords())
 	t.process().Close()
-	if t.folder != nil {
+	t.closeFolder()
+	close(t.done)
+}
+
+// errNoFolder means that the run folder cannot be reached through the task.
+var errNoFolder = errors.New("the run folder cannot be opened, or the run has ended")
+
+// inFolder does something in the run folder while nobody closes it.
+func (t *task) inFolder(do func(*lsdyna.RunFolder) error) error {
+	t.followMu.Lock()
+	defer t.followMu.Unlock()
+	if t.folder == nil || t.folderClosed {
+		return errNoFolder
+	}
+	return do(t.folder)
+}
+
+func (t *task) closeFolder() {
+	t.followMu.Lock()
+	defer t.followMu.Unlock()
+	if t.folder != nil && !t.folderClosed {
 		_ = t.folder.Close()
 	}
-	close(t.done)
+	t.folderClosed = true
 }
 
 // exit returns what is known of the solver's end.
