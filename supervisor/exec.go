@@ -42,7 +42,7 @@ func Command(spec *Spec, opts ExecOptions) (*ExecCmd, error) {
 		Cmd: &exec.Cmd{
 			Path:        "/proc/self/exe",
 			Args:        []string{"stage", supervise.StageCommand},
-			Env:         []string{"GOMAXPROCS=1"},
+			Env:         withRaceOptions([]string{"GOMAXPROCS=1"}),
 			Dir:         "/",
 			SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: opts.TTY},
 		},

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -171,7 +172,7 @@ func forkSupervisor(l Launch) (*watched, *os.File, error) {
 	pidfd := -1
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{filepath.Base(os.Args[0]), supervise.SuperviseCommand, l.Dir}, &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   supervisorEnv,
+		Env:   withRaceOptions(supervisorEnv),
 		Files: []uintptr{null.Fd(), log.Fd(), log.Fd(), theirs.Fd(), l.Lock.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
 	})
@@ -186,6 +187,15 @@ func forkSupervisor(l Launch) (*watched, *os.File, error) {
 // garbage collector that only runs near the limit, because each run touches
 // pages that would otherwise never be this process's own.
 var supervisorEnv = []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=6MiB"}
+
+// withRaceOptions hands on the race detector's options: without them each
+// process of a race test sleeps for a second at its end.
+func withRaceOptions(env []string) []string {
+	if race := os.Getenv("GORACE"); race != "" {
+		return append(slices.Clone(env), "GORACE="+race)
+	}
+	return env
+}
 
 func logPath(dir string) string { return filepath.Join(dir, "supervisor.log") }
 
