@@ -122,10 +122,24 @@ func (t *task) sayStopped(before lsdyna.Snapshot, took time.Duration) {
 	}
 	took = took.Round(10 * time.Millisecond)
 	if n := len(dumps); n > len(before.Dumps) {
+		if !t.hasDump(dumps[n-1].Name) {
+			t.say(fmt.Sprintf("Stopped with %s in %s; the solver says that it wrote %s, but the file is not there", t.details.Stop, took, dumps[n-1].Name))
+			return
+		}
 		t.say(fmt.Sprintf("Stopping with %s, dump %s written at t = %.4E, in %s", t.details.Stop, dumps[n-1].Name, dumps[n-1].Time, took))
 		return
 	}
 	t.say(fmt.Sprintf("Stopped with %s in %s, without a dump", t.details.Stop, took))
+}
+
+// hasDump looks for a dump in the run folder of a run that is over.
+func (t *task) hasDump(name string) bool {
+	folder, err := lsdyna.OpenRunFolder(t.details.RunBase, t.details.RunFolder)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = folder.Close() }()
+	return folder.HasDump(name)
 }
 
 // stopBySignal sends the signal and waits until the task is gone.
