@@ -6,6 +6,8 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -71,15 +73,18 @@ func (d *Driver) adopt() {
 	}
 }
 
-// staleAfter is how long the record of a run that is over is kept when Nomad
-// never asks for it again.
+// staleAfter is how long a record is kept at least, counted from the run's start.
 const staleAfter = 30 * 24 * time.Hour
 
 // removeStale removes the record of a run that is over and that Nomad can no
-// longer ask for: its allocation is gone from the client's disk.
+// longer ask for: its allocation is gone from the client's disk. Age alone is no
+// reason: a long run may have ended while nobody watched.
 func (d *Driver) removeStale(record *state.Record) {
 	details, err := record.ReadDetails()
-	if err != nil || time.Since(details.StartedAt) < staleAfter {
+	if err != nil || details.AllocDir == "" || time.Since(details.StartedAt) < staleAfter {
+		return
+	}
+	if _, err := os.Lstat(details.AllocDir); !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	if err := record.Remove(); err != nil {
