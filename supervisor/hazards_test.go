@@ -342,10 +342,7 @@ func TestExecFailuresAreNotExitCodes(t *testing.T) {
 // An exec session that outlives the solver ends with it: it is in the cgroup.
 func TestExecEndsWithTheTask(t *testing.T) {
 	k := shell(t, "echo up; read line < go")
-	if err := syscall.Mkfifo(filepath.Join(k.run, "go"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(filepath.Join(k.run, "go"), 0o666)
+	letGo := k.gate()
 	k.v2()
 	p := k.start()
 	k.says("up")
@@ -356,9 +353,7 @@ func TestExecEndsWithTheTask(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(k.run, "go"), []byte("\n"), 0); err != nil {
-		t.Fatal(err)
-	}
+	letGo()
 	k.wait(p)
 	if code, err := c.Wait(); code != 137 || err != nil {
 		t.Errorf("code %d, %v", code, err)

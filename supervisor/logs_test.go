@@ -140,10 +140,7 @@ func TestVanishedReaderLosesNothing(t *testing.T) {
 	k.spec.Command = "/bin/sh"
 	solver := filepath.Join(filepath.Dir(k.run), "solver")
 	k.spec.Args = []string{"-c", solver + " solver-talk " + fmt.Sprint(n) + "; read line < go"}
-	if err := syscall.Mkfifo(filepath.Join(k.run, "go"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(filepath.Join(k.run, "go"), 0o666)
+	letGo := k.gate()
 	p := k.start()
 	var got bytes.Buffer
 	for got.Len() < len(lines(n)) {
@@ -157,9 +154,7 @@ func TestVanishedReaderLosesNothing(t *testing.T) {
 	if got.String() != lines(n) {
 		t.Errorf("lost or doubled: %d bytes of %d", got.Len(), len(lines(n)))
 	}
-	if err := os.WriteFile(filepath.Join(k.run, "go"), []byte("\n"), 0); err != nil {
-		t.Fatal(err)
-	}
+	letGo()
 	if exit := k.wait(p); exit.Code != 0 {
 		t.Errorf("got %+v", exit)
 	}
@@ -170,11 +165,7 @@ func TestVanishedReaderLosesNothing(t *testing.T) {
 func TestReplacedFIFO(t *testing.T) {
 	k := shell(t, "echo one; read line < go; echo two; read line < go")
 	out, _ := k.fifos()
-	goFIFO := filepath.Join(k.run, "go")
-	if err := syscall.Mkfifo(goFIFO, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(goFIFO, 0o666)
+	letGo := k.gate()
 	old, err := os.OpenFile(out, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -190,9 +181,7 @@ func TestReplacedFIFO(t *testing.T) {
 	}
 	from := reader(t, out)
 	for range 2 {
-		if err := os.WriteFile(goFIFO, []byte("\n"), 0); err != nil {
-			t.Fatal(err)
-		}
+		letGo()
 		k.says("two")
 	}
 	k.wait(p)
@@ -214,11 +203,7 @@ func unreadIn(f *os.File) int {
 func TestLateFIFO(t *testing.T) {
 	k := shell(t, "echo early; read line < go")
 	out, failed := k.fifos()
-	goFIFO := filepath.Join(k.run, "go")
-	if err := syscall.Mkfifo(goFIFO, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(goFIFO, 0o666)
+	letGo := k.gate()
 	os.Remove(out)
 	os.Remove(failed)
 	p := k.start()
@@ -235,9 +220,7 @@ func TestLateFIFO(t *testing.T) {
 	if _, err := io.ReadFull(f, line); err != nil || string(line) != "early\n" {
 		t.Errorf("got %q, %v", line, err)
 	}
-	if err := os.WriteFile(goFIFO, []byte("\n"), 0); err != nil {
-		t.Fatal(err)
-	}
+	letGo()
 	k.wait(p)
 }
 
@@ -301,11 +284,7 @@ func TestPlantedLogTargets(t *testing.T) {
 func TestTruncatedOutputIsFollowed(t *testing.T) {
 	k := shell(t, "echo before truncation; read line < go; : > stdout; echo after; read line < go")
 	out, _ := k.fifos()
-	goFIFO := filepath.Join(k.run, "go")
-	if err := syscall.Mkfifo(goFIFO, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(goFIFO, 0o666)
+	letGo := k.gate()
 	p := k.start()
 	f, err := os.OpenFile(out, os.O_RDONLY, 0)
 	if err != nil {
@@ -317,9 +296,7 @@ func TestTruncatedOutputIsFollowed(t *testing.T) {
 		if _, err := io.ReadFull(f, got); err != nil || string(got) != want {
 			t.Errorf("got %q, %v", got, err)
 		}
-		if err := os.WriteFile(goFIFO, []byte("\n"), 0); err != nil {
-			t.Fatal(err)
-		}
+		letGo()
 	}
 	k.wait(p)
 }

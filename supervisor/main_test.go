@@ -260,6 +260,32 @@ func (k *task) says(text string) {
 	eventually(k.t, "stdout says "+text, func() bool { return strings.Contains(k.read(k.run, "stdout"), text) })
 }
 
+// gate makes the FIFO "go" in the run folder; each call of what it returns lets one
+// "read line < go" of the solver pass. The test keeps it open all the time: were it
+// closed after each line, a solver that is quick to its next read would find the end
+// of the file there.
+func (k *task) gate() (letGo func()) {
+	k.t.Helper()
+	path := filepath.Join(k.run, "go")
+	if err := syscall.Mkfifo(path, 0o666); err != nil {
+		k.t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		k.t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(func() { f.Close() })
+	return func() {
+		k.t.Helper()
+		if _, err := f.WriteString("\n"); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+}
+
 func tree(t *testing.T, p *Process) *Tree {
 	t.Helper()
 	tree, err := p.Tree()

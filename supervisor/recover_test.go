@@ -88,12 +88,7 @@ func TestPluginKilledBeforeGo(t *testing.T) {
 
 func TestPluginKilledAfterGo(t *testing.T) {
 	k := shell(t, "echo ran; read line < go; exit 7")
-	if err := syscall.Mkfifo(filepath.Join(k.run, "go"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(filepath.Join(k.run, "go"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	letGo := k.gate()
 	plugin, solver := k.plugin("started")
 	kill(t, plugin)
 	p := open(t, k)
@@ -103,9 +98,7 @@ func TestPluginKilledAfterGo(t *testing.T) {
 	if pid, _ := record(t, p); pid != solver || tree(t, p).MainPID() != solver {
 		t.Errorf("found %d, started %d", pid, solver)
 	}
-	if err := os.WriteFile(filepath.Join(k.run, "go"), []byte("\n"), 0); err != nil {
-		t.Fatal(err)
-	}
+	letGo()
 	if exit := k.wait(p); exit.Code != 7 || exit.PID != solver {
 		t.Errorf("got %+v", exit)
 	}
@@ -167,18 +160,13 @@ func TestSupervisorKilled(t *testing.T) {
 // it, and of its status only that it is unknown.
 func TestOrphanEndsByItself(t *testing.T) {
 	k := shell(t, "echo up; read line < go; exit 0")
-	if err := syscall.Mkfifo(filepath.Join(k.run, "go"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(filepath.Join(k.run, "go"), 0o666)
+	letGo := k.gate()
 	p := k.start()
 	k.says("up")
 	_, supervisor := record(t, p)
 	kill(t, supervisor)
 	again := open(t, k)
-	if err := os.WriteFile(filepath.Join(k.run, "go"), []byte("\n"), 0); err != nil {
-		t.Fatal(err)
-	}
+	letGo()
 	if exit, err := k.outcome(again); !errors.Is(err, ErrExitUnknown) || exit.Code != -1 {
 		t.Errorf("got %+v, %v", exit, err)
 	}

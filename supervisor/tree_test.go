@@ -5,7 +5,6 @@ package supervisor
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -126,10 +125,7 @@ func TestKillTree(t *testing.T) {
 // A supervisor shrugs off what a hasty operator or a closing terminal sends.
 func TestSupervisorIsDeafToPoliteSignals(t *testing.T) {
 	k := shell(t, "echo up; read line < go; exit 9")
-	if err := syscall.Mkfifo(filepath.Join(k.run, "go"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(filepath.Join(k.run, "go"), 0o666)
+	letGo := k.gate()
 	p := k.start()
 	k.says("up")
 	_, supervisor := record(t, p)
@@ -138,9 +134,7 @@ func TestSupervisorIsDeafToPoliteSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(k.run, "go"), []byte("\n"), 0); err != nil {
-		t.Fatal(err)
-	}
+	letGo()
 	if exit := k.wait(p); exit.Code != 9 {
 		t.Errorf("got %+v", exit)
 	}
