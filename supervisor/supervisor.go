@@ -31,6 +31,7 @@ type (
 	Cgroups    = supervise.Cgroups
 	CgroupMode = supervise.CgroupMode
 	Limits     = supervise.Limits
+	Memory     = supervise.Memory
 	ExitRecord = supervise.ExitRecord
 	Rusage     = supervise.Rusage
 )
@@ -39,6 +40,10 @@ const (
 	CgroupNone = supervise.CgroupNone
 	CgroupV1   = supervise.CgroupV1
 	CgroupV2   = supervise.CgroupV2
+
+	MemoryInherited = supervise.MemoryInherited
+	MemoryLocal     = supervise.MemoryLocal
+	MemoryBind      = supervise.MemoryBind
 )
 
 var (
