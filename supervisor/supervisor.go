@@ -26,14 +26,15 @@ import (
 
 // What a supervisor reads and writes is defined beside it.
 type (
-	Spec       = supervise.Spec
-	User       = supervise.User
-	Cgroups    = supervise.Cgroups
-	CgroupMode = supervise.CgroupMode
-	Limits     = supervise.Limits
-	Memory     = supervise.Memory
-	ExitRecord = supervise.ExitRecord
-	Rusage     = supervise.Rusage
+	Spec         = supervise.Spec
+	User         = supervise.User
+	Cgroups      = supervise.Cgroups
+	CgroupMode   = supervise.CgroupMode
+	Limits       = supervise.Limits
+	Memory       = supervise.Memory
+	MemoryPolicy = supervise.MemoryPolicy
+	ExitRecord   = supervise.ExitRecord
+	Rusage       = supervise.Rusage
 )
 
 const (
