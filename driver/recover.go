@@ -131,9 +131,9 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 	return t
 }
 
-// stayUnbound lifts the affinity of a run that its pid file says has none.
+// stayUnbound lifts the affinity of a run that has no cores of its own.
 func (t *task) stayUnbound() {
-	if err := t.bind(nil); err != nil {
+	if err := t.rebind(); err != nil {
 		t.logger.Error("cannot lift the affinity", "error", err)
 	}
 }
@@ -167,9 +167,7 @@ func (d *Driver) restoreCores(t *task, cpus []int, from string) {
 	lease, how, err := d.cores.restore(owner, wanted, t.details.Reserved)
 	if err != nil {
 		t.say(fmt.Sprintf("Running without affinity: cores %s are taken: %v", wanted, err))
-		if err := t.bind(nil); err != nil {
-			t.logger.Error("cannot lift the affinity", "error", err)
-		}
+		t.stayUnbound()
 		return
 	}
 	d.cores.alloc.SetPID(owner, t.pid)
@@ -249,9 +247,8 @@ func (d *Driver) claimFromHandle(t *task, h *state.Handle, why error) {
 // bindToLease binds a live solver to what the books say, also where that is
 // nothing new: the pid file is written with it.
 func (d *Driver) bindToLease(t *task) {
-	lease, _ := d.cores.alloc.Lease(t.id.String())
 	d.cores.alloc.SetPID(t.id.String(), t.pid)
-	if err := t.bind(lease.CPUs.Slice()); err != nil {
+	if err := t.rebind(); err != nil {
 		t.logger.Error("cannot bind the solver", "error", err)
 	}
 }
@@ -327,6 +324,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 		User:    supervisor.User{UID: details.UID, GID: details.GID, Name: details.User},
 		Command: "/nonexistent", StdoutName: stdoutName, StderrName: stderrName,
 	}
+	d.cores.placeMemory(t.spec, cpuset.Of(h.Cores...))
 	if err := supervisor.WriteSpec(record.Dir, t.spec); err != nil {
 		return err
 	}

@@ -97,6 +97,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 	}
 	d.add(s.t)
 	d.settle(s.t)
+	d.shyAway()
 	for _, words := range s.says {
 		s.t.say(words)
 	}
@@ -283,7 +284,11 @@ func (s *start) takeCores() error {
 	case s.task.Shortage == shortageRetry:
 		return structs.NewRecoverableError(fmt.Errorf("not enough free cores: %w; shortage = \"retry\" waits for them", short), true)
 	}
-	s.says = append(s.says, fmt.Sprintf("Running without affinity: %s", short))
+	words := fmt.Sprintf("Running without affinity: %s", short)
+	if left := s.d.cores.unleased(); !left.IsEmpty() {
+		words += fmt.Sprintf("; kept off leased cores, on %s", left)
+	}
+	s.says = append(s.says, words)
 	return nil
 }
 
@@ -366,6 +371,9 @@ func (s *start) spec() *supervisor.Spec {
 	}
 	if spec.Cgroups.LeafCpuset != "" && !s.lease.CPUs.IsEmpty() {
 		spec.Cgroups.CPUs = s.lease.CPUs.String()
+	}
+	if warning := s.d.cores.placeMemory(spec, s.lease.CPUs); warning != "" {
+		s.says = append(s.says, warning)
 	}
 	return spec
 }

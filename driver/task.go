@@ -8,12 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/plugins/drivers"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -55,6 +56,15 @@ type task struct {
 	followMu sync.Mutex // guards follow and folder; taken before mu
 
 	folderClosed bool // guarded by followMu
+
+	placing  sync.Mutex // one change of where the task runs at a time; taken before mu
+	roams    cpuset.Set // where a task without a lease is kept, empty: everywhere; guarded by placing
+	confined bool       // roams has been applied; guarded by placing
+	released bool       // the cores were given back; guarded by placing
+	drift    driftWatch // guarded by placing
+
+	memory    sync.Mutex   // one move of memory at a time
+	following atomic.Int32 // moves of memory that are not over
 }
 
 // pollInterval is how often the outputs of a run are looked at.
@@ -151,7 +161,7 @@ func (t *task) finish() {
 	t.endLeftovers()
 	t.conclude(exit)
 	t.settleRecord()
-	t.cores.release(t.id.String())
+	t.releaseCores()
 	t.say(t.lastWords())
 	t.process().Close()
 	t.closeFolder()
@@ -291,29 +301,6 @@ func (t *task) kill(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 	}
-}
-
-// move binds the live solver to another lease and says why.
-func (t *task) move(lease allocator.Lease, old []int, why string) {
-	cpus := lease.CPUs.Slice()
-	if err := t.bind(cpus); err != nil {
-		t.logger.Error("cannot move the solver", "cores", lease.CPUs.String(), "error", err)
-		t.say(fmt.Sprintf("Could not move from cores %s to %s: %v", cpuList(old), lease.CPUs, err))
-		return
-	}
-	t.say(fmt.Sprintf("Moved from cores %s to %s: %s", cpuList(old), lease.CPUs, why))
-}
-
-// bind moves every thread of the task, after the pid file says so.
-func (t *task) bind(cpus []int) error {
-	err := t.process().Bind(cpus)
-	if err != nil {
-		return err
-	}
-	t.mu.Lock()
-	t.cpus = cpus
-	t.mu.Unlock()
-	return nil
 }
 
 // process returns the supervisor and the solver as seen from here.

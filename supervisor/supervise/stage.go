@@ -28,6 +28,8 @@ type StageOrder struct {
 	Join []string `json:"join,omitempty"` // cgroups that the stage has to join itself
 	CPUs []int    `json:"cpus,omitempty"`
 
+	Memory Memory `json:"memory,omitzero"`
+
 	// THP: allow transparent huge pages again (DisableTHP).
 	THP bool `json:"thp,omitempty"`
 
@@ -82,7 +84,8 @@ func (o *StageOrder) run(control *conn) error {
 	return o.exec()
 }
 
-// enter sets what needs root's rights: cgroup, CPUs, OOM score, limits.
+// enter sets what needs root's rights: cgroup, CPUs, memory policy, OOM score,
+// limits.
 func (o *StageOrder) enter() error {
 	for _, dir := range o.Join {
 		if err := join(dir); err != nil {
@@ -96,6 +99,9 @@ func (o *StageOrder) enter() error {
 			return err
 		}
 	}
+	if err := o.Memory.set(); err != nil {
+		return err
+	}
 	if o.THP {
 		if err := setTHPDisabled(false); err != nil {
 			return fmt.Errorf("allow transparent huge pages: %w", err)
@@ -105,6 +111,22 @@ func (o *StageOrder) enter() error {
 		return err
 	}
 	return raiseStack()
+}
+
+// set gives the calling thread the policy. A kernel without NUMA has memory on one
+// node only, as it should be.
+func (m *Memory) set() error {
+	var err error
+	switch m.Policy {
+	case MemoryLocal:
+		err = proctree.SetMemoryPolicy(proctree.MemoryDefault, nil)
+	case MemoryBind:
+		err = proctree.SetMemoryPolicy(proctree.MemoryBind, m.Nodes)
+	}
+	if err != nil && !errors.Is(err, syscall.ENOSYS) {
+		return fmt.Errorf("set memory policy %s %s: %w", m.Policy, proctree.FormatCPUs(m.Nodes), err)
+	}
+	return nil
 }
 
 // join moves this process into a cgroup.
