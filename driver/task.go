@@ -49,6 +49,7 @@ type task struct {
 	endKind     lsdyna.Kind
 	res         *drivers.ExitResult
 	outcome     lsdyna.Outcome
+	exited      lsdyna.Exit // what is known of the end; with outcome
 	completedAt time.Time
 
 	stopMu   sync.Mutex // one stop at a time
@@ -226,6 +227,7 @@ func (t *task) conclude(exit lsdyna.Exit) {
 	if t.follow != nil {
 		t.snapshot = s
 	}
+	t.exited = exit
 	t.outcome = lsdyna.Decide(s, exit)
 	if t.endReason != "" {
 		t.outcome = lsdyna.Outcome{Kind: t.endKind, Reason: t.endReason, FirstError: t.outcome.FirstError}
