@@ -44,8 +44,10 @@ type task struct {
 	cpus        []int // what the solver is bound to; empty: runs without affinity
 	snapshot    lsdyna.Snapshot
 	orphaned    bool
-	stopping    bool   // on request
-	endReason   string // why the driver itself ended the run, "" if it did not
+	stopping    bool               // on request
+	stopUntil   time.Time          // when a stop that was begun kills everything
+	yieldStop   context.CancelFunc // ends a stop that was taken up from an earlier plugin; nil for none
+	endReason   string             // why the driver itself ended the run, "" if it did not
 	endKind     lsdyna.Kind
 	res         *drivers.ExitResult
 	outcome     lsdyna.Outcome
@@ -53,9 +55,13 @@ type task struct {
 	completedAt time.Time
 
 	stopMu   sync.Mutex // one stop at a time
-	followMu sync.Mutex // guards follow and folder; taken before mu
+	followMu sync.Mutex // guards follow, folder and what follows here; taken before mu
 
-	folderClosed bool // guarded by followMu
+	folderClosed bool
+	sent         *sentSwitch // the last sense switch, nil for none
+
+	recovered             bool // another plugin started it
+	delayKnown, delaySaid bool // of the time a switch takes; for run alone
 }
 
 // pollInterval is how often the outputs of a run are looked at.
@@ -75,7 +81,7 @@ func (t *task) run(driver context.Context) {
 			t.process().Close()
 			return
 		case <-ticker.C:
-			t.poll()
+			t.checkSwitchDelay(t.poll())
 			t.checkSupervisor()
 			t.checkStart()
 		}
@@ -152,6 +158,7 @@ func (t *task) finish() {
 	t.endLeftovers()
 	t.conclude(exit)
 	t.settleRecord()
+	t.followSwitch(true)
 	t.cores.release(t.id.String())
 	t.say(t.lastWords())
 	t.process().Close()
@@ -395,7 +402,7 @@ func (t *task) openOutputs() {
 		t.logger.Warn("cannot open the run folder", "error", err)
 		return
 	}
-	t.folder = folder
+	t.folder, t.recovered = folder, true
 	t.follow = lsdyna.NewFollower(folder, lsdyna.FollowOptions{Stdout: t.details.Stdout, JobID: t.details.LSDynaJob, Old: old})
 }
 

@@ -231,43 +231,37 @@ func FuzzDeckIncludes(f *testing.F) {
 	})
 }
 
-func TestVerifyDump_waitsForLineFileAndStillness(t *testing.T) {
+func TestDumpWatch_waitsForLineFileAndStillness(t *testing.T) {
 	dir := t.TempDir()
 	folder := openFolder(t, dir)
 	write(t, dir, "stdout", dumpLine(100, .001, "write d3dump01 file", 1))
 	must.NoError(t, os.Chtimes(write(t, dir, "d3dump01", "old"), time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)))
 	follower := NewFollower(folder, FollowOptions{})
-	before := poll(t, follower).Dumps
-	since := time.Now()
+	watch := DumpWatch{Since: time.Now(), Last: poll(t, follower).LastDump()}
+	look := func() DumpState { return watch.Look(folder, poll(t, follower)) }
+	for range 2 * dumpStill {
+		must.Eq(t, DumpState{}, look(), must.Sprint("an old dump is none"))
+	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 3*dumpLook)
-	state, err := VerifyDump(ctx, folder, since, before, follower.Poll)
-	cancel()
-	must.ErrorIs(t, err, context.DeadlineExceeded)
-	must.False(t, state.Said || state.Exists || state.Complete, must.Sprint("an old dump is none"))
-
-	appendTo(t, filepath.Join(dir, "stdout"), dumpLine(200, .002, "write d3dump02 file", 2))
-	ctx, cancel = context.WithTimeout(t.Context(), 3*dumpLook)
-	state, err = VerifyDump(ctx, folder, since, before, follower.Poll)
-	cancel()
-	must.ErrorIs(t, err, context.DeadlineExceeded)
-	must.True(t, state.Said && !state.Exists && !state.Complete)
-
-	// The file grows for a while: each look finds it larger.
 	path := write(t, dir, "d3dump02", "x")
-	grown := 0
-	ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	state, err = VerifyDump(ctx, folder, since, before, func() (Snapshot, error) {
-		if grown < 5 {
-			grown++
-			appendTo(t, path, "more")
-		}
-		return follower.Poll()
-	})
-	must.NoError(t, err)
-	must.True(t, state.Complete)
-	must.Eq(t, 5, grown)
-	must.Eq(t, 21, state.Files.Bytes)
-	must.Eq(t, "d3dump02", state.Files.Name)
+	must.Eq(t, DumpState{Growing: true}, look(), must.Sprint("it is being written"))
+	must.Eq(t, DumpState{}, look())
+	appendTo(t, filepath.Join(dir, "stdout"), dumpLine(200, .002, "write d3dump02 file", 2))
+	for range 5 {
+		appendTo(t, path, "more")
+		state := look()
+		must.True(t, state.Said && state.Exists && state.Growing && !state.Complete)
+	}
+	for i := range dumpStill {
+		state := look()
+		must.Eq(t, i == dumpStill-1, state.Complete)
+		must.False(t, state.Growing)
+		must.Eq(t, 21, state.Files.Bytes)
+		must.Eq(t, "d3dump02", state.Files.Name)
+		must.Eq(t, .002, state.Dump.Time)
+	}
+
+	must.NoError(t, os.Remove(path))
+	state := look()
+	must.True(t, state.Said && !state.Exists && !state.Complete)
 }
