@@ -121,6 +121,7 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 	// is no reason to let Nomad wait.
 	unbind := err == nil && len(cpus) == 0
 	d.restoreCores(t, cpus, "")
+	t.resumeStop(d.ctx)
 	d.tasks[t.id.String()] = t
 	go func() {
 		if unbind {
@@ -358,6 +359,8 @@ func (d *Driver) addOver(t *task, rebooted bool) {
 			t.concludeRebooted()
 		}
 		t.settleRecord()
+		t.recallStop()
+		t.followSwitch(true)
 		t.say(t.lastWords())
 		t.process().Close()
 		t.closeFolder()

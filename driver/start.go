@@ -180,7 +180,7 @@ func (s *start) endPredecessors() error {
 	ctx, cancel := context.WithTimeout(s.d.ctx, killPatience)
 	defer cancel()
 	for _, t := range s.d.runsOf(s.id.Alloc, s.id.Task) {
-		if t.isOver() {
+		if t.isOver() || t.awaitStop(s.d.ctx) {
 			continue
 		}
 		t.logger.Warn("ending a predecessor of the same allocation and task", "successor", s.cfg.ID)
@@ -240,7 +240,7 @@ func (s *start) openFolder() (err error) {
 		return fmt.Errorf("work_dir: %w", err)
 	}
 	s.unlockFolder = s.d.starting.lock("folder " + s.folder.Path())
-	if t := s.d.runningIn(s.folder.Path()); t != nil {
+	if t := s.d.runningIn(s.folder.Path()); t != nil && !t.awaitStop(s.d.ctx) {
 		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: task %s runs there; two solvers in one folder destroy each other's results", s.folder.Path(), t.id), true)
 	}
 	if err := s.folder.CheckInput(s.task.Input); err != nil {

@@ -45,17 +45,24 @@ type task struct {
 	cpus        []int // what the solver is bound to; empty: runs without affinity
 	snapshot    lsdyna.Snapshot
 	orphaned    bool
-	stopping    bool   // on request
-	endReason   string // why the driver itself ended the run, "" if it did not
+	stopping    bool               // on request
+	stopUntil   time.Time          // when a stop that was begun kills everything
+	yieldStop   context.CancelFunc // ends a stop that was taken up from an earlier plugin; nil for none
+	endReason   string             // why the driver itself ended the run, "" if it did not
 	endKind     lsdyna.Kind
 	res         *drivers.ExitResult
 	outcome     lsdyna.Outcome
+	exited      lsdyna.Exit // what is known of the end; with outcome
 	completedAt time.Time
 
 	stopMu   sync.Mutex // one stop at a time
-	followMu sync.Mutex // guards follow and folder; taken before mu
+	followMu sync.Mutex // guards follow, folder and what follows here; taken before mu
 
-	folderClosed bool // guarded by followMu
+	folderClosed bool
+	sent         *sentSwitch // the last sense switch, nil for none
+
+	recovered             bool // another plugin started it
+	delayKnown, delaySaid bool // of the time a switch takes; for run alone
 
 	placing  sync.Mutex // one change of where the task runs at a time; taken before mu
 	roams    cpuset.Set // where a task without a lease is kept, empty: everywhere; guarded by placing
@@ -84,7 +91,7 @@ func (t *task) run(driver context.Context) {
 			t.process().Close()
 			return
 		case <-ticker.C:
-			t.poll()
+			t.checkSwitchDelay(t.poll())
 			t.checkSupervisor()
 			t.checkStart()
 		}
@@ -161,6 +168,7 @@ func (t *task) finish() {
 	t.endLeftovers()
 	t.conclude(exit)
 	t.settleRecord()
+	t.followSwitch(true)
 	t.releaseCores()
 	t.say(t.lastWords())
 	t.process().Close()
@@ -236,6 +244,7 @@ func (t *task) conclude(exit lsdyna.Exit) {
 	if t.follow != nil {
 		t.snapshot = s
 	}
+	t.exited = exit
 	t.outcome = lsdyna.Decide(s, exit)
 	if t.endReason != "" {
 		t.outcome = lsdyna.Outcome{Kind: t.endKind, Reason: t.endReason, FirstError: t.outcome.FirstError}
@@ -380,7 +389,7 @@ func (t *task) openOutputs() {
 		t.logger.Warn("cannot open the run folder", "error", err)
 		return
 	}
-	t.folder = folder
+	t.folder, t.recovered = folder, true
 	t.follow = lsdyna.NewFollower(folder, lsdyna.FollowOptions{Stdout: t.details.Stdout, JobID: t.details.LSDynaJob, Old: old})
 }
 
