@@ -45,6 +45,7 @@ type task struct {
 	snapshot    lsdyna.Snapshot
 	orphaned    bool
 	stopping    bool   // on request
+	unlicensed  bool   // said that it waits for a licence
 	endReason   string // why the driver itself ended the run, "" if it did not
 	endKind     lsdyna.Kind
 	res         *drivers.ExitResult
@@ -76,6 +77,7 @@ func (t *task) run(driver context.Context) {
 		case <-ticker.C:
 			t.poll()
 			t.checkSupervisor()
+			t.checkLicence()
 			t.checkStart()
 		}
 	}
@@ -230,6 +232,7 @@ func (t *task) conclude(exit lsdyna.Exit) {
 	if t.endReason != "" {
 		t.outcome = lsdyna.Outcome{Kind: t.endKind, Reason: t.endReason, FirstError: t.outcome.FirstError}
 	}
+	t.outcome.Reason = t.events.redact(t.outcome.Reason)
 	t.res = exitResult(t.outcome, exit)
 	if t.completedAt.IsZero() {
 		t.completedAt = time.Now()
@@ -369,6 +372,7 @@ func (t *task) status() *drivers.TaskStatus {
 
 // say emits a task event and logs it.
 func (t *task) say(message string) {
+	message = t.events.redact(message)
 	t.logger.Info(message)
 	t.events.emit(t, message, nil)
 }
