@@ -14,14 +14,14 @@ import (
 // says so: most have it within a second or two.
 const licencePatience = 5 * time.Second
 
-// checkLicence says when the solver waits for a licence, and when it got it: it
-// is silent meanwhile, and holds its cores.
+// checkLicence says when the solver waits for a licence, and when it got it, if
+// only when the run is over: it is silent meanwhile, and holds its cores.
 func (t *task) checkLicence() {
 	t.mu.Lock()
 	s, said := t.snapshot, t.unlicensed
 	waited := time.Since(t.details.StartedAt)
 	words := ""
-	switch waits := s.Phase == lsdyna.PhaseLicence && !s.LicenceGranted; {
+	switch waits := s.Phase == lsdyna.PhaseLicence && !s.LicenceGranted && t.res == nil; {
 	case waits && !said && (s.LicenceWaiting || waited > licencePatience):
 		words = fmt.Sprintf("Waiting for a licence, for %s now%s", waited.Round(time.Second), t.waitLimit())
 		if s.LicenceTrouble != "" {
@@ -29,7 +29,7 @@ func (t *task) checkLicence() {
 		}
 		t.unlicensed = true
 	case said && s.LicenceGranted:
-		words = fmt.Sprintf("Got a licence after %s", waited.Round(time.Second))
+		words = fmt.Sprintf("Got a licence within %s", waited.Round(time.Second))
 		t.unlicensed = false
 	}
 	t.mu.Unlock()

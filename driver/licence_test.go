@@ -112,7 +112,7 @@ printf ' Executing with LSTC network license\n'
 while [ ! -e end ]; do sleep 0.01; done`))
 	n.hears(r.id, "Waiting for a licence")
 	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "go"), nil, 0o644))
-	n.hears(r.id, "Got a licence after")
+	n.hears(r.id, "Got a licence within")
 	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "end"), nil, 0o644))
 	r.wait()
 	must.Eq(t, 1, strings.Count(strings.Join(n.said(r.id), "\n"), "Waiting for a licence"))
@@ -131,5 +131,5 @@ func TestLicence_ASilentSolverIsSaidToWait(t *testing.T) {
 	silent.checkLicence()
 	words := take(ch, 2)
 	must.StrHasPrefix(t, "Waiting for a licence, for 5s now", words[0])
-	must.StrHasPrefix(t, "Got a licence after 5s", words[1])
+	must.StrHasPrefix(t, "Got a licence within 5s", words[1])
 }

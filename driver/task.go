@@ -152,6 +152,7 @@ func (t *task) finish() {
 	exit := t.exit()
 	t.endLeftovers()
 	t.conclude(exit)
+	t.checkLicence()
 	t.settleRecord()
 	t.cores.release(t.id.String())
 	t.say(t.lastWords())
