@@ -200,3 +200,15 @@ func (c *Config) licence() *lsdyna.Licence {
 	}
 	return &lsdyna.Licence{Type: c.License.Type, Server: c.License.Server, QRun: c.License.QRun}
 }
+
+// secrets are what solvers get to find their licences: no event or log may hold it.
+func (c *Config) secrets() lsdyna.Secrets {
+	var envs []map[string]string
+	if l := c.licence(); l != nil {
+		envs = append(envs, l.Env())
+	}
+	for _, s := range c.Solvers {
+		envs = append(envs, s.Env)
+	}
+	return lsdyna.NewSecrets(envs...)
+}

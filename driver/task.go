@@ -48,6 +48,7 @@ type task struct {
 	stopping    bool               // on request
 	stopUntil   time.Time          // when a stop that was begun kills everything
 	yieldStop   context.CancelFunc // ends a stop that was taken up from an earlier plugin; nil for none
+	unlicensed  bool               // said that it waits for a licence
 	endReason   string             // why the driver itself ended the run, "" if it did not
 	endKind     lsdyna.Kind
 	res         *drivers.ExitResult
@@ -93,6 +94,7 @@ func (t *task) run(driver context.Context) {
 		case <-ticker.C:
 			t.checkSwitchDelay(t.poll())
 			t.checkSupervisor()
+			t.checkLicence()
 			t.checkStart()
 		}
 	}
@@ -167,6 +169,7 @@ func (t *task) finish() {
 	exit := t.exit()
 	t.endLeftovers()
 	t.conclude(exit)
+	t.checkLicence()
 	t.settleRecord()
 	t.followSwitch(true)
 	t.releaseCores()
@@ -249,6 +252,7 @@ func (t *task) conclude(exit lsdyna.Exit) {
 	if t.endReason != "" {
 		t.outcome = lsdyna.Outcome{Kind: t.endKind, Reason: t.endReason, FirstError: t.outcome.FirstError}
 	}
+	t.outcome.Reason = t.events.redact(t.outcome.Reason)
 	t.res = exitResult(t.outcome, exit)
 	if t.completedAt.IsZero() {
 		t.completedAt = time.Now()
@@ -365,6 +369,7 @@ func (t *task) status() *drivers.TaskStatus {
 
 // say emits a task event and logs it.
 func (t *task) say(message string) {
+	message = t.events.redact(message)
 	t.logger.Info(message)
 	t.events.emit(t, message, nil)
 }
