@@ -67,7 +67,11 @@ func (s *start) chooseRestart() error {
 func (s *start) chooseDump() error {
 	ctx, cancel := context.WithTimeout(s.d.ctx, readTimeout)
 	defer cancel()
-	now, err := lsdyna.NewIdentity(ctx, s.folder, s.solver, s.options, s.command)
+	var now lsdyna.Identity
+	err := asUser(s.user, func() (err error) {
+		now, err = lsdyna.NewIdentity(ctx, s.folder, s.solver, s.options, s.command)
+		return err
+	})
 	if err != nil {
 		s.says = append(s.says, fmt.Sprintf("Cannot tell whether earlier dumps fit, starting from the deck: %v", err))
 		return nil
@@ -94,7 +98,7 @@ func (s *start) chooseDump() error {
 }
 
 func (s *start) recordRun(r lsdyna.RunRecord) error {
-	if err := s.folder.WriteRecord(r); err != nil {
+	if err := asUser(s.user, func() error { return s.folder.WriteRecord(r) }); err != nil {
 		s.says = append(s.says, fmt.Sprintf("A later start will not be able to go on from a dump: %v", err))
 	}
 	return nil
@@ -140,7 +144,7 @@ func (t *task) settleRecord() {
 	default:
 		return
 	}
-	if err := t.folder.WriteRecord(recorded); err != nil {
+	if err := asUser(t.user(), func() error { return t.folder.WriteRecord(recorded) }); err != nil {
 		t.logger.Warn("cannot bring the run's record up to date", "error", err)
 	}
 }

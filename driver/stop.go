@@ -84,8 +84,7 @@ func (t *task) stopBySwitch(ctx context.Context, until time.Time) bool {
 		return false // it does not look at switches yet, and there is nothing to dump
 	}
 	began := time.Now()
-	write := func(f *lsdyna.RunFolder) error { return f.WriteSwitch(sw, t.owner()) }
-	if err := t.inFolder(write); err != nil && !errors.Is(err, lsdyna.ErrSwitchPending) {
+	if err := t.writeSwitch(sw); err != nil && !errors.Is(err, lsdyna.ErrSwitchPending) {
 		t.say(fmt.Sprintf("Cannot write the sense switch %s: %v", t.details.Stop, err))
 		return false
 	}
@@ -134,7 +133,7 @@ func (t *task) sayStopped(before lsdyna.Snapshot, took time.Duration) {
 
 // hasDump looks for a dump in the run folder of a run that is over.
 func (t *task) hasDump(name string) bool {
-	folder, err := lsdyna.OpenRunFolder(t.details.RunBase, t.details.RunFolder)
+	folder, err := openRunFolder(t.details.RunBase, t.details.RunFolder, t.user())
 	if err != nil {
 		return false
 	}
@@ -210,12 +209,19 @@ func (d *Driver) SignalTask(taskID string, signal string) error {
 	return tree.Signal(sig)
 }
 
+// writeSwitch puts a switch into the run folder, as the task's user.
+func (t *task) writeSwitch(sw lsdyna.Switch) error {
+	return t.inFolder(func(f *lsdyna.RunFolder) error {
+		return asUser(t.user(), func() error { return f.WriteSwitch(sw, t.owner()) })
+	})
+}
+
 func (t *task) sendSwitch(name, signal string) error {
 	sw, err := lsdyna.ParseSwitch(name)
 	if err != nil {
 		return err
 	}
-	if err := t.inFolder(func(f *lsdyna.RunFolder) error { return f.WriteSwitch(sw, t.owner()) }); err != nil {
+	if err := t.writeSwitch(sw); err != nil {
 		return fmt.Errorf("%s is the sense switch %s, which cannot be written: %w", signal, name, err)
 	}
 	t.say(fmt.Sprintf("Sent sense switch %s (%s)", name, sw.Help))

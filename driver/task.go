@@ -388,13 +388,21 @@ func (t *task) openOutputs() {
 		t.logger.Warn("cannot tell the run's outputs from older ones", "error", err)
 		return
 	}
-	folder, err := lsdyna.OpenRunFolder(t.details.RunBase, t.details.RunFolder)
+	folder, err := openRunFolder(t.details.RunBase, t.details.RunFolder, t.user())
 	if err != nil {
 		t.logger.Warn("cannot open the run folder", "error", err)
 		return
 	}
 	t.folder = folder
 	t.follow = lsdyna.NewFollower(folder, lsdyna.FollowOptions{Stdout: t.details.Stdout, JobID: t.details.LSDynaJob, Old: old})
+}
+
+// user is who the run runs as.
+func (t *task) user() supervisor.User {
+	if t.spec != nil {
+		return t.spec.User
+	}
+	return supervisor.User{UID: t.details.UID, GID: t.details.GID, Name: t.details.User}
 }
 
 // setProcess takes over a process and what its pid file says of it.

@@ -28,6 +28,9 @@ type StageOrder struct {
 	Join []string `json:"join,omitempty"` // cgroups that the stage has to join itself
 	CPUs []int    `json:"cpus,omitempty"`
 
+	// AllowSetuid: what is executed may gain rights (Spec.AllowSetuid).
+	AllowSetuid bool `json:"allow_setuid,omitempty"`
+
 	// THP: allow transparent huge pages again (DisableTHP).
 	THP bool `json:"thp,omitempty"`
 
@@ -79,6 +82,7 @@ func (o *StageOrder) run(control *conn) error {
 		}
 	}
 	resetSignals()
+	keepDescriptors()
 	return o.exec()
 }
 
@@ -167,6 +171,11 @@ func raiseStack() error {
 func (o *StageOrder) become() error {
 	if err := o.User.assume(); err != nil {
 		return err
+	}
+	if !o.AllowSetuid {
+		if err := renounce(); err != nil {
+			return fmt.Errorf("forbid user %s to gain rights: %w", o.User, err)
+		}
 	}
 	syscall.Umask(0o022)
 	if err := os.Chdir(o.Dir); err != nil {
