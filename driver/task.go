@@ -55,6 +55,9 @@ type task struct {
 	followMu sync.Mutex // guards follow and folder; taken before mu
 
 	folderClosed bool // guarded by followMu
+
+	abandon context.CancelFunc // ends run; set for adopted tasks only
+	watched chan struct{}      // closed when run has returned; as abandon
 }
 
 // pollInterval is how often the outputs of a run are looked at.

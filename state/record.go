@@ -132,7 +132,7 @@ func DecodeDetails(data []byte) (Details, error) {
 		return d, fmt.Errorf("decode task.json: %w", err)
 	}
 	if d.Version > DetailsVersion {
-		return d, fmt.Errorf("task.json of version %d %w", d.Version, errNewer)
+		return d, fmt.Errorf("task.json of version %d %w", d.Version, ErrNewer)
 	}
 	return d, nil
 }
