@@ -92,3 +92,18 @@ func TestOpen_RefusesAWayThatOthersLead(t *testing.T) {
 		})
 	}
 }
+
+func TestRecord_TryLock(t *testing.T) {
+	s := open(t)
+	r, err := s.Create(someID)
+	must.NoError(t, err)
+	other, err := s.Record(someID)
+	must.NoError(t, err)
+	must.ErrorIs(t, other.TryLock(), ErrHeld)
+	r.Unlock()
+	must.NoError(t, other.TryLock())
+	_, err = s.Create(someID)
+	must.ErrorContains(t, err, "still runs") // nobody starts in it
+	other.Unlock()
+	must.False(t, r.Locked())
+}
