@@ -73,6 +73,9 @@ type task struct {
 
 	memory    sync.Mutex   // one move of memory at a time
 	following atomic.Int32 // moves of memory that are not over
+
+	abandon context.CancelFunc // ends run; set for adopted tasks only
+	watched chan struct{}      // closed when run has returned; as abandon
 }
 
 // pollInterval is how often the outputs of a run are looked at.
@@ -389,13 +392,21 @@ func (t *task) openOutputs() {
 		t.logger.Warn("cannot tell the run's outputs from older ones", "error", err)
 		return
 	}
-	folder, err := lsdyna.OpenRunFolder(t.details.RunBase, t.details.RunFolder)
+	folder, err := openRunFolder(t.details.RunBase, t.details.RunFolder, t.user())
 	if err != nil {
 		t.logger.Warn("cannot open the run folder", "error", err)
 		return
 	}
 	t.folder, t.recovered = folder, true
 	t.follow = lsdyna.NewFollower(folder, lsdyna.FollowOptions{Stdout: t.details.Stdout, JobID: t.details.LSDynaJob, Old: old})
+}
+
+// user is who the run runs as.
+func (t *task) user() supervisor.User {
+	if t.spec != nil {
+		return t.spec.User
+	}
+	return supervisor.User{UID: t.details.UID, GID: t.details.GID, Name: t.details.User}
 }
 
 // setProcess takes over a process and what its pid file says of it.
