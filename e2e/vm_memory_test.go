@@ -157,7 +157,6 @@ func (r *run) tellsOfNomadsCpuset() {
 		}
 		return len(threads) > 0, "no threads", nil
 	}))
-	r.memoryIsLocal()
 }
 
 // repairsMems opens the task's memory nodes from outside.
