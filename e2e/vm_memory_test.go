@@ -56,7 +56,7 @@ func TestVM_MemoryIsWhereTheCoresAre(t *testing.T) {
 			began := time.Now()
 			third := s.start(jobHCL{name: "third", folder: s.deck("third", "solid_bar_impact"), env: patient, resources: "cores = 8"})
 			must.Eq(t, cpuset.Range(0, 7), s.reservedCores(third.alloc), must.Sprint("the cores that Nomad took"))
-			stays.said(began, "Memory moved to NUMA nodes 1")
+			stays.said(began, "Memory moved to NUMA node 1")
 			must.Eq(t, 1, stays.node())
 			stays.memoryIsLocal()
 			third.memoryIsLocal()
@@ -143,7 +143,7 @@ func (r *run) tellsOfNomadsCpuset() {
 	must.NoError(r.s.t, err)
 	began := time.Now()
 	must.NoError(r.s.t, os.WriteFile(share, []byte(all.Difference(own).String()), 0o644))
-	r.said(began, fmt.Sprintf("Cores %s of the task's %s are not in the cpuset of the cgroup that Nomad made", own, own))
+	r.said(began, fmt.Sprintf("Cores %s are withheld from the task, which has %s, by the cpuset of cgroup /sys/fs/cgroup/nomad.slice/share.slice", own, own))
 	must.NoError(r.s.t, os.WriteFile(share, []byte(all.String()), 0o644))
 	must.NoError(r.s.t, cluster.Poll(within(r.s.t), "solver back on its cores", func() (bool, string, error) {
 		threads, err := proc.ThreadCPUs(r.pidFile().PID)
