@@ -92,8 +92,8 @@ func (t *task) threads() []supervisor.Thread {
 
 // strayed compares every thread's affinity with the lease. A thread may be
 // bound more tightly than its task: MPI ranks and OpenMP threads are. But a solver
-// whose threads, launcher included, all crowd on half of its cores or fewer was put
-// there by somebody else.
+// that has all its threads, and all of them, launcher included, crowd on half of its
+// cores or fewer, was put there by somebody else.
 func (t *task) strayed(threads []supervisor.Thread, lease cpuset.Set) (words string) {
 	var strayed, on cpuset.Set
 	for _, thread := range threads {
@@ -104,7 +104,7 @@ func (t *task) strayed(threads []supervisor.Thread, lease cpuset.Set) (words str
 		}
 	}
 	crowded := cpuset.Set{}
-	if 2*on.Len() <= min(len(threads), t.details.CoresAsked, lease.Len()) {
+	if asked := t.details.CoresAsked; len(threads) >= asked && 2*on.Len() <= min(asked, lease.Len()) {
 		crowded = on
 	}
 	before := t.drift.narrowed
@@ -153,7 +153,7 @@ func (t *task) reportWithheld(lease, withheld cpuset.Set) {
 	before := t.drift.withheld
 	t.drift.withheld = withheld
 	if !withheld.IsEmpty() && withheld == before {
-		t.sayDrift(fmt.Sprintf("Cores %s of the task's %s are not in the cpuset of the cgroup that Nomad made; widen it there, it is not the driver's to change", withheld, lease))
+		t.sayDrift(fmt.Sprintf("Cores %s are withheld from the task, which has %s, by the cpuset of cgroup %s: widen it there, it is Nomad's", withheld, lease, outerCpuset(&t.spec.Cgroups)))
 	}
 }
 

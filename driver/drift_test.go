@@ -68,6 +68,7 @@ func TestDrift_TighterThreadsAreLeftAlone(t *testing.T) {
 		"each on its own core":             {[]supervisor.Thread{thread(0), thread(1), thread(2), thread(3)}, 4, ""},
 		"ranks under a launcher":           {[]supervisor.Thread{thread(0, 1, 2, 3), thread(0), thread(0)}, 4, ""},
 		"fewer threads than cores":         {[]supervisor.Thread{thread(0)}, 4, ""},
+		"its threads are not there yet":    {[]supervisor.Thread{thread(0), thread(0), thread(0)}, 4, ""},
 		"fewer cores asked than reserved":  {[]supervisor.Thread{thread(0), thread(0), thread(0), thread(0)}, 1, ""},
 		"one thread more than its cores":   {[]supervisor.Thread{thread(0), thread(1), thread(2), thread(2)}, 4, ""},
 		"all on one":                       {[]supervisor.Thread{thread(2), thread(2), thread(2), thread(2)}, 4, "narrowed from outside to cores 2; bound to cores 0-3 again"},
@@ -116,7 +117,7 @@ func TestDrift_TheShareCpuset(t *testing.T) {
 	online := n.cores.topology().Online
 	must.NoError(t, setPartition("share", online.Difference(cpuset.Of(0)).String()))
 	defer func() { must.NoError(t, setPartition("share", online.String())) }()
-	n.hears(r.id, "Cores 0 of the task's 0 are not in the cpuset of the cgroup that Nomad made")
+	n.hears(r.id, "Cores 0 are withheld from the task, which has 0, by the cpuset of cgroup ")
 	must.NoError(t, setPartition("share", online.String()))
 	eventually(t, "the solver is back", func() bool { return slices.Equal(r.threads(), []string{"0"}) })
 	r.runsOn("0")

@@ -78,7 +78,7 @@ func (c *cores) placeMemory(spec *supervisor.Spec, cpus cpuset.Set) (warning str
 	}
 	if err := supervisor.CanBindMemory(nodes); err != nil {
 		spec.Memory.Policy = supervisor.MemoryLocal
-		return fmt.Sprintf("Memory is not bound to NUMA nodes %s, only preferred there: %v", cpuset.Of(c.nodes(cpus)...), err)
+		return fmt.Sprintf("Memory is not bound to %s, only preferred there: %v", nodeWords(c.alloc.Topology().NodesOf(cpus)), err)
 	}
 	spec.Memory = supervisor.Memory{Policy: supervisor.MemoryBind, Nodes: nodes}
 	return ""
@@ -122,18 +122,26 @@ func (t *task) moveMemory() {
 		return
 	}
 	left, err := tree.MoveMemory(from, to)
-	words := cpuset.Of(to...).String()
+	words := nodeWords(to)
 	switch {
 	case t.isOver():
 	case err != nil:
 		t.logger.Error("cannot move the solver's memory", "nodes", words, "error", err)
-		t.say(fmt.Sprintf("Memory did not follow to NUMA nodes %s: %v", words, err))
+		t.say(fmt.Sprintf("Memory did not follow to %s: %v", words, err))
 	case t.spec.Memory.Policy == supervisor.MemoryBind:
-		t.say(fmt.Sprintf("Memory moved to NUMA nodes %s, but without a cpuset of its own the task stays bound to nodes %s for what it takes from now on",
-			words, cpuset.Of(t.spec.Memory.Nodes...)))
+		t.say(fmt.Sprintf("Memory moved to %s, but without a cpuset of its own the task stays bound to %s for what it takes from now on",
+			words, nodeWords(t.spec.Memory.Nodes)))
 	case len(from) > 0:
-		t.say(fmt.Sprintf("Memory moved to NUMA nodes %s%s", words, unmoved(left)))
+		t.say(fmt.Sprintf("Memory moved to %s%s", words, unmoved(left)))
 	}
+}
+
+// nodeWords returns "NUMA node 0" or "NUMA nodes 0,2-3".
+func nodeWords(nodes []int) string {
+	if len(nodes) == 1 {
+		return fmt.Sprintf("NUMA node %d", nodes[0])
+	}
+	return "NUMA nodes " + cpuset.Of(nodes...).String()
 }
 
 // unmoved names pages that stayed where they were: locked, or shared with others.

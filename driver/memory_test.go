@@ -72,8 +72,8 @@ func TestMemory_Placed(t *testing.T) {
 		"strict, a node that is withheld":       {4, "0-3", "strict", "2-5", []string{"share.slice/cpuset.mems.effective=0-1\n", "share.slice/a.scope/cpuset.mems=\n"}, local, nil, "1", ""},
 		"strict without the cpuset controller":  {4, "0-3", "strict", "0-1", []string{"share.slice/a.scope/cgroup.procs=\n"}, supervisor.MemoryBind, []int{0}, "", ""},
 		"strict without cgroups":                {4, "0-3", "strict", "0-1", nil, supervisor.MemoryBind, []int{0}, "", ""},
-		"strict where there is no memory":       {4, "0,2-3", "strict", "2-3", v2, local, nil, "", "Memory is not bound to NUMA nodes , only preferred there: no NUMA node with memory"},
-		"strict where the kernel does not bind": {900, "0-899", "strict", "1798-1799", nil, local, nil, "", "Memory is not bound to NUMA nodes 899, only preferred there: set_mempolicy"},
+		"strict where there is no memory":       {4, "0,2-3", "strict", "2-3", v2, local, nil, "", "Memory is not bound to NUMA node 1, only preferred there: no NUMA node with memory"},
+		"strict where the kernel does not bind": {100, "0-99", "strict", "198-199", nil, local, nil, "", "Memory is not bound to NUMA node 99, only preferred there: set_mempolicy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.want == supervisor.MemoryBind {

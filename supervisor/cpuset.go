@@ -35,7 +35,7 @@ func widenCpuset(leaf, list string) error {
 	if err != nil {
 		return nil // no cpuset controller, or the cgroup has gone with the task's processes
 	}
-	if had := strings.TrimSpace(string(old)); had != "" {
+	if had := strings.TrimSpace(string(old)); had != "" && had != list {
 		list = had + "," + list
 	}
 	return setCpuset(leaf, "cpuset.cpus", list)

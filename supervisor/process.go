@@ -56,6 +56,11 @@ type Process struct {
 	closeOnce sync.Once
 	bind      sync.Mutex
 
+	beside struct { // sessions of commands that run beside the solver
+		sync.Mutex
+		sessions []int
+	}
+
 	last struct { // the pid file as it was last read
 		sync.Mutex
 		data   []byte
@@ -257,8 +262,11 @@ func (p *Process) Tree() (*Tree, error) {
 	if r.BootID == boot && r.StartTime != 0 {
 		t.list.Main, t.list.MainStart = r.PID, r.StartTime
 	}
-	if t.list.Cgroup == "" && r.SupervisorAlive(procRoot) {
-		t.list.Parent = r.SupervisorPID
+	if t.list.Cgroup == "" {
+		t.list.Sessions = p.besides()
+		if r.SupervisorAlive(procRoot) {
+			t.list.Parent = r.SupervisorPID
+		}
 	}
 	return t, nil
 }
@@ -293,7 +301,7 @@ func (p *Process) place(cores []int, do func(*Tree) error) error {
 		return fmt.Errorf("move task: %w", err)
 	}
 	if err := do(t); err != nil {
-		return errors.Join(fmt.Errorf("move task: %w", err), pidfile.Write(pidPath(p.dir), old))
+		return errors.Join(fmt.Errorf("move task: %w", err), p.writePIDFile(old))
 	}
 	return nil
 }

@@ -117,18 +117,16 @@ func (o *StageOrder) enter() error {
 	return raiseStack()
 }
 
-// set gives the calling thread the policy. A kernel without NUMA has memory on one
-// node only, as it should be.
+// set gives the calling thread the policy. A preference that may not be set, as in
+// many a container, is no reason not to run; a promise is.
 func (m *Memory) set() error {
-	var err error
 	switch m.Policy {
 	case MemoryLocal:
-		err = proctree.SetMemoryPolicy(proctree.MemoryDefault, nil)
+		_ = proctree.SetMemoryPolicy(proctree.MemoryDefault, nil)
 	case MemoryBind:
-		err = proctree.SetMemoryPolicy(proctree.MemoryBind, m.Nodes)
-	}
-	if err != nil && !errors.Is(err, syscall.ENOSYS) {
-		return fmt.Errorf("set memory policy %s %s: %w", m.Policy, proctree.FormatCPUs(m.Nodes), err)
+		if err := proctree.SetMemoryPolicy(proctree.MemoryBind, m.Nodes); err != nil {
+			return fmt.Errorf("set memory policy %s %s: %w", m.Policy, proctree.FormatCPUs(m.Nodes), err)
+		}
 	}
 	return nil
 }
