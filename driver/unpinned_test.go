@@ -25,6 +25,7 @@ func TestUnpinned_KeepsOffLeasedCores(t *testing.T) {
 	shy := n.start(slowJob("ncpu = 2"))
 	onlyOn := func(cpus string) {
 		t.Helper()
+		t.Logf("waiting for %s, now on %v", cpus, shy.threads())
 		eventually(t, "the task without cores is on "+cpus, func() bool { return slices.Equal(shy.threads(), []string{cpus}) })
 		must.SliceEmpty(t, shy.pidFile().Cores)
 		_, leased := n.cores.alloc.Lease(shy.id)
