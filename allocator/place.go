@@ -18,6 +18,7 @@ type scratch struct {
 
 	pool             bitmap // leaves that may be chosen
 	have, use        []int  // leaves of each class in the pool, and chosen
+	counted          int    // classes of which that is known
 	chosen           []int  // leaves that are chosen; all of them but one used up
 	pkgAll, midAll   []int
 	pkgPick, midPick subset
