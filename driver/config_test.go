@@ -22,7 +22,7 @@ import (
 
 func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 	none := Config{
-		Enabled: true, StateDir: "/var/lib/nomad-driver-lsdyna",
+		Enabled: true, StateDir: "/var/lib/nomad-driver-lsdyna", MaxProcesses: 32768,
 	}
 	for name, c := range map[string]struct {
 		hcl  string
@@ -58,7 +58,11 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 			}
 			work_roots    = ["/scratch", "/projects"]
 			allow_command = true
-			allow_root    = true`,
+			allow_root    = true
+			allow_setuid  = true
+			max_processes = 0
+			denied_host_uids = "0-999"
+			denied_host_gids = "0,27"`,
 			Config{
 				StateDir: "/srv/lsdyna",
 				Cores:    CoresConfig{Usable: "0-15,32-47", SMT: "share", Layout: "scatter", Memory: "strict"},
@@ -74,12 +78,13 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 				},
 				License:   &LicenseConfig{Type: "network", Server: "31010@lic1", QRun: "/opt/lsdyna/lstc_qrun"},
 				WorkRoots: []string{"/scratch", "/projects"}, AllowCommand: true, AllowRoot: true,
+				AllowSetuid: true, DeniedUIDs: "0-999", DeniedGIDs: "0,27",
 			}},
 		"a cores block with one setting": {`
 			cores {
 			  smt = "share"
 			}`,
-			Config{Enabled: true, StateDir: DefaultStateDir, Cores: CoresConfig{SMT: "share", Layout: "pack", Memory: "preferred"}}},
+			Config{Enabled: true, StateDir: DefaultStateDir, Cores: CoresConfig{SMT: "share", Layout: "pack", Memory: "preferred"}, MaxProcesses: 32768}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got Config
@@ -124,6 +129,9 @@ func TestConfig_ValidateSaysWhatToWrite(t *testing.T) {
 		"relative qrun":            {func(c *Config) { c.License = &LicenseConfig{Type: "network", Server: "s", QRun: "q"} }, `license: qrun must be the absolute path`},
 		"relative work root":       {func(c *Config) { c.WorkRoots = []string{"scratch"} }, `work_roots: "scratch" must be an absolute path below /`},
 		"the root as work root":    {func(c *Config) { c.WorkRoots = []string{"/x/.."} }, `work_roots: "/x/.." must be an absolute path below /`},
+		"denied users are words":   {func(c *Config) { c.DeniedUIDs = "root" }, `denied_host_uids: "root" is no id or range of ids`},
+		"denied groups backwards":  {func(c *Config) { c.DeniedGIDs = "9-0" }, `denied_host_gids: "9-0" is no id or range`},
+		"processes below zero":     {func(c *Config) { c.MaxProcesses = -1 }, `max_processes must be 0 (no limit) or more, not -1`},
 		"local licence is allowed": {func(c *Config) { c.License = &LicenseConfig{Type: "local"} }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -121,12 +122,16 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 	// is no reason to let Nomad wait.
 	unbind := err == nil && len(cpus) == 0
 	d.restoreCores(t, cpus, "")
+	t.resumeStop(d.ctx)
 	d.tasks[t.id.String()] = t
+	ctx, abandon := context.WithCancel(d.ctx)
+	t.abandon, t.watched = abandon, make(chan struct{})
 	go func() {
+		defer close(t.watched)
 		if unbind {
 			t.stayUnbound()
 		}
-		t.run(d.ctx)
+		t.run(ctx)
 	}()
 	return t
 }
@@ -183,6 +188,9 @@ func (d *Driver) restoreCores(t *task, cpus []int, from string) {
 // claim hands a live task to Nomad. The pid file's cores count first, then the
 // driver state's; what neither knows was settled when the task was adopted.
 func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.Handle) error {
+	if t.details.TaskID == "" && t.abandon != nil {
+		t = d.adoptWithDetails(t, h)
+	}
 	t.mu.Lock()
 	claimed := t.claimed
 	if !claimed {
@@ -358,6 +366,8 @@ func (d *Driver) addOver(t *task, rebooted bool) {
 			t.concludeRebooted()
 		}
 		t.settleRecord()
+		t.recallStop()
+		t.followSwitch(true)
 		t.say(t.lastWords())
 		t.process().Close()
 		t.closeFolder()

@@ -45,17 +45,25 @@ type task struct {
 	cpus        []int // what the solver is bound to; empty: runs without affinity
 	snapshot    lsdyna.Snapshot
 	orphaned    bool
-	stopping    bool   // on request
-	endReason   string // why the driver itself ended the run, "" if it did not
+	stopping    bool               // on request
+	stopUntil   time.Time          // when a stop that was begun kills everything
+	yieldStop   context.CancelFunc // ends a stop that was taken up from an earlier plugin; nil for none
+	unlicensed  bool               // said that it waits for a licence
+	endReason   string             // why the driver itself ended the run, "" if it did not
 	endKind     lsdyna.Kind
 	res         *drivers.ExitResult
 	outcome     lsdyna.Outcome
+	exited      lsdyna.Exit // what is known of the end; with outcome
 	completedAt time.Time
 
 	stopMu   sync.Mutex // one stop at a time
-	followMu sync.Mutex // guards follow and folder; taken before mu
+	followMu sync.Mutex // guards follow, folder and what follows here; taken before mu
 
-	folderClosed bool // guarded by followMu
+	folderClosed bool
+	sent         *sentSwitch // the last sense switch, nil for none
+
+	recovered             bool // another plugin started it
+	delayKnown, delaySaid bool // of the time a switch takes; for run alone
 
 	placing  sync.Mutex // one change of where the task runs at a time; taken before mu
 	roams    cpuset.Set // where a task without a lease is kept, empty: everywhere; guarded by placing
@@ -65,6 +73,9 @@ type task struct {
 
 	memory    sync.Mutex   // one move of memory at a time
 	following atomic.Int32 // moves of memory that are not over
+
+	abandon context.CancelFunc // ends run; set for adopted tasks only
+	watched chan struct{}      // closed when run has returned; as abandon
 }
 
 // pollInterval is how often the outputs of a run are looked at.
@@ -84,8 +95,9 @@ func (t *task) run(driver context.Context) {
 			t.process().Close()
 			return
 		case <-ticker.C:
-			t.poll()
+			t.checkSwitchDelay(t.poll())
 			t.checkSupervisor()
+			t.checkLicence()
 			t.checkStart()
 		}
 	}
@@ -160,7 +172,9 @@ func (t *task) finish() {
 	exit := t.exit()
 	t.endLeftovers()
 	t.conclude(exit)
+	t.checkLicence()
 	t.settleRecord()
+	t.followSwitch(true)
 	t.releaseCores()
 	t.say(t.lastWords())
 	t.process().Close()
@@ -236,10 +250,12 @@ func (t *task) conclude(exit lsdyna.Exit) {
 	if t.follow != nil {
 		t.snapshot = s
 	}
+	t.exited = exit
 	t.outcome = lsdyna.Decide(s, exit)
 	if t.endReason != "" {
 		t.outcome = lsdyna.Outcome{Kind: t.endKind, Reason: t.endReason, FirstError: t.outcome.FirstError}
 	}
+	t.outcome.Reason = t.events.redact(t.outcome.Reason)
 	t.res = exitResult(t.outcome, exit)
 	if t.completedAt.IsZero() {
 		t.completedAt = time.Now()
@@ -356,6 +372,7 @@ func (t *task) status() *drivers.TaskStatus {
 
 // say emits a task event and logs it.
 func (t *task) say(message string) {
+	message = t.events.redact(message)
 	t.logger.Info(message)
 	t.events.emit(t, message, nil)
 }
@@ -375,13 +392,21 @@ func (t *task) openOutputs() {
 		t.logger.Warn("cannot tell the run's outputs from older ones", "error", err)
 		return
 	}
-	folder, err := lsdyna.OpenRunFolder(t.details.RunBase, t.details.RunFolder)
+	folder, err := openRunFolder(t.details.RunBase, t.details.RunFolder, t.user())
 	if err != nil {
 		t.logger.Warn("cannot open the run folder", "error", err)
 		return
 	}
-	t.folder = folder
+	t.folder, t.recovered = folder, true
 	t.follow = lsdyna.NewFollower(folder, lsdyna.FollowOptions{Stdout: t.details.Stdout, JobID: t.details.LSDynaJob, Old: old})
+}
+
+// user is who the run runs as.
+func (t *task) user() supervisor.User {
+	if t.spec != nil {
+		return t.spec.User
+	}
+	return supervisor.User{UID: t.details.UID, GID: t.details.GID, Name: t.details.User}
 }
 
 // setProcess takes over a process and what its pid file says of it.

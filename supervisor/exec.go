@@ -50,7 +50,7 @@ func Command(spec *Spec, opts ExecOptions) (*ExecCmd, error) {
 		},
 		order: supervise.StageOrder{
 			Argv: opts.Argv, Env: userEnv(opts.Env, spec.User), Dir: spec.Dir, User: spec.User,
-			Join: spec.Cgroups.Join, CPUs: opts.CPUs, Memory: spec.Memory, THP: hugePages(),
+			Join: spec.Cgroups.Join, CPUs: opts.CPUs, Memory: spec.Memory, THP: hugePages(), AllowSetuid: spec.AllowSetuid,
 		},
 	}, nil
 }

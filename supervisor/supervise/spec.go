@@ -50,6 +50,10 @@ type Spec struct {
 	// Memory says where the solver's memory comes from.
 	Memory Memory `json:"memory,omitzero"`
 
+	// AllowSetuid lets the task gain rights through setuid programs, which it
+	// may not otherwise (no_new_privs).
+	AllowSetuid bool `json:"allow_setuid,omitempty"`
+
 	// StdoutName and StderrName are file names in the run folder. The same
 	// name for both is allowed.
 	StdoutName string `json:"stdout_name"`
@@ -152,6 +156,10 @@ type Limits struct {
 	// nothing.
 	CPUShares int64 `json:"cpu_shares,omitempty"`
 	CPUWeight int64 `json:"cpu_weight,omitempty"`
+
+	// Processes is how many processes and threads the task may have: v2's
+	// pids.max. 0 writes nothing. Nomad makes no v1 cgroup for it.
+	Processes int64 `json:"processes,omitempty"`
 }
 
 // SpecName is the file's name in a record directory.

@@ -30,6 +30,9 @@ type StageOrder struct {
 
 	Memory Memory `json:"memory,omitzero"`
 
+	// AllowSetuid: what is executed may gain rights (Spec.AllowSetuid).
+	AllowSetuid bool `json:"allow_setuid,omitempty"`
+
 	// THP: allow transparent huge pages again (DisableTHP).
 	THP bool `json:"thp,omitempty"`
 
@@ -81,6 +84,7 @@ func (o *StageOrder) run(control *conn) error {
 		}
 	}
 	resetSignals()
+	keepDescriptors()
 	return o.exec()
 }
 
@@ -187,6 +191,11 @@ func raiseStack() error {
 func (o *StageOrder) become() error {
 	if err := o.User.assume(); err != nil {
 		return err
+	}
+	if !o.AllowSetuid {
+		if err := renounce(); err != nil {
+			return fmt.Errorf("forbid user %s to gain rights: %w", o.User, err)
+		}
 	}
 	syscall.Umask(0o022)
 	if err := os.Chdir(o.Dir); err != nil {
