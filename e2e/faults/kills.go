@@ -66,7 +66,7 @@ var killFaults = []fault{
 
 // timed gives one step of the harness its time.
 func (c *campaign) timed(ctx context.Context, step func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	return step(ctx)
 }

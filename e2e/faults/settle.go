@@ -30,7 +30,7 @@ func (e *lostError) Error() string {
 // never be ends the campaign at once; the rest when the deadline has passed. fresh
 // are jobs started since it had last settled.
 func (c *campaign) settle(ctx context.Context, fresh []*job) (seen string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	var pending []check.Violation
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
@@ -49,7 +49,7 @@ func (c *campaign) settle(ctx context.Context, fresh []*job) (seen string, err e
 		}
 		select {
 		case <-ctx.Done():
-			return "", errors.Join(fmt.Errorf("not settled within %s", stepTimeout), &lostError{pending})
+			return "", errors.Join(fmt.Errorf("not settled within %s", c.patience), &lostError{pending})
 		case <-time.After(pause):
 		}
 	}

@@ -25,7 +25,6 @@ type Site struct {
 	API      *api.Client
 	Plugin   string   // the agent's own copy of the driver: the exe of plugin and supervisors
 	Solvers  []string // executables that are solvers: the stand-in, and mpirun
-	Standin  string
 	StateDir string
 	Cgroups  []string // directories below which Nomad has its tasks' cgroups
 	Usable   []int
@@ -104,7 +103,7 @@ func (o *Observer) Look(ctx context.Context, status bool) (*World, error) {
 		return nil, err
 	}
 	o.processes(w, all)
-	if err := o.records(w); err != nil {
+	if w.Records, err = Records(o.Site.StateDir); err != nil {
 		return nil, err
 	}
 	o.Witness.Reconcile(all)
