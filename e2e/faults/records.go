@@ -45,6 +45,14 @@ var recordFaults = []fault{
 	spoilt("innocent process", 3, func(c *campaign, t target, rng *rand.Rand) error {
 		return t.forge(c.innocents[rng.IntN(len(c.innocents))].Process.Pid, true)
 	}),
+	spoilt("innocent pid, then stop", 2, func(c *campaign, t target, rng *rand.Rand) error {
+		for _, j := range c.jobs {
+			if j.alloc == t.process.Alloc {
+				return errors.Join(t.forge(c.innocents[rng.IntN(len(c.innocents))].Process.Pid, rng.IntN(2) == 0), c.stop(j))
+			}
+		}
+		return nil
+	}),
 	spoilt("pid files swapped", 3, func(c *campaign, t target, rng *rand.Rand) error {
 		all, err := c.targets()
 		others := slices.DeleteFunc(all, func(o target) bool { return o.dir == t.dir })

@@ -71,6 +71,12 @@ func TestRules_FindWhatIsLost(t *testing.T) {
 		{"a solver is executed before the other has ended", OneSolver, true, func(w *World) {
 			w.Runs = append(w.Runs, Run{Alloc: "c", PID: 31, Start: 31, Exec: at(7), Ended: true, Exit: at(8), Known: true, Status: exited(0), Completed: true})
 		}},
+		{"a run that nobody asked to end is killed", NoRunLost, true, func(w *World) {
+			w.Calm, w.Runs[1].Ended, w.Runs[1].Exit, w.Runs[1].Known, w.Runs[1].Status = at(4), true, at(5), true, signaled(syscall.SIGKILL)
+		}},
+		{"a run that nobody asked to end is terminated", NoRunLost, true, func(w *World) {
+			w.Calm, w.Runs[1].Ended, w.Runs[1].Exit, w.Runs[1].Known, w.Runs[1].Status = at(4), true, at(5), true, exited(78)
+		}},
 		{"two tasks have one core", CoresAsLeased, false, func(w *World) {
 			w.Records[1].Cores, w.Processes[2].CPUs = []int{0}, [][]int{{0}}
 		}},
@@ -110,6 +116,22 @@ func TestRules_FindWhatIsLost(t *testing.T) {
 				found = Always(w)
 			}
 			must.SliceContainsFunc(t, found, c.rule, func(v Violation, rule string) bool { return v.Rule == rule })
+		})
+	}
+}
+
+func TestRules_LetRunsEndOnRequest(t *testing.T) {
+	for name, excuse := range map[string]func(*World){
+		"killed by the campaign": func(w *World) { w.Runs[1].Killed = true },
+		"job stopped":            func(w *World) { w.Allocs[0].Desired = "stop" },
+		"just begun":             func(w *World) { w.Calm = at(1) },
+		"by its own fault":       func(w *World) { w.Runs[1].Status = signaled(syscall.SIGSEGV) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := goodWorld()
+			w.Calm, w.Runs[1].Ended, w.Runs[1].Exit, w.Runs[1].Known, w.Runs[1].Status = at(4), true, at(5), true, signaled(syscall.SIGKILL)
+			excuse(w)
+			must.SliceEmpty(t, Always(w))
 		})
 	}
 }

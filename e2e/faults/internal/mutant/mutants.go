@@ -55,13 +55,14 @@ var All = []Mutant{
 		},
 	},
 	{
-		Name: "trusts a forged pid", Rule: check.Untouched, Fault: "innocent pid",
+		Name: "trusts a forged pid", Rule: check.Untouched, Fault: "innocent pid, then stop", Job: "switchless",
 		Edits: []Edit{
-			{"supervisor/internal/proctree/signal.go", "e != nil || p.start != t.MainStart || p.dead() {", "e != nil || p.dead() {"},
+			{"supervisor/internal/proctree/signal.go", "e != nil || p.start != t.MainStart || p.dead() || !t.holdsMain() {", "e != nil || p.dead() {"},
+			{"pidfile/identity.go", "return a != 0 && b != 0 && a != b }", "return a != 0 && b != 0 && a != b && a == b }"},
 		},
 	},
 	{
-		Name: "loses a task when the client restarts", Rule: check.NoneUnknown, Fault: "kill both",
+		Name: "loses a task when the client restarts", Rule: check.NoRunLost, Fault: "kill both",
 		Edits: []Edit{{"driver/recover.go", "	record, err := d.store.Record(h.ID())\n	if err != nil {\n		return d.recoverLost(handle.Config, &h)", "	record, err := d.store.Record(h.ID())\n	if h.PID > 0 {\n		return errors.New(\"no such task\")\n	}\n	if err != nil {\n		return d.recoverLost(handle.Config, &h)"}},
 	},
 }
