@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -55,6 +56,8 @@ type task struct {
 	followMu sync.Mutex // guards follow and folder; taken before mu
 
 	folderClosed bool // guarded by followMu
+
+	unbind atomic.Bool // its affinity is to be lifted soon: the pid file says that it has none
 }
 
 // pollInterval is how often the outputs of a run are looked at.
@@ -74,6 +77,9 @@ func (t *task) run(driver context.Context) {
 			t.process().Close()
 			return
 		case <-ticker.C:
+			if t.unbind.Swap(false) {
+				t.stayUnbound()
+			}
 			t.poll()
 			t.checkSupervisor()
 			t.checkStart()
