@@ -26,9 +26,7 @@ func newMPPSite(t *testing.T) *site {
 	if err != nil {
 		t.Skip("needs mpirun (Debian: openmpi-bin)")
 	}
-	if usableCPUs(t) < 2 {
-		t.Skip("needs two CPUs")
-	}
+	twoCores(t)
 	return newSite(t, fmt.Sprintf(`
     solver "mpp" {
       path     = %q
