@@ -75,6 +75,7 @@ func (t *task) run(driver context.Context) {
 			return
 		case <-driver.Done():
 			t.process().Close()
+			t.closeFolder()
 			return
 		case <-ticker.C:
 			if t.unbind.Swap(false) {
