@@ -67,9 +67,9 @@ func (d *Driver) adopt() {
 	if err != nil {
 		d.logger.Error("some records cannot be read", "error", err)
 	}
-	for _, record := range records {
-		if d.adoptRecord(record) == nil {
-			d.removeStale(record)
+	for i, f := range d.findAll(records) {
+		if d.takeUp(f) == nil {
+			d.removeStale(records[i])
 		}
 	}
 }
@@ -95,32 +95,22 @@ func (d *Driver) removeStale(record *state.Record) {
 
 // adoptRecord takes the live solver of a record into the books, nil where there
 // is none. The caller holds d.mu.
-func (d *Driver) adoptRecord(record *state.Record) *task {
-	proc, err := supervisor.Open(record.Dir)
-	if err != nil {
-		d.logger.Error("cannot open a record", "record", record.Dir, "error", err)
+func (d *Driver) adoptRecord(record *state.Record) *task { return d.takeUp(d.find(record)) }
+
+// takeUp takes a found task into the books and watches it. The caller holds d.mu.
+func (d *Driver) takeUp(f *found) *task {
+	if f == nil {
 		return nil
 	}
-	if proc.State() == supervisor.Ended {
-		proc.Close()
-		return nil
-	}
-	details, err := record.ReadDetails()
-	if err != nil {
-		d.logger.Warn("a live solver's record is damaged", "record", record.Dir, "error", err)
-	}
-	t := d.newTask(record, details, proc.Spec())
-	t.openOutputs()
-	pid, err := proc.Record()
-	t.setProcess(proc, pid)
-	cpus := pid.Cores
-	if errors.Is(err, pidfile.ErrNoCores) || errors.Is(err, pidfile.ErrNoPID) || pid.PID == 0 {
+	t := f.task
+	cpus := f.record.Cores
+	if errors.Is(f.err, pidfile.ErrNoCores) || errors.Is(f.err, pidfile.ErrNoPID) || f.record.PID == 0 {
 		cpus = t.launchCPUs() // until Nomad hands over the driver state, which counts more
 	}
 	d.cores.learnParent(t.details.CgroupParent)
 	// The old driver may have died between its word and its deed; to make sure
 	// is no reason to let Nomad wait.
-	unbind := err == nil && len(cpus) == 0
+	t.unbind.Store(f.err == nil && len(cpus) == 0)
 	d.restoreCores(t, cpus, "")
 	t.resumeStop(d.ctx)
 	d.tasks[t.id.String()] = t
@@ -128,9 +118,6 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 	t.abandon, t.watched = abandon, make(chan struct{})
 	go func() {
 		defer close(t.watched)
-		if unbind {
-			t.stayUnbound()
-		}
 		t.run(ctx)
 	}()
 	return t
@@ -167,6 +154,7 @@ func (d *Driver) restoreCores(t *task, cpus []int, from string) {
 	if len(cpus) == 0 {
 		return
 	}
+	t.unbind.Store(false)
 	owner := t.id.String()
 	wanted := cpuset.Of(cpus...)
 	lease, how, err := d.cores.restore(owner, wanted, t.details.Reserved)

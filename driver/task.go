@@ -76,6 +76,8 @@ type task struct {
 
 	abandon context.CancelFunc // ends run; set for adopted tasks only
 	watched chan struct{}      // closed when run has returned; as abandon
+
+	unbind atomic.Bool // its affinity is to be lifted soon: the pid file says that it has none
 }
 
 // pollInterval is how often the outputs of a run are looked at.
@@ -93,8 +95,12 @@ func (t *task) run(driver context.Context) {
 			return
 		case <-driver.Done():
 			t.process().Close()
+			t.closeFolder()
 			return
 		case <-ticker.C:
+			if t.unbind.Swap(false) {
+				t.stayUnbound()
+			}
 			t.checkSwitchDelay(t.poll())
 			t.checkSupervisor()
 			t.checkLicence()

@@ -51,6 +51,12 @@ type Process struct {
 
 	supervisor *watched // nil: not found, then the lock tells
 
+	found struct { // what Open saw
+		state  State
+		record pidfile.Record
+		err    error // of the record
+	}
+
 	done      chan struct{}
 	stop      chan struct{}
 	closeOnce sync.Once
@@ -93,12 +99,19 @@ func OpenKnown(dir string, known pidfile.Record) (*Process, error) {
 		return nil, fmt.Errorf("open task record: %w", err)
 	}
 	p.spec, _ = ReadSpec(dir)
+	r, err := p.Record()
 	if held {
-		r, _ := p.Record()
 		p.supervisor, _ = watchProcess(r.SupervisorPID, r.SupervisorStartTime, r.BootID)
 	}
+	p.found.state, p.found.record, p.found.err = state(held, r, err), r, err
 	go p.watch()
 	return p, nil
+}
+
+// Found returns State and Record as they were when the task was opened: a plugin
+// that restarts opens many and need not look twice.
+func (p *Process) Found() (State, pidfile.Record, error) {
+	return p.found.state, p.found.record, p.found.err
 }
 
 // Dir returns the record directory.
@@ -154,14 +167,18 @@ func (p *Process) readPIDFile() (pidfile.Record, error) {
 // State looks at the lock, the processes and their identities.
 func (p *Process) State() State {
 	r, err := p.Record()
-	noRecord := err != nil && !errors.Is(err, pidfile.ErrNoCores)
-	if held, err := lockHeld(p.dir); err == nil && held {
-		if noRecord {
-			return Launching
-		}
+	held, lockErr := lockHeld(p.dir)
+	return state(lockErr == nil && held, r, err)
+}
+
+// state tells it from the lock, and from the pid file with its error.
+func state(held bool, r pidfile.Record, err error) State {
+	switch {
+	case held && err != nil && !errors.Is(err, pidfile.ErrNoCores):
+		return Launching
+	case held:
 		return Running
-	}
-	if r.Alive(procRoot) {
+	case r.Alive(procRoot):
 		return Orphaned
 	}
 	return Ended
