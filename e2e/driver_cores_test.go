@@ -216,7 +216,7 @@ func TestDriver_UnpinnedKeepsOffLeasedCores(t *testing.T) {
 
 	must.NoError(t, s.StopJob(within(t), "one", false))
 	one.wait(api.AllocClientStatusComplete)
-	shy.roamsOn(cpuset.Of(0, 1))
+	shy.roamsOn(cores)
 }
 
 // roamsOn waits until every thread of a solver without cores of its own may run
