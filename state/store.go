@@ -161,7 +161,9 @@ func (s *Store) Close() error {
 	if s.held == nil {
 		return nil
 	}
-	return s.held.Close()
+	// Unlocked first: a process that is being forked at this moment has the open
+	// file too, until it executes something else.
+	return errors.Join(unix.Flock(int(s.held.Fd()), unix.LOCK_UN), s.held.Close())
 }
 
 // Dir returns the state_dir's path.
