@@ -314,7 +314,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 	if err != nil {
 		return err
 	}
-	defer record.Unlock()
+	defer record.Release()
 	if err := record.WriteDetails(&details); err != nil {
 		return err
 	}
@@ -331,7 +331,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 	if err := supervisor.WriteSpec(record.Dir, t.spec); err != nil {
 		return err
 	}
-	record.Unlock()
+	record.Release()
 	if err := t.reopen(h); err != nil {
 		return err
 	}

@@ -143,7 +143,8 @@ func lockHeld(dir string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("probe lock %s: %w", lockPath(dir), err)
 	}
-	return false, nil
+	// A process that is being forked at this moment has the open file too.
+	return false, flock(f, syscall.LOCK_UN)
 }
 
 func flock(f *os.File, how int) error {
