@@ -49,6 +49,16 @@ type surveyor struct {
 }
 
 func (v *surveyor) survey(ctx context.Context) (*survey, error) {
+	s, err := v.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.conclude(v)
+	return s, nil
+}
+
+// look reads what there is.
+func (v *surveyor) look(ctx context.Context) (*survey, error) {
 	topo, warnings, err := allocator.Discover(v.sysfs)
 	if err != nil {
 		return nil, err
@@ -61,12 +71,16 @@ func (v *surveyor) survey(ctx context.Context) (*survey, error) {
 		return nil, err
 	}
 	s.progress = v.readings.latest(ctx, s.tasks, v.patience)
+	return s, nil
+}
+
+// conclude works out who has which CPU, and what is wrong.
+func (s *survey) conclude(v *surveyor) {
 	s.askNomad(cgroupsBelow(v.sysfs))
 	s.manage(v.given)
 	s.assign(v.smt)
 	s.count()
 	s.findTrouble()
-	return s, nil
 }
 
 func cgroupsBelow(sysfs string) nomadcgroup.Tree {
