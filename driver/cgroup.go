@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -18,47 +19,11 @@ import (
 // (client/lib/cgroupslib): with v2 <parent>/{share,reserve}.slice/<scope>.scope,
 // with v1 freezer, cpu and memory <parent>/<scope> and cpuset
 // <parent>/{share,reserve/<scope>}.
-type cgroupTree struct {
-	root string // /sys/fs/cgroup
-	v2   bool
-}
+type cgroupTree struct{ nomadcgroup.Tree }
 
 func defaultCgroupTree() cgroupTree { return newCgroupTree("/sys/fs/cgroup") }
 
-func newCgroupTree(root string) cgroupTree {
-	_, err := os.Stat(filepath.Join(root, "cgroup.controllers"))
-	return cgroupTree{root: root, v2: err == nil}
-}
-
-// defaultParent is the agent's cgroup_parent when its configuration has none.
-func (t cgroupTree) defaultParent() string {
-	if t.v2 {
-		return "nomad.slice"
-	}
-	return "nomad"
-}
-
-// reserved reads which cores Nomad has reserved below a parent.
-func (t cgroupTree) reserved(parent string) cpuset.Set {
-	path := filepath.Join(t.root, "cpuset", parent, "reserve", "cpuset.cpus")
-	if t.v2 {
-		path = filepath.Join(t.root, parent, "reserve.slice", "cpuset.cpus")
-	}
-	return readCPUs(path)
-}
-
-// readCPUs reads a CPU list; a file that is not there, or empty, is no CPU.
-func readCPUs(path string) cpuset.Set {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return cpuset.Set{}
-	}
-	set, err := cpuset.Parse(strings.TrimSpace(string(data)))
-	if err != nil {
-		return cpuset.Set{}
-	}
-	return set
-}
+func newCgroupTree(root string) cgroupTree { return cgroupTree{nomadcgroup.Below(root)} }
 
 // onlineCPUs reads which CPUs are online now.
 func onlineCPUs(sysfs string) (cpuset.Set, error) {
@@ -73,18 +38,18 @@ func onlineCPUs(sysfs string) (cpuset.Set, error) {
 // they are under. Without cgroups (an unprivileged agent) the mode is none.
 func (t cgroupTree) ofTask(cfg *drivers.TaskConfig) (supervisor.Cgroups, string) {
 	none := supervisor.Cgroups{Mode: supervisor.CgroupNone}
-	if cfg.Resources == nil || cfg.Resources.LinuxResources == nil || os.Geteuid() != 0 && !t.v2 {
+	if cfg.Resources == nil || cfg.Resources.LinuxResources == nil || os.Geteuid() != 0 && !t.V2 {
 		return none, ""
 	}
 	path := cfg.Resources.LinuxResources.CpusetCgroupPath
 	if info, err := os.Stat(path); path == "" || err != nil || !info.IsDir() {
 		return none, ""
 	}
-	if t.v2 {
-		parent, _ := filepath.Rel(t.root, filepath.Dir(filepath.Dir(path)))
+	if t.V2 {
+		parent, _ := filepath.Rel(t.Root, filepath.Dir(filepath.Dir(path)))
 		return supervisor.Cgroups{Mode: supervisor.CgroupV2, Join: []string{path}, LeafCpuset: path}, parent
 	}
-	rel, err := filepath.Rel(filepath.Join(t.root, "cpuset"), path)
+	rel, err := filepath.Rel(filepath.Join(t.Root, "cpuset"), path)
 	if err != nil || strings.HasPrefix(rel, "..") {
 		return none, ""
 	}
@@ -93,7 +58,7 @@ func (t cgroupTree) ofTask(cfg *drivers.TaskConfig) (supervisor.Cgroups, string)
 		parent, leaf = filepath.Dir(parent), path
 	}
 	scope := cfg.AllocID + "." + cfg.Name
-	of := func(controller string) string { return filepath.Join(t.root, controller, parent, scope) }
+	of := func(controller string) string { return filepath.Join(t.Root, controller, parent, scope) }
 	c := supervisor.Cgroups{
 		Mode: supervisor.CgroupV1, Freezer: of("freezer"), CPU: of("cpu"), Memory: of("memory"),
 		LeafCpuset: leaf,
@@ -137,7 +102,7 @@ func readAllowed(c *supervisor.Cgroups, file string) cpuset.Set {
 	if c.Mode == supervisor.CgroupV2 {
 		file += ".effective"
 	}
-	return readCPUs(filepath.Join(dir, file))
+	return nomadcgroup.ReadList(filepath.Join(dir, file))
 }
 
 // limits are what raw_exec writes for the same resources block.

@@ -15,6 +15,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // nomadCores are the cores that Nomad may use, as the agent said in SetConfig.
@@ -67,7 +68,7 @@ func newCores(config *Config, nomad nomadCores, logger hclog.Logger) (*cores, er
 		return nil, err
 	}
 	c.alloc = allocator.New(topo, managed, opts)
-	c.parents[c.cgroup.defaultParent()] = true
+	c.parents[c.cgroup.DefaultParent()] = true
 	if reserved := c.reservedByNomad(); !reserved.IsEmpty() {
 		c.alloc.SetUnavailable(reserved)
 	}
@@ -89,16 +90,28 @@ func (c *cores) machine() (*allocator.Topology, cpuset.Set, error) {
 	if c.nomad.known {
 		managed = managed.Intersect(c.nomad.usable)
 	}
-	if usable, _ := c.config.usable(); !usable.IsEmpty() {
-		managed = managed.Intersect(usable)
-	}
 	if own, err := ownAffinity(); err == nil {
 		managed = managed.Intersect(own)
+	}
+	usable, _ := c.config.usable()
+	all := managed
+	managed = topo.Manageable(all, usable)
+	if left := all.Difference(managed).Intersect(topo.Isolated); usable.IsEmpty() && !left.IsEmpty() {
+		c.logger.Warn("isolated CPUs (isolcpus) are not given out unless cores.usable names them", "cpus", left.String())
 	}
 	if managed.IsEmpty() {
 		return nil, managed, errors.New("no core is left to give out: cores.usable, Nomad's usable cores and the agent's own affinity have none in common")
 	}
 	return topo, managed, nil
+}
+
+// settings are what the status command is to know of the configuration.
+func (c *cores) settings() state.Settings {
+	opts := c.alloc.Options()
+	return state.Settings{
+		SMT: string(opts.SMT), Layout: string(opts.Layout), Usable: c.config.Cores.Usable,
+		NomadUsable: c.nomad.usable.String(),
+	}
 }
 
 // ownAffinity returns the CPUs that this process may run on; what the agent's
@@ -125,7 +138,7 @@ func (c *cores) managed() cpuset.Set           { return c.alloc.Managed() }
 func (c *cores) reservedByNomad() cpuset.Set {
 	var reserved cpuset.Set
 	for parent := range c.parents {
-		reserved = reserved.Union(c.cgroup.reserved(parent))
+		reserved = reserved.Union(c.cgroup.Reserved(parent))
 	}
 	return reserved
 }

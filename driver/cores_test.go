@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // all takes every core there is.
@@ -309,4 +310,35 @@ func TestCores_OfNomad(t *testing.T) {
 func TestCores_NoneIsLeft(t *testing.T) {
 	_, err := newCores(&Config{Cores: CoresConfig{Usable: "0"}}, nomadCores{known: true, usable: cpuset.Of(1)}, New(t.Context(), nullLogger()).logger)
 	must.ErrorContains(t, err, "no core is left to give out")
+}
+
+func TestCores_TheConfigurationIsLeftForTheStatusCommand(t *testing.T) {
+	n := newLoneNode(t, func(c *Config) { c.Cores.SMT, c.Cores.Layout = "share", "scatter" })
+	told, err := n.store.Settings()
+	must.NoError(t, err)
+	must.Eq(t, state.Settings{Version: 1, SMT: "share", Layout: "scatter", NomadUsable: n.nomad.usable.String()}, told)
+	must.NotEq(t, "", told.NomadUsable)
+}
+
+func TestCores_IsolatedOnesOnlyWhereTheyAreNamed(t *testing.T) {
+	own, err := ownAffinity()
+	must.NoError(t, err)
+	if own.Len() < 2 {
+		t.Skip("one CPU cannot be isolated from another")
+	}
+	sysfs := t.TempDir()
+	cpus := filepath.Join(sysfs, "devices/system/cpu")
+	for index := range own.All() {
+		must.NoError(t, os.MkdirAll(filepath.Join(cpus, fmt.Sprintf("cpu%d", index)), 0o755))
+	}
+	must.NoError(t, os.WriteFile(filepath.Join(cpus, "online"), []byte(own.String()), 0o644))
+	must.NoError(t, os.WriteFile(filepath.Join(cpus, "isolated"), []byte(fmt.Sprint(own.First())), 0o644))
+	for usable, want := range map[string]cpuset.Set{
+		"": own.Difference(cpuset.Of(own.First())), own.String(): own, fmt.Sprint(own.First()): cpuset.Of(own.First()),
+	} {
+		c := &cores{logger: nullLogger(), config: &Config{Cores: CoresConfig{Usable: usable}}, sysfs: sysfs}
+		_, managed, err := c.machine()
+		must.NoError(t, err)
+		must.Eq(t, want.String(), managed.String(), must.Sprintf("usable %q", usable))
+	}
 }

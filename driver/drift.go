@@ -12,6 +12,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -130,7 +131,7 @@ func (t *task) leafCPUs() (cpuset.Set, bool) {
 	if _, err := os.Stat(path); err != nil {
 		return cpuset.Set{}, false
 	}
-	return readCPUs(path), true
+	return nomadcgroup.ReadList(path), true
 }
 
 // withheld returns the cores of the lease that a cpuset does not let the task

@@ -123,6 +123,9 @@ func (d *Driver) ready() error {
 		_ = store.Close()
 		return err
 	}
+	if err := store.WriteSettings(cores.settings()); err != nil {
+		d.logger.Warn("the status command has to guess this configuration", "error", err)
+	}
 	d.store, d.cores = store, cores
 	d.adopt()
 	go d.watchCores()

@@ -64,7 +64,7 @@ func setUp(m *testing.M) int {
 	if cgroups() {
 		defer removeCgroups(cgroupslib.NomadCgroupParent)
 		cgroupslib.NomadCgroupParent = testParent + strconv.Itoa(os.Getpid())
-		if newCgroupTree("/sys/fs/cgroup").v2 {
+		if newCgroupTree("/sys/fs/cgroup").V2 {
 			cgroupslib.NomadCgroupParent += ".slice"
 		}
 		defer removeCgroups(cgroupslib.NomadCgroupParent)
@@ -91,7 +91,7 @@ const testParent = "nomad-lsdyna-test-"
 // for all tasks without cores of their own, reserve for the others.
 func setPartition(name, cpus string) error {
 	dir := filepath.Join("/sys/fs/cgroup/cpuset", cgroupslib.NomadCgroupParent, name)
-	if newCgroupTree("/sys/fs/cgroup").v2 {
+	if newCgroupTree("/sys/fs/cgroup").V2 {
 		dir = filepath.Join("/sys/fs/cgroup", cgroupslib.NomadCgroupParent, name+".slice")
 	}
 	return os.WriteFile(filepath.Join(dir, "cpuset.cpus"), []byte(cpus+"\n"), 0o644)

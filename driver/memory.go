@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -43,9 +44,9 @@ func checkMemory(word string) error {
 // memoryNodes returns the NUMA nodes that have memory, nil where that is one.
 func (c *cores) memoryNodes() []int {
 	dir := filepath.Join(orDefault(c.sysfs, "/sys"), "devices/system/node")
-	nodes := readCPUs(filepath.Join(dir, "has_memory")) // the same list format
+	nodes := nomadcgroup.ReadList(filepath.Join(dir, "has_memory")) // the same list format
 	if nodes.IsEmpty() {
-		nodes = readCPUs(filepath.Join(dir, "online"))
+		nodes = nomadcgroup.ReadList(filepath.Join(dir, "online"))
 	}
 	if nodes.Len() < 2 {
 		return nil
@@ -162,7 +163,7 @@ func (t *task) strayedMems(cpus cpuset.Set) (is, want cpuset.Set) {
 	if _, err := os.Stat(path); err != nil {
 		return is, want
 	}
-	is, want = readCPUs(path), cpuset.Of(t.cores.allowedNodes(&t.spec.Cgroups, t.cores.nodes(cpus))...)
+	is, want = nomadcgroup.ReadList(path), cpuset.Of(t.cores.allowedNodes(&t.spec.Cgroups, t.cores.nodes(cpus))...)
 	if want.IsEmpty() || is == want {
 		return cpuset.Set{}, cpuset.Set{}
 	}

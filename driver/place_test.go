@@ -106,7 +106,7 @@ func TestCgroup_Reserved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cg := newCgroupTree(tree(t, c.paths...))
-			must.Eq(t, c.want, cg.reserved(cg.defaultParent()).String())
+			must.Eq(t, c.want, cg.Reserved(cg.DefaultParent()).String())
 		})
 	}
 }

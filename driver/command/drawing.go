@@ -227,15 +227,35 @@ func (d *drawing) room() int {
 	return max(d.screen.width-d.labelWidth(), segmentCores)
 }
 
-// rows distributes segments over lines; a cache's cores stay together where
-// they fit on one line.
+// rows distributes segments over as few lines as the screen allows, of much the
+// same length.
 func (d *drawing) rows(segs []segment) [][]segment {
+	room := d.room()
+	rows := d.rowsWithin(segs, room)
+	for len(rows) > 1 && room > segmentCores {
+		widest := 0
+		for _, row := range rows {
+			widest = max(widest, d.lineWidth(row))
+		}
+		room = min(room, widest) - 1
+		shorter := d.rowsWithin(segs, room)
+		if len(shorter) > len(rows) {
+			break
+		}
+		rows = shorter
+	}
+	return rows
+}
+
+// rowsWithin fills lines of a width; a cache's cores stay together where they fit
+// on one line.
+func (d *drawing) rowsWithin(segs []segment, room int) [][]segment {
 	var rows [][]segment
 	var row []segment
 	for _, s := range segs {
 		wider := d.lineWidth(append(slices.Clip(row), s))
-		tear := s.first && wider-d.lineWidth([]segment{s})+s.whole > d.room() && s.whole <= d.room()
-		if len(row) > 0 && (wider > d.room() || tear) {
+		tear := s.first && wider-d.lineWidth([]segment{s})+s.whole > room && s.whole <= room
+		if len(row) > 0 && (wider > room || tear) {
 			rows = append(rows, row)
 			row = nil
 		}

@@ -5,6 +5,10 @@ package command
 
 import "strings"
 
+// isolatedCell is a CPU that is kept from the scheduler and not named in
+// cores.usable.
+var isolatedCell = cell{'i', dim, "isolated, not given out"}
+
 // note keeps a cell for the legend.
 func (d *drawing) note(c cell) {
 	if c.means == "" {

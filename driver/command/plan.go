@@ -13,8 +13,8 @@ import (
 )
 
 const planHelp = `USAGE
-  nomad-driver-lsdyna plan -ncpu N [-busy LIST] [-smt isolate|share]
-      [-layout pack|scatter] [-sysfs DIR] [-json]
+  nomad-driver-lsdyna plan -ncpu N [-busy LIST] [-usable LIST]
+      [-smt isolate|share] [-layout pack|scatter] [-sysfs DIR] [-json]
 
 DESCRIPTION
   Says which cores a job of N cores would get on a machine where the CPUs of
@@ -26,6 +26,9 @@ OPTIONS
   -ncpu N         Cores of the job: physical cores with -smt isolate, logical
                   CPUs with -smt share.
   -busy LIST      CPUs that are taken, as the kernel writes lists: 0-7,64-71
+  -usable LIST    CPUs to give out, as the agent's cores.usable. Without it all, but
+                  not those isolated from the scheduler (isolcpus): they are
+                  given out only where they are named.
   -smt MODE       isolate (one thread of each core is used, its siblings stay
                   idle; the default) or share (siblings are cores, too).
   -layout LAYOUT  pack (fewest sockets, NUMA nodes and L3 caches; the default)
@@ -52,11 +55,12 @@ type planReport struct {
 
 // planRequest is a checked call.
 type planRequest struct {
-	ncpu  int
-	busy  cpuset.Set
-	opts  allocator.Options
-	sysfs string
-	json  bool
+	ncpu   int
+	busy   cpuset.Set
+	usable cpuset.Set // empty for all that are not isolated
+	opts   allocator.Options
+	sysfs  string
+	json   bool
 }
 
 func runPlan(_ context.Context, args []string, s streams) error {
@@ -68,7 +72,8 @@ func runPlan(_ context.Context, args []string, s streams) error {
 	if err != nil {
 		return err
 	}
-	lease, err := allocator.New(topo, topo.Online, req.opts).Plan(req.ncpu, req.busy)
+	managed := topo.Manageable(topo.Online, req.usable)
+	lease, err := allocator.New(topo, managed, req.opts).Plan(req.ncpu, req.busy)
 	var short *allocator.ShortageError
 	if err != nil && !errors.As(err, &short) {
 		return err
@@ -96,6 +101,7 @@ func parsePlan(args []string) (planRequest, error) {
 	fs := newFlags("plan")
 	fs.IntVar(&req.ncpu, "ncpu", 0, "")
 	busy := fs.String("busy", "", "")
+	usable := fs.String("usable", "", "")
 	smt := fs.String("smt", "", "")
 	layout := fs.String("layout", "", "")
 	fs.StringVar(&req.sysfs, "sysfs", "", "")
@@ -109,6 +115,9 @@ func parsePlan(args []string) (planRequest, error) {
 	}
 	if req.busy, err = cpuset.Parse(*busy); err != nil {
 		return req, usagef("-busy takes a list such as 0-7,64: %v", err)
+	}
+	if req.usable, err = cpuset.Parse(*usable); err != nil {
+		return req, usagef("-usable takes a list such as 0-7,64: %v", err)
 	}
 	if req.opts.SMT, err = allocator.ParseSMT(*smt); err != nil {
 		return req, usagef("-smt: %v", err)
@@ -132,6 +141,9 @@ func writePlan(req planRequest, topo *allocator.Topology, lease allocator.Lease,
 		if topo.HyperThreading() && req.opts.SMT == allocator.SMTIsolate {
 			advice += " With smt = \"share\" sibling threads count as cores."
 		}
+		if left := topo.Isolated.Intersect(topo.Online); req.usable.IsEmpty() && !left.IsEmpty() {
+			advice += fmt.Sprintf(" CPUs %s are isolated (isolcpus): cores.usable has to name them.", left)
+		}
 		lines = append(lines, wrap(advice, screen.width, 0)...)
 		return write(s.out, screen.render(lines))
 	}
@@ -153,6 +165,7 @@ func writePlan(req planRequest, topo *allocator.Topology, lease allocator.Lease,
 // planCell draws one CPU of a plan.
 func planCell(req planRequest, screen screen, topo *allocator.Topology, lease allocator.Lease) func(allocator.CPU) cell {
 	blocked := req.busy
+	managed := topo.Manageable(topo.Online, req.usable)
 	if req.opts.SMT == allocator.SMTIsolate {
 		blocked = topo.CoresOf(req.busy)
 	}
@@ -166,7 +179,11 @@ func planCell(req planRequest, screen screen, topo *allocator.Topology, lease al
 			return cell{'x', yellow, "busy"}
 		case blocked.Contains(cpu.Index):
 			return cell{'-', yellow, "sibling of a busy thread"}
+		case managed.Contains(cpu.Index):
+			return cell{screen.pick('·', '.'), dim, "free"}
+		case topo.Isolated.Contains(cpu.Index):
+			return isolatedCell
 		}
-		return cell{screen.pick('·', '.'), dim, "free"}
+		return cell{glyph: '/', style: dim, means: "not given out"}
 	}
 }

@@ -98,9 +98,15 @@ func runReap(ctx context.Context, args []string, s streams) error {
 	if alloc, task, ok := strings.Cut(*kill, "/"); *kill != "" && (!ok || alloc == "" || task == "") {
 		return usagef("-kill takes ALLOC/TASK, as status shows them, not %q", *kill)
 	}
-	records, notes, err := readRecords(filepath.Clean(*dir))
+	store, notes, err := openState(filepath.Clean(*dir))
 	if err != nil {
 		return err
+	}
+	var records []*state.Record
+	if store != nil {
+		if records, err = store.Records(); err != nil {
+			notes = append(notes, fmt.Sprintf("some records cannot be read: %v", err))
+		}
 	}
 	r := &reaper{dryRun: *dryRun, kill: *kill, report: reapReport{Records: []reapRow{}, Notes: notNil(notes)}}
 	if err := r.findTarget(records); err != nil {

@@ -41,10 +41,11 @@ OPTIONS
   -state-dir DIR  The agent's state_dir (/var/lib/nomad-driver-lsdyna).
   -watch          Draw again every two seconds until interrupted. With -json,
                   one object a line.
-  -smt MODE       The agent's cores.smt, for the number of free cores: isolate or
-                  share. Without it the tasks that run tell, else isolate.
-  -usable LIST    The agent's cores.usable, for the number of free cores. Without
-                  it all cores that Nomad may use.
+  -smt MODE       isolate or share, instead of the agent's cores.smt, for the number
+                  of free cores. The plugin leaves its settings in state_dir;
+                  where there are none the tasks that run tell, else isolate.
+  -usable LIST    CPUs to give out, instead of the agent's cores.usable. Without
+                  any, all that Nomad may use, but not isolated ones (isolcpus).
   -sysfs DIR      A captured machine instead of /sys.
   -json           An object with physical_cores, logical_cores,
                   hyper_threading_enabled, available_cores, cores (index, job_id,

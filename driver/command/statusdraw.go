@@ -111,10 +111,12 @@ func (s *survey) cell(screen screen, known letters) func(allocator.CPU) cell {
 			return cell{'-', dim, "idle sibling"}
 		case s.blocked.Contains(cpu.Index):
 			return cell{'-', yellow, "idle sibling"}
-		case !s.usable.Contains(cpu.Index):
-			return cell{'x', dim, "not Nomad's"}
+		case s.usable.Contains(cpu.Index):
+			return cell{screen.pick('·', '.'), green, "free"}
+		case s.topo.Isolated.Contains(cpu.Index):
+			return isolatedCell
 		}
-		return cell{screen.pick('·', '.'), green, "free"}
+		return cell{'/', dim, "not given out"}
 	}
 }
 

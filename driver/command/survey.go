@@ -4,14 +4,18 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/nomadcgroup"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // survey is the machine and its tasks at one moment, put together from the
@@ -19,10 +23,11 @@ import (
 type survey struct {
 	now       time.Time
 	topo      *allocator.Topology
+	settings  state.Settings // of the plugin that took state_dir last; zero where they are not known
 	opts      allocator.Options
 	tasks     []*task // live and ended, the oldest first
 	progress  map[*task]progress
-	usable    cpuset.Set      // what Nomad lets its tasks use
+	usable    cpuset.Set      // what the driver may give out
 	reserved  cpuset.Set      // reserved by Nomad for tasks of others
 	owners    map[int][]*task // by CPU: who is bound to it
 	idle      map[int]*task   // by CPU: who holds it as an idle sibling
@@ -44,6 +49,16 @@ type surveyor struct {
 }
 
 func (v *surveyor) survey(ctx context.Context) (*survey, error) {
+	s, err := v.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.conclude(v)
+	return s, nil
+}
+
+// look reads what there is.
+func (v *surveyor) look(ctx context.Context) (*survey, error) {
 	topo, warnings, err := allocator.Discover(v.sysfs)
 	if err != nil {
 		return nil, err
@@ -52,21 +67,24 @@ func (v *surveyor) survey(ctx context.Context) (*survey, error) {
 		now: time.Now(), topo: topo, warnings: warnings,
 		owners: map[int][]*task{}, idle: map[int]*task{}, drifters: map[int][]*task{},
 	}
-	tasks, notes, err := readTasks(v.stateDir)
-	if err != nil {
+	if s.tasks, s.settings, s.notes, err = readState(v.stateDir); err != nil {
 		return nil, err
 	}
-	s.tasks = tasks
-	s.notes = append(s.notes, notes...)
-	s.progress = v.readings.latest(ctx, tasks, v.patience)
-	s.askNomad(nomadCgroupsBelow(v.sysfs))
+	s.progress = v.readings.latest(ctx, s.tasks, v.patience)
+	return s, nil
+}
+
+// conclude works out who has which CPU, and what is wrong.
+func (s *survey) conclude(v *surveyor) {
+	s.askNomad(cgroupsBelow(v.sysfs))
+	s.manage(v.given)
 	s.assign(v.smt)
-	if !v.given.IsEmpty() {
-		s.usable = s.usable.Intersect(v.given)
-	}
 	s.count()
 	s.findTrouble()
-	return s, nil
+}
+
+func cgroupsBelow(sysfs string) nomadcgroup.Tree {
+	return nomadcgroup.Below(filepath.Join(cmp.Or(sysfs, "/sys"), "fs/cgroup"))
 }
 
 // live returns the tasks that own cores.
@@ -85,9 +103,10 @@ func (s *survey) assign(smt allocator.SMT) {
 			s.drifters[cpu] = append(s.drifters[cpu], t)
 		}
 	}
-	if s.opts.SMT = smt; smt == "" {
+	if s.opts.SMT = cmp.Or(smt, allocator.SMT(s.settings.SMT)); s.opts.SMT == "" {
 		s.opts.SMT = s.guessSMT()
 	}
+	s.opts.Layout = allocator.Layout(s.settings.Layout)
 	if s.opts.SMT == allocator.SMTShare {
 		return
 	}
@@ -101,9 +120,9 @@ func (s *survey) assign(smt allocator.SMT) {
 	}
 }
 
-// guessSMT tells from the tasks whether siblings are given out as cores: the
-// agent's configuration is not in state_dir. Nomad's own reservations may name
-// siblings in either mode.
+// guessSMT tells from the tasks whether siblings are given out as cores, where no
+// plugin wrote its settings down. Nomad's own reservations may name siblings in
+// either mode.
 func (s *survey) guessSMT() allocator.SMT {
 	for _, t := range s.live() {
 		if t.details.Reserved {
@@ -121,10 +140,11 @@ func (s *survey) guessSMT() allocator.SMT {
 	return allocator.SMTIsolate
 }
 
-// askNomad reads what Nomad may use and what it has reserved for others.
-func (s *survey) askNomad(cgroups nomadCgroups) {
-	parents := []string{cgroups.defaultParent()}
-	var ours cpuset.Set
+// askNomad reads what Nomad may use and what it has reserved for others. The
+// settings say what the agent told its plugin; without them its cgroups do.
+func (s *survey) askNomad(cgroups nomadcgroup.Tree) {
+	parents := []string{cgroups.DefaultParent()}
+	var ours, reserved, usable cpuset.Set
 	for _, t := range s.live() {
 		if !slices.Contains(parents, t.details.CgroupParent) {
 			parents = append(parents, t.details.CgroupParent)
@@ -133,12 +153,27 @@ func (s *survey) askNomad(cgroups nomadCgroups) {
 			ours = ours.Union(t.cores)
 		}
 	}
-	usable, reserved := cgroups.read(parents)
+	for _, parent := range parents {
+		usable = usable.Union(cgroups.Usable(parent))
+		reserved = reserved.Union(cgroups.Reserved(parent))
+	}
+	if told, err := cpuset.Parse(s.settings.NomadUsable); err == nil && !told.IsEmpty() {
+		usable = told
+	}
 	s.usable = s.topo.Online
 	if !usable.IsEmpty() {
 		s.usable = usable.Intersect(s.topo.Online)
 	}
 	s.reserved = reserved.Difference(ours).Intersect(s.topo.Online)
+}
+
+// manage leaves of them what the driver gives out: named are those that the caller
+// names, instead of the agent's configuration.
+func (s *survey) manage(named cpuset.Set) {
+	if named.IsEmpty() {
+		named, _ = cpuset.Parse(s.settings.Usable)
+	}
+	s.usable = s.topo.Manageable(s.usable, named)
 }
 
 // count finds how many cores a new task could get.

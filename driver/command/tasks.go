@@ -39,13 +39,27 @@ func (t *task) live() bool { return t.state != supervisor.Ended }
 // job is the Nomad job's id, or the allocation's where the record lost it.
 func (t *task) job() string { return cmp.Or(t.details.JobID, t.id.Alloc) }
 
-// readTasks reads every record below state_dir, the oldest run first. What
-// cannot be read is named in the notes. A state_dir that does not exist is one
-// without records.
-func readTasks(dir string) (tasks []*task, notes []string, err error) {
-	records, notes, err := readRecords(dir)
+// readState reads the plugin's settings and every record below state_dir, the
+// oldest run first. What cannot be read is named in the notes. A state_dir that
+// does not exist is one without records.
+func readState(dir string) (tasks []*task, settings state.Settings, notes []string, err error) {
+	store, notes, err := openState(dir)
+	if store == nil {
+		return nil, settings, notes, err
+	}
+	if settings, err = store.Settings(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		notes = append(notes, fmt.Sprintf("the plugin's settings cannot be read, so which cores it gives out is guessed: %v", err))
+	}
+	tasks, troubles := readTasks(store)
+	return tasks, settings, append(notes, troubles...), nil
+}
+
+// readTasks reads every record, the oldest run first, and names those that it
+// cannot read in the notes.
+func readTasks(store *state.Store) (tasks []*task, notes []string) {
+	records, err := store.Records()
 	if err != nil {
-		return nil, nil, err
+		notes = append(notes, fmt.Sprintf("some records cannot be read: %v", err))
 	}
 	for _, record := range records {
 		t, err := readTask(record)
@@ -60,11 +74,11 @@ func readTasks(dir string) (tasks []*task, notes []string, err error) {
 	slices.SortFunc(tasks, func(a, b *task) int {
 		return cmp.Or(a.details.StartedAt.Compare(b.details.StartedAt), cmp.Compare(a.id.String(), b.id.String()))
 	})
-	return tasks, notes, nil
+	return tasks, notes
 }
 
-// readRecords lists every record below state_dir.
-func readRecords(dir string) (records []*state.Record, notes []string, err error) {
+// openState opens a state_dir for reading; no store and a note where there is none.
+func openState(dir string) (store *state.Store, notes []string, err error) {
 	info, err := os.Lstat(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, []string{fmt.Sprintf("there is no state_dir %s: the plugin has not run on this machine yet, or keeps its records elsewhere (-state-dir)", dir)}, nil
@@ -75,15 +89,8 @@ func readRecords(dir string) (records []*state.Record, notes []string, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := state.OpenReadOnly(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	records, err = store.Records()
-	if err != nil {
-		notes = append(notes, fmt.Sprintf("some records cannot be read: %v", err))
-	}
-	return records, notes, nil
+	store, err = state.OpenReadOnly(dir)
+	return store, nil, err
 }
 
 // mayRead tells someone who is not the agent's user to become it.

@@ -85,11 +85,15 @@ func drawTopology(topo *allocator.Topology, screen screen) []line {
 	d := drawing{
 		topo: topo, screen: screen,
 		cell: func(cpu allocator.CPU) cell {
-			if cpu.Siblings.First() != cpu.Index {
+			switch {
+			case topo.Isolated.Contains(cpu.Index):
+				return cell{glyph: 'i', style: yellow, means: "isolated (isolcpus)"}
+			case cpu.Siblings.First() != cpu.Index:
 				return cell{glyph: screen.pick('·', '.'), style: dim, means: "second thread of the core above"}
-			}
-			if cpu.Kind == allocator.Efficiency {
+			case cpu.Kind == allocator.Efficiency:
 				return cell{glyph: 'e', style: cyan, means: "efficiency core"}
+			case topo.NoHzFull.Contains(cpu.Index):
+				return cell{glyph: 'n', style: green, means: "core without timer tick (nohz_full)"}
 			}
 			return cell{glyph: screen.pick('■', 'o'), style: green, means: "core"}
 		},
@@ -98,10 +102,12 @@ func drawTopology(topo *allocator.Topology, screen screen) []line {
 	lines := d.draw()
 	var kept []string
 	if !topo.Isolated.IsEmpty() {
-		kept = append(kept, "Isolated from the scheduler (isolcpus): cpu "+topo.Isolated.String())
+		kept = append(kept, "Isolated from the scheduler (isolcpus): cpu "+topo.Isolated.String()+
+			". Given out only where cores.usable names them, and not mixed with others in one job.")
 	}
 	if !topo.NoHzFull.IsEmpty() {
-		kept = append(kept, "Without timer tick (nohz_full): cpu "+topo.NoHzFull.String())
+		kept = append(kept, "Without timer tick (nohz_full): cpu "+topo.NoHzFull.String()+
+			". Preferred where a job fits there as well as elsewhere.")
 	}
 	for _, words := range kept {
 		lines = append(lines, wrap(words, screen.width, 2)...)
