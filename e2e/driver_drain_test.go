@@ -63,6 +63,33 @@ func movingJob(name, url string, files []string, env string) string {
 	return strings.Replace(job, "task \"lsdyna\"", "ephemeral_disk {\n migrate = true\n sticky = true\n size = 200\n }\n task \"lsdyna\"", 1)
 }
 
+// drains are the ways to take a run off its node. Nomad 1.11 replaces a service's
+// allocation when its node is drained; a batch job's it only stops, at the drain's
+// deadline, and the operator has it rescheduled: `nomad alloc stop -reschedule`.
+var drains = []struct {
+	name string
+	job  func(hcl string) string
+	move func(*run, *api.Allocation)
+}{
+	{"service", func(hcl string) string {
+		return strings.Replace(strings.Replace(hcl, `type = "batch"`, `type = "service"`, 1), `restart {`, `migrate {
+      min_healthy_time = "1s"
+    }
+    restart {`, 1)
+	}, func(*run, *api.Allocation) {}},
+	{"batch", func(hcl string) string {
+		return strings.Replace(hcl, `reschedule {
+      attempts  = 0`, `reschedule {
+      attempts  = 1
+      interval  = "1h"
+      delay     = "5s"
+      delay_function = "constant"`, 1)
+	}, func(r *run, alloc *api.Allocation) {
+		_, err := r.s.API.Allocations().Stop(alloc, &api.QueryOptions{Params: map[string]string{"reschedule": "true"}})
+		must.NoError(r.s.t, err)
+	}},
+}
+
 // A node is drained: the run writes its dump, Nomad moves the run folder, and
 // the run goes on at another node where it stopped.
 func TestDriver_DrainedRunGoesOnElsewhere(t *testing.T) {
@@ -71,35 +98,56 @@ func TestDriver_DrainedRunGoesOnElsewhere(t *testing.T) {
 	server := httptest.NewServer(http.FileServer(http.Dir(decks)))
 	t.Cleanup(server.Close)
 	first := newSite(t, "")
+	second := first.join()
 	whole := first.submit(jobHCL{name: "whole", folder: first.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
 	whole.wait(api.AllocClientStatusComplete)
+	hcl := movingJob("moving", server.URL, []string{"main.k", "material.k", "mesh.k"}, "STANDIN_PACE = \"10ms\"\nSTANDIN_POLL = \"5\"")
+	for _, how := range drains {
+		t.Run(how.name, func(t *testing.T) {
+			first.eligible(true)
+			second.eligible(false) // the job is to begin on the first
+			before := first.moving(how.job(strings.ReplaceAll(hcl, "moving", how.name)), how.name)
+			alloc := before.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"))
+			first.waitCycles(before)
+			goOn := before.freeze()
+			second.eligible(true)
+			_, err := first.API.Nodes().UpdateDrain(first.NodeID(), &api.DrainSpec{Deadline: time.Hour}, false, nil)
+			must.NoError(t, err)
+			how.move(before, alloc)
+			before.waitSwitch()
+			goOn()
+			before.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
+			must.Len(t, 0, before.solvers())
 
-	second := first.join()
-	_, err = first.API.Nodes().ToggleEligibility(second.NodeID(), false, nil) // the job is to begin on the first
-	must.NoError(t, err)
-	files := []string{"main.k", "material.k", "mesh.k"}
-	alloc, err := first.Run(within(t), movingJob("moving", server.URL, files, "STANDIN_PACE = \"10ms\"\nSTANDIN_POLL = \"5\""))
-	must.NoError(t, err)
-	before := &run{s: first, job: "moving", alloc: alloc, folder: filepath.Join(first.TaskDir(alloc, "lsdyna"), "local")}
-	before.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"))
-	first.waitCycles(before)
-	goOn := before.freeze()
+			allocs, err := first.WaitPlaced(within(t), how.name, 2)
+			must.NoError(t, err)
+			must.Eq(t, second.NodeID(), allocs[0].NodeID)
+			after := second.runOf(how.name, allocs[0].ID)
+			_, err = first.WaitAlloc(within(t), after.alloc, cluster.Terminal, cluster.TaskEvent("lsdyna", "Restarting from d3dump01"),
+				cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+			must.NoError(t, err)
+			must.Eq(t, whole.results(), after.results())
+		})
+	}
+}
 
-	_, err = first.API.Nodes().ToggleEligibility(second.NodeID(), true, nil)
-	must.NoError(t, err)
-	// A batch job is left alone until the drain's deadline.
-	_, err = first.API.Nodes().UpdateDrain(first.NodeID(), &api.DrainSpec{Deadline: time.Second}, false, nil)
-	must.NoError(t, err)
-	before.waitSwitch()
-	goOn()
-	before.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
-	must.Len(t, 0, before.solvers())
+// eligible says whether Nomad may place allocations here; a drain is over then.
+func (s *site) eligible(yes bool) {
+	s.t.Helper()
+	_, err := s.API.Nodes().UpdateDrain(s.NodeID(), nil, yes, nil)
+	must.NoError(s.t, err)
+	_, err = s.API.Nodes().ToggleEligibility(s.NodeID(), yes, nil)
+	must.NoError(s.t, err)
+}
 
-	allocs, err := first.WaitPlaced(within(t), "moving", 2)
-	must.NoError(t, err)
-	must.Eq(t, second.NodeID(), allocs[0].NodeID)
-	after := &run{s: second, job: "moving", alloc: allocs[0].ID, folder: filepath.Join(second.TaskDir(allocs[0].ID, "lsdyna"), "local")}
-	after.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Restarting from d3dump01"),
-		cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
-	must.Eq(t, whole.results(), after.results())
+// moving submits a job whose run folder is in the task directory.
+func (s *site) moving(hcl, name string) *run {
+	s.t.Helper()
+	alloc, err := s.Run(within(s.t), hcl)
+	must.NoError(s.t, err)
+	return s.runOf(name, alloc)
+}
+
+func (s *site) runOf(job, alloc string) *run {
+	return &run{s: s, job: job, alloc: alloc, folder: filepath.Join(s.TaskDir(alloc, "lsdyna"), "local")}
 }
