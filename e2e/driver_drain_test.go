@@ -52,42 +52,34 @@ func (r *run) waitSwitch() {
 	}))
 }
 
-// movingJob is a job whose run folder is in its task directory, which Nomad moves
-// along with the allocation. Its deck is downloaded from url.
-func movingJob(name, url string, files []string, env string) string {
+// paced is a run of some seconds that looks for switches now and then.
+const paced = "STANDIN_PACE = \"10ms\"\nSTANDIN_POLL = \"5\""
+
+// movingJob is a service whose run folder is in its task directory, which Nomad
+// moves along with the allocation. Its deck is downloaded from url.
+func movingJob(name, url string, files []string) string {
 	var artifacts strings.Builder
 	for _, file := range files {
 		fmt.Fprintf(&artifacts, "artifact {\n source = \"%s/%s\"\n destination = \"local\"\n }\n", url, file)
 	}
-	job := jobHCL{name: name, folder: "local", config: "ncpu = 1", env: env, task: artifacts.String()}.String()
-	return strings.Replace(job, "task \"lsdyna\"", "ephemeral_disk {\n migrate = true\n sticky = true\n size = 200\n }\n task \"lsdyna\"", 1)
-}
-
-// drains are the ways to take a run off its node. Nomad 1.11 replaces a service's
-// allocation when its node is drained; a batch job's it only stops, at the drain's
-// deadline, and the operator has it rescheduled: `nomad alloc stop -reschedule`.
-var drains = []struct {
-	name string
-	job  func(hcl string) string
-	move func(*run, *api.Allocation)
-}{
-	{"service", func(hcl string) string {
-		return strings.Replace(strings.Replace(hcl, `type = "batch"`, `type = "service"`, 1), `restart {`, `migrate {
+	job := jobHCL{name: name, folder: "local", config: "ncpu = 1", env: paced, task: artifacts.String()}.String()
+	return strings.NewReplacer(`type = "batch"`, `type = "service"`, `task "lsdyna"`, `migrate {
       min_healthy_time = "1s"
     }
-    restart {`, 1)
-	}, func(*run, *api.Allocation) {}},
-	{"batch", func(hcl string) string {
-		return strings.Replace(hcl, `reschedule {
-      attempts  = 0`, `reschedule {
-      attempts  = 1
-      interval  = "1h"
-      delay     = "5s"
-      delay_function = "constant"`, 1)
-	}, func(r *run, alloc *api.Allocation) {
-		_, err := r.s.API.Allocations().Stop(alloc, &api.QueryOptions{Params: map[string]string{"reschedule": "true"}})
-		must.NoError(r.s.t, err)
-	}},
+    ephemeral_disk {
+      migrate = true
+      sticky  = true
+      size    = 200
+    }
+    task "lsdyna"`).Replace(job)
+}
+
+// drain takes this client's allocations away. Nomad 1.11 replaces a service's at
+// once; a batch job's it only stops, at the deadline.
+func (s *site) drain(deadline time.Duration) {
+	s.t.Helper()
+	_, err := s.API.Nodes().UpdateDrain(s.NodeID(), &api.DrainSpec{Deadline: deadline}, false, nil)
+	must.NoError(s.t, err)
 }
 
 // A node is drained: the run writes its dump, Nomad moves the run folder, and
@@ -98,37 +90,58 @@ func TestDriver_DrainedRunGoesOnElsewhere(t *testing.T) {
 	server := httptest.NewServer(http.FileServer(http.Dir(decks)))
 	t.Cleanup(server.Close)
 	first := newSite(t, "")
-	second := first.join()
 	whole := first.submit(jobHCL{name: "whole", folder: first.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
 	whole.wait(api.AllocClientStatusComplete)
-	hcl := movingJob("moving", server.URL, []string{"main.k", "material.k", "mesh.k"}, "STANDIN_PACE = \"10ms\"\nSTANDIN_POLL = \"5\"")
-	for _, how := range drains {
-		t.Run(how.name, func(t *testing.T) {
-			first.eligible(true)
-			second.eligible(false) // the job is to begin on the first
-			before := first.moving(how.job(strings.ReplaceAll(hcl, "moving", how.name)), how.name)
-			alloc := before.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"))
-			first.waitCycles(before)
-			goOn := before.freeze()
-			second.eligible(true)
-			_, err := first.API.Nodes().UpdateDrain(first.NodeID(), &api.DrainSpec{Deadline: time.Hour}, false, nil)
-			must.NoError(t, err)
-			how.move(before, alloc)
-			before.waitSwitch()
-			goOn()
-			before.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
-			must.Len(t, 0, before.solvers())
+	second := first.join()
+	second.eligible(false) // the job is to begin on the first
 
-			allocs, err := first.WaitPlaced(within(t), how.name, 2)
-			must.NoError(t, err)
-			must.Eq(t, second.NodeID(), allocs[0].NodeID)
-			after := second.runOf(how.name, allocs[0].ID)
-			_, err = first.WaitAlloc(within(t), after.alloc, cluster.Terminal, cluster.TaskEvent("lsdyna", "Restarting from d3dump01"),
-				cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
-			must.NoError(t, err)
-			must.Eq(t, whole.results(), after.results())
-		})
-	}
+	alloc, err := first.Run(within(t), movingJob("moving", server.URL, []string{"main.k", "material.k", "mesh.k"}))
+	must.NoError(t, err)
+	before := first.runOf("moving", alloc)
+	before.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"))
+	first.waitCycles(before)
+	goOn := before.freeze()
+	second.eligible(true)
+	first.drain(time.Hour)
+	before.waitSwitch()
+	goOn()
+	before.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
+	must.Len(t, 0, before.solvers())
+
+	allocs, err := first.WaitPlaced(within(t), "moving", 2)
+	must.NoError(t, err)
+	must.Eq(t, second.NodeID(), allocs[0].NodeID)
+	after := second.runOf("moving", allocs[0].ID)
+	_, err = first.WaitAlloc(within(t), after.alloc, cluster.Terminal, cluster.TaskEvent("lsdyna", "Restarting from d3dump01"),
+		cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+	must.NoError(t, err)
+	must.Eq(t, whole.results(), after.results())
+}
+
+// A batch job on a file system that all nodes share: the drain stops it with a
+// dump, and the job that is run again goes on at another node.
+func TestDriver_DrainedBatchJobGoesOnWhenRunAgain(t *testing.T) {
+	first := newSite(t, "")
+	whole := first.submit(jobHCL{name: "whole", folder: first.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
+	whole.wait(api.AllocClientStatusComplete)
+
+	hcl := jobHCL{name: "shared", folder: first.deck("shared", "solid_bar_impact"), config: "ncpu = 1", env: paced}
+	before := first.start(hcl)
+	first.waitCycles(before)
+	goOn := before.freeze()
+	second := first.join()
+	first.drain(time.Second)
+	before.waitSwitch()
+	goOn()
+	before.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
+	must.Len(t, 0, before.solvers())
+
+	hcl.env = ""
+	after := before.runAgain(hcl.String())
+	done := after.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Restarting from d3dump01"),
+		cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+	must.Eq(t, second.NodeID(), done.NodeID)
+	must.Eq(t, whole.results(), after.results())
 }
 
 // eligible says whether Nomad may place allocations here; a drain is over then.
@@ -140,14 +153,7 @@ func (s *site) eligible(yes bool) {
 	must.NoError(s.t, err)
 }
 
-// moving submits a job whose run folder is in the task directory.
-func (s *site) moving(hcl, name string) *run {
-	s.t.Helper()
-	alloc, err := s.Run(within(s.t), hcl)
-	must.NoError(s.t, err)
-	return s.runOf(name, alloc)
-}
-
+// runOf is a run whose folder is in its task directory on this client.
 func (s *site) runOf(job, alloc string) *run {
 	return &run{s: s, job: job, alloc: alloc, folder: filepath.Join(s.TaskDir(alloc, "lsdyna"), "local")}
 }
