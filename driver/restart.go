@@ -69,7 +69,11 @@ func (s *start) chooseRestart() error {
 func (s *start) chooseDump() error {
 	ctx, cancel := context.WithTimeout(s.d.ctx, readTimeout)
 	defer cancel()
-	now, err := lsdyna.NewIdentity(ctx, s.folder, s.solver, s.options, s.command)
+	var now lsdyna.Identity
+	err := asUser(s.user, func() (err error) {
+		now, err = lsdyna.NewIdentity(ctx, s.folder, s.solver, s.options, s.command)
+		return err
+	})
 	if err != nil {
 		s.says = append(s.says, fmt.Sprintf("Cannot tell whether earlier dumps fit, starting from the deck: %v", err))
 		return nil
@@ -82,7 +86,11 @@ func (s *start) chooseDump() error {
 		s.says = append(s.says, fmt.Sprintf("Starting from the deck: %v", err))
 		return s.recordRun(ctx, now)
 	}
-	choice, err := lsdyna.RestartSelect(ctx, s.folder, recorded, now, s.oldStdouts()...)
+	var choice lsdyna.RestartChoice
+	err = asUser(s.user, func() (err error) {
+		choice, err = lsdyna.RestartSelect(ctx, s.folder, recorded, now, s.oldStdouts()...)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("look for a dump to restart from: %w", err)
 	}
@@ -91,7 +99,7 @@ func (s *start) chooseDump() error {
 		return s.recordRun(ctx, now)
 	}
 	recorded.Chosen = &choice.Said
-	if err := s.folder.WriteRecord(recorded); err != nil {
+	if err := asUser(s.user, func() error { return s.folder.WriteRecord(recorded) }); err != nil {
 		s.says = append(s.says, fmt.Sprintf("A dump that turns out to be bad will be tried again: %v", err))
 	}
 	s.options.Restart = choice.Dump
@@ -100,10 +108,13 @@ func (s *start) chooseDump() error {
 
 // recordRun records in the run folder which run begins there with its deck.
 func (s *start) recordRun(ctx context.Context, id lsdyna.Identity) error {
-	r, err := lsdyna.NewRunRecord(ctx, s.folder, id, s.oldStdouts()...)
-	if err == nil {
-		err = s.folder.WriteRecord(r)
-	}
+	err := asUser(s.user, func() error {
+		r, err := lsdyna.NewRunRecord(ctx, s.folder, id, s.oldStdouts()...)
+		if err != nil {
+			return err
+		}
+		return s.folder.WriteRecord(r)
+	})
 	if err != nil {
 		s.says = append(s.says, fmt.Sprintf("A later start will not be able to go on from a dump: %v", err))
 	}
@@ -148,7 +159,7 @@ func (t *task) settleRecord() {
 	default:
 		return
 	}
-	if err := t.folder.WriteRecord(recorded); err != nil {
+	if err := asUser(t.user(), func() error { return t.folder.WriteRecord(recorded) }); err != nil {
 		t.logger.Warn("cannot bring the run's record up to date", "error", err)
 	}
 }

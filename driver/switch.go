@@ -57,12 +57,17 @@ func (t *task) sendSwitch(sw lsdyna.Switch, s lsdyna.Snapshot) error {
 	sent := &sentSwitch{sw: sw, asked: time.Now(), plots: s.PlotStates}
 	sent.watch = lsdyna.DumpWatch{Since: sent.asked, Last: s.LastDump()}
 	return t.inFolder(func(f *lsdyna.RunFolder) error {
-		if err := f.WriteSwitch(sw, t.owner()); err != nil {
+		if err := t.writeSwitch(f, sw); err != nil {
 			return err
 		}
 		t.sent = sent
 		return nil
 	})
+}
+
+// writeSwitch puts a switch into the run folder, as the task's user.
+func (t *task) writeSwitch(f *lsdyna.RunFolder, sw lsdyna.Switch) error {
+	return asUser(t.user(), func() error { return f.WriteSwitch(sw, t.owner()) })
 }
 
 // sendStop writes the sense switch of a stop, unless the solver shows that it
@@ -74,7 +79,7 @@ func (t *task) sendStop(sw lsdyna.Switch, order state.Stop) error {
 			return nil // this plugin did, and Nomad asks once more
 		}
 		if !s.KillFile && s.SenseSwitch == "" {
-			if err := f.WriteSwitch(sw, t.owner()); err != nil {
+			if err := t.writeSwitch(f, sw); err != nil {
 				return err
 			}
 		}
@@ -122,7 +127,7 @@ func (t *task) followSwitch(ended bool) (dump lsdyna.DumpState) {
 			return err
 		}
 		if ended && pending {
-			_ = f.ClearSwitch() // it would stop the next run that somebody starts here
+			_ = asUser(t.user(), f.ClearSwitch) // it would stop the next run that somebody starts here
 		}
 		if sent.taken.IsZero() && !pending {
 			sent.taken = time.Now()

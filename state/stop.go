@@ -56,7 +56,7 @@ func (r *Record) ReadStop() (Stop, error) {
 		return Stop{}, fmt.Errorf("read record %s: %w", f.Name(), err)
 	}
 	if s.Version > StopVersion {
-		return Stop{}, fmt.Errorf("stop.json of version %d %w", s.Version, errNewer)
+		return Stop{}, fmt.Errorf("stop.json of version %d %w", s.Version, ErrNewer)
 	}
 	return s, nil
 }
