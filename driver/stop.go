@@ -86,9 +86,13 @@ func (t *task) orderOf(now time.Time, s lsdyna.Snapshot) state.Stop {
 const leastGrace = 10 * time.Second
 
 // resumeStop takes up a stop that a plugin before this one had begun. Nomad does
-// not always ask again; where it does, its own StopTask takes over. The caller is
-// the only one that knows the task yet.
+// not always ask again; where it does, its own StopTask takes over. A task whose
+// details cannot be read waits until it is mended: without its switch the stop
+// would cost the dump. Nobody else works on the task yet.
 func (t *task) resumeStop(driver context.Context) {
+	if t.details.TaskID == "" {
+		return
+	}
 	order, err := t.record.ReadStop()
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
