@@ -47,6 +47,7 @@ func (d *Driver) adoptWithDetails(old *task, h *state.Handle) *task {
 		d.restoreCores(t, t.cpus, "")
 	}
 	t.say("The run's record was damaged and was mended from the driver state")
+	t.resumeStop(d.ctx)
 	d.add(t)
 	return t
 }

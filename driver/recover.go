@@ -112,9 +112,9 @@ func (d *Driver) takeUp(f *found) *task {
 	// is no reason to let Nomad wait.
 	t.unbind.Store(f.err == nil && len(cpus) == 0)
 	d.restoreCores(t, cpus, "")
-	t.resumeStop(d.ctx)
 	d.tasks[t.id.String()] = t
 	ctx, abandon := context.WithCancel(d.ctx)
+	t.resumeStop(ctx)
 	t.abandon, t.watched = abandon, make(chan struct{})
 	go func() {
 		defer close(t.watched)

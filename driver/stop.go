@@ -61,7 +61,7 @@ func (t *task) stop(ctx context.Context, timeout time.Duration, sig syscall.Sign
 	if err := t.record.WriteStop(order); err != nil {
 		t.logger.Warn("cannot record the stop; a plugin that comes after this one will not finish it", "error", err)
 	}
-	return t.carryOut(ctx, order)
+	return t.carryOut(ctx, order, "Stopping with "+t.details.Stop)
 }
 
 // orderOf returns the stop that was begun before, or a new one.
@@ -86,9 +86,13 @@ func (t *task) orderOf(now time.Time, s lsdyna.Snapshot) state.Stop {
 const leastGrace = 10 * time.Second
 
 // resumeStop takes up a stop that a plugin before this one had begun. Nomad does
-// not always ask again; where it does, its own StopTask takes over. The caller is
-// the only one that knows the task yet.
+// not always ask again; where it does, its own StopTask takes over. A task whose
+// details cannot be read waits until it is mended: without its switch the stop
+// would cost the dump. Nobody else works on the task yet.
 func (t *task) resumeStop(driver context.Context) {
+	if t.details.TaskID == "" {
+		return
+	}
 	order, err := t.record.ReadStop()
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -105,23 +109,23 @@ func (t *task) resumeStop(driver context.Context) {
 		if ctx.Err() != nil || t.isOver() {
 			return
 		}
-		t.say("Going on with the stop that an earlier plugin process had begun")
 		if least := time.Now().Add(min(leastGrace, order.Deadline.Sub(order.Began))); order.Deadline.Before(least) {
 			order.Deadline = least
 		}
-		if err := t.carryOut(ctx, order); err != nil && ctx.Err() == nil {
+		if err := t.carryOut(ctx, order, "Going on with the stop that an earlier plugin process had begun"); err != nil && ctx.Err() == nil {
 			t.logger.Error("cannot stop the task", "error", err)
 		}
 	}()
 }
 
-// carryOut takes the steps of a stop. The caller holds stopMu.
-func (t *task) carryOut(ctx context.Context, order state.Stop) error {
+// carryOut takes the steps of a stop and says in its first words what it does. The
+// caller holds stopMu.
+func (t *task) carryOut(ctx context.Context, order state.Stop, doing string) error {
 	t.mu.Lock()
 	t.stopUntil = order.Deadline
 	t.mu.Unlock()
 	began := time.Now()
-	if t.stopBySwitch(ctx, order) {
+	if t.stopBySwitch(ctx, order, doing) {
 		return t.gone(ctx)
 	}
 	if ctx.Err() == nil {
@@ -148,7 +152,7 @@ func signalShare(timeout time.Duration) time.Duration { return min(timeout/5, 10
 
 // stopBySwitch writes the sense switch and waits until the solver has ended by
 // it, or until the time is up. It returns true when the solver has ended.
-func (t *task) stopBySwitch(ctx context.Context, order state.Stop) bool {
+func (t *task) stopBySwitch(ctx context.Context, order state.Stop, doing string) bool {
 	left := time.Until(order.Deadline)
 	until := order.Deadline.Add(-signalShare(left))
 	if t.details.Stop == "" || t.folder == nil || left <= 0 {
@@ -166,7 +170,7 @@ func (t *task) stopBySwitch(ctx context.Context, order state.Stop) bool {
 		t.say(fmt.Sprintf("Cannot write the sense switch %s: %v", t.details.Stop, err))
 		return false
 	}
-	t.say(fmt.Sprintf("Stopping with %s; the solver has %s for it%s", t.details.Stop, short(time.Until(until)), tooShort(now, time.Until(until))))
+	t.say(fmt.Sprintf("%s; the solver has %s for it%s", doing, short(time.Until(until)), tooShort(now, time.Until(until))))
 	return t.awaitSwitch(ctx, until, order.Deadline)
 }
 

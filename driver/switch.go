@@ -287,11 +287,13 @@ func lastDump(data json.RawMessage) *lsdyna.Dump {
 	return &d
 }
 
-// short prints a time as far as people care.
+// short prints a time as far as people care, and as exactly as it was looked at.
 func short(d time.Duration) string {
 	switch {
+	case d < switchLook:
+		return "under " + switchLook.String()
 	case d < 10*time.Second:
-		return max(d, 0).Round(10 * time.Millisecond).String()
+		return d.Round(10 * time.Millisecond).String()
 	case d < time.Minute:
 		return d.Round(100 * time.Millisecond).String()
 	}

@@ -151,6 +151,25 @@ func TestStop_OutcomeIsToldWhenNobodyWatched(t *testing.T) {
 	n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = ")
 }
 
+// Without the run's details the switch is not known: the stop waits for them.
+func TestStop_OfADamagedRecordIsFinishedWithADump(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.says("flush i/o buffers")
+	goOn := r.freeze()
+	ended := r.stopping(patience)
+	n.stop()
+	<-ended
+	must.NoError(t, os.WriteFile(filepath.Join(r.recordDir(), "task.json"), []byte("{"), 0o600))
+	n.launch()
+	r.comeBack()
+	goOn()
+	must.ErrorContains(t, r.wait().Err, "stopped by")
+	n.hears(r.id, "mended from the driver state")
+	n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = ")
+	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "Sent SIG")
+}
+
 func TestStart_WaitsForARunThatIsBeingStoppedThere(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))

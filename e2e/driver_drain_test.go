@@ -52,15 +52,34 @@ func (r *run) waitSwitch() {
 	}))
 }
 
-// movingJob is a job whose run folder is in its task directory, which Nomad moves
-// along with the allocation. Its deck is downloaded from url.
-func movingJob(name, url string, files []string, env string) string {
+// paced is a run of some seconds that looks for switches now and then.
+const paced = "STANDIN_PACE = \"10ms\"\nSTANDIN_POLL = \"5\""
+
+// movingJob is a service whose run folder is in its task directory, which Nomad
+// moves along with the allocation. Its deck is downloaded from url.
+func movingJob(name, url string, files []string) string {
 	var artifacts strings.Builder
 	for _, file := range files {
 		fmt.Fprintf(&artifacts, "artifact {\n source = \"%s/%s\"\n destination = \"local\"\n }\n", url, file)
 	}
-	job := jobHCL{name: name, folder: "local", config: "ncpu = 1", env: env, task: artifacts.String()}.String()
-	return strings.Replace(job, "task \"lsdyna\"", "ephemeral_disk {\n migrate = true\n sticky = true\n size = 200\n }\n task \"lsdyna\"", 1)
+	job := jobHCL{name: name, folder: "local", config: "ncpu = 1", env: paced, task: artifacts.String()}.String()
+	return strings.NewReplacer(`type = "batch"`, `type = "service"`, `task "lsdyna"`, `migrate {
+      min_healthy_time = "1s"
+    }
+    ephemeral_disk {
+      migrate = true
+      sticky  = true
+      size    = 200
+    }
+    task "lsdyna"`).Replace(job)
+}
+
+// drain takes this client's allocations away. Nomad 1.11 replaces a service's at
+// once; a batch job's it only stops, at the deadline.
+func (s *site) drain(deadline time.Duration) {
+	s.t.Helper()
+	_, err := s.API.Nodes().UpdateDrain(s.NodeID(), &api.DrainSpec{Deadline: deadline}, false, nil)
+	must.NoError(s.t, err)
 }
 
 // A node is drained: the run writes its dump, Nomad moves the run folder, and
@@ -73,23 +92,17 @@ func TestDriver_DrainedRunGoesOnElsewhere(t *testing.T) {
 	first := newSite(t, "")
 	whole := first.submit(jobHCL{name: "whole", folder: first.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
 	whole.wait(api.AllocClientStatusComplete)
-
 	second := first.join()
-	_, err = first.API.Nodes().ToggleEligibility(second.NodeID(), false, nil) // the job is to begin on the first
+	second.eligible(false) // the job is to begin on the first
+
+	alloc, err := first.Run(within(t), movingJob("moving", server.URL, []string{"main.k", "material.k", "mesh.k"}))
 	must.NoError(t, err)
-	files := []string{"main.k", "material.k", "mesh.k"}
-	alloc, err := first.Run(within(t), movingJob("moving", server.URL, files, "STANDIN_PACE = \"10ms\"\nSTANDIN_POLL = \"5\""))
-	must.NoError(t, err)
-	before := &run{s: first, job: "moving", alloc: alloc, folder: filepath.Join(first.TaskDir(alloc, "lsdyna"), "local")}
+	before := first.runOf("moving", alloc)
 	before.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"))
 	first.waitCycles(before)
 	goOn := before.freeze()
-
-	_, err = first.API.Nodes().ToggleEligibility(second.NodeID(), true, nil)
-	must.NoError(t, err)
-	// A batch job is left alone until the drain's deadline.
-	_, err = first.API.Nodes().UpdateDrain(first.NodeID(), &api.DrainSpec{Deadline: time.Second}, false, nil)
-	must.NoError(t, err)
+	second.eligible(true)
+	first.drain(time.Hour)
 	before.waitSwitch()
 	goOn()
 	before.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
@@ -98,8 +111,49 @@ func TestDriver_DrainedRunGoesOnElsewhere(t *testing.T) {
 	allocs, err := first.WaitPlaced(within(t), "moving", 2)
 	must.NoError(t, err)
 	must.Eq(t, second.NodeID(), allocs[0].NodeID)
-	after := &run{s: second, job: "moving", alloc: allocs[0].ID, folder: filepath.Join(second.TaskDir(allocs[0].ID, "lsdyna"), "local")}
-	after.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Restarting from d3dump01"),
+	after := second.runOf("moving", allocs[0].ID)
+	_, err = first.WaitAlloc(within(t), after.alloc, cluster.Terminal, cluster.TaskEvent("lsdyna", "Restarting from d3dump01"),
 		cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+	must.NoError(t, err)
 	must.Eq(t, whole.results(), after.results())
+}
+
+// A batch job on a file system that all nodes share: the drain stops it with a
+// dump, and the job that is run again goes on at another node.
+func TestDriver_DrainedBatchJobGoesOnWhenRunAgain(t *testing.T) {
+	first := newSite(t, "")
+	whole := first.submit(jobHCL{name: "whole", folder: first.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
+	whole.wait(api.AllocClientStatusComplete)
+
+	hcl := jobHCL{name: "shared", folder: first.deck("shared", "solid_bar_impact"), config: "ncpu = 1", env: paced}
+	before := first.start(hcl)
+	first.waitCycles(before)
+	goOn := before.freeze()
+	second := first.join()
+	first.drain(time.Second)
+	before.waitSwitch()
+	goOn()
+	before.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
+	must.Len(t, 0, before.solvers())
+
+	hcl.env = ""
+	after := before.runAgain(hcl.String())
+	done := after.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Restarting from d3dump01"),
+		cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+	must.Eq(t, second.NodeID(), done.NodeID)
+	must.Eq(t, whole.results(), after.results())
+}
+
+// eligible says whether Nomad may place allocations here; a drain is over then.
+func (s *site) eligible(yes bool) {
+	s.t.Helper()
+	_, err := s.API.Nodes().UpdateDrain(s.NodeID(), nil, yes, nil)
+	must.NoError(s.t, err)
+	_, err = s.API.Nodes().ToggleEligibility(s.NodeID(), yes, nil)
+	must.NoError(s.t, err)
+}
+
+// runOf is a run whose folder is in its task directory on this client.
+func (s *site) runOf(job, alloc string) *run {
+	return &run{s: s, job: job, alloc: alloc, folder: filepath.Join(s.TaskDir(alloc, "lsdyna"), "local")}
 }
