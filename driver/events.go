@@ -83,6 +83,15 @@ func (e *events) attach(t *task) {
 	delete(e.held, t)
 }
 
+// handOver keeps what was said of a task for the one that takes its place.
+func (e *events) handOver(old, next *task) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held[next] = append(e.held[old], e.held[next]...)
+	delete(e.held, old)
+	delete(e.attachedFor, old)
+}
+
 // forget drops what is kept for a task.
 func (e *events) forget(t *task) {
 	e.mu.Lock()

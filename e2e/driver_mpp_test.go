@@ -27,9 +27,7 @@ func newMPPSite(t *testing.T) *site {
 	if err != nil {
 		t.Skip("needs mpirun (Debian: openmpi-bin)")
 	}
-	if usableCPUs(t) < 2 {
-		t.Skip("needs two CPUs")
-	}
+	twoCores(t)
 	bin := t.TempDir()
 	for _, dir := range []string{bin, filepath.Dir(bin)} {
 		must.NoError(t, os.Chmod(dir, 0o755))

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -113,32 +112,29 @@ func Open(dir string) (*Store, error) {
 			return nil, err
 		}
 	}
-	held, err := os.OpenFile(filepath.Join(dir, "plugin.lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	path := filepath.Join(dir, "plugin.lock")
+	held, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if errors.Is(err, unix.EROFS) {
+		// Running tasks must be found again all the same; a lock needs no writing.
+		held, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open state_dir: %w", err)
 	}
 	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = held.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, &InUseError{Dir: dir, Holder: readHolder(filepath.Join(dir, "plugin.lock"))}
+			return nil, &InUseError{Dir: dir, Holder: readHolder(path)}
 		}
 		return nil, fmt.Errorf("lock state_dir %s: %w", dir, err)
 	}
 	s.held = held
-	data, err := json.Marshal(thisHolder())
-	if err == nil {
-		err = errors.Join(held.Truncate(0), writeAt(held, data))
-	}
-	if err != nil {
-		_ = held.Close()
-		return nil, fmt.Errorf("write state_dir's lock: %w", err)
+	// Who holds the lock is for messages and for plugins that nobody uses any more.
+	// A full or read-only disk is no reason to lose sight of running tasks.
+	if data, err := json.Marshal(thisHolder()); err == nil && held.Truncate(0) == nil {
+		_, _ = held.WriteAt(data, 0)
 	}
 	return s, nil
-}
-
-func writeAt(f *os.File, data []byte) error {
-	_, err := f.WriteAt(data, 0)
-	return err
 }
 
 // readHolder reads who holds a state_dir; zero where that cannot be told, as in
@@ -170,37 +166,6 @@ func (s *Store) Close() error {
 
 // Dir returns the state_dir's path.
 func (s *Store) Dir() string { return s.dir }
-
-// secureDir makes a folder that only its owner may enter, and checks one that
-// was there before.
-func secureDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make state_dir: %w", err)
-	}
-	return checkDir(dir)
-}
-
-// checkDir refuses a folder that somebody else could have prepared: a link, a
-// foreign owner, or permissions for others. Whoever can write here can make
-// root end any process.
-func checkDir(dir string) error {
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return fmt.Errorf("check state_dir: %w", err)
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("state_dir %s is a symbolic link; name the folder itself", dir)
-	case !info.IsDir():
-		return fmt.Errorf("state_dir %s is not a folder", dir)
-	case ok && int(stat.Uid) != os.Geteuid():
-		return fmt.Errorf("state_dir %s belongs to uid %d, not to the agent's uid %d; chown it or name another", dir, stat.Uid, os.Geteuid())
-	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("state_dir %s has mode %04o, so others can enter it; chmod 0700 it", dir, info.Mode().Perm())
-	}
-	return nil
-}
 
 // Create makes the record of a new run and takes its lock. A record of the
 // same name that is over is removed first: Nomad repeats a task ID when the
