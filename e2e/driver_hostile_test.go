@@ -148,7 +148,7 @@ func TestDriver_HostileOutputsHarmNobody(t *testing.T) {
 	}
 	s.stopAll(append([]*run{swapped}, values(runs)...))
 	stop()
-	const most = 64 << 20
+	const most = 128 << 20
 	must.Less(t, before+most, s.pluginPeak())
 	s.tellsNothingHidden()
 }
@@ -170,7 +170,7 @@ func TestDriver_HostileFolderAtTheStartHarmsNobody(t *testing.T) {
 		must.NoError(t, err, must.Sprint(r.job))
 	}
 	s.stopAll(runs)
-	const most = 64 << 20
+	const most = 128 << 20
 	must.Less(t, before+most, s.pluginPeak())
 	s.tellsNothingHidden()
 }
