@@ -130,6 +130,6 @@ func TestLicence_ASilentSolverIsSaidToWait(t *testing.T) {
 	silent.snapshot.LicenceGranted, silent.snapshot.Phase = true, lsdyna.PhaseReading
 	silent.checkLicence()
 	words := take(ch, 2)
-	must.StrHasPrefix(t, "Waiting for a licence, for 5s now", words[0])
-	must.StrHasPrefix(t, "Got a licence within 5s", words[1])
+	must.StrHasPrefix(t, "Waiting for a licence, for ", words[0])
+	must.StrHasPrefix(t, "Got a licence within ", words[1])
 }

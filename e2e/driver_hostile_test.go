@@ -112,7 +112,7 @@ func (s *site) hostileJob(name string) *run {
 	hcl := jobHCL{name: name, folder: s.deck(name, "solid_bar_impact"), env: "STANDIN_PACE = \"200ms\""}
 	r := &run{s: s, job: name, folder: hcl.folder}
 	var err error
-	r.alloc, err = s.Run(within(s.t), strings.Replace(hcl.String(), `kill_timeout = "60s"`, `kill_timeout = "10s"`, 1))
+	r.alloc, err = s.Run(within(s.t), strings.Replace(hcl.String(), `kill_timeout = "60s"`, `kill_timeout = "5s"`, 1))
 	must.NoError(s.t, err)
 	return r
 }
@@ -143,19 +143,12 @@ func TestDriver_HostileOutputsHarmNobody(t *testing.T) {
 
 	neighbour := s.submit(jobHCL{name: "neighbour", folder: s.deck("neighbour", "solid_bar_impact")})
 	neighbour.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
-	for _, r := range runs {
+	for _, r := range append([]*run{swapped}, values(runs)...) {
 		s.inspects(r.folder)
 	}
-	for _, r := range runs {
-		must.NoError(t, s.StopJob(within(t), r.job, false))
-	}
-	must.NoError(t, s.StopJob(within(t), swapped.job, false))
-	for _, r := range append([]*run{swapped}, values(runs)...) {
-		r.wait(api.AllocClientStatusComplete)
-		must.Len(t, 0, r.solvers())
-	}
+	s.stopAll(append([]*run{swapped}, values(runs)...))
 	stop()
-	const most = 64 << 20
+	const most = 128 << 20
 	must.Less(t, before+most, s.pluginPeak())
 	s.tellsNothingHidden()
 }
@@ -175,16 +168,30 @@ func TestDriver_HostileFolderAtTheStartHarmsNobody(t *testing.T) {
 	for _, r := range runs {
 		_, err := s.WaitAlloc(within(t), r.alloc, settled)
 		must.NoError(t, err, must.Sprint(r.job))
-		must.NoError(t, s.StopJob(within(t), r.job, false))
 	}
-	for _, r := range runs {
-		_, err := s.WaitAlloc(within(t), r.alloc, cluster.TaskState("lsdyna", "dead"))
-		must.NoError(t, err, must.Sprint(r.job))
-		must.Len(t, 0, r.solvers())
-	}
-	const most = 64 << 20
+	s.stopAll(runs)
+	const most = 128 << 20
 	must.Less(t, before+most, s.pluginPeak())
 	s.tellsNothingHidden()
+}
+
+// stopAll stops runs at the same time. Some may be over: a solver that reads a
+// device as its sense switch runs out of memory, which is its own affair.
+func (s *site) stopAll(runs []*run) {
+	s.t.Helper()
+	errs := make([]error, len(runs))
+	var group sync.WaitGroup
+	for i, r := range runs {
+		ctx := within(s.t)
+		group.Go(func() { errs[i] = s.StopJob(ctx, r.job, false) })
+	}
+	group.Wait()
+	must.NoError(s.t, errors.Join(errs...))
+	for _, r := range runs {
+		_, err := s.WaitAlloc(within(s.t), r.alloc, cluster.TaskState("lsdyna", "dead"))
+		must.NoError(s.t, err, must.Sprint(r.job))
+		must.Len(s.t, 0, r.solvers())
+	}
 }
 
 func values(runs map[string]*run) []*run {

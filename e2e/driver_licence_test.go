@@ -140,11 +140,11 @@ func TestDriver_AWaitForALicenceBlocksNobody(t *testing.T) {
 	vain := l.job("vain", `STANDIN_FAULT = "license_wait=forever"`)
 	vain.config = `start_timeout = "20s"`
 	hanging := l.submit(vain)
-	queued := l.submit(l.job("queued", `STANDIN_FAULT = "license_wait=10"`))
-	hanging.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Waiting for a licence"), cluster.TaskEvent("lsdyna", "(start_timeout 20s)"))
+	queued := l.submit(l.job("queued", `STANDIN_FAULT = "license_wait=20"`))
 	queued.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Waiting for a licence"),
 		cluster.TaskEvent("lsdyna", "Got a licence within"), cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
-	hanging.wait(api.AllocClientStatusFailed, cluster.TaskEvent("lsdyna", "Ending the solver: no licence and no start on the deck within start_timeout 20s"))
+	hanging.wait(api.AllocClientStatusFailed, cluster.TaskEvent("lsdyna", "Waiting for a licence"), cluster.TaskEvent("lsdyna", "(start_timeout 20s)"),
+		cluster.TaskEvent("lsdyna", "Ending the solver: no licence and no start on the deck within start_timeout 20s"))
 	must.Len(t, 0, hanging.solvers())
 	l.checkCanaries()
 }

@@ -29,8 +29,13 @@ const (
 // chunks are shared: most followers have nothing to read most of the time.
 var chunks = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
 
-// DefaultStdout is the name of the file that holds a solver's stdout.
-const DefaultStdout = "stdout"
+// DefaultStdout is the name of the file that holds a solver's stdout, and
+// beside it lies its stderr: there the Fortran runtime and mpirun tell of signals
+// and crashes.
+const (
+	DefaultStdout = "stdout"
+	defaultStderr = "stderr"
+)
 
 // FollowOptions says what to follow.
 type FollowOptions struct {
@@ -178,7 +183,7 @@ func (f *Follower) poll() (more bool, err error) {
 		errs = append(errs, err)
 	}
 	changed := false
-	for _, kind := range []source{sourceStdout, sourceMessag, sourceD3hsp, sourceStatus} {
+	for _, kind := range []source{sourceStdout, sourceMessag, sourceD3hsp, sourceStatus, sourceStderr} {
 		name, err := f.choose(kind)
 		if err != nil {
 			errs = append(errs, err)
@@ -241,8 +246,11 @@ func (f *Follower) list() error {
 // choose names the file of a kind that belongs to this run: of those that the
 // run has written to, the one written to last.
 func (f *Follower) choose(kind source) (string, error) {
-	if kind == sourceStdout {
+	switch {
+	case kind == sourceStdout:
 		return f.opts.Stdout, nil
+	case kind == sourceStderr && f.opts.Stdout == DefaultStdout:
+		return defaultStderr, nil
 	}
 	best, newest := "", time.Time{}
 	var errs []error

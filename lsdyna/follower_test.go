@@ -162,6 +162,29 @@ func TestFollower_findsTheErrorOfAnotherRank(t *testing.T) {
 	must.Eq(t, 40509, s.FirstError.Code)
 }
 
+// The Fortran runtime and mpirun write to stderr, LS-DYNA itself does not.
+func TestFollower_takesFromStderrOnlyHowTheRunCrashed(t *testing.T) {
+	for line, want := range map[string]Kind{
+		"forrtl: error (78): process killed (SIGTERM)":                                         Killed,
+		"mpirun noticed that process rank 1 with PID 7 on node x exited on signal 9 (Killed).": Killed,
+		"forrtl: severe (174): SIGSEGV, segmentation fault occurred":                           Failed,
+		" *** termination time reached ***\n N o r m a l    t e r m i n a t i o n":             Unknown,
+	} {
+		dir := t.TempDir()
+		copyFile(t, "testdata/cut.stdout", filepath.Join(dir, "stdout"))
+		write(t, dir, "stderr", line+"\n")
+		s, err := NewFollower(openFolder(t, dir), FollowOptions{}).Drain(t.Context())
+		must.NoError(t, err)
+		must.Eq(t, []string{"stdout"}, s.Sources)
+		must.Eq(t, NoBanner, s.Banner)
+		must.Eq(t, want, Decide(s, Exit{}).Kind, must.Sprint(line))
+	}
+	dir := t.TempDir()
+	write(t, dir, "stderr", "forrtl: error (78): process killed (SIGTERM)\n")
+	_, err := Inspect(t.Context(), dir, false)
+	must.ErrorContains(t, err, "holds no LS-DYNA output")
+}
+
 func TestFollower_keepsTheLastWords(t *testing.T) {
 	dir := t.TempDir()
 	path := write(t, dir, "stdout", " one\n\n  two  \r\n   \n")

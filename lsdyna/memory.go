@@ -115,6 +115,6 @@ func memoryNotes(p Precision, limitBytes, words, words2 int64, ranks int) []stri
 	if bytes <= float64(limitBytes) {
 		return nil
 	}
-	return []string{fmt.Sprintf("memory asks for %.0f MiB (%s precision, %d ranks), more than the %d MiB of resources.memory: the run will be ended when it uses them",
-		bytes/(1<<20), p, ranks, limitBytes>>20)}
+	return []string{fmt.Sprintf("memory= asks for %.0f MiB (%s precision, %s), more than the %d MiB of resources.memory: the run will be ended when it uses them",
+		bytes/(1<<20), p, plural(int64(ranks), "rank"), limitBytes>>20)}
 }

@@ -57,6 +57,7 @@ const (
 	sourceMessag source = "messag"
 	sourceD3hsp  source = "d3hsp"
 	sourceStatus source = "status.out"
+	sourceStderr source = "stderr"
 	sourceDump   source = "dump" // not text
 )
 

@@ -73,7 +73,7 @@ type namedFacts struct {
 
 // sourceOrder is the order in which sources are believed: stdout is the only
 // one that tells of licences, and messag the most complete one after it.
-var sourceOrder = map[source]int{sourceStdout: 0, sourceMessag: 1, sourceD3hsp: 2, sourceStatus: 3}
+var sourceOrder = map[source]int{sourceStdout: 0, sourceMessag: 1, sourceD3hsp: 2, sourceStatus: 3, sourceStderr: 4}
 
 // sameRun is how far the header dates of two sources of one run may differ.
 const sameRun = 5 * time.Second
@@ -94,6 +94,10 @@ func combine(all []namedFacts) Snapshot {
 	for i := range all {
 		f := &all[i].Facts
 		if !f.Started.IsZero() && newest.Sub(f.Started) > sameRun {
+			continue
+		}
+		if all[i].kind == sourceStderr {
+			s.Crash = cmp.Or(s.Crash, f.Crash) // whatever else is there, LS-DYNA says elsewhere
 			continue
 		}
 		s.Sources = append(s.Sources, all[i].name)
