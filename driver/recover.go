@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -66,6 +67,14 @@ func (d *Driver) adopt() {
 	if err != nil {
 		d.logger.Error("some records cannot be read", "error", err)
 	}
+	// Those with a live supervisor first: their right to a process is beyond doubt.
+	locked := map[*state.Record]int{}
+	for _, record := range records {
+		if record.Locked() {
+			locked[record] = -1
+		}
+	}
+	slices.SortStableFunc(records, func(a, b *state.Record) int { return locked[a] - locked[b] })
 	for _, record := range records {
 		if d.adoptRecord(record) == nil {
 			d.removeStale(record)
@@ -109,11 +118,20 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 		d.logger.Warn("a live solver's record is damaged", "record", record.Dir, "error", err)
 	}
 	t := d.newTask(record, details, proc.Spec())
-	t.openOutputs()
 	pid, err := proc.Record()
+	if owner := d.ownerOf(pid); owner != nil && proc.State() == supervisor.Orphaned {
+		d.logger.Warn("a record names the process of another one", "record", record.Dir, "owner", owner.id.String())
+		proc.Close()
+		return nil
+	}
+	t.openOutputs()
 	t.setProcess(proc, pid)
 	cpus := pid.Cores
-	if errors.Is(err, pidfile.ErrNoCores) || errors.Is(err, pidfile.ErrNoPID) || pid.PID == 0 {
+	if tree, e := proc.Tree(); err == nil && e == nil && !tree.HoldsMain() {
+		d.logger.Warn("a pid file names a process that is not the task's", "record", record.Dir, "pid", pid.PID)
+		err = errForeignPID
+	}
+	if errors.Is(err, errForeignPID) || errors.Is(err, pidfile.ErrNoCores) || errors.Is(err, pidfile.ErrNoPID) || pid.PID == 0 {
 		cpus = t.launchCPUs() // until Nomad hands over the driver state, which counts more
 	}
 	d.cores.learnParent(t.details.CgroupParent)
@@ -129,6 +147,19 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 		t.run(d.ctx)
 	}()
 	return t
+}
+
+// ownerOf returns the live task whose solver this is. The caller holds d.mu.
+func (d *Driver) ownerOf(rec pidfile.Record) *task {
+	for _, t := range d.tasks {
+		if t.isOver() {
+			continue
+		}
+		if own, err := t.process().Record(); err == nil && own.PID == rec.PID && own.StartTime == rec.StartTime && own.StartTime != 0 {
+			return t
+		}
+	}
+	return nil
 }
 
 // stayUnbound lifts the affinity of a run that its pid file says has none.

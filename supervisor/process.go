@@ -88,7 +88,7 @@ func OpenKnown(dir string, known pidfile.Record) (*Process, error) {
 		return nil, fmt.Errorf("open task record: %w", err)
 	}
 	p.spec, _ = ReadSpec(dir)
-	if held {
+	if held || known.SupervisorAlive(procRoot) { // the lock may have been removed under it
 		r, _ := p.Record()
 		p.supervisor, _ = watchProcess(r.SupervisorPID, r.SupervisorStartTime, r.BootID)
 	}
@@ -150,7 +150,7 @@ func (p *Process) readPIDFile() (pidfile.Record, error) {
 func (p *Process) State() State {
 	r, err := p.Record()
 	noRecord := err != nil && !errors.Is(err, pidfile.ErrNoCores)
-	if held, err := lockHeld(p.dir); err == nil && held {
+	if held, err := lockHeld(p.dir); err == nil && held || p.known.SupervisorAlive(procRoot) {
 		if noRecord {
 			return Launching
 		}

@@ -188,6 +188,15 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestRules_UnknownOnlyAfterItWasTold(t *testing.T) {
+	unknown := End{At: at(20), Code: -1}
+	w := goodWorld()
+	w.Allocs[2].Ends = append(w.Allocs[2].Ends, unknown)
+	must.SliceEmpty(t, Always(w))
+	w.Allocs[2].Ends = []End{unknown}
+	must.Len(t, 1, Always(w))
+}
+
 func TestRunOf_TakesTheLastThatBeganBefore(t *testing.T) {
 	w := &World{Runs: []Run{{Alloc: "a", PID: 1, Exec: at(1)}, {Alloc: "b", PID: 2, Exec: at(2)}, {Alloc: "a", PID: 3, Exec: at(5)}}}
 	a := &Alloc{ID: "a"}
