@@ -372,6 +372,9 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 	if err := t.reopen(h); err != nil {
 		return err
 	}
+	if spec := t.process().Spec(); spec != nil {
+		t.spec = spec // with its version
+	}
 	if t.process().State() == supervisor.Ended {
 		d.endOrphans(t)
 		d.addOver(t, rebooted(h))
