@@ -16,9 +16,13 @@ import (
 // A found task is a live solver that is not in the books yet.
 type found struct {
 	*task
+	state  supervisor.State
 	record pidfile.Record
 	err    error // of the record
 }
+
+// isOrphaned tells that no supervisor vouches for the process.
+func (f *found) isOrphaned() bool { return f.state == supervisor.Orphaned }
 
 // findAll opens the records, several at a time: it is mostly system calls, and
 // Nomad waits for them. What it returns is in the order of the records.
@@ -56,5 +60,9 @@ func (d *Driver) find(record *state.Record) *found {
 	t := d.newTask(record, details, proc.Spec())
 	t.openOutputs()
 	t.setProcess(proc, pid)
-	return &found{task: t, record: pid, err: pidErr}
+	if tree, err := proc.Tree(); pidErr == nil && err == nil && !tree.HoldsMain() {
+		d.logger.Warn("a pid file names a process that is not the task's", "record", record.Dir, "pid", pid.PID)
+		pidErr = errForeignPID
+	}
+	return &found{task: t, state: how, record: pid, err: pidErr}
 }

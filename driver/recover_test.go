@@ -6,6 +6,7 @@ package driver
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -144,6 +145,37 @@ func TestRecover_PidFile(t *testing.T) {
 	}
 }
 
+func TestRecover_ACopiedRecordTakesNoCores(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	n.stop()
+	// By its name it comes before the record that it was made from.
+	copied := filepath.Join(n.config.StateDir, "tasks", "00000000-0000-4000-8000-000000000000", "solve", "00000000")
+	must.NoError(t, os.CopyFS(copied, os.DirFS(r.recordDir())))
+	n.launch()
+	r.comeBack()
+	r.runsOn("0")
+	must.Eq(t, n.cores.managed().Len()-1, n.cores.alloc.Available())
+}
+
+func TestRecover_SwappedPidFiles(t *testing.T) {
+	needCgroups(t) // which tell whose a process is
+	needCPUs(t, 2)
+	n := newNode(t)
+	j := slowJob("ncpu = 1")
+	j.cgroup = true
+	first := n.start(j)
+	second := n.start(j)
+	n.stop()
+	a, b, tmp := first.pidPath(), second.pidPath(), first.pidPath()+".swap"
+	must.NoError(t, errors.Join(os.Rename(a, tmp), os.Rename(b, a), os.Rename(tmp, b)))
+	n.launch()
+	first.comeBack()
+	second.comeBack()
+	first.runsOn("0")
+	second.runsOn("1")
+}
+
 func TestRecover_WithoutAffinity(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
@@ -254,6 +286,9 @@ func TestRecover_RecordLost(t *testing.T) {
 	n.hears(r.id, "record was lost and was made anew")
 	n.hears(r.id, "Restored cores 0 from the driver state")
 	r.runsOn("0")
+	executed, err := n.ExecTask(r.id, []string{"/bin/true"}, patience)
+	must.NoError(t, err)
+	must.True(t, executed.ExitResult.Successful())
 	result := r.stop()
 	must.False(t, result.Successful())
 	must.False(t, alive(r.pid))

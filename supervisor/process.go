@@ -100,6 +100,7 @@ func OpenKnown(dir string, known pidfile.Record) (*Process, error) {
 	}
 	p.spec, _ = ReadSpec(dir)
 	r, err := p.Record()
+	held = held || known.SupervisorAlive(procRoot) // the lock may have been removed under it
 	if held {
 		p.supervisor, _ = watchProcess(r.SupervisorPID, r.SupervisorStartTime, r.BootID)
 	}
@@ -168,10 +169,10 @@ func (p *Process) readPIDFile() (pidfile.Record, error) {
 func (p *Process) State() State {
 	r, err := p.Record()
 	held, lockErr := lockHeld(p.dir)
-	return state(lockErr == nil && held, r, err)
+	return state(lockErr == nil && held || p.known.SupervisorAlive(procRoot), r, err)
 }
 
-// state tells it from the lock, and from the pid file with its error.
+// state tells it from the supervisor, and from the pid file with its error.
 func state(held bool, r pidfile.Record, err error) State {
 	switch {
 	case held && err != nil && !errors.Is(err, pidfile.ErrNoCores):

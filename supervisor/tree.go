@@ -33,6 +33,10 @@ func (t *Tree) MainPID() int {
 	return t.list.Main
 }
 
+// HoldsMain reports whether the process that the pid file names is one of the
+// task's, as far as its cgroup can tell.
+func (t *Tree) HoldsMain() bool { return t.list.HoldsMain() }
+
 // PIDs returns the live processes, zombies left out, in ascending order.
 func (t *Tree) PIDs() ([]int, error) { return t.list.PIDs() }
 

@@ -44,13 +44,14 @@ type campaign struct {
 	started        int               // jobs so far
 	spoiled        map[string]bool   // "alloc pid" of solvers whose records were destroyed
 	killed         map[string]bool   // likewise, of solvers that were killed
+	stopped        map[string]bool   // allocations whose jobs were stopped
 	world          *check.World      // as it had last settled
 	mounted        bool
 }
 
 // newCampaign starts everything. Close the campaign also beside an error.
 func newCampaign(ctx context.Context, o options) (c *campaign, err error) {
-	c = &campaign{options: o, folders: map[string]string{}, spoiled: map[string]bool{}, killed: map[string]bool{}}
+	c = &campaign{options: o, folders: map[string]string{}, spoiled: map[string]bool{}, killed: map[string]bool{}, stopped: map[string]bool{}}
 	if c.dir, err = os.MkdirTemp("", "faults-"); err != nil {
 		return c, fmt.Errorf("campaign directory: %w", err)
 	}
@@ -161,7 +162,7 @@ func (c *campaign) watch() (err error) {
 	c.observer = &check.Observer{
 		Site: site, Witness: c.witness,
 		Spoiled: func(alloc string, pid int) bool { return c.spoiled[fmt.Sprint(alloc, " ", pid)] },
-		Killed:  func(alloc string, pid int) bool { return c.killed[fmt.Sprint(alloc, " ", pid)] },
+		Killed:  func(alloc string, pid int) bool { return c.killed[fmt.Sprint(alloc, " ", pid)] || c.stopped[alloc] },
 	}
 	return nil
 }

@@ -184,6 +184,7 @@ job %q {
 
 // stop asks Nomad to stop the job, and does not wait.
 func (c *campaign) stop(j *job) error {
+	c.stopped[j.alloc] = true
 	_, _, err := c.server.API.Jobs().Deregister(j.name, false, nil)
 	if err != nil {
 		return fmt.Errorf("stop job %s: %w", j.name, err)

@@ -133,6 +133,7 @@ func (c *campaign) downed(ctx context.Context, end, meanwhile func() error) erro
 func (c *campaign) recovered(ctx context.Context) error {
 	return c.timed(ctx, func(ctx context.Context) error {
 		reached := map[string]bool{}
+		began, told := time.Now(), false
 		return cluster.Poll(ctx, "alloc exec in every running task", func() (bool, string, error) {
 			w, err := c.observer.Look(ctx, false)
 			if err != nil {
@@ -146,6 +147,10 @@ func (c *campaign) recovered(ctx context.Context) error {
 					continue
 				}
 				if err := c.exec(ctx, a.ID, "/bin/true"); err != nil {
+					if time.Since(began) > long && !told {
+						told = true
+						fmt.Printf("(cannot reach %s: %v) ", a.Job, err)
+					}
 					return false, a.Job + ": " + err.Error(), nil
 				}
 				reached[a.ID] = true

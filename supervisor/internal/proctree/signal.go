@@ -62,7 +62,7 @@ func (t *Tree) SignalMain(sig syscall.Signal) error {
 	if errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone
 	}
-	if p, e := readProcess(t.ProcRoot, t.Main); e != nil || p.start != t.MainStart || p.dead() || !t.holdsMain() {
+	if p, e := readProcess(t.ProcRoot, t.Main); e != nil || p.start != t.MainStart || p.dead() || !t.HoldsMain() {
 		return os.ErrProcessDone
 	}
 	if err == nil {
@@ -76,9 +76,9 @@ func (t *Tree) SignalMain(sig syscall.Signal) error {
 	return err
 }
 
-// holdsMain reports whether the main process is in the task's cgroup, where it
+// HoldsMain reports whether the main process is in the task's cgroup, where it
 // has one: what a record says of it may be wrong.
-func (t *Tree) holdsMain() bool {
+func (t *Tree) HoldsMain() bool {
 	if t.Cgroup == "" {
 		return true
 	}

@@ -45,7 +45,3 @@ func sorted(cpus []int) []int {
 func within(cpus, all []int) bool {
 	return !slices.ContainsFunc(cpus, func(c int) bool { return !slices.Contains(all, c) })
 }
-
-func overlap(a, b []int) bool {
-	return slices.ContainsFunc(a, func(c int) bool { return slices.Contains(b, c) })
-}

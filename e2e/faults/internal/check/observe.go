@@ -195,10 +195,11 @@ func (o *Observer) processes(w *World, all []proc.Process) {
 
 // runs turns the witness's lives into runs of solvers.
 func (o *Observer) runs(w *World) error {
-	lives, _, err := o.Witness.Lives()
+	lives, gaps, err := o.Witness.Lives()
 	if err != nil {
 		return err
 	}
+	w.Gaps = gaps
 	supervisors := map[int]witness.Life{} // by pid, the newest
 	for _, l := range lives {
 		p := proc.Process{PID: l.PID, Exe: l.Exe, Args: l.Args}

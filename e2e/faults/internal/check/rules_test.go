@@ -171,6 +171,8 @@ func TestJudge(t *testing.T) {
 		{name: "known although the supervisor was killed", run: run(exited(0), completed, orphan), wrong: true},
 		{name: "right by chance", run: run(exited(23), orphan), end: End{Code: 23}, wrong: true},
 		{name: "supervisor killed after the end, known", run: run(exited(23), late), end: End{Code: 23}},
+		{name: "supervisor killed after the end, unknown", run: run(exited(23), late), end: End{Code: -1}},
+		{name: "supervisor killed after the end, invented", run: run(exited(23), late), wrong: true},
 		{name: "unknown without a reason", run: run(exited(23)), end: End{Code: -1}, wrong: true},
 		{name: "unknown with spoiled records", run: run(exited(23), spoiled), end: End{Code: -1}},
 		{name: "invented with spoiled records", run: run(exited(23), spoiled), end: End{Code: 0}, wrong: true},
@@ -186,6 +188,15 @@ func TestJudge(t *testing.T) {
 			must.Eq(t, c.wrong, why != "", must.Sprint(why))
 		})
 	}
+}
+
+func TestRules_UnknownOnlyAfterItWasTold(t *testing.T) {
+	unknown := End{At: at(20), Code: -1}
+	w := goodWorld()
+	w.Allocs[2].Ends = append(w.Allocs[2].Ends, unknown)
+	must.SliceEmpty(t, Always(w))
+	w.Allocs[2].Ends = []End{unknown}
+	must.Len(t, 1, Always(w))
 }
 
 func TestRunOf_TakesTheLastThatBeganBefore(t *testing.T) {
@@ -218,6 +229,11 @@ func TestLeaked(t *testing.T) {
 		{"Nomad's cores", fresh([]int{}, []int{1}), 1, false},
 		{"a job that is not ours", fresh([]int{}, nil), 0, false},
 		{"nothing new", goodWorld(), 1, false},
+		{"Nomad may not have given a core back yet", func() *World {
+			w := fresh([]int{}, nil)
+			w.Allocs[2].Reserved = []int{1}
+			return w
+		}(), 1, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			found := Leaked(before, c.after, map[string]int{"fresh": c.asked})

@@ -90,7 +90,8 @@ type Run struct {
 	Supervisor       int
 	SupervisorKilled time.Time // by a signal; zero if not
 
-	// Killed: the campaign ended it, or a process that it cannot live without.
+	// Killed: the campaign ended it, had its job stopped, or ended a process that it
+	// cannot live without.
 	Killed bool
 	// Spoiled: the campaign destroyed this run's records, so that nobody can be
 	// blamed for not knowing how it ended.
@@ -140,6 +141,7 @@ type World struct {
 	Records   []Record
 	Allocs    []Alloc
 	Runs      []Run // by the time of their exec
+	Gaps      int   // how often the kernel's account has holes
 	Innocents []Innocent
 
 	// Owners is what `status -json` says: the job by core, "" for a free one. nil:

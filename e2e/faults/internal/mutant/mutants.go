@@ -57,7 +57,7 @@ var All = []Mutant{
 	{
 		Name: "trusts a forged pid", Rule: check.Untouched, Fault: "innocent pid, then stop", Job: "switchless",
 		Edits: []Edit{
-			{"supervisor/internal/proctree/signal.go", "e != nil || p.start != t.MainStart || p.dead() || !t.holdsMain() {", "e != nil || p.dead() {"},
+			{"supervisor/internal/proctree/signal.go", "e != nil || p.start != t.MainStart || p.dead() || !t.HoldsMain() {", "e != nil || p.dead() {"},
 			{"pidfile/identity.go", "return a != 0 && b != 0 && a != b }", "return a != 0 && b != 0 && a != b && a == b }"},
 		},
 	},
