@@ -17,7 +17,7 @@ import (
 // `TestA`, `TestB` (dir/file_test.go).
 var groupOfTests = regexp.MustCompile("((?:`Test\\w+`(?:, )?)+) \\(([\\w/.-]+_test\\.go)\\)")
 
-var testName = regexp.MustCompile("Test\\w+")
+var testName = regexp.MustCompile(`Test\w+`)
 
 // SECURITY.md promises a test for every defence.
 func TestSecurity_EveryLineHasItsTest(t *testing.T) {
