@@ -30,6 +30,7 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"usable": withDefault("usable", "string", `""`),
 		"smt":    withDefault("smt", "string", `"isolate"`),
 		"layout": withDefault("layout", "string", `"pack"`),
+		"memory": withDefault("memory", "string", `"preferred"`),
 	})),
 	"solver": hclspec.NewBlockMap("solver", []string{"name"}, hclspec.NewObject(map[string]*hclspec.Spec{
 		"path":      hclspec.NewAttr("path", "string", true),
@@ -79,6 +80,7 @@ type CoresConfig struct {
 	Usable string `codec:"usable"` // cpuset list; "" for all that Nomad may use
 	SMT    string `codec:"smt"`    // isolate or share
 	Layout string `codec:"layout"` // pack or scatter
+	Memory string `codec:"memory"` // preferred, strict or none: on the NUMA nodes of a task's cores
 }
 
 // SolverConfig says where a solver is that jobs know by its name.
@@ -110,6 +112,9 @@ func (c *Config) Validate() error {
 		errs = append(errs, err)
 	}
 	if _, err := c.options(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := checkMemory(c.Cores.Memory); err != nil {
 		errs = append(errs, err)
 	}
 	for _, name := range c.solverNames() {
@@ -211,4 +216,16 @@ func (c *Config) licence() *lsdyna.Licence {
 		return nil
 	}
 	return &lsdyna.Licence{Type: c.License.Type, Server: c.License.Server, QRun: c.License.QRun}
+}
+
+// secrets are what solvers get to find their licences: no event or log may hold it.
+func (c *Config) secrets() lsdyna.Secrets {
+	var envs []map[string]string
+	if l := c.licence(); l != nil {
+		envs = append(envs, l.Env())
+	}
+	for _, s := range c.Solvers {
+		envs = append(envs, s.Env)
+	}
+	return lsdyna.NewSecrets(envs...)
 }

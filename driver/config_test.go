@@ -36,6 +36,7 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 			  usable = "0-15,32-47"
 			  smt    = "share"
 			  layout = "scatter"
+			  memory = "strict"
 			}
 			solver "r14-smp-d" {
 			  path = "/opt/lsdyna/ls-dyna_smp_d_R14"
@@ -64,7 +65,7 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 			denied_host_gids = "0,27"`,
 			Config{
 				StateDir: "/srv/lsdyna",
-				Cores:    CoresConfig{Usable: "0-15,32-47", SMT: "share", Layout: "scatter"},
+				Cores:    CoresConfig{Usable: "0-15,32-47", SMT: "share", Layout: "scatter", Memory: "strict"},
 				Solvers: map[string]SolverConfig{
 					"r14-smp-d": {
 						Path: "/opt/lsdyna/ls-dyna_smp_d_R14", Parallel: "smp", Precision: "double",
@@ -83,7 +84,7 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 			cores {
 			  smt = "share"
 			}`,
-			Config{Enabled: true, StateDir: DefaultStateDir, Cores: CoresConfig{SMT: "share", Layout: "pack"}, MaxProcesses: 32768}},
+			Config{Enabled: true, StateDir: DefaultStateDir, Cores: CoresConfig{SMT: "share", Layout: "pack", Memory: "preferred"}, MaxProcesses: 32768}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got Config
@@ -114,6 +115,7 @@ func TestConfig_ValidateSaysWhatToWrite(t *testing.T) {
 		"relative state_dir":       {func(c *Config) { c.StateDir = "state" }, `state_dir must be an absolute path, not "state"`},
 		"usable is no list":        {func(c *Config) { c.Cores.Usable = "0-x" }, `cores: usable must be a list of CPUs such as "0-15,32-47"`},
 		"unknown smt":              {func(c *Config) { c.Cores.SMT = "off" }, `cores: smt is "off": use "isolate"`},
+		"unknown memory":           {func(c *Config) { c.Cores.Memory = "local" }, `cores: memory must be preferred, strict or none, not "local"`},
 		"unknown layout":           {func(c *Config) { c.Cores.Layout = "dense" }, `cores: layout is "dense": use "pack"`},
 		"relative solver path":     {func(c *Config) { c.Solvers["r14"] = SolverConfig{Path: "r14"} }, `solver "r14": path must be absolute, not "r14"`},
 		"unknown parallel":         {func(c *Config) { c.Solvers["r14"] = SolverConfig{Path: "/r", Parallel: "mpi"} }, `parallel must be smp, mpp or hybrid, not "mpi"`},

@@ -67,9 +67,9 @@ func (d *Driver) adopt() {
 	if err != nil {
 		d.logger.Error("some records cannot be read", "error", err)
 	}
-	for _, record := range records {
-		if d.adoptRecord(record) == nil {
-			d.removeStale(record)
+	for i, f := range d.findAll(records) {
+		if d.takeUp(f) == nil {
+			d.removeStale(records[i])
 		}
 	}
 }
@@ -95,49 +95,37 @@ func (d *Driver) removeStale(record *state.Record) {
 
 // adoptRecord takes the live solver of a record into the books, nil where there
 // is none. The caller holds d.mu.
-func (d *Driver) adoptRecord(record *state.Record) *task {
-	proc, err := supervisor.Open(record.Dir)
-	if err != nil {
-		d.logger.Error("cannot open a record", "record", record.Dir, "error", err)
+func (d *Driver) adoptRecord(record *state.Record) *task { return d.takeUp(d.find(record)) }
+
+// takeUp takes a found task into the books and watches it. The caller holds d.mu.
+func (d *Driver) takeUp(f *found) *task {
+	if f == nil {
 		return nil
 	}
-	if proc.State() == supervisor.Ended {
-		proc.Close()
-		return nil
-	}
-	details, err := record.ReadDetails()
-	if err != nil {
-		d.logger.Warn("a live solver's record is damaged", "record", record.Dir, "error", err)
-	}
-	t := d.newTask(record, details, proc.Spec())
-	t.openOutputs()
-	pid, err := proc.Record()
-	t.setProcess(proc, pid)
-	cpus := pid.Cores
-	if errors.Is(err, pidfile.ErrNoCores) || errors.Is(err, pidfile.ErrNoPID) || pid.PID == 0 {
+	t := f.task
+	cpus := f.record.Cores
+	if errors.Is(f.err, pidfile.ErrNoCores) || errors.Is(f.err, pidfile.ErrNoPID) || f.record.PID == 0 {
 		cpus = t.launchCPUs() // until Nomad hands over the driver state, which counts more
 	}
 	d.cores.learnParent(t.details.CgroupParent)
 	// The old driver may have died between its word and its deed; to make sure
 	// is no reason to let Nomad wait.
-	unbind := err == nil && len(cpus) == 0
+	t.unbind.Store(f.err == nil && len(cpus) == 0)
 	d.restoreCores(t, cpus, "")
+	t.resumeStop(d.ctx)
 	d.tasks[t.id.String()] = t
 	ctx, abandon := context.WithCancel(d.ctx)
 	t.abandon, t.watched = abandon, make(chan struct{})
 	go func() {
 		defer close(t.watched)
-		if unbind {
-			t.stayUnbound()
-		}
 		t.run(ctx)
 	}()
 	return t
 }
 
-// stayUnbound lifts the affinity of a run that its pid file says has none.
+// stayUnbound lifts the affinity of a run that has no cores of its own.
 func (t *task) stayUnbound() {
-	if err := t.bind(nil); err != nil {
+	if err := t.rebind(); err != nil {
 		t.logger.Error("cannot lift the affinity", "error", err)
 	}
 }
@@ -166,14 +154,13 @@ func (d *Driver) restoreCores(t *task, cpus []int, from string) {
 	if len(cpus) == 0 {
 		return
 	}
+	t.unbind.Store(false)
 	owner := t.id.String()
 	wanted := cpuset.Of(cpus...)
 	lease, how, err := d.cores.restore(owner, wanted, t.details.Reserved)
 	if err != nil {
 		t.say(fmt.Sprintf("Running without affinity: cores %s are taken: %v", wanted, err))
-		if err := t.bind(nil); err != nil {
-			t.logger.Error("cannot lift the affinity", "error", err)
-		}
+		t.stayUnbound()
 		return
 	}
 	d.cores.alloc.SetPID(owner, t.pid)
@@ -185,6 +172,10 @@ func (d *Driver) restoreCores(t *task, cpus []int, from string) {
 		t.say(fmt.Sprintf("Restored cores %s from the %s", lease.CPUs, from))
 	}
 }
+
+// errForeignPID means that a pid file names other processes than the driver state:
+// somebody changed it.
+var errForeignPID = errors.New("the pid file names processes that are not the task's")
 
 // claim hands a live task to Nomad. The pid file's cores count first, then the
 // driver state's; what neither knows was settled when the task was adopted.
@@ -202,6 +193,9 @@ func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.Handle) error 
 		return nil
 	}
 	rec, err := t.process().Record()
+	if err == nil && rec.Contradicts(h.Process()) {
+		err = errForeignPID
+	}
 	if err == nil && t.identify(rec) {
 		d.cores.alloc.SetPID(t.id.String(), rec.PID)
 	}
@@ -256,9 +250,8 @@ func (d *Driver) claimFromHandle(t *task, h *state.Handle, why error) {
 // bindToLease binds a live solver to what the books say, also where that is
 // nothing new: the pid file is written with it.
 func (d *Driver) bindToLease(t *task) {
-	lease, _ := d.cores.alloc.Lease(t.id.String())
 	d.cores.alloc.SetPID(t.id.String(), t.pid)
-	if err := t.bind(lease.CPUs.Slice()); err != nil {
+	if err := t.rebind(); err != nil {
 		t.logger.Error("cannot bind the solver", "error", err)
 	}
 }
@@ -334,6 +327,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 		User:    supervisor.User{UID: details.UID, GID: details.GID, Name: details.User},
 		Command: "/nonexistent", StdoutName: stdoutName, StderrName: stderrName,
 	}
+	d.cores.placeMemory(t.spec, cpuset.Of(h.Cores...))
 	if err := supervisor.WriteSpec(record.Dir, t.spec); err != nil {
 		return err
 	}
@@ -367,6 +361,8 @@ func (d *Driver) addOver(t *task, rebooted bool) {
 			t.concludeRebooted()
 		}
 		t.settleRecord()
+		t.recallStop()
+		t.followSwitch(true)
 		t.say(t.lastWords())
 		t.process().Close()
 		t.closeFolder()

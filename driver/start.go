@@ -97,6 +97,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 	}
 	d.add(s.t)
 	d.settle(s.t)
+	d.shyAway()
 	for _, words := range s.says {
 		s.t.say(words)
 	}
@@ -179,7 +180,7 @@ func (s *start) endPredecessors() error {
 	ctx, cancel := context.WithTimeout(s.d.ctx, killPatience)
 	defer cancel()
 	for _, t := range s.d.runsOf(s.id.Alloc, s.id.Task) {
-		if t.isOver() {
+		if t.isOver() || t.awaitStop(s.d.ctx) {
 			continue
 		}
 		t.logger.Warn("ending a predecessor of the same allocation and task", "successor", s.cfg.ID)
@@ -239,7 +240,7 @@ func (s *start) openFolder() (err error) {
 		return fmt.Errorf("work_dir: %w", err)
 	}
 	s.unlockFolder = s.d.starting.lock("folder " + s.folder.Path())
-	if t := s.d.runningIn(s.folder.Path()); t != nil {
+	if t := s.d.runningIn(s.folder.Path()); t != nil && !t.awaitStop(s.d.ctx) {
 		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: task %s runs there; two solvers in one folder destroy each other's results", s.folder.Path(), t.id), true)
 	}
 	if err := asUser(s.user, func() error { return s.folder.CheckInput(s.task.Input) }); err != nil {
@@ -283,7 +284,11 @@ func (s *start) takeCores() error {
 	case s.task.Shortage == shortageRetry:
 		return structs.NewRecoverableError(fmt.Errorf("not enough free cores: %w; shortage = \"retry\" waits for them", short), true)
 	}
-	s.says = append(s.says, fmt.Sprintf("Running without affinity: %s", short))
+	words := fmt.Sprintf("Running without affinity: %s", short)
+	if left := s.d.cores.unleased(); !left.IsEmpty() {
+		words += fmt.Sprintf("; kept off leased cores, on %s", left)
+	}
+	s.says = append(s.says, words)
 	return nil
 }
 
@@ -369,6 +374,9 @@ func (s *start) spec() *supervisor.Spec {
 	spec.Limits.Processes = s.config.MaxProcesses
 	if spec.Cgroups.LeafCpuset != "" && !s.lease.CPUs.IsEmpty() {
 		spec.Cgroups.CPUs = s.lease.CPUs.String()
+	}
+	if warning := s.d.cores.placeMemory(spec, s.lease.CPUs); warning != "" {
+		s.says = append(s.says, warning)
 	}
 	return spec
 }

@@ -55,6 +55,8 @@ func (t *task) stats(ctx, driver context.Context, compute cpustats.Compute, inte
 			return
 		case <-driver.Done():
 			return
+		case <-t.done: // and nobody takes the last
+			return
 		}
 	}
 }

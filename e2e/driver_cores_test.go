@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -48,18 +49,38 @@ func (r *run) firstMask() string {
 	return strings.TrimSpace(m)
 }
 
-func usableCPUs(t *testing.T) int {
+// twoCores returns the first CPUs of two physical cores, and skips the test where
+// there are no two: on a machine with SMT, CPUs 0 and 1 may be one core.
+func twoCores(t *testing.T) cpuset.Set {
 	t.Helper()
 	var mask unix.CPUSet
 	must.NoError(t, unix.SchedGetaffinity(0, &mask))
-	return mask.Count()
+	var cores, seen cpuset.Set
+	for cpu := range cpuset.MaxCPUs {
+		if !mask.IsSet(cpu) || seen.Contains(cpu) {
+			continue
+		}
+		siblings, err := cpuset.Parse(content(t, fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu)))
+		must.NoError(t, err)
+		seen = seen.Union(siblings)
+		if cores.Add(cpu); cores.Len() == 2 {
+			return cores
+		}
+	}
+	t.Skip("needs two physical cores")
+	return cores
+}
+
+// onTwoCores makes a site whose tasks have these two cores only, so that tests of
+// shortage and of moves do the same on every machine.
+func onTwoCores(t *testing.T, cores cpuset.Set) *site {
+	t.Helper()
+	return newSite(t, fmt.Sprintf("cores { usable = %q }", cores))
 }
 
 func TestDriver_CoresFromBirthAndDisjoint(t *testing.T) {
-	if usableCPUs(t) < 2 {
-		t.Skip("needs two CPUs")
-	}
-	s := newSite(t, `cores { usable = "0-1" }`)
+	cores := twoCores(t)
+	s := onTwoCores(t, cores)
 	one := s.start(jobHCL{name: "one", folder: s.deck("one", "solid_bar_impact"), config: "ncpu = 1", env: slow})
 	two := s.start(jobHCL{name: "two", folder: s.deck("two", "solid_bar_impact"), config: "ncpu = 1", env: slow})
 	first, second := one.checkCores(), two.checkCores()
@@ -114,7 +135,7 @@ func TestDriver_CoresFromBirthAndDisjoint(t *testing.T) {
 		failed := s.submit(jobHCL{name: "nodeck", folder: s.deck("nodeck", "solid_bar_impact"), config: "ncpu = 2\n args = [\"ncpu=8\"]"})
 		failed.wait(api.AllocClientStatusFailed)
 		both := s.start(jobHCL{name: "both", folder: s.deck("both", "solid_bar_impact"), config: "ncpu = 2", env: slow})
-		must.Eq(t, cpuset.Of(0, 1), both.checkCores())
+		must.Eq(t, cores, both.checkCores())
 		must.NoError(t, s.StopJob(within(t), "both", false))
 		both.wait(api.AllocClientStatusComplete)
 	})
@@ -122,9 +143,7 @@ func TestDriver_CoresFromBirthAndDisjoint(t *testing.T) {
 
 func TestDriver_ReservedCoresAreNomads(t *testing.T) {
 	requireRoot(t)
-	if usableCPUs(t) < 2 {
-		t.Skip("needs two CPUs")
-	}
+	twoCores(t)
 	s := newSite(t, "")
 	shared := s.start(jobHCL{name: "shared", folder: s.deck("shared", "solid_bar_impact"), config: "ncpu = 1", env: slow})
 	before := shared.checkCores()
@@ -156,13 +175,10 @@ func (s *site) reservedCores(alloc string) cpuset.Set {
 }
 
 func TestDriver_RepairsForeignAffinity(t *testing.T) {
-	if usableCPUs(t) < 2 {
-		t.Skip("needs two CPUs")
-	}
-	s := newSite(t, "")
+	all := twoCores(t)
+	s := onTwoCores(t, all)
 	r := s.start(jobHCL{name: "drift", folder: s.deck("drift", "solid_bar_impact"), config: "ncpu = 1", env: slow})
 	own := r.checkCores()
-	all := cpuset.Of(0, 1)
 	other := all.Difference(own)
 	var mask unix.CPUSet
 	mask.Set(other.First())
@@ -179,4 +195,46 @@ func containsAll(events []string, texts ...string) bool {
 		}
 	}
 	return true
+}
+
+func TestDriver_UnpinnedKeepsOffLeasedCores(t *testing.T) {
+	cores := twoCores(t)
+	const patient = `STANDIN_PACE = "200ms"`
+	s := onTwoCores(t, cores)
+	one := s.start(jobHCL{name: "one", folder: s.deck("one", "solid_bar_impact"), config: "ncpu = 1", env: patient})
+	own := one.checkCores()
+	rest := cores.Difference(own)
+	shy := s.start(jobHCL{name: "shy", folder: s.deck("shy", "solid_bar_impact"), config: "ncpu = 2", env: patient})
+	shy.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Running without affinity: 2 cores asked, 1 free; kept off leased cores, on "+rest.String()))
+	shy.roamsOn(rest)
+
+	s.killPlugin()
+	shy.recovered()
+	shy.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Recovered without affinity"))
+	must.Eq(t, own, one.checkCores())
+	shy.roamsOn(rest)
+
+	must.NoError(t, s.StopJob(within(t), "one", false))
+	one.wait(api.AllocClientStatusComplete)
+	shy.roamsOn(cores)
+}
+
+// roamsOn waits until every thread of a solver without cores of its own may run
+// on these cores and on no others; its pid file tells none.
+func (r *run) roamsOn(cpus cpuset.Set) {
+	r.s.t.Helper()
+	rec := r.pidFile()
+	must.Len(r.s.t, 0, rec.Cores)
+	must.NoError(r.s.t, cluster.Poll(within(r.s.t), "solver on cores "+cpus.String(), func() (bool, string, error) {
+		threads, err := proc.ThreadCPUs(rec.PID)
+		if err != nil {
+			return false, err.Error(), nil // a thread has ended meanwhile
+		}
+		for _, on := range threads {
+			if on != cpus.String() {
+				return false, on, nil
+			}
+		}
+		return len(threads) > 0, "no threads", nil
+	}))
 }

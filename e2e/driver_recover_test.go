@@ -140,14 +140,12 @@ func (r *run) pidPath() string {
 }
 
 func TestDriver_RestoresCoresFromWhatIsLeft(t *testing.T) {
-	if usableCPUs(t) < 2 {
-		t.Skip("needs two CPUs")
-	}
-	s := newSite(t, "")
+	all := twoCores(t)
+	s := onTwoCores(t, all)
 	r := s.start(jobHCL{name: "cores", folder: s.deck("cores", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
 	rec, cores := r.pidFile(), r.checkCores()
 	path := r.pidPath()
-	other := cpuset.Of(0, 1).Difference(cores)
+	other := all.Difference(cores)
 
 	for _, c := range []struct {
 		name, content string // of the pid file; "" removes it

@@ -73,9 +73,16 @@ func TestVM_Driver(t *testing.T) {
 		mask.Set(15)
 		// The leaf cpuset does not let CPU 15 in, so it is opened first, as a
 		// careless administrator would.
+		// Between the two the driver may close it again.
 		scope := "/sys/fs/cgroup/nomad.slice/share.slice/" + one.alloc + ".lsdyna.scope"
-		must.NoError(t, os.WriteFile(scope+"/cpuset.cpus", []byte("0-15"), 0o644))
-		must.NoError(t, unix.SchedSetaffinity(one.pidFile().PID, &mask))
+		must.NoError(t, cluster.Poll(within(t), "a foreign affinity", func() (bool, string, error) {
+			if err := os.WriteFile(scope+"/cpuset.cpus", []byte("0-15"), 0o644); err != nil {
+				return false, "", err
+			}
+			err := unix.SchedSetaffinity(one.pidFile().PID, &mask)
+			var got unix.CPUSet
+			return err == nil && unix.SchedGetaffinity(one.pidFile().PID, &got) == nil && got.IsSet(15), fmt.Sprint(err), nil
+		}))
 		one.said(began, "Affinity was changed from outside")
 		must.Eq(t, a, one.checkCores())
 		must.Eq(t, a.String(), content(t, scope, "cpuset.cpus"))

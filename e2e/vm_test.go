@@ -25,9 +25,6 @@ func requireVM(t *testing.T) {
 	}
 }
 
-// boot returns the number of the machine's boot, "1" for the first.
-func boot() string { return os.Getenv("LSDYNA_E2E_BOOT") }
-
 // content returns a file's text without surrounding blanks.
 func content(t *testing.T, elem ...string) string {
 	t.Helper()
@@ -75,31 +72,4 @@ func TestVM_TaskOnReservedCores(t *testing.T) {
 	for _, cpus := range threads {
 		must.Eq(t, content(t, scope, "cpuset.cpus"), cpus)
 	}
-}
-
-// What a reboot leaves of an allocation: its data, and no process.
-func TestReboot_AllocationIsKnownAfterwards(t *testing.T) {
-	requireVM(t)
-	const dir, note = "/disk/agent", "/disk/before"
-	cfg := cluster.Config{Nomad: binary(t, "nomad"), Dir: dir, SharedCgroups: true}
-	bootID := content(t, "/proc/sys/kernel/random/boot_id")
-	if boot() == "1" {
-		a, err := cluster.New(cfg) // not closed: the power is cut under it
-		must.NoError(t, err)
-		start(t, a)
-		alloc, err := a.Run(within(t), sleepJob("rebooted", ""))
-		must.NoError(t, err)
-		_, err = a.WaitAlloc(within(t), alloc, cluster.ClientStatus(api.AllocClientStatusRunning))
-		must.NoError(t, err)
-		must.NoError(t, os.WriteFile(note, []byte(alloc+" "+bootID), 0o644))
-		syncDisk()
-		return
-	}
-	alloc, before, _ := strings.Cut(content(t, note), " ")
-	must.NotEq(t, before, bootID)
-	a := newAgent(t, cfg)
-	start(t, a)
-	known, _, err := a.API.Allocations().Info(alloc, nil)
-	must.NoError(t, err)
-	must.Eq(t, a.NodeID(), known.NodeID)
 }

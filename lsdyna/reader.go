@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 )
 
 // Reader turns the text of one output file into facts: stdout, messag, mes0000,
@@ -90,11 +89,7 @@ func (r *Reader) keepLast() {
 	if r.last == nil {
 		return
 	}
-	text := plainText(r.last, maxFactText)
-	if strings.Contains(strings.ToLower(text), "license") {
-		text = hideHosts(text)
-	}
-	r.facts.LastLine, r.last = text, nil
+	r.facts.LastLine, r.last = discreet(plainText(r.last, maxFactText)), nil
 }
 
 // hold keeps the beginning of a line. NUL bytes at its beginning are dropped,
@@ -171,16 +166,22 @@ func (r *Reader) errorText(line []byte) bool {
 	case len(text) == 0 && e.Text == "":
 		r.inError = len(line) > 0
 		return true
-	case len(text) == 0, !bytes.HasPrefix(line, []byte("    ")), bytes.HasPrefix(text, []byte("***")), isProgress(line):
+	case len(text) == 0, !bytes.HasPrefix(line, []byte("    ")), bytes.HasPrefix(text, []byte("***")), isProgress(line), inHeader(text):
 		r.inError = false
 		return len(text) == 0
 	}
 	if e.Text != "" {
 		e.Text += " "
 	}
-	e.Text = plainText(append([]byte(e.Text), text...), maxErrorText)
+	e.Text = discreet(plainText(append([]byte(e.Text), text...), maxErrorText))
 	r.inError = len(e.Text) < maxErrorText
 	return true
+}
+
+// inHeader tells whether a line belongs to the box at the beginning of a run: a
+// run that ended without a word may be followed by another in the same file.
+func inHeader(text []byte) bool {
+	return text[0] == '|' || text[0] == '_' || bytes.HasPrefix(text, []byte("Date: "))
 }
 
 // plainText makes one printable line of bytes: runs of blanks become one, and

@@ -51,10 +51,21 @@ type Process struct {
 
 	supervisor *watched // nil: not found, then the lock tells
 
+	found struct { // what Open saw
+		state  State
+		record pidfile.Record
+		err    error // of the record
+	}
+
 	done      chan struct{}
 	stop      chan struct{}
 	closeOnce sync.Once
 	bind      sync.Mutex
+
+	beside struct { // sessions of commands that run beside the solver
+		sync.Mutex
+		sessions []int
+	}
 
 	last struct { // the pid file as it was last read
 		sync.Mutex
@@ -88,12 +99,19 @@ func OpenKnown(dir string, known pidfile.Record) (*Process, error) {
 		return nil, fmt.Errorf("open task record: %w", err)
 	}
 	p.spec, _ = ReadSpec(dir)
+	r, err := p.Record()
 	if held {
-		r, _ := p.Record()
 		p.supervisor, _ = watchProcess(r.SupervisorPID, r.SupervisorStartTime, r.BootID)
 	}
+	p.found.state, p.found.record, p.found.err = state(held, r, err), r, err
 	go p.watch()
 	return p, nil
+}
+
+// Found returns State and Record as they were when the task was opened: a plugin
+// that restarts opens many and need not look twice.
+func (p *Process) Found() (State, pidfile.Record, error) {
+	return p.found.state, p.found.record, p.found.err
 }
 
 // Dir returns the record directory.
@@ -109,10 +127,12 @@ func (p *Process) Spec() *Spec { return p.spec }
 func (p *Process) Record() (pidfile.Record, error) {
 	r, err := p.readPIDFile()
 	switch {
-	case p.known.PID == 0, err == nil && r.StartTime != 0:
+	case p.known.PID == 0:
 		return r, err
-	case err != nil && !errors.Is(err, pidfile.ErrNoCores):
-		return p.known, nil
+	case err != nil && !errors.Is(err, pidfile.ErrNoCores), r.Contradicts(p.known):
+		return p.known, nil // a file that names other processes is spoiled as a whole
+	case err == nil && r.StartTime != 0:
+		return r, nil
 	}
 	// A pid file that tells no identity may name any process; what is known of
 	// this one counts more. Its cores count if it tells any.
@@ -147,14 +167,18 @@ func (p *Process) readPIDFile() (pidfile.Record, error) {
 // State looks at the lock, the processes and their identities.
 func (p *Process) State() State {
 	r, err := p.Record()
-	noRecord := err != nil && !errors.Is(err, pidfile.ErrNoCores)
-	if held, err := lockHeld(p.dir); err == nil && held {
-		if noRecord {
-			return Launching
-		}
+	held, lockErr := lockHeld(p.dir)
+	return state(lockErr == nil && held, r, err)
+}
+
+// state tells it from the lock, and from the pid file with its error.
+func state(held bool, r pidfile.Record, err error) State {
+	switch {
+	case held && err != nil && !errors.Is(err, pidfile.ErrNoCores):
+		return Launching
+	case held:
 		return Running
-	}
-	if r.Alive(procRoot) {
+	case r.Alive(procRoot):
 		return Orphaned
 	}
 	return Ended
@@ -170,7 +194,7 @@ func (p *Process) watch() {
 	if !p.supervisorEnded() {
 		return
 	}
-	if _, err := ReadExit(p.dir); err != nil && !p.solverEnded() {
+	if _, err := p.readExit(); err != nil && !p.solverEnded() {
 		return
 	}
 	close(p.done)
@@ -226,7 +250,7 @@ func (p *Process) Wait(ctx context.Context) (ExitRecord, error) {
 	case <-ctx.Done():
 		return ExitRecord{}, ctx.Err()
 	}
-	exit, err := ReadExit(p.dir)
+	exit, err := p.readExit()
 	if err == nil {
 		return exit, nil
 	}
@@ -235,6 +259,14 @@ func (p *Process) Wait(ctx context.Context) (ExitRecord, error) {
 		return ExitRecord{Code: -1}, fmt.Errorf("%w: %w", ErrExitUnknown, ErrRebooted)
 	}
 	return ExitRecord{Code: -1}, fmt.Errorf("%w: the supervisor was killed before the solver ended: %w", ErrExitUnknown, err)
+}
+
+// readExit is ReadExit for the process that OpenKnown was told, where it was told one.
+func (p *Process) readExit() (ExitRecord, error) {
+	if p.known.PID == 0 {
+		return ReadExit(p.dir)
+	}
+	return readExitOf(p.dir, p.known)
 }
 
 // Tree returns the task's processes as they can be found now.
@@ -257,8 +289,11 @@ func (p *Process) Tree() (*Tree, error) {
 	if r.BootID == boot && r.StartTime != 0 {
 		t.list.Main, t.list.MainStart = r.PID, r.StartTime
 	}
-	if t.list.Cgroup == "" && r.SupervisorAlive(procRoot) {
-		t.list.Parent = r.SupervisorPID
+	if t.list.Cgroup == "" {
+		t.list.Sessions = p.besides()
+		if r.SupervisorAlive(procRoot) {
+			t.list.Parent = r.SupervisorPID
+		}
 	}
 	return t, nil
 }
@@ -267,6 +302,16 @@ func (p *Process) Tree() (*Tree, error) {
 // and then moves every thread of the task. When it fails, the pid file says
 // what it said before.
 func (p *Process) Bind(cpus []int) error {
+	return p.place(cpus, func(t *Tree) error { return t.Bind(cpus) })
+}
+
+// Confine keeps the task on some CPUs that are not its own (see Tree.Confine): the
+// pid file tells none.
+func (p *Process) Confine(was, cpus []int) error {
+	return p.place(nil, func(t *Tree) error { return t.Confine(was, cpus) })
+}
+
+func (p *Process) place(cores []int, do func(*Tree) error) error {
 	p.bind.Lock()
 	defer p.bind.Unlock()
 	old, err := p.Record()
@@ -278,12 +323,12 @@ func (p *Process) Bind(cpus []int) error {
 		return fmt.Errorf("move task: %w", err)
 	}
 	moved := old
-	moved.Cores = append([]int{}, cpus...)
+	moved.Cores = append([]int{}, cores...)
 	if err := p.writePIDFile(moved); err != nil {
 		return fmt.Errorf("move task: %w", err)
 	}
-	if err := t.Bind(cpus); err != nil {
-		return errors.Join(fmt.Errorf("move task: %w", err), pidfile.Write(pidPath(p.dir), old))
+	if err := do(t); err != nil {
+		return errors.Join(fmt.Errorf("move task: %w", err), p.writePIDFile(old))
 	}
 	return nil
 }

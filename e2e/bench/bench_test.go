@@ -90,10 +90,10 @@ func TestDriverTime(t *testing.T) {
 		{name: "an unhealthy plugin", lines: append([]string{lineConnected}, whole[2:]...), d: ours, n: 1, wrong: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := driverTime(parsed(t, c.lines...), c.d, c.n)
+			got, err := timeOfDriver(parsed(t, c.lines...), c.d, c.n)
 			must.Eq(t, c.wrong, err != nil, must.Sprint(err))
 			if !c.wrong {
-				must.Eq(t, c.want, got)
+				must.Eq(t, c.want, got.sum())
 			}
 		})
 	}

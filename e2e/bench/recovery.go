@@ -38,76 +38,82 @@ func recoverTasks(ctx context.Context, bin string, d driver, p plan, say func(st
 	}
 	say("%d tasks of %s run", p.tasks, d)
 	for i := range p.recoveries {
-		err := s.recoverOnce(ctx, d, p.tasks, &r)
+		spent, err := s.recoverOnce(ctx, d, p.tasks, &r)
 		if err == nil {
 			err = s.sameSolvers(before, p.tasks)
 		}
 		if err != nil {
 			return r, fmt.Errorf("recover %d tasks of %s: %w", p.tasks, d, err)
 		}
-		say("recovered, %d of %d times", i+1, p.recoveries)
+		say("recovered, %d of %d times: configuration %s, RecoverTask %s", i+1, p.recoveries,
+			spent.configuration.Round(100*time.Microsecond), spent.calls.Round(100*time.Microsecond))
 	}
 	return r, nil
 }
 
 func jobName(d driver) string { return "recover-" + string(d) }
 
-func (s *site) recoverOnce(ctx context.Context, d driver, n int, r *recovery) error {
+func (s *site) recoverOnce(ctx context.Context, d driver, n int, r *recovery) (spent driverTime, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	if err := s.killClientAndPlugin(ctx); err != nil {
-		return err
+		return spent, err
 	}
 	tail, err := followLog(s.client.LogPath())
 	if err != nil {
-		return err
+		return spent, err
 	}
 	defer tail.close()
 	began := time.Now()
 	if err := s.client.Start(ctx); err != nil {
-		return err
+		return spent, err
 	}
 	lines, err := s.waitRunning(ctx, tail, jobName(d), n)
 	if err != nil {
-		return err
+		return spent, err
 	}
-	spent, err := driverTime(lines, d, n)
-	if err != nil {
-		return err
+	if spent, err = timeOfDriver(lines, d, n); err != nil {
+		return spent, err
 	}
-	r.driver = append(r.driver, spent.Seconds())
+	r.driver = append(r.driver, spent.sum().Seconds())
 	r.whole = append(r.whole, latest(perAlloc(lines, poststartDone)).Sub(began).Seconds())
-	return nil
+	return spent, nil
 }
 
-// driverTime adds up what the client spent on the driver until it had recovered
-// all n tasks: every RecoverTask, one after the other, and for a plugin first its
-// configuration, in which ours already looks for live solvers.
-func driverTime(lines []logLine, d driver, n int) (time.Duration, error) {
-	var sum time.Duration
+// driverTime is what the client spent on a driver until it had recovered all its
+// tasks.
+type driverTime struct {
+	configuration time.Duration // of a plugin: ours looks for live solvers then
+	calls         time.Duration // of RecoverTask, one after the other
+}
+
+func (t driverTime) sum() time.Duration { return t.configuration + t.calls }
+
+// timeOfDriver reads it from the client's log, for n tasks.
+func timeOfDriver(lines []logLine, d driver, n int) (spent driverTime, err error) {
 	if d == ours {
 		connected, err := first(lines, pluginUsed, d)
 		if err != nil {
-			return 0, err
+			return spent, err
 		}
 		ready, err := first(lines, fingerprinted, d)
 		if err != nil {
-			return 0, err
+			return spent, err
 		}
-		sum = ready.Sub(connected)
+		spent.configuration = ready.Sub(connected)
 	}
 	called, returned := perAlloc(lines, taskEvent), perAlloc(lines, wranglerSetUp)
 	for alloc, t := range called {
 		end, ok := returned[alloc]
 		if !ok {
-			return 0, fmt.Errorf("the agent's log does not say when allocation %s was recovered", alloc)
+			return spent, fmt.Errorf("the agent's log does not say when allocation %s was recovered", alloc)
 		}
-		sum += end.Sub(t)
+		spent.calls += end.Sub(t)
 	}
 	if len(called) != n {
-		return 0, fmt.Errorf("the agent's log tells of %d recovered tasks, not %d", len(called), n)
+		return spent, fmt.Errorf("the agent's log tells of %d recovered tasks, not %d", len(called), n)
 	}
-	return sum, nil
+	return spent, nil
 }
 
 // killClientAndPlugin kills both with SIGKILL and waits for their ends.

@@ -170,7 +170,12 @@ func (m machine) boot(ctx context.Context, timeout time.Duration, out io.Writer)
 		return fmt.Errorf("install qemu-system-x86: %w", err)
 	}
 	r, readErr := follow(stdout, out)
-	if err := cmd.Wait(); err != nil {
+	if r.reported || readErr != nil {
+		// The power is cut at once: what the machine's kernel has not written to
+		// its disk by now is lost, as it would be with a real one.
+		readErr = errors.Join(readErr, cmd.Process.Kill())
+	}
+	if err := cmd.Wait(); err != nil && !r.reported && readErr == nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return fmt.Errorf("qemu: %w (%w)", err, cause)
 		}
@@ -187,7 +192,7 @@ func (m machine) boot(ctx context.Context, timeout time.Duration, out io.Writer)
 	return nil
 }
 
-// follow copies the tests' lines until the machine is off, and finds the result.
+// follow copies the tests' lines until it finds the result, or the machine is off.
 // A run without any test is a failure: a misspelt -run would else always pass.
 func follow(in io.Reader, out io.Writer) (result, error) {
 	var r result
@@ -198,8 +203,11 @@ func follow(in io.Reader, out io.Writer) (result, error) {
 		line := strings.TrimRight(lines.Text(), "\r")
 		if code, ok := strings.CutPrefix(line, "e2e-vm: exit "); ok {
 			n, err := strconv.Atoi(code)
-			r = result{reported: err == nil, code: n}
-			continue
+			if err != nil {
+				return r, fmt.Errorf("the machine's result %q: %w", line, err)
+			}
+			r = result{reported: true, code: n}
+			break
 		}
 		none = none || strings.Contains(line, "no tests to run")
 		if _, err := fmt.Fprintln(out, line); err != nil {

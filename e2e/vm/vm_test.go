@@ -77,7 +77,8 @@ func TestFollow(t *testing.T) {
 		{name: "failed", output: "FAIL\ne2e-vm: exit 1\n", want: result{true, 1}, shown: "FAIL\n"},
 		{name: "switched off before", output: "=== RUN\n", shown: "=== RUN\n"},
 		{name: "no test", output: "testing: warning: no tests to run\ne2e-vm: exit 0\n", wrong: true},
-		{name: "result damaged", output: "e2e-vm: exit x\n"},
+		{name: "result damaged", output: "e2e-vm: exit x\n", wrong: true},
+		{name: "the power is cut at the result", output: "e2e-vm: exit 0\nlater\n", want: result{true, 0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var shown strings.Builder

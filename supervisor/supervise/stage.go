@@ -28,6 +28,8 @@ type StageOrder struct {
 	Join []string `json:"join,omitempty"` // cgroups that the stage has to join itself
 	CPUs []int    `json:"cpus,omitempty"`
 
+	Memory Memory `json:"memory,omitzero"`
+
 	// AllowSetuid: what is executed may gain rights (Spec.AllowSetuid).
 	AllowSetuid bool `json:"allow_setuid,omitempty"`
 
@@ -86,7 +88,8 @@ func (o *StageOrder) run(control *conn) error {
 	return o.exec()
 }
 
-// enter sets what needs root's rights: cgroup, CPUs, OOM score, limits.
+// enter sets what needs root's rights: cgroup, CPUs, memory policy, OOM score,
+// limits.
 func (o *StageOrder) enter() error {
 	for _, dir := range o.Join {
 		if err := join(dir); err != nil {
@@ -100,6 +103,9 @@ func (o *StageOrder) enter() error {
 			return err
 		}
 	}
+	if err := o.Memory.set(); err != nil {
+		return err
+	}
 	if o.THP {
 		if err := setTHPDisabled(false); err != nil {
 			return fmt.Errorf("allow transparent huge pages: %w", err)
@@ -109,6 +115,20 @@ func (o *StageOrder) enter() error {
 		return err
 	}
 	return raiseStack()
+}
+
+// set gives the calling thread the policy. A preference that may not be set, as in
+// many a container, is no reason not to run; a promise is.
+func (m *Memory) set() error {
+	switch m.Policy {
+	case MemoryLocal:
+		_ = proctree.SetMemoryPolicy(proctree.MemoryDefault, nil)
+	case MemoryBind:
+		if err := proctree.SetMemoryPolicy(proctree.MemoryBind, m.Nodes); err != nil {
+			return fmt.Errorf("set memory policy %s %s: %w", m.Policy, proctree.FormatCPUs(m.Nodes), err)
+		}
+	}
+	return nil
 }
 
 // join moves this process into a cgroup.

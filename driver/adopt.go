@@ -1,0 +1,60 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// A found task is a live solver that is not in the books yet.
+type found struct {
+	*task
+	record pidfile.Record
+	err    error // of the record
+}
+
+// findAll opens the records, several at a time: it is mostly system calls, and
+// Nomad waits for them. What it returns is in the order of the records.
+func (d *Driver) findAll(records []*state.Record) []*found {
+	all := make([]*found, len(records))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(records)) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
+				all[i] = d.find(records[i])
+			}
+		})
+	}
+	workers.Wait()
+	return all
+}
+
+// find opens a record, and returns nil where there is no live solver.
+func (d *Driver) find(record *state.Record) *found {
+	proc, err := supervisor.Open(record.Dir)
+	if err != nil {
+		d.logger.Error("cannot open a record", "record", record.Dir, "error", err)
+		return nil
+	}
+	how, pid, pidErr := proc.Found()
+	if how == supervisor.Ended {
+		proc.Close()
+		return nil
+	}
+	details, err := record.ReadDetails()
+	if err != nil {
+		d.logger.Warn("a live solver's record is damaged", "record", record.Dir, "error", err)
+	}
+	t := d.newTask(record, details, proc.Spec())
+	t.openOutputs()
+	t.setProcess(proc, pid)
+	return &found{task: t, record: pid, err: pidErr}
+}
