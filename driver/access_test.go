@@ -266,3 +266,21 @@ func TestTask_SecretsAreNotWritten(t *testing.T) {
 	}))
 	must.Greater(t, 5, files)
 }
+
+// What the operator allows and bounds comes to the supervisor.
+func TestStart_HandsOnLimitsAndRights(t *testing.T) {
+	for name, c := range map[string]struct {
+		setuid    bool
+		processes int64
+	}{"as little as can be": {false, 77}, "as much as can be": {true, 0}} {
+		n := newLoneNode(t, func(config *Config) { config.AllowSetuid, config.MaxProcesses = c.setuid, c.processes })
+		r := n.start(n.script("exec sleep 3600"))
+		spec, err := supervisor.ReadSpec(r.recordDir())
+		must.NoError(t, err)
+		must.Eq(t, c.setuid, spec.AllowSetuid, must.Sprint(name))
+		must.Eq(t, c.processes, spec.Limits.Processes, must.Sprint(name))
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.pid))
+		must.NoError(t, err)
+		must.Eq(t, map[bool]string{false: "1", true: "0"}[c.setuid], statusField(string(status), "NoNewPrivs"), must.Sprint(name))
+	}
+}

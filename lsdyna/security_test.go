@@ -74,3 +74,26 @@ func TestCommandLine_namesOfTheJobLeadNowhereElse(t *testing.T) {
 		must.Error(t, err, must.Sprintf("jobid %q", id))
 	}
 }
+
+// FuzzRunRecord: the record of a run lies in the run folder, where the task's
+// user writes what he likes.
+func FuzzRunRecord(f *testing.F) {
+	f.Add([]byte(`{"identity":{"deck":"1f","solver":"s:1","parallel":"smp","precision":"double","processors":1,"ranks":1},"started":"2026-11-22T22:26:13Z"}`))
+	f.Add([]byte(`{"identity":{},"tried":["d3dump01","../x"]}`))
+	f.Add([]byte(`{"identity":{"processors":-1},"started":"soon"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := t.TempDir()
+		must.NoError(t, os.WriteFile(dir+"/"+RecordFile, data, 0o644))
+		must.NoError(t, os.WriteFile(dir+"/d3dump01", []byte("x"), 0o644))
+		folder, err := OpenRunFolder(dir, ".")
+		must.NoError(t, err)
+		defer folder.Close()
+		recorded, err := folder.ReadRecord()
+		if err != nil {
+			return
+		}
+		choice, err := RestartSelect(t.Context(), folder, recorded, recorded.Identity)
+		must.NoError(t, err)
+		must.Eq(t, "", choice.Dump) // no output of this folder tells of a dump
+	})
+}
