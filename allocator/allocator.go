@@ -21,7 +21,8 @@ type Allocator struct {
 	unavailable cpuset.Set // reserved for others, as SetUnavailable was told
 	grid        *grid
 	leases      map[string]*record
-	free        bitmap // units that can be given out
+	free        *stock // units that can be given out
+	trial       *stock // those that a plan, or a move, leaves out of account
 }
 
 // New returns an allocator for the managed CPUs of the machine: those it may
@@ -38,6 +39,7 @@ func (a *Allocator) lay(topo *Topology, managed cpuset.Set) {
 	a.topo = topo
 	a.managed = managed.Intersect(topo.Online)
 	a.grid = newGrid(topo, a.managed, a.opts)
+	a.free, a.trial = a.grid.newStock(), a.grid.newStock()
 	a.refresh()
 }
 
@@ -49,7 +51,8 @@ func (a *Allocator) refresh() {
 	if a.opts.isolate() {
 		taken = a.topo.CoresOf(taken)
 	}
-	a.free = a.grid.unitsWithout(taken)
+	free := a.grid.unitsWithout(taken)
+	a.free.set(&free)
 }
 
 // taken returns the CPUs that are held by leases or reserved for others.
@@ -71,7 +74,7 @@ func (a *Allocator) Allocate(owner string, n int) (Lease, error) {
 	if a.leases[owner] != nil {
 		return Lease{}, ErrAlreadyLeased
 	}
-	r, err := a.pick(n, &a.free)
+	r, err := a.pick(n, a.free)
 	if err != nil {
 		return Lease{}, err
 	}
@@ -90,8 +93,9 @@ func (a *Allocator) Plan(n int, busy cpuset.Set) (Lease, error) {
 		busy = a.topo.CoresOf(busy)
 	}
 	others := a.grid.unitsWithout(busy)
-	free := a.free.and(&others)
-	r, err := a.pick(n, &free)
+	free := a.free.units.and(&others)
+	a.trial.set(&free)
+	r, err := a.pick(n, a.trial)
 	if err != nil {
 		return Lease{}, err
 	}
@@ -99,13 +103,13 @@ func (a *Allocator) Plan(n int, busy cpuset.Set) (Lease, error) {
 }
 
 // pick places n cores on the free units.
-func (a *Allocator) pick(n int, free *bitmap) (*record, error) {
+func (a *Allocator) pick(n int, free *stock) (*record, error) {
 	if n < 1 {
 		return nil, ErrNoCores
 	}
 	picked, tier := a.grid.place(free, n, a.opts.scatter())
 	if tier == nil {
-		return nil, &ShortageError{Asked: n, Free: free.count(0, len(a.grid.units))}
+		return nil, &ShortageError{Asked: n, Free: free.count()}
 	}
 	r := &record{size: n}
 	r.cpus, r.held = a.grid.cpusOf(&picked)
@@ -166,7 +170,7 @@ func (a *Allocator) SetPID(owner string, pid int) {
 func (a *Allocator) Available() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.free.count(0, len(a.grid.units))
+	return a.free.count()
 }
 
 // Free returns the managed CPUs that nobody holds and that are not reserved for

@@ -26,17 +26,19 @@ var decisions = []decision{
 
 // halfBusy returns states of the machine in which about half of the units are free,
 // at least as many as a job asks for.
-func halfBusy(g *grid, ask int) []bitmap {
+func halfBusy(g *grid, ask int) []*stock {
 	r := rand.New(rand.NewSource(1))
-	states := make([]bitmap, 64)
+	states := make([]*stock, 64)
 	for i := range states {
-		for states[i].count(0, len(g.units)) < ask {
-			states[i] = bitmap{}
+		states[i] = g.newStock()
+		for states[i].count() < ask {
+			free := bitmap{}
 			for u := range g.units {
 				if r.Intn(2) == 0 {
-					states[i].set(u)
+					free.set(u)
 				}
 			}
+			states[i].set(&free)
 		}
 	}
 	return states
@@ -54,7 +56,7 @@ func BenchmarkDecision(b *testing.B) {
 				states := halfBusy(g, d.ask)
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					if _, tier := g.place(&states[i%len(states)], d.ask, opts.scatter()); tier == nil {
+					if _, tier := g.place(states[i%len(states)], d.ask, opts.scatter()); tier == nil {
 						b.Fatal("no room")
 					}
 				}
@@ -91,7 +93,7 @@ func TestDecision_doesNotAllocate(t *testing.T) {
 			states := halfBusy(g, d.ask)
 			i := 0
 			allocs := testing.AllocsPerRun(100, func() {
-				g.place(&states[i%len(states)], d.ask, opts.scatter())
+				g.place(states[i%len(states)], d.ask, opts.scatter())
 				i++
 			})
 			must.Eq(t, 0, allocs, must.Sprintf("%s, %d CPUs", layout, d.cpus))

@@ -23,12 +23,14 @@ type grid struct {
 
 	leaves []leaf
 	spans  []span   // of the leaves, close together for speed
-	wide   []int    // leaves that lie in several words of a bitmap
 	mids   []domain // ranges of leaves
 	pkgs   []domain // ranges of mids
 	nodes  int      // number of NUMA nodes
 	l3s    int      // number of L3 caches
 	widest int      // units of the largest leaf
+	first  bitmap   // the first unit of each core
+
+	leavesAt []piece // leaves that lie, wholly or in part, in each word of a bitmap
 	// threaded: cores may have more than one unit, as in share mode.
 	threaded bool
 	// nodeFirst is false where the leaf is the NUMA node: then the fewest leaves
@@ -59,7 +61,11 @@ type span struct {
 	mask     uint64 // bits of the word all units lie in, 0 where they lie in several
 	word     int
 	from, to int
+	pieces   []piece // of a leaf in several words: at most 64 units, whole cores
 }
+
+// piece is a range, of units or of leaves.
+type piece struct{ from, to int }
 
 // domain is a range of the next lower level.
 type domain struct {
@@ -96,6 +102,9 @@ func newGrid(topo *Topology, managed cpuset.Set, opts Options) *grid {
 	for i, u := range g.units {
 		for index := range u.held.All() {
 			g.unitOf[index] = i
+		}
+		if i == 0 || u.core != g.units[i-1].core {
+			g.first.set(i)
 		}
 	}
 	g.cut()
@@ -188,14 +197,37 @@ func (g *grid) cut() {
 	for l := range g.leaves {
 		at := &g.leaves[l]
 		word, mask := oneWord(at.from, at.to)
-		g.spans = append(g.spans, span{mask, word, at.from, at.to})
+		g.spans = append(g.spans, span{mask: mask, word: word, from: at.from, to: at.to})
 		if mask == 0 {
-			g.wide = append(g.wide, l)
+			g.spans[l].pieces = g.pieces(at.from, at.to)
 		}
 		g.widest = max(g.widest, at.to-at.from)
 		g.nodeLeaves[at.node] = append(g.nodeLeaves[at.node], l)
 		g.mids[at.mid].leaves.set(l)
+		for w := at.from >> 6; w <= (at.to-1)>>6; w++ {
+			if w == len(g.leavesAt) {
+				g.leavesAt = append(g.leavesAt, piece{from: l})
+			}
+			g.leavesAt[w].to = l + 1
+		}
 	}
+}
+
+// pieces cuts a range of units between cores. (Only a broken sysfs has a core of
+// more than 64 threads, which is cut, too.)
+func (g *grid) pieces(from, to int) (list []piece) {
+	for from < to {
+		end := min(from+64, to)
+		for end < to && end > from && !g.first.has(end) {
+			end--
+		}
+		if end == from {
+			end = min(from+64, to)
+		}
+		list = append(list, piece{from, end})
+		from = end
+	}
+	return list
 }
 
 // numbering gives names the numbers 0, 1, 2 … in the order they are first seen.

@@ -36,7 +36,7 @@ func relabel(topo *Topology, change func(*CPU)) *Topology {
 	return topo
 }
 
-// smallMachines are made of at most 16 cores.
+// smallMachines are made of at most 16 leaves, most of them of at most 16 cores.
 func smallMachines() map[string]*Topology {
 	m := map[string]*Topology{
 		"2 packages, 2 nodes, 2 caches":     shape{2, 2, 2, 2, 1}.topology(),
@@ -47,6 +47,8 @@ func smallMachines() map[string]*Topology {
 		"1 package, 8 nodes, cores single":  shape{1, 8, 2, 1, 1}.topology(),
 		"3 packages, 5 caches of 1 core":    shape{3, 1, 5, 1, 1}.topology(),
 		"1 cache":                           shape{1, 1, 1, 16, 1}.topology(),
+		"128 cores, 8 nodes, 16 caches":     shape{2, 4, 2, 8, 1}.topology(),
+		"48 cores, 4 nodes, 16 caches":      shape{2, 2, 4, 3, 1}.topology(),
 	}
 	m["one node over 4 packages"] = relabel(shape{4, 1, 2, 2, 1}.topology(), func(c *CPU) { c.NUMANode = 0 })
 	m["2 nodes over 4 packages"] = relabel(shape{4, 1, 2, 2, 1}.topology(), func(c *CPU) { c.NUMANode = c.Package % 2 })
@@ -63,10 +65,13 @@ func TestPack_equalsTheExhaustiveOptimum(t *testing.T) {
 	r := rand.New(rand.NewSource(5))
 	for name, topo := range smallMachines() {
 		t.Run(name, func(t *testing.T) {
-			must.LessEq(t, 16, topo.PhysicalCores())
 			a := New(topo, topo.Online, Options{})
-			for range 120 {
-				free := randomPart(r, topo.Online, 2)
+			trials := 120
+			if topo.PhysicalCores() > 16 {
+				trials = 40
+			}
+			for range trials {
+				free := patchyPart(r, topo)
 				n := 1 + r.Intn(free.Len())
 				lease, err := a.Plan(n, topo.Online.Difference(free))
 				must.NoError(t, err)
@@ -78,6 +83,31 @@ func TestPack_equalsTheExhaustiveOptimum(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPack_fewerNodesComeBeforeFewerCaches, also where another package offers the
+// job fewer caches on more nodes.
+func TestPack_fewerNodesComeBeforeFewerCaches(t *testing.T) {
+	topo := shape{2, 2, 4, 3, 1}.topology()
+	a := New(topo, topo.Online, Options{})
+	twoNodes, oneNode := cpuset.Of(0, 1, 2, 12, 13, 14), cpuset.Of(24, 25, 27, 28, 30, 33)
+	lease, err := a.Plan(6, topo.Online.Difference(twoNodes.Union(oneNode)))
+	must.NoError(t, err)
+	must.Eq(t, oneNode.String(), lease.CPUs.String())
+}
+
+// patchyPart leaves much of some caches out and little of others.
+func patchyPart(r *rand.Rand, topo *Topology) cpuset.Set {
+	part := randomPart(r, topo.Online, 2+r.Intn(4))
+	for _, l3 := range topo.L3Sets() {
+		if r.Intn(3) == 0 {
+			part = part.Difference(randomPart(r, l3, 4))
+		}
+	}
+	if part.IsEmpty() {
+		return topo.Online
+	}
+	return part
 }
 
 // optimum tries every set of domains: all that a set of cores spans can be had
@@ -99,24 +129,21 @@ func optimum(topo *Topology, free cpuset.Set, n int) key {
 		}
 		room[index[at]]++
 	}
+	packages, nodes, l3s := numbering{}, numbering{}, numbering{}
 	best := key{pkgs: 1 << 20}
 	for set := uint64(1); set < 1<<len(places); set++ {
 		sum := 0
-		var pkgs, nodes, l3s numbering = numbering{}, numbering{}, numbering{}
+		var p, o, c uint64
 		for w := set; w != 0; w &= w - 1 {
 			i := bits.TrailingZeros64(w)
+			at := places[i]
 			sum += room[i]
+			p |= 1 << packages.of(at.pkg)
+			o |= 1 << nodes.of(at.node)
+			c |= 1 << l3s.of(at.l3)
 		}
-		if sum < n {
-			continue
-		}
-		for w := set; w != 0; w &= w - 1 {
-			at := places[bits.TrailingZeros64(w)]
-			pkgs.of(at.pkg)
-			nodes.of(at.node)
-			l3s.of(at.l3)
-		}
-		if k := (key{pkgs: len(pkgs), nodes: len(nodes), l3s: len(l3s)}); k.better(best) {
+		k := key{pkgs: bits.OnesCount64(p), nodes: bits.OnesCount64(o), l3s: bits.OnesCount64(c)}
+		if sum >= n && k.better(best) {
 			best = k
 		}
 	}

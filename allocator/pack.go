@@ -60,6 +60,9 @@ func (g *grid) packPackages(n int) {
 		}
 	}
 	k := fewest(s.midAll, s.mid, n)
+	if s.found && g.nested && k > s.key.nodes {
+		return // spans more nodes than the best so far
+	}
 	if g.nodeFirst {
 		s.midPick.start(s.midAll, s.mid, k, leaves)
 		for s.midPick.next(n) {
@@ -88,7 +91,7 @@ func (g *grid) packMids(n int) int {
 	s := &g.s
 	g.gather(s.midPick.picked)
 	used := g.greedy(n)
-	if s.found && g.nested && used > s.key.l3s {
+	if s.found && g.nested && len(s.midPick.picked) == s.key.nodes && used > s.key.l3s {
 		return used // spans more caches than the best so far, and no fewer nodes
 	}
 	waste := g.tighten(n)

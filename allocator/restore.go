@@ -64,7 +64,7 @@ func (a *Allocator) restoreSame(owner string, wanted cpuset.Set, specific bool) 
 // keepable returns those of the wanted CPUs that can be had, with what they hold.
 func (a *Allocator) keepable(wanted cpuset.Set) (cpus, held cpuset.Set) {
 	for index := range wanted.All() {
-		if u := a.grid.unitOf[index]; u != None && a.free.has(u) {
+		if u := a.grid.unitOf[index]; u != None && a.free.units.has(u) {
 			cpus.Add(index)
 			held = held.Union(a.grid.units[u].held)
 		}
@@ -80,7 +80,7 @@ func (a *Allocator) fill(r *record, near cpuset.Set) error {
 	if missing <= 0 {
 		return nil
 	}
-	free := a.free
+	free := a.free.units
 	for index := range r.held.All() {
 		if u := a.grid.unitOf[index]; u != None {
 			free.clear(u)
@@ -90,7 +90,8 @@ func (a *Allocator) fill(r *record, near cpuset.Set) error {
 		return &ShortageError{Asked: r.size, Free: left + r.cpus.Len()}
 	}
 	if near.Intersect(a.topo.Online).IsEmpty() {
-		picked, err := a.pick(missing, &free)
+		a.trial.set(&free)
+		picked, err := a.pick(missing, a.trial)
 		if err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func (a *Allocator) Status() Status {
 	s := Status{
 		PhysicalCores: a.topo.PhysicalCores(), LogicalCores: a.topo.LogicalCores(),
 		HyperThreading: a.topo.HyperThreading(),
-		AvailableCores: a.free.count(0, len(a.grid.units)),
+		AvailableCores: a.free.count(),
 		Cores:          []CoreStatus{},
 	}
 	for _, cpu := range a.topo.CPUs {

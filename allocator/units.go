@@ -53,24 +53,22 @@ func oneWord(from, to int) (word int, mask uint64) {
 	return from >> 6, ^uint64(0) << (from & 63) & (^uint64(0) >> (63 - (to-1)&63))
 }
 
-// move takes the n lowest units of [from, to), which has as many, out of b and
-// puts them into another set.
-func (b *bitmap) move(into *bitmap, from, to, n int) {
-	for w := from >> 6; n > 0 && w<<6 < to; w++ {
-		word := b[w]
-		if w == from>>6 {
-			word &= ^uint64(0) << (from & 63)
-		}
-		if w == (to-1)>>6 {
-			word &= ^uint64(0) >> (63 - (to-1)&63)
-		}
-		taken := word
-		for have := bits.OnesCount64(word); have > n; have-- {
-			taken &^= 1 << (63 - bits.LeadingZeros64(taken))
-		}
-		n -= bits.OnesCount64(taken)
-		b[w] &^= taken
-		into[w] |= taken
+// window returns the units of [from, to), at most 64, as bits from 0 up.
+func (b *bitmap) window(from, to int) uint64 {
+	w, shift := from>>6, from&63
+	units := b[w] >> shift
+	if shift > 0 && w+1 < len(b) {
+		units |= b[w+1] << (64 - shift)
+	}
+	return units & (^uint64(0) >> (64 - (to - from)))
+}
+
+// put adds units that window would return.
+func (b *bitmap) put(from int, units uint64) {
+	w, shift := from>>6, from&63
+	b[w] |= units << shift
+	if shift > 0 && w+1 < len(b) {
+		b[w+1] |= units >> (64 - shift)
 	}
 }
 

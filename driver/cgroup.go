@@ -107,6 +107,39 @@ func (t cgroupTree) ofTask(cfg *drivers.TaskConfig) (supervisor.Cgroups, string)
 	return c, parent
 }
 
+// outerCpuset returns the directory of the cpuset that the driver may not write,
+// and that bounds what the task can have: with v2, and with reserved cores, it is
+// above the task's own; else all tasks without reserved cores are in it.
+func outerCpuset(c *supervisor.Cgroups) string {
+	switch {
+	case c.Mode == supervisor.CgroupV2:
+		return filepath.Dir(c.Join[0])
+	case c.LeafCpuset != "":
+		return filepath.Dir(c.LeafCpuset)
+	case c.Mode == supervisor.CgroupV1 && len(c.Join) > 0:
+		return c.Join[len(c.Join)-1]
+	}
+	return ""
+}
+
+// allowedCPUs reads which CPUs the cgroups leave the task at most; none where they
+// do not tell.
+func allowedCPUs(c *supervisor.Cgroups) cpuset.Set { return readAllowed(c, "cpuset.cpus") }
+
+// allowedNodes is the same for NUMA nodes.
+func allowedNodes(c *supervisor.Cgroups) cpuset.Set { return readAllowed(c, "cpuset.mems") }
+
+func readAllowed(c *supervisor.Cgroups, file string) cpuset.Set {
+	dir := outerCpuset(c)
+	if dir == "" {
+		return cpuset.Set{}
+	}
+	if c.Mode == supervisor.CgroupV2 {
+		file += ".effective"
+	}
+	return readCPUs(filepath.Join(dir, file))
+}
+
 // limits are what raw_exec writes for the same resources block.
 func limits(cfg *drivers.TaskConfig) supervisor.Limits {
 	var l supervisor.Limits

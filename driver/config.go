@@ -30,6 +30,7 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"usable": withDefault("usable", "string", `""`),
 		"smt":    withDefault("smt", "string", `"isolate"`),
 		"layout": withDefault("layout", "string", `"pack"`),
+		"memory": withDefault("memory", "string", `"preferred"`),
 	})),
 	"solver": hclspec.NewBlockMap("solver", []string{"name"}, hclspec.NewObject(map[string]*hclspec.Spec{
 		"path":      hclspec.NewAttr("path", "string", true),
@@ -47,6 +48,11 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"work_roots":    hclspec.NewAttr("work_roots", "list(string)", false),
 	"allow_command": withDefault("allow_command", "bool", "false"),
 	"allow_root":    withDefault("allow_root", "bool", "false"),
+	"allow_setuid":  withDefault("allow_setuid", "bool", "false"),
+	"max_processes": withDefault("max_processes", "number", "32768"),
+	// Named and written as raw_exec's.
+	"denied_host_uids": withDefault("denied_host_uids", "string", `""`),
+	"denied_host_gids": withDefault("denied_host_gids", "string", `""`),
 })
 
 func withDefault(name, kind, literal string) *hclspec.Spec {
@@ -63,6 +69,10 @@ type Config struct {
 	WorkRoots    []string                `codec:"work_roots"`
 	AllowCommand bool                    `codec:"allow_command"`
 	AllowRoot    bool                    `codec:"allow_root"`
+	AllowSetuid  bool                    `codec:"allow_setuid"`
+	MaxProcesses int64                   `codec:"max_processes"` // of each task, threads included; 0 for no limit
+	DeniedUIDs   string                  `codec:"denied_host_uids"`
+	DeniedGIDs   string                  `codec:"denied_host_gids"`
 }
 
 // CoresConfig says which CPUs the driver gives out and how.
@@ -70,6 +80,7 @@ type CoresConfig struct {
 	Usable string `codec:"usable"` // cpuset list; "" for all that Nomad may use
 	SMT    string `codec:"smt"`    // isolate or share
 	Layout string `codec:"layout"` // pack or scatter
+	Memory string `codec:"memory"` // preferred, strict or none: on the NUMA nodes of a task's cores
 }
 
 // SolverConfig says where a solver is that jobs know by its name.
@@ -103,6 +114,9 @@ func (c *Config) Validate() error {
 	if _, err := c.options(); err != nil {
 		errs = append(errs, err)
 	}
+	if err := checkMemory(c.Cores.Memory); err != nil {
+		errs = append(errs, err)
+	}
 	for _, name := range c.solverNames() {
 		if err := checkSolverName(name); err != nil {
 			errs = append(errs, err)
@@ -120,6 +134,14 @@ func (c *Config) Validate() error {
 		if !filepath.IsAbs(root) || filepath.Clean(root) == "/" {
 			errs = append(errs, fmt.Errorf("work_roots: %q must be an absolute path below /", root))
 		}
+	}
+	for key, list := range map[string]string{"denied_host_uids": c.DeniedUIDs, "denied_host_gids": c.DeniedGIDs} {
+		if _, err := parseIDs(list); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	if c.MaxProcesses < 0 {
+		errs = append(errs, fmt.Errorf("max_processes must be 0 (no limit) or more, not %d", c.MaxProcesses))
 	}
 	return errors.Join(errs...)
 }
@@ -194,4 +216,16 @@ func (c *Config) licence() *lsdyna.Licence {
 		return nil
 	}
 	return &lsdyna.Licence{Type: c.License.Type, Server: c.License.Server, QRun: c.License.QRun}
+}
+
+// secrets are what solvers get to find their licences: no event or log may hold it.
+func (c *Config) secrets() lsdyna.Secrets {
+	var envs []map[string]string
+	if l := c.licence(); l != nil {
+		envs = append(envs, l.Env())
+	}
+	for _, s := range c.Solvers {
+		envs = append(envs, s.Env)
+	}
+	return lsdyna.NewSecrets(envs...)
 }

@@ -22,7 +22,7 @@ import (
 
 func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 	none := Config{
-		Enabled: true, StateDir: "/var/lib/nomad-driver-lsdyna",
+		Enabled: true, StateDir: "/var/lib/nomad-driver-lsdyna", MaxProcesses: 32768,
 	}
 	for name, c := range map[string]struct {
 		hcl  string
@@ -36,6 +36,7 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 			  usable = "0-15,32-47"
 			  smt    = "share"
 			  layout = "scatter"
+			  memory = "strict"
 			}
 			solver "r14-smp-d" {
 			  path = "/opt/lsdyna/ls-dyna_smp_d_R14"
@@ -57,10 +58,14 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 			}
 			work_roots    = ["/scratch", "/projects"]
 			allow_command = true
-			allow_root    = true`,
+			allow_root    = true
+			allow_setuid  = true
+			max_processes = 0
+			denied_host_uids = "0-999"
+			denied_host_gids = "0,27"`,
 			Config{
 				StateDir: "/srv/lsdyna",
-				Cores:    CoresConfig{Usable: "0-15,32-47", SMT: "share", Layout: "scatter"},
+				Cores:    CoresConfig{Usable: "0-15,32-47", SMT: "share", Layout: "scatter", Memory: "strict"},
 				Solvers: map[string]SolverConfig{
 					"r14-smp-d": {
 						Path: "/opt/lsdyna/ls-dyna_smp_d_R14", Parallel: "smp", Precision: "double",
@@ -73,12 +78,13 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 				},
 				License:   &LicenseConfig{Type: "network", Server: "31010@lic1", QRun: "/opt/lsdyna/lstc_qrun"},
 				WorkRoots: []string{"/scratch", "/projects"}, AllowCommand: true, AllowRoot: true,
+				AllowSetuid: true, DeniedUIDs: "0-999", DeniedGIDs: "0,27",
 			}},
 		"a cores block with one setting": {`
 			cores {
 			  smt = "share"
 			}`,
-			Config{Enabled: true, StateDir: DefaultStateDir, Cores: CoresConfig{SMT: "share", Layout: "pack"}}},
+			Config{Enabled: true, StateDir: DefaultStateDir, Cores: CoresConfig{SMT: "share", Layout: "pack", Memory: "preferred"}, MaxProcesses: 32768}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got Config
@@ -109,6 +115,7 @@ func TestConfig_ValidateSaysWhatToWrite(t *testing.T) {
 		"relative state_dir":       {func(c *Config) { c.StateDir = "state" }, `state_dir must be an absolute path, not "state"`},
 		"usable is no list":        {func(c *Config) { c.Cores.Usable = "0-x" }, `cores: usable must be a list of CPUs such as "0-15,32-47"`},
 		"unknown smt":              {func(c *Config) { c.Cores.SMT = "off" }, `cores: smt is "off": use "isolate"`},
+		"unknown memory":           {func(c *Config) { c.Cores.Memory = "local" }, `cores: memory must be preferred, strict or none, not "local"`},
 		"unknown layout":           {func(c *Config) { c.Cores.Layout = "dense" }, `cores: layout is "dense": use "pack"`},
 		"relative solver path":     {func(c *Config) { c.Solvers["r14"] = SolverConfig{Path: "r14"} }, `solver "r14": path must be absolute, not "r14"`},
 		"unknown parallel":         {func(c *Config) { c.Solvers["r14"] = SolverConfig{Path: "/r", Parallel: "mpi"} }, `parallel must be smp, mpp or hybrid, not "mpi"`},
@@ -122,6 +129,9 @@ func TestConfig_ValidateSaysWhatToWrite(t *testing.T) {
 		"relative qrun":            {func(c *Config) { c.License = &LicenseConfig{Type: "network", Server: "s", QRun: "q"} }, `license: qrun must be the absolute path`},
 		"relative work root":       {func(c *Config) { c.WorkRoots = []string{"scratch"} }, `work_roots: "scratch" must be an absolute path below /`},
 		"the root as work root":    {func(c *Config) { c.WorkRoots = []string{"/x/.."} }, `work_roots: "/x/.." must be an absolute path below /`},
+		"denied users are words":   {func(c *Config) { c.DeniedUIDs = "root" }, `denied_host_uids: "root" is no id or range of ids`},
+		"denied groups backwards":  {func(c *Config) { c.DeniedGIDs = "9-0" }, `denied_host_gids: "9-0" is no id or range`},
+		"processes below zero":     {func(c *Config) { c.MaxProcesses = -1 }, `max_processes must be 0 (no limit) or more, not -1`},
 		"local licence is allowed": {func(c *Config) { c.License = &LicenseConfig{Type: "local"} }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

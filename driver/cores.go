@@ -197,6 +197,17 @@ func (c *cores) refresh() []allocator.Lease {
 	return append(displaced, c.alloc.SetManaged(topo, managed)...)
 }
 
+// unleased are the cores for tasks that have none of their own: those that are in
+// no lease and that Nomad has not reserved. None when there is no such core left.
+func (c *cores) unleased() cpuset.Set {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.alloc.Free().IsEmpty() {
+		return cpuset.Set{}
+	}
+	return c.alloc.Unleased()
+}
+
 // release gives a task's cores back.
 func (c *cores) release(owner string) { c.alloc.Release(owner) }
 

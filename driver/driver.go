@@ -78,6 +78,7 @@ func (d *Driver) SetConfig(cfg *base.Config) error {
 	if err := config.Validate(); err != nil {
 		return fmt.Errorf("plugin %q: %w", PluginName, err)
 	}
+	d.events.hide(config.secrets())
 	d.mu.Lock()
 	d.config = &config
 	if cfg.AgentConfig != nil && cfg.AgentConfig.Driver != nil {

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
 // events hands task events to Nomad without losing those that matter most: an
@@ -21,6 +23,7 @@ type events struct {
 	listeners   map[*listener]struct{}
 	held        map[*task][]*drivers.TaskEvent
 	attachedFor map[*task]struct{}
+	secrets     lsdyna.Secrets // what no event may hold
 }
 
 // Nomad keeps the last ten events of a task; a few more of all tasks are plenty.
@@ -42,9 +45,24 @@ func newEvents() *events {
 	}
 }
 
+// hide names what no event may hold from now on.
+func (e *events) hide(secrets lsdyna.Secrets) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.secrets = secrets
+}
+
+// redact takes out of a text what no event may hold. Much of what the driver
+// says is what a solver printed, and solvers print their licence server.
+func (e *events) redact(text string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.secrets.Redact(text)
+}
+
 // emit says something about a task.
 func (e *events) emit(t *task, message string, annotations map[string]string) {
-	event := t.event(message, annotations)
+	event := t.event(e.redact(message), annotations)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if _, ok := e.attachedFor[t]; !ok {
@@ -63,6 +81,15 @@ func (e *events) attach(t *task) {
 		e.publish(event)
 	}
 	delete(e.held, t)
+}
+
+// handOver keeps what was said of a task for the one that takes its place.
+func (e *events) handOver(old, next *task) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held[next] = append(e.held[old], e.held[next]...)
+	delete(e.held, old)
+	delete(e.attachedFor, old)
 }
 
 // forget drops what is kept for a task.

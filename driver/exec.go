@@ -35,7 +35,7 @@ func (t *task) command(argv []string, tty bool) (*supervisor.ExecCmd, error) {
 	t.mu.Lock()
 	cpus := t.cpus
 	t.mu.Unlock()
-	return supervisor.Command(t.spec, supervisor.ExecOptions{Argv: argv, Env: t.execEnv(), CPUs: cpus, TTY: tty})
+	return t.process().Command(t.spec, supervisor.ExecOptions{Argv: argv, Env: t.execEnv(), CPUs: cpus, TTY: tty})
 }
 
 // execEnv is the environment that Nomad gave the task. It is kept in memory only

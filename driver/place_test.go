@@ -135,22 +135,22 @@ func TestCgroup_Limits(t *testing.T) {
 
 func TestUser(t *testing.T) {
 	needRoot(t)
-	u, err := taskUser("", false)
+	u, err := taskUser("", &Config{})
 	must.NoError(t, err)
 	must.Eq(t, "nobody", u.Name)
 	must.Positive(t, u.UID)
-	byID, err := taskUser(strconv.Itoa(u.UID), false)
+	byID, err := taskUser(strconv.Itoa(u.UID), &Config{})
 	must.NoError(t, err)
 	must.Eq(t, u, byID)
 	for _, name := range []string{"root", "0"} {
-		_, err = taskUser(name, false)
+		_, err = taskUser(name, &Config{})
 		must.ErrorContains(t, err, "is root, which this node does not allow")
-		root, err := taskUser(name, true)
+		root, err := taskUser(name, &Config{AllowRoot: true})
 		must.NoError(t, err)
 		must.Zero(t, root.UID)
 	}
 	for _, name := range []string{"no-such-user", "4294967290", "-1"} {
-		_, err = taskUser(name, true)
+		_, err = taskUser(name, &Config{AllowRoot: true})
 		must.ErrorContains(t, err, "is not known on this node")
 	}
 }

@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -111,14 +112,20 @@ func (d *Driver) takeUp(f *found) *task {
 	// is no reason to let Nomad wait.
 	t.unbind.Store(f.err == nil && len(cpus) == 0)
 	d.restoreCores(t, cpus, "")
+	t.resumeStop(d.ctx)
 	d.tasks[t.id.String()] = t
-	go t.run(d.ctx)
+	ctx, abandon := context.WithCancel(d.ctx)
+	t.abandon, t.watched = abandon, make(chan struct{})
+	go func() {
+		defer close(t.watched)
+		t.run(ctx)
+	}()
 	return t
 }
 
-// stayUnbound lifts the affinity of a run that its pid file says has none.
+// stayUnbound lifts the affinity of a run that has no cores of its own.
 func (t *task) stayUnbound() {
-	if err := t.bind(nil); err != nil {
+	if err := t.rebind(); err != nil {
 		t.logger.Error("cannot lift the affinity", "error", err)
 	}
 }
@@ -153,9 +160,7 @@ func (d *Driver) restoreCores(t *task, cpus []int, from string) {
 	lease, how, err := d.cores.restore(owner, wanted, t.details.Reserved)
 	if err != nil {
 		t.say(fmt.Sprintf("Running without affinity: cores %s are taken: %v", wanted, err))
-		if err := t.bind(nil); err != nil {
-			t.logger.Error("cannot lift the affinity", "error", err)
-		}
+		t.stayUnbound()
 		return
 	}
 	d.cores.alloc.SetPID(owner, t.pid)
@@ -171,6 +176,9 @@ func (d *Driver) restoreCores(t *task, cpus []int, from string) {
 // claim hands a live task to Nomad. The pid file's cores count first, then the
 // driver state's; what neither knows was settled when the task was adopted.
 func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.Handle) error {
+	if t.details.TaskID == "" && t.abandon != nil {
+		t = d.adoptWithDetails(t, h)
+	}
 	t.mu.Lock()
 	claimed := t.claimed
 	if !claimed {
@@ -235,9 +243,8 @@ func (d *Driver) claimFromHandle(t *task, h *state.Handle, why error) {
 // bindToLease binds a live solver to what the books say, also where that is
 // nothing new: the pid file is written with it.
 func (d *Driver) bindToLease(t *task) {
-	lease, _ := d.cores.alloc.Lease(t.id.String())
 	d.cores.alloc.SetPID(t.id.String(), t.pid)
-	if err := t.bind(lease.CPUs.Slice()); err != nil {
+	if err := t.rebind(); err != nil {
 		t.logger.Error("cannot bind the solver", "error", err)
 	}
 }
@@ -313,6 +320,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 		User:    supervisor.User{UID: details.UID, GID: details.GID, Name: details.User},
 		Command: "/nonexistent", StdoutName: stdoutName, StderrName: stderrName,
 	}
+	d.cores.placeMemory(t.spec, cpuset.Of(h.Cores...))
 	if err := supervisor.WriteSpec(record.Dir, t.spec); err != nil {
 		return err
 	}
@@ -346,6 +354,8 @@ func (d *Driver) addOver(t *task, rebooted bool) {
 			t.concludeRebooted()
 		}
 		t.settleRecord()
+		t.recallStop()
+		t.followSwitch(true)
 		t.say(t.lastWords())
 		t.process().Close()
 		t.closeFolder()

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/nomad/nomad/structs"
@@ -67,34 +69,53 @@ func (s *start) chooseRestart() error {
 func (s *start) chooseDump() error {
 	ctx, cancel := context.WithTimeout(s.d.ctx, readTimeout)
 	defer cancel()
-	now, err := lsdyna.NewIdentity(ctx, s.folder, s.solver, s.options, s.command)
+	var now lsdyna.Identity
+	err := asUser(s.user, func() (err error) {
+		now, err = lsdyna.NewIdentity(ctx, s.folder, s.solver, s.options, s.command)
+		return err
+	})
 	if err != nil {
 		s.says = append(s.says, fmt.Sprintf("Cannot tell whether earlier dumps fit, starting from the deck: %v", err))
 		return nil
 	}
-	fresh := lsdyna.RunRecord{Identity: now, Started: time.Now()}
 	recorded, err := s.folder.ReadRecord()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && recorded.Identity == lsdyna.Identity{}:
-		return s.recordRun(fresh)
+		return s.recordRun(ctx, now)
 	case err != nil:
 		s.says = append(s.says, fmt.Sprintf("Starting from the deck: %v", err))
-		return s.recordRun(fresh)
+		return s.recordRun(ctx, now)
 	}
-	choice, err := lsdyna.RestartSelect(ctx, s.folder, recorded, now, s.oldStdouts()...)
+	var choice lsdyna.RestartChoice
+	err = asUser(s.user, func() (err error) {
+		choice, err = lsdyna.RestartSelect(ctx, s.folder, recorded, now, s.oldStdouts()...)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("look for a dump to restart from: %w", err)
 	}
 	s.says = append(s.says, sentence(choice.Why))
 	if choice.Dump == "" {
-		return s.recordRun(fresh)
+		return s.recordRun(ctx, now)
+	}
+	recorded.Chosen = &choice.Said
+	if err := asUser(s.user, func() error { return s.folder.WriteRecord(recorded) }); err != nil {
+		s.says = append(s.says, fmt.Sprintf("A dump that turns out to be bad will be tried again: %v", err))
 	}
 	s.options.Restart = choice.Dump
 	return s.rebuildCommand()
 }
 
-func (s *start) recordRun(r lsdyna.RunRecord) error {
-	if err := s.folder.WriteRecord(r); err != nil {
+// recordRun records in the run folder which run begins there with its deck.
+func (s *start) recordRun(ctx context.Context, id lsdyna.Identity) error {
+	err := asUser(s.user, func() error {
+		r, err := lsdyna.NewRunRecord(ctx, s.folder, id, s.oldStdouts()...)
+		if err != nil {
+			return err
+		}
+		return s.folder.WriteRecord(r)
+	})
+	if err != nil {
 		s.says = append(s.says, fmt.Sprintf("A later start will not be able to go on from a dump: %v", err))
 	}
 	return nil
@@ -129,18 +150,45 @@ func (t *task) settleRecord() {
 	if err != nil {
 		return
 	}
-	t.mu.Lock()
-	kind, computed := t.outcome.Kind, t.snapshot.HasTime
-	t.mu.Unlock()
 	switch {
-	case kind == lsdyna.Completed:
+	case t.outcomeKind() == lsdyna.Completed:
 		recorded = lsdyna.RunRecord{}
-	case t.details.Restart != "" && kind == lsdyna.Failed && !computed:
-		recorded.Tried = append(recorded.Tried, t.details.Restart)
+	case t.details.Restart != "" && t.dumpIsBad() && recorded.RejectChosen():
+		t.say(fmt.Sprintf("The solver could not go on from %s; the next start takes an older dump, or the deck", t.details.Restart))
 	default:
 		return
 	}
-	if err := t.folder.WriteRecord(recorded); err != nil {
+	if err := asUser(t.user(), func() error { return t.folder.WriteRecord(recorded) }); err != nil {
 		t.logger.Warn("cannot bring the run's record up to date", "error", err)
 	}
+}
+
+func (t *task) outcomeKind() lsdyna.Kind {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.outcome.Kind
+}
+
+// crashes are the signals by which a solver dies of its own doing.
+var crashes = []syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGABRT, syscall.SIGFPE, syscall.SIGILL, syscall.SIGSYS, syscall.SIGTRAP}
+
+// dumpIsBad tells whether a run ended of its own doing before its first cycle: an
+// error, a crash, or silence. What others did to it (a stop, a kill, no licence,
+// no memory) says nothing about its dump.
+func (t *task) dumpIsBad() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.snapshot.HasTime || t.stopping || t.endReason != "" || t.exited.OOMKilled:
+		return false
+	case t.outcome.Kind == lsdyna.Failed:
+		return true
+	case t.outcome.Kind == lsdyna.Killed:
+		sig := t.exited.Signal
+		if sig == 0 && t.exited.Code > 128 { // passed on by a shell or mpirun
+			sig = t.exited.Code - 128
+		}
+		return slices.Contains(crashes, syscall.Signal(sig))
+	}
+	return t.outcome.Kind == lsdyna.Unknown && t.exited.Known
 }

@@ -97,6 +97,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 	}
 	d.add(s.t)
 	d.settle(s.t)
+	d.shyAway()
 	for _, words := range s.says {
 		s.t.say(words)
 	}
@@ -166,7 +167,7 @@ func (s *start) countCores() error {
 }
 
 func (s *start) findUser() (err error) {
-	s.user, err = taskUser(s.cfg.User, s.config.AllowRoot)
+	s.user, err = taskUser(s.cfg.User, s.config)
 	s.cgroups, s.parent = s.d.cores.cgroup.ofTask(s.cfg)
 	return err
 }
@@ -179,7 +180,7 @@ func (s *start) endPredecessors() error {
 	ctx, cancel := context.WithTimeout(s.d.ctx, killPatience)
 	defer cancel()
 	for _, t := range s.d.runsOf(s.id.Alloc, s.id.Task) {
-		if t.isOver() {
+		if t.isOver() || t.awaitStop(s.d.ctx) {
 			continue
 		}
 		t.logger.Warn("ending a predecessor of the same allocation and task", "successor", s.cfg.ID)
@@ -235,14 +236,14 @@ func (s *start) openFolder() (err error) {
 		}
 	}
 	s.task.WorkDir = rel
-	if s.folder, err = lsdyna.OpenRunFolder(s.base, rel); err != nil {
+	if s.folder, err = openRunFolder(s.base, rel, s.user); err != nil {
 		return fmt.Errorf("work_dir: %w", err)
 	}
 	s.unlockFolder = s.d.starting.lock("folder " + s.folder.Path())
-	if t := s.d.runningIn(s.folder.Path()); t != nil {
+	if t := s.d.runningIn(s.folder.Path()); t != nil && !t.awaitStop(s.d.ctx) {
 		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: task %s runs there; two solvers in one folder destroy each other's results", s.folder.Path(), t.id), true)
 	}
-	if err := s.folder.CheckInput(s.task.Input); err != nil {
+	if err := asUser(s.user, func() error { return s.folder.CheckInput(s.task.Input) }); err != nil {
 		return fmt.Errorf("input: %w", err)
 	}
 	if s.old, err = s.folder.Snapshot(); err != nil {
@@ -283,7 +284,11 @@ func (s *start) takeCores() error {
 	case s.task.Shortage == shortageRetry:
 		return structs.NewRecoverableError(fmt.Errorf("not enough free cores: %w; shortage = \"retry\" waits for them", short), true)
 	}
-	s.says = append(s.says, fmt.Sprintf("Running without affinity: %s", short))
+	words := fmt.Sprintf("Running without affinity: %s", short)
+	if left := s.d.cores.unleased(); !left.IsEmpty() {
+		words += fmt.Sprintf("; kept off leased cores, on %s", left)
+	}
+	s.says = append(s.says, words)
 	return nil
 }
 
@@ -310,13 +315,15 @@ func (s *start) buildCommand() (err error) {
 // writeFiles puts what the command line refers to into the run folder, and
 // takes away a sense switch that was meant for an earlier run.
 func (s *start) writeFiles() error {
-	if err := s.folder.WriteFiles(s.command.Files, lsdyna.Owner{UID: s.user.UID, GID: s.user.GID}); err != nil {
-		return fmt.Errorf("work_dir: %w", err)
-	}
-	if err := s.folder.ClearSwitch(); err != nil {
-		return fmt.Errorf("work_dir: remove an old sense switch: %w", err)
-	}
-	return nil
+	return asUser(s.user, func() error {
+		if err := s.folder.WriteFiles(s.command.Files, lsdyna.Owner{UID: s.user.UID, GID: s.user.GID}); err != nil {
+			return fmt.Errorf("work_dir: %w", err)
+		}
+		if err := s.folder.ClearSwitch(); err != nil {
+			return fmt.Errorf("work_dir: remove an old sense switch: %w", err)
+		}
+		return nil
+	})
 }
 
 // makeRecord makes the run's record and takes its lock, before anything runs.
@@ -360,12 +367,16 @@ func (s *start) makeDetails() (*state.Details, error) {
 func (s *start) spec() *supervisor.Spec {
 	spec := &supervisor.Spec{
 		TaskID: s.cfg.ID, Command: s.command.Path, Args: s.command.Args, Dir: s.folder.Path(), User: s.user,
-		Cgroups: s.cgroups, Limits: limits(s.cfg), CPUs: s.lease.CPUs.Slice(),
+		Cgroups: s.cgroups, Limits: limits(s.cfg), CPUs: s.lease.CPUs.Slice(), AllowSetuid: s.config.AllowSetuid,
 		StdoutName: stdoutName, StderrName: stderrName,
 		StdoutFIFO: s.cfg.StdoutPath, StderrFIFO: s.cfg.StderrPath,
 	}
+	spec.Limits.Processes = s.config.MaxProcesses
 	if spec.Cgroups.LeafCpuset != "" && !s.lease.CPUs.IsEmpty() {
 		spec.Cgroups.CPUs = s.lease.CPUs.String()
+	}
+	if warning := s.d.cores.placeMemory(spec, s.lease.CPUs); warning != "" {
+		s.says = append(s.says, warning)
 	}
 	return spec
 }

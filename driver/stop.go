@@ -5,8 +5,10 @@ package driver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // killPatience is how long the driver waits for processes to vanish after
@@ -38,23 +41,96 @@ func lookupSignal(name string) (syscall.Signal, error) {
 }
 
 // stop ends the run within the timeout: the sense switch, then the signal, then
-// SIGKILL to every process. It returns when the task is gone.
+// SIGKILL to every process. It returns when the task is gone. What is begun is
+// recorded, so that another plugin can finish it.
 func (t *task) stop(ctx context.Context, timeout time.Duration, sig syscall.Signal) error {
-	deadline := time.Now().Add(timeout)
 	t.mu.Lock()
 	t.stopping = true
+	if t.yieldStop != nil {
+		t.yieldStop() // Nomad asks again, and gives time of its own
+	}
 	t.mu.Unlock()
 	t.stopMu.Lock()
 	defer t.stopMu.Unlock()
 	if t.isOver() {
 		return nil
 	}
+	now := time.Now()
+	order := t.orderOf(now, t.poll())
+	order.Deadline, order.Signal = now.Add(timeout), unix.SignalName(sig)
+	if err := t.record.WriteStop(order); err != nil {
+		t.logger.Warn("cannot record the stop; a plugin that comes after this one will not finish it", "error", err)
+	}
+	return t.carryOut(ctx, order)
+}
+
+// orderOf returns the stop that was begun before, or a new one.
+func (t *task) orderOf(now time.Time, s lsdyna.Snapshot) state.Stop {
+	order, err := t.record.ReadStop()
+	if err == nil {
+		return order
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.logger.Warn("cannot read what was stopped before", "error", err)
+	}
+	order = state.Stop{Began: now}
+	if d := s.LastDump(); d != nil {
+		order.LastDump, _ = json.Marshal(d) // plain fields
+	}
+	return order
+}
+
+// leastGrace is what a stop that is taken up again leaves the solver at least:
+// its deadline may have passed while no plugin was there.
+const leastGrace = 10 * time.Second
+
+// resumeStop takes up a stop that a plugin before this one had begun. Nomad does
+// not always ask again; where it does, its own StopTask takes over. The caller is
+// the only one that knows the task yet.
+func (t *task) resumeStop(driver context.Context) {
+	order, err := t.record.ReadStop()
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.logger.Error("cannot take up the stop of a task", "error", err)
+		}
+		return
+	}
+	ctx, cancel := context.WithCancel(driver)
+	t.stopping, t.yieldStop, t.stopUntil = true, cancel, order.Deadline
+	go func() {
+		defer cancel()
+		t.stopMu.Lock()
+		defer t.stopMu.Unlock()
+		if ctx.Err() != nil || t.isOver() {
+			return
+		}
+		t.say("Going on with the stop that an earlier plugin process had begun")
+		if least := time.Now().Add(leastGrace); order.Deadline.Before(least) {
+			order.Deadline = least
+		}
+		if err := t.carryOut(ctx, order); err != nil && ctx.Err() == nil {
+			t.logger.Error("cannot stop the task", "error", err)
+		}
+	}()
+}
+
+// carryOut takes the steps of a stop. The caller holds stopMu.
+func (t *task) carryOut(ctx context.Context, order state.Stop) error {
+	t.mu.Lock()
+	t.stopUntil = order.Deadline
+	t.mu.Unlock()
 	began := time.Now()
-	if t.stopBySwitch(ctx, deadline.Add(-signalShare(timeout))) {
+	if t.stopBySwitch(ctx, order) {
 		return t.gone(ctx)
 	}
-	if time.Now().Before(deadline) && t.stopBySignal(ctx, sig, deadline) {
+	if ctx.Err() == nil {
+		t.sayHowFar()
+	}
+	if ctx.Err() == nil && time.Now().Before(order.Deadline) && t.stopBySignal(ctx, order) {
 		return t.gone(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return err // the driver ends, or Nomad took over
 	}
 	t.say(fmt.Sprintf("The solver did not end within kill_timeout (%s); killing it", time.Since(began).Round(time.Millisecond)))
 	kill, cancel := context.WithTimeout(ctx, killPatience)
@@ -70,80 +146,63 @@ func (t *task) stop(ctx context.Context, timeout time.Duration, sig syscall.Sign
 func signalShare(timeout time.Duration) time.Duration { return min(timeout/5, 10*time.Second) }
 
 // stopBySwitch writes the sense switch and waits until the solver has ended by
-// it, or until the time is up.
-func (t *task) stopBySwitch(ctx context.Context, until time.Time) bool {
-	if t.details.Stop == "" || t.folder == nil || !time.Now().Before(until) {
+// it, or until the time is up. It returns true when the solver has ended.
+func (t *task) stopBySwitch(ctx context.Context, order state.Stop) bool {
+	left := time.Until(order.Deadline)
+	until := order.Deadline.Add(-signalShare(left))
+	if t.details.Stop == "" || t.folder == nil || left <= 0 {
 		return false
 	}
 	sw, err := lsdyna.ParseSwitch(t.details.Stop)
 	if err != nil {
 		return false
 	}
-	before := t.poll()
-	if before.Phase == lsdyna.PhaseStarting || before.Phase == lsdyna.PhaseLicence {
+	now := t.poll()
+	if now.Phase == lsdyna.PhaseStarting || now.Phase == lsdyna.PhaseLicence {
 		return false // it does not look at switches yet, and there is nothing to dump
 	}
-	began := time.Now()
-	write := func(f *lsdyna.RunFolder) error { return f.WriteSwitch(sw, t.owner()) }
-	if err := t.inFolder(write); err != nil && !errors.Is(err, lsdyna.ErrSwitchPending) {
+	if err := t.sendStop(sw, order); err != nil {
 		t.say(fmt.Sprintf("Cannot write the sense switch %s: %v", t.details.Stop, err))
 		return false
 	}
-	t.say(fmt.Sprintf("Stopping with %s; the solver has %s for it", t.details.Stop, time.Until(until).Round(100*time.Millisecond)))
-	if !t.waitProc(ctx, until) {
-		took := "did not take it"
-		pending := true
-		_ = t.inFolder(func(f *lsdyna.RunFolder) (err error) {
-			pending, err = f.SwitchPending()
-			return err
-		})
-		if !pending {
-			took = "took it but still runs"
-		}
-		t.say(fmt.Sprintf("The solver %s (%s) within %s", took, t.details.Stop, time.Since(began).Round(time.Millisecond)))
-		return false
-	}
-	select {
-	case <-t.done:
-	case <-ctx.Done():
-		return true
-	}
-	t.sayStopped(before, time.Since(began))
-	return true
+	t.say(fmt.Sprintf("Stopping with %s; the solver has %s for it%s", t.details.Stop, short(time.Until(until)), tooShort(now, time.Until(until))))
+	return t.awaitSwitch(ctx, until, order.Deadline)
 }
 
-// sayStopped tells which dump the stop left behind.
-func (t *task) sayStopped(before lsdyna.Snapshot, took time.Duration) {
-	t.mu.Lock()
-	dumps, completed := t.snapshot.Dumps, t.outcome.Success()
-	t.mu.Unlock()
-	if completed {
-		return // it came to its end by itself, and its last words say so
-	}
-	took = took.Round(10 * time.Millisecond)
-	if n := len(dumps); n > len(before.Dumps) {
-		if !t.hasDump(dumps[n-1].Name) {
-			t.say(fmt.Sprintf("Stopped with %s in %s; the solver says that it wrote %s, but the file is not there", t.details.Stop, took, dumps[n-1].Name))
-			return
+// awaitSwitch waits until the solver has ended by the switch. A dump that is
+// being written is not cut by a signal as long as there is time at all.
+func (t *task) awaitSwitch(ctx context.Context, until, deadline time.Time) bool {
+	ticker := time.NewTicker(switchLook)
+	defer ticker.Stop()
+	held := false
+	for {
+		select {
+		case <-t.process().Done():
+			return true
+		case <-ctx.Done():
+			return false
+		case now := <-ticker.C:
+			dump := t.followSwitch(false)
+			if now.Before(until) {
+				continue
+			}
+			if !dump.Growing || now.After(deadline) {
+				return false
+			}
+			if !held {
+				held = true
+				t.say("The solver still writes its dump; no signal is sent while it does")
+			}
 		}
-		t.say(fmt.Sprintf("Stopping with %s, dump %s written at t = %.4E, in %s", t.details.Stop, dumps[n-1].Name, dumps[n-1].Time, took))
-		return
 	}
-	t.say(fmt.Sprintf("Stopped with %s in %s, without a dump", t.details.Stop, took))
-}
-
-// hasDump looks for a dump in the run folder of a run that is over.
-func (t *task) hasDump(name string) bool {
-	folder, err := lsdyna.OpenRunFolder(t.details.RunBase, t.details.RunFolder)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = folder.Close() }()
-	return folder.HasDump(name)
 }
 
 // stopBySignal sends the signal and waits until the task is gone.
-func (t *task) stopBySignal(ctx context.Context, sig syscall.Signal, until time.Time) bool {
+func (t *task) stopBySignal(ctx context.Context, order state.Stop) bool {
+	sig, err := stopSignal(order.Signal)
+	if err != nil {
+		sig = syscall.SIGTERM
+	}
 	tree, err := t.process().Tree()
 	if err != nil {
 		return false
@@ -153,7 +212,61 @@ func (t *task) stopBySignal(ctx context.Context, sig syscall.Signal, until time.
 		return false
 	}
 	t.say(fmt.Sprintf("Sent %s to the solver", unix.SignalName(sig)))
-	return t.waitProc(ctx, until)
+	return t.waitProc(ctx, order.Deadline)
+}
+
+// nomadKillTimeout is what a job has that names no kill_timeout, and
+// nomadMaxKillTimeout the most that a client allows unless it is told otherwise.
+const (
+	nomadKillTimeout    = 5 * time.Second
+	nomadMaxKillTimeout = 30 * time.Second
+)
+
+// tooShort warns in a stop's first words that its time will not do.
+func tooShort(s lsdyna.Snapshot, left time.Duration) string {
+	if s.SwitchDelay <= left {
+		return ""
+	}
+	return fmt.Sprintf(", but looks for it only about every %s: kill_timeout is too short for this run", short(s.SwitchDelay))
+}
+
+// checkSwitchDelay says once that a stop needs more time than Nomad gives by
+// default: how much this job gives is told to the driver only with the stop. A
+// task that was recovered with its rate known has heard it before.
+func (t *task) checkSwitchDelay(s lsdyna.Snapshot) {
+	if t.details.Stop == "" || t.delaySaid || s.SwitchDelay == 0 {
+		return
+	}
+	first := !t.delayKnown
+	t.delayKnown = true
+	if s.SwitchDelay <= nomadKillTimeout-signalShare(nomadKillTimeout) {
+		return
+	}
+	t.delaySaid = true
+	if t.recovered && first {
+		return
+	}
+	words := fmt.Sprintf("A stop with %s takes this run about %s until it looks for the switch, and then its dump: set kill_timeout well above that (Nomad's default is %s)",
+		t.details.Stop, short(s.SwitchDelay), nomadKillTimeout)
+	if s.SwitchDelay > nomadMaxKillTimeout/2 {
+		words += fmt.Sprintf(", and have the operator raise the client's max_kill_timeout (default %s)", nomadMaxKillTimeout)
+	}
+	t.say(words)
+}
+
+// awaitStop waits for a run that is being stopped: Nomad may take it for ended
+// when the plugin died in the middle of its stop. It returns false for a run that
+// is not being stopped, or does not end.
+func (t *task) awaitStop(ctx context.Context) bool {
+	t.mu.Lock()
+	until, stopping := t.stopUntil, t.stopping
+	t.mu.Unlock()
+	if !stopping || until.IsZero() {
+		return t.isOver()
+	}
+	ctx, cancel := context.WithDeadline(ctx, until.Add(leastGrace+killPatience))
+	defer cancel()
+	return t.gone(ctx) == nil
 }
 
 // waitProc waits for the solver's tree to be gone.
@@ -178,46 +291,4 @@ func (t *task) gone(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-func (t *task) owner() lsdyna.Owner { return lsdyna.Owner{UID: t.details.UID, GID: t.details.GID} }
-
-// switchOfSignal maps the signals that are sense switches: dump and go on, and
-// write a plot state.
-var switchOfSignal = map[syscall.Signal]string{syscall.SIGUSR1: "sw3", syscall.SIGUSR2: "sw4"}
-
-// SignalTask sends a signal to the solver. SIGUSR1 and SIGUSR2 are sense
-// switches; they go to the solver's d3kil.
-func (d *Driver) SignalTask(taskID string, signal string) error {
-	t, err := d.task(taskID)
-	if err != nil {
-		return err
-	}
-	sig, err := lookupSignal(signal)
-	if err != nil {
-		return err
-	}
-	if t.isOver() {
-		return errors.New("the solver has ended")
-	}
-	if name, ok := switchOfSignal[sig]; ok {
-		return t.sendSwitch(name, signal)
-	}
-	tree, err := t.process().Tree()
-	if err != nil {
-		return err
-	}
-	return tree.Signal(sig)
-}
-
-func (t *task) sendSwitch(name, signal string) error {
-	sw, err := lsdyna.ParseSwitch(name)
-	if err != nil {
-		return err
-	}
-	if err := t.inFolder(func(f *lsdyna.RunFolder) error { return f.WriteSwitch(sw, t.owner()) }); err != nil {
-		return fmt.Errorf("%s is the sense switch %s, which cannot be written: %w", signal, name, err)
-	}
-	t.say(fmt.Sprintf("Sent sense switch %s (%s)", name, sw.Help))
-	return nil
 }

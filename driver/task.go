@@ -14,7 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/plugins/drivers"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -45,17 +45,37 @@ type task struct {
 	cpus        []int // what the solver is bound to; empty: runs without affinity
 	snapshot    lsdyna.Snapshot
 	orphaned    bool
-	stopping    bool   // on request
-	endReason   string // why the driver itself ended the run, "" if it did not
+	stopping    bool               // on request
+	stopUntil   time.Time          // when a stop that was begun kills everything
+	yieldStop   context.CancelFunc // ends a stop that was taken up from an earlier plugin; nil for none
+	unlicensed  bool               // said that it waits for a licence
+	endReason   string             // why the driver itself ended the run, "" if it did not
 	endKind     lsdyna.Kind
 	res         *drivers.ExitResult
 	outcome     lsdyna.Outcome
+	exited      lsdyna.Exit // what is known of the end; with outcome
 	completedAt time.Time
 
 	stopMu   sync.Mutex // one stop at a time
-	followMu sync.Mutex // guards follow and folder; taken before mu
+	followMu sync.Mutex // guards follow, folder and what follows here; taken before mu
 
-	folderClosed bool // guarded by followMu
+	folderClosed bool
+	sent         *sentSwitch // the last sense switch, nil for none
+
+	recovered             bool // another plugin started it
+	delayKnown, delaySaid bool // of the time a switch takes; for run alone
+
+	placing  sync.Mutex // one change of where the task runs at a time; taken before mu
+	roams    cpuset.Set // where a task without a lease is kept, empty: everywhere; guarded by placing
+	confined bool       // roams has been applied; guarded by placing
+	released bool       // the cores were given back; guarded by placing
+	drift    driftWatch // guarded by placing
+
+	memory    sync.Mutex   // one move of memory at a time
+	following atomic.Int32 // moves of memory that are not over
+
+	abandon context.CancelFunc // ends run; set for adopted tasks only
+	watched chan struct{}      // closed when run has returned; as abandon
 
 	unbind atomic.Bool // its affinity is to be lifted soon: the pid file says that it has none
 }
@@ -81,8 +101,9 @@ func (t *task) run(driver context.Context) {
 			if t.unbind.Swap(false) {
 				t.stayUnbound()
 			}
-			t.poll()
+			t.checkSwitchDelay(t.poll())
 			t.checkSupervisor()
+			t.checkLicence()
 			t.checkStart()
 		}
 	}
@@ -157,8 +178,10 @@ func (t *task) finish() {
 	exit := t.exit()
 	t.endLeftovers()
 	t.conclude(exit)
+	t.checkLicence()
 	t.settleRecord()
-	t.cores.release(t.id.String())
+	t.followSwitch(true)
+	t.releaseCores()
 	t.say(t.lastWords())
 	t.process().Close()
 	t.closeFolder()
@@ -233,10 +256,12 @@ func (t *task) conclude(exit lsdyna.Exit) {
 	if t.follow != nil {
 		t.snapshot = s
 	}
+	t.exited = exit
 	t.outcome = lsdyna.Decide(s, exit)
 	if t.endReason != "" {
 		t.outcome = lsdyna.Outcome{Kind: t.endKind, Reason: t.endReason, FirstError: t.outcome.FirstError}
 	}
+	t.outcome.Reason = t.events.redact(t.outcome.Reason)
 	t.res = exitResult(t.outcome, exit)
 	if t.completedAt.IsZero() {
 		t.completedAt = time.Now()
@@ -300,29 +325,6 @@ func (t *task) kill(ctx context.Context) error {
 	}
 }
 
-// move binds the live solver to another lease and says why.
-func (t *task) move(lease allocator.Lease, old []int, why string) {
-	cpus := lease.CPUs.Slice()
-	if err := t.bind(cpus); err != nil {
-		t.logger.Error("cannot move the solver", "cores", lease.CPUs.String(), "error", err)
-		t.say(fmt.Sprintf("Could not move from cores %s to %s: %v", cpuList(old), lease.CPUs, err))
-		return
-	}
-	t.say(fmt.Sprintf("Moved from cores %s to %s: %s", cpuList(old), lease.CPUs, why))
-}
-
-// bind moves every thread of the task, after the pid file says so.
-func (t *task) bind(cpus []int) error {
-	err := t.process().Bind(cpus)
-	if err != nil {
-		return err
-	}
-	t.mu.Lock()
-	t.cpus = cpus
-	t.mu.Unlock()
-	return nil
-}
-
 // process returns the supervisor and the solver as seen from here.
 func (t *task) process() *supervisor.Process {
 	t.mu.Lock()
@@ -376,6 +378,7 @@ func (t *task) status() *drivers.TaskStatus {
 
 // say emits a task event and logs it.
 func (t *task) say(message string) {
+	message = t.events.redact(message)
 	t.logger.Info(message)
 	t.events.emit(t, message, nil)
 }
@@ -395,13 +398,21 @@ func (t *task) openOutputs() {
 		t.logger.Warn("cannot tell the run's outputs from older ones", "error", err)
 		return
 	}
-	folder, err := lsdyna.OpenRunFolder(t.details.RunBase, t.details.RunFolder)
+	folder, err := openRunFolder(t.details.RunBase, t.details.RunFolder, t.user())
 	if err != nil {
 		t.logger.Warn("cannot open the run folder", "error", err)
 		return
 	}
-	t.folder = folder
+	t.folder, t.recovered = folder, true
 	t.follow = lsdyna.NewFollower(folder, lsdyna.FollowOptions{Stdout: t.details.Stdout, JobID: t.details.LSDynaJob, Old: old})
+}
+
+// user is who the run runs as.
+func (t *task) user() supervisor.User {
+	if t.spec != nil {
+		return t.spec.User
+	}
+	return supervisor.User{UID: t.details.UID, GID: t.details.GID, Name: t.details.User}
 }
 
 // setProcess takes over a process and what its pid file says of it.

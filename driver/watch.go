@@ -8,11 +8,10 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 )
 
 // coresInterval is how often the driver looks at what Nomad reserves, at the
-// machine, and at the affinity of its solvers.
+// machine, and at where its solvers run.
 const coresInterval = 2 * time.Second
 
 // watchCores keeps what the kernel does in line with the books for as long as
@@ -31,6 +30,7 @@ func (d *Driver) watchCores() {
 		for _, t := range d.running() {
 			t.checkDrift()
 		}
+		d.shyAway()
 	}
 }
 
@@ -60,9 +60,7 @@ func (d *Driver) moveAway(displaced []allocator.Lease, why string) {
 			continue
 		}
 		d.cores.release(lost.Owner)
-		if err := t.bind(nil); err != nil {
-			t.logger.Error("cannot lift the affinity", "error", err)
-		}
+		t.stayUnbound()
 		t.say(fmt.Sprintf("Running without affinity: lost cores %s (%s), and %v", old.CPUs, why, err))
 	}
 }
@@ -73,36 +71,4 @@ func (d *Driver) settle(t *task) {
 	if lease, ok := d.cores.alloc.Lease(t.id.String()); ok && lease.Displaced {
 		d.moveAway([]allocator.Lease{lease}, "Nomad reserved the cores for another task")
 	}
-}
-
-// checkDrift compares every thread's affinity with the lease, and repairs and
-// reports what somebody else changed. A thread may be bound more tightly than its
-// task: MPI ranks and OpenMP threads are.
-func (t *task) checkDrift() {
-	lease, ok := t.cores.alloc.Lease(t.id.String())
-	if !ok || lease.Displaced {
-		return
-	}
-	tree, err := t.process().Tree()
-	if err != nil {
-		return
-	}
-	threads, err := tree.Threads()
-	if err != nil {
-		return
-	}
-	var strayed cpuset.Set
-	for _, thread := range threads {
-		if on := cpuset.Of(thread.CPUs...); !on.SubsetOf(lease.CPUs) {
-			strayed = strayed.Union(on)
-		}
-	}
-	if strayed.IsEmpty() {
-		return
-	}
-	if err := t.bind(lease.CPUs.Slice()); err != nil {
-		t.logger.Error("cannot bind the solver again", "error", err)
-		return
-	}
-	t.say(fmt.Sprintf("Affinity was changed from outside to cores %s; bound to cores %s again", strayed, lease.CPUs))
 }

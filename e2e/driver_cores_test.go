@@ -196,3 +196,45 @@ func containsAll(events []string, texts ...string) bool {
 	}
 	return true
 }
+
+func TestDriver_UnpinnedKeepsOffLeasedCores(t *testing.T) {
+	both := twoCores(t)
+	const patient = `STANDIN_PACE = "200ms"`
+	s := onTwoCores(t, both)
+	one := s.start(jobHCL{name: "one", folder: s.deck("one", "solid_bar_impact"), config: "ncpu = 1", env: patient})
+	own := one.checkCores()
+	rest := both.Difference(own)
+	shy := s.start(jobHCL{name: "shy", folder: s.deck("shy", "solid_bar_impact"), config: "ncpu = 2", env: patient})
+	shy.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Running without affinity: 2 cores asked, 1 free; kept off leased cores, on "+rest.String()))
+	shy.roamsOn(rest)
+
+	s.killPlugin()
+	shy.recovered()
+	shy.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Recovered without affinity"))
+	must.Eq(t, own, one.checkCores())
+	shy.roamsOn(rest)
+
+	must.NoError(t, s.StopJob(within(t), "one", false))
+	one.wait(api.AllocClientStatusComplete)
+	shy.roamsOn(both)
+}
+
+// roamsOn waits until every thread of a solver without cores of its own may run
+// on these cores and on no others; its pid file tells none.
+func (r *run) roamsOn(cpus cpuset.Set) {
+	r.s.t.Helper()
+	rec := r.pidFile()
+	must.Len(r.s.t, 0, rec.Cores)
+	must.NoError(r.s.t, cluster.Poll(within(r.s.t), "solver on cores "+cpus.String(), func() (bool, string, error) {
+		threads, err := proc.ThreadCPUs(rec.PID)
+		if err != nil {
+			return false, err.Error(), nil // a thread has ended meanwhile
+		}
+		for _, on := range threads {
+			if on != cpus.String() {
+				return false, on, nil
+			}
+		}
+		return len(threads) > 0, "no threads", nil
+	}))
+}

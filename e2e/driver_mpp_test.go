@@ -19,7 +19,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
 
-// newMPPSite is a site whose solver "mpp" runs under the machine's mpirun.
+// newMPPSite is a site whose solvers "mpp" and "hybrid" run under the machine's
+// mpirun.
 func newMPPSite(t *testing.T) *site {
 	t.Helper()
 	mpirun, err := exec.LookPath("mpirun")
@@ -27,13 +28,25 @@ func newMPPSite(t *testing.T) *site {
 		t.Skip("needs mpirun (Debian: openmpi-bin)")
 	}
 	twoCores(t)
+	bin := t.TempDir()
+	for _, dir := range []string{bin, filepath.Dir(bin)} {
+		must.NoError(t, os.Chmod(dir, 0o755))
+	}
+	hybrid := filepath.Join(bin, "standin_hyb_d_R14") // the stand-in solver goes by its name
+	must.NoError(t, os.Symlink(binary(t, "lsdyna-standin"), hybrid))
 	return newSite(t, fmt.Sprintf(`
     solver "mpp" {
       path     = %q
       parallel = "mpp"
       mpi      = "openmpi"
       mpirun   = %q
-    }`, binary(t, "lsdyna-standin"), mpirun))
+    }
+    solver "hybrid" {
+      path     = %q
+      parallel = "hybrid"
+      mpi      = "openmpi"
+      mpirun   = %q
+    }`, binary(t, "lsdyna-standin"), mpirun, hybrid, mpirun))
 }
 
 // ranks returns the live ranks of a run.
@@ -101,4 +114,41 @@ func TestDriver_MPPLeavesNoRankBehind(t *testing.T) {
 		r.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
 		must.Len(t, 0, r.ranks())
 	})
+}
+
+// On one NUMA node a hybrid run is one rank whose threads share the run's cores.
+func TestDriver_HybridThreadsShareTheirRanksCores(t *testing.T) {
+	s := newMPPSite(t)
+	const config = "ncpu = 2\nmemory = \"20m\""
+	r := s.submit(jobHCL{name: "hybrid", solver: "hybrid", folder: s.deck("hybrid", "solid_bar_impact"), config: config})
+	r.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+	files, err := filepath.Glob(filepath.Join(r.folder, "standin-affinity.*"))
+	must.NoError(t, err)
+	workers, union := map[string]bool{}, cpuset.Set{}
+	for _, path := range files {
+		data, err := os.ReadFile(path)
+		must.NoError(t, err)
+		own := cpuset.Set{}
+		for line := range strings.Lines(string(data)) {
+			_, list, _ := strings.Cut(line, "cpus=")
+			on, err := cpuset.Parse(strings.TrimSpace(list))
+			must.NoError(t, err)
+			must.True(t, own.IsEmpty() || own == on, must.Sprintf("threads of one rank sit apart:\n%s", data))
+			own = on
+			if _, name, ok := strings.Cut(line, "thread=worker"); ok {
+				workers[path+strings.Fields(name)[0]] = true
+			}
+		}
+		must.False(t, union.Overlaps(own), must.Sprint("ranks share cores"))
+		union = union.Union(own)
+	}
+	must.Eq(t, cpuset.Of(0, 1), union)
+	must.MapLen(t, 2, workers)
+	must.Len(t, 0, r.ranks())
+
+	stopped := s.start(jobHCL{name: "stopped", solver: "hybrid", folder: s.deck("stopped", "solid_bar_impact"), config: config, env: slow + "\nSTANDIN_POLL = \"5\""})
+	s.waitCycles(stopped)
+	must.NoError(t, s.StopJob(within(t), stopped.job, false))
+	stopped.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
+	must.Len(t, 0, stopped.ranks())
 }

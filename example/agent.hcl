@@ -24,6 +24,7 @@ plugin "nomad-driver-lsdyna" {
       usable = ""        # cpuset list such as "0-15,32-47"; "" for all that Nomad may use
       smt    = "isolate" # one thread a physical core, siblings stay idle; or "share"
       layout = "pack"    # fewest NUMA nodes and caches; or "scatter"
+      memory = "preferred" # on the NUMA nodes of the cores while they have any; "strict": nowhere else; or "none"
     }
 
     # Jobs name a solver; only here is written where it is.

@@ -227,7 +227,7 @@ func digits(s string) bool {
 // inherited are the prefixes of variables that must not reach the solver by
 // accident: an OpenMP setting of somebody's shell disturbs SMP runs, and the
 // variables of an MPI launcher around us confuse the one that we start.
-var inherited = []string{"OMP_", "KMP_", "GOMP_", "OMPI_COMM_", "OMPI_MCA_orte_", "OMPI_MCA_ess", "OMPI_MCA_hwloc_", "OMPI_MCA_rmaps_", "PMIX_", "PMI_", "I_MPI_PIN", "MPI_BIND", "HYDRA_"}
+var inherited = []string{"OMP_", "KMP_", "GOMP_", "OMPI_COMM_", "OMPI_MCA_orte_", "OMPI_MCA_ess", "OMPI_MCA_hwloc_", "OMPI_MCA_rmaps_", "PRTE_MCA_", "PMIX_", "PMI_", "I_MPI_PIN", "MPI_BIND", "MPI_CPU_", "MPI_THREAD_AFFINITY", "HYDRA_"}
 
 // environment is the complete environment of the run: the task's without what
 // must not be inherited, then ours, the operator's and the licence's, the later

@@ -135,8 +135,8 @@ func TestCommandLine_placesEveryRank(t *testing.T) {
 		{"intel mpi, hybrid", mpiSolver(Hybrid, IntelMPI), RunOptions{NCPU: 4, Placement: two},
 			"-genv I_MPI_PIN on -genv I_MPI_PIN_DOMAIN [30,300000] -np 2 /opt/dyna i=main.k ncpu=2", "", 2},
 		{"intel mpi, not pinned", mpiSolver(MPP, IntelMPI), RunOptions{NCPU: 2}, "-genv I_MPI_PIN off -np 2 /opt/dyna i=main.k", "", 1},
-		{"platform mpi", mpiSolver(MPP, PlatformMPI), RunOptions{NCPU: 4, Placement: two}, "-cpu_bind=map_cpu:4,5,20,21 -np 4 /opt/dyna i=main.k", "", 1},
-		{"platform mpi, hybrid", mpiSolver(Hybrid, PlatformMPI), RunOptions{NCPU: 4, Placement: two}, "-cpu_bind=mask_cpu:0x30,0x300000 -np 2 /opt/dyna i=main.k ncpu=2", "", 2},
+		{"platform mpi", mpiSolver(MPP, PlatformMPI), RunOptions{NCPU: 4, Placement: two}, "-cpu_bind=MAP_CPU:4,5,20,21 -np 4 /opt/dyna i=main.k", "", 1},
+		{"platform mpi, hybrid", mpiSolver(Hybrid, PlatformMPI), RunOptions{NCPU: 4, Placement: two}, "-cpu_bind=MASK_CPU:0x30,0x300000 -np 2 /opt/dyna i=main.k ncpu=2", "", 2},
 		{"platform mpi, not pinned", mpiSolver(MPP, PlatformMPI), RunOptions{NCPU: 2}, "-aff=none -np 2 /opt/dyna i=main.k", "", 1},
 		{"mpich", mpiSolver(MPP, MPICH), RunOptions{NCPU: 4, Placement: two}, "-bind-to user:4,5,20,21 -np 4 /opt/dyna i=main.k", "", 1},
 		{"mpich, hybrid", mpiSolver(Hybrid, MPICH), RunOptions{NCPU: 4, Placement: two}, "-bind-to user:4+5,20+21 -np 2 /opt/dyna i=main.k ncpu=2", "", 2},
@@ -179,7 +179,7 @@ func TestCommandLine_environment(t *testing.T) {
 	s.Env = map[string]string{"KMP_STACKSIZE": "64m", "LSTC_LICENSE": "local"}
 	cmd, err := CommandLine(s, RunOptions{Input: "main.k", NCPU: -3,
 		Env: map[string]string{"HOME": "/h", "OMP_NUM_THREADS": "64", "OMP_PLACES": "cores", "KMP_AFFINITY": "compact", "GOMP_CPU_AFFINITY": "0",
-			"OMPI_COMM_WORLD_RANK": "3", "PMIX_RANK": "3", "I_MPI_PIN_DOMAIN": "x", "OMPI_MCA_btl": "self,vader", "LSTC_LICENSE": "job"},
+			"OMPI_COMM_WORLD_RANK": "3", "PMIX_RANK": "3", "I_MPI_PIN_DOMAIN": "x", "MPI_BIND_MAP": "0", "MPI_CPU_AFFINITY": "RANK", "PRTE_MCA_hwloc_default_binding_policy": "core", "OMPI_MCA_btl": "self,vader", "LSTC_LICENSE": "job"},
 		Licence: &Licence{Type: "network", Server: "31010@lic1"}})
 	must.NoError(t, err)
 	must.True(t, slices.IsSorted(cmd.Env))

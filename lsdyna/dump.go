@@ -4,8 +4,6 @@
 package lsdyna
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"time"
 )
@@ -91,66 +89,66 @@ type DumpState struct {
 	Dump     Dump      // as the solver printed it
 	Files    DumpFiles // as it lies in the folder
 	Said     bool      // the solver printed its line after it was asked
-	Exists   bool      // regular files with content, written after it was asked
-	Complete bool      // said and there, and the size stands still
+	Exists   bool      // said, and there with content, written after it was asked
+	Complete bool      // and the size stands still
+	Growing  bool      // some dump was written to between the last looks: a signal now would cut it
 }
 
-// Times of VerifyDump. The size must not change over several looks; a file
-// system's clock may lag behind ours by its time step.
 const (
-	dumpLook  = 200 * time.Millisecond
-	dumpStill = 3 // looks in a row
-	clockStep = 2 * time.Second
+	dumpStill = 3               // looks in a row at which the size must stand still
+	clockStep = 2 * time.Second // a file system's clock may lag behind ours by its time step
 )
 
-// VerifyDump waits until a dump that was asked for at the time since is
-// complete, or ctx ends; the error is then ctx's and the state says how far it
-// came. before are the dumps that were known when it was asked for, snapshot is
-// the run as it is now, e.g. Follower.Poll.
-func VerifyDump(ctx context.Context, folder *RunFolder, since time.Time, before []Dump, snapshot func() (Snapshot, error)) (DumpState, error) {
-	ticker := time.NewTicker(dumpLook)
-	defer ticker.Stop()
-	var state DumpState
-	for still, size := 0, int64(-1); ; {
-		s, _ := snapshot() // an unreadable source shows in the driver's own polling
-		state = folder.dumpState(s, since, before)
-		if state.Exists && state.Files.Bytes == size {
-			still++
-		} else {
-			still, size = 0, state.Files.Bytes
-		}
-		if still >= dumpStill {
-			state.Complete = true
-			return state, nil
-		}
-		select {
-		case <-ctx.Done():
-			return state, fmt.Errorf("wait for a complete dump in %s: %w", folder.path, ctx.Err())
-		case <-ticker.C:
-		}
-	}
+// DumpWatch follows a dump from the moment it is asked for until it is complete.
+// The zero value with Since and Last set is ready to look.
+type DumpWatch struct {
+	Since time.Time // when it was asked for, by our clock
+	Last  *Dump     // newest dump that the solver had told of then, nil for none
+
+	still int
+	size  int64 // of the dump that was said
+	all   int64 // of every dump written to since
 }
 
-func (f *RunFolder) dumpState(s Snapshot, since time.Time, before []Dump) DumpState {
+// Look tells how far the dump has come. s is the run as it is now; looks should
+// lie some tenths of a second apart.
+func (w *DumpWatch) Look(folder *RunFolder, s Snapshot) DumpState {
 	var state DumpState
-	last := s.LastDump()
-	if last == nil || (len(before) > 0 && sameDump(before[len(before)-1], *last)) {
-		return state
-	}
-	state.Dump, state.Said = *last, true
-	found, err := f.dumps()
+	found, err := folder.dumps()
 	if err != nil {
 		return state
 	}
+	all := int64(0)
+	for _, d := range found {
+		if w.fresh(d) {
+			all += d.Bytes
+		}
+	}
+	state.Growing = all > w.all
+	w.all = all
+	last := s.LastDump()
+	if last == nil || (w.Last != nil && sameDump(*w.Last, *last)) {
+		return state
+	}
+	state.Dump, state.Said = *last, true
 	ranks := 0
 	if s.Parallel == MPP {
 		ranks = s.Processors
 	}
-	if d, ok := findDump(found, last.Name); ok && d.whole(ranks) && d.ModTime.After(since.Add(-clockStep)) {
-		state.Files, state.Exists = d, true
+	d, ok := findDump(found, last.Name)
+	if !ok || !d.whole(ranks) || !w.fresh(d) {
+		return state
 	}
+	state.Files, state.Exists = d, true
+	if w.still++; d.Bytes != w.size {
+		w.still, w.size = 0, d.Bytes
+	}
+	state.Complete = w.still >= dumpStill
 	return state
 }
+
+// fresh tells whether a dump was written to after it was asked for.
+func (w *DumpWatch) fresh(d DumpFiles) bool { return d.ModTime.After(w.Since.Add(-clockStep)) }
 
 // sameDump compares what was printed; Followed may have come true since.
 func sameDump(a, b Dump) bool {

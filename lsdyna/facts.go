@@ -130,6 +130,7 @@ type Facts struct {
 	Errors      int64         `json:"errors,omitempty"`
 	FirstErrors []SolverError `json:"first_errors,omitempty"`
 	Dumps       []Dump        `json:"dumps,omitempty"`
+	PlotStates  int64         `json:"plot_states,omitempty"` // d3plot states the solver said it wrote
 
 	TimeReached    bool   `json:"time_reached,omitempty"`
 	KillFile       bool   `json:"kill_file,omitempty"`

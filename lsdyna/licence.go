@@ -5,7 +5,6 @@ package lsdyna
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,19 +83,7 @@ func (l Licence) Env() map[string]string {
 
 // Redact takes the server out of a text, e.g. one that a solver printed and that
 // goes into an event.
-func (l Licence) Redact(text string) string {
-	if l.Server == "" {
-		return text
-	}
-	secrets := append([]string{l.Server}, strings.FieldsFunc(l.Server, func(r rune) bool { return strings.ContainsRune("@:,;", r) })...)
-	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	for _, secret := range secrets {
-		if len(secret) > 2 && strings.Trim(secret, "0123456789") != "" {
-			text = strings.ReplaceAll(text, secret, "…")
-		}
-	}
-	return text
-}
+func (l Licence) Redact(text string) string { return NewSecrets(l.Env()).Redact(text) }
 
 // LicenceUse is one program's line of lstc_qrun -r.
 type LicenceUse struct {

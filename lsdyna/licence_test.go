@@ -5,6 +5,7 @@ package lsdyna
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -131,6 +132,45 @@ func TestLicence_redact(t *testing.T) {
 	must.Eq(t, "x", Licence{}.Redact("x"))
 }
 
+func TestSecrets_hideValuesAndTheHostsInThem(t *testing.T) {
+	s := NewSecrets(
+		map[string]string{"LSTC_LICENSE": "network", "LSTC_LICENSE_SERVER": "31010@lic1.corp.example", "PATH": "/usr/bin"},
+		Licence{Type: "ansys", Server: "1055@Ans-A:1055@10.1.2.3"}.Env(),
+		map[string]string{"LSTC_FILE": "/opt/licences/key", "LSTC_LICENSE_SERVER": "server"},
+	)
+	for text, want := range map[string]string{
+		"31010@lic1.corp.example does not answer":       "… does not answer",
+		"LIC1.CORP.EXAMPLE: no answer":                  "…: no answer",
+		"host lic1 is down, lic10 is not":               "host … is down, lic10 is not",
+		"2325@ans-a refused, so did 10.1.2.3":           "2325@… refused, so did …",
+		"cannot read /opt/licences/key, nor /opt/x":     "cannot read …, nor /opt/x",
+		"Executing with LSTC network license on Server": "Executing with LSTC network license on …",
+		"ports 31010 and 1055, /usr/bin":                "ports 31010 and 1055, /usr/bin",
+		"Ärger mit LIC1, Größe 3":                       "Ärger mit …, Größe 3",
+		"lic1lic1 lic1-lic1":                            "lic1lic1 …-…",
+		"":                                              "",
+	} {
+		must.Eq(t, want, s.Redact(text))
+	}
+	must.Eq(t, "as it is", NewSecrets().Redact("as it is"))
+	must.Eq(t, "no license from …", Licence{Type: "network", Server: "31010@license"}.Redact("no license from 31010@license"))
+}
+
+// FuzzSecrets checks that a secret between blanks never gets through.
+func FuzzSecrets(f *testing.F) {
+	f.Add("31010@lic1.example", "no answer from ", " today")
+	f.Add("\xff:a", "\xff", "a\x00")
+	f.Fuzz(func(t *testing.T, server, before, after string) {
+		s := NewSecrets(map[string]string{"LSTC_LICENSE_SERVER": server})
+		value := lowerASCII(strings.TrimSpace(server))
+		if value == "" || value == "network" || value == "local" || value == "ansys" || strings.Contains(redacted, value) {
+			t.Skip("no secret")
+		}
+		out := " " + lowerASCII(s.Redact(before+" "+server+" "+after)) + " "
+		must.False(t, strings.Contains(out, " "+value+" "))
+	})
+}
+
 func TestReader_licenceTroubleNamesNoServer(t *testing.T) {
 	for _, line := range []string{
 		" [license/error] no license is free on server 31010@secret", " [license/error] cannot connect to license server secret", "License error: server secret.example.org not found",
@@ -139,5 +179,19 @@ func TestReader_licenceTroubleNamesNoServer(t *testing.T) {
 		f := whole([]byte(line + "\n"))
 		must.NotEq(t, "", f.LicenceTrouble, must.Sprint(line))
 		must.StrNotContains(t, f.LicenceTrouble, "secret")
+	}
+}
+
+// Every text of a solver that is kept may end in an event.
+func TestReader_noTextAboutLicencesNamesAServer(t *testing.T) {
+	for _, text := range []string{
+		" *** Error 70099 (OTH+99)\n     No license on server secret.example:31010\n     nor from 31010@secret\n\n",
+		" *** termination due to license server secret ***\n",
+		"forrtl: severe (24): license of host secret\n",
+		" license server secret\n",
+	} {
+		data, err := json.Marshal(whole([]byte(text)))
+		must.NoError(t, err)
+		must.StrNotContains(t, string(data), "secret")
 	}
 }

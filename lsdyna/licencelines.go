@@ -44,6 +44,24 @@ func (r *Reader) licenceNoise(text []byte) {
 	}
 }
 
+// discreet is a text without the names of licence servers: any host, where it
+// speaks of licences at all, else what looks like port@host.
+func discreet(text string) string {
+	switch {
+	case containsAny(strings.ToLower(text), "license", "licence"):
+		return hideHosts(text)
+	case !strings.Contains(text, "@"):
+		return text
+	}
+	words := strings.Fields(text)
+	for i, word := range words {
+		if strings.Contains(word, "@") {
+			words[i] = redacted
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // hideHosts takes the names of licence servers out of a text, because it goes
 // into events that more people see than know the server.
 func hideHosts(text string) string {
@@ -53,7 +71,7 @@ func hideHosts(text string) string {
 		afterServer := i > 0 && containsAny(strings.ToLower(words[i-1]), "server", "host", "@")
 		switch {
 		case strings.Contains(bare, "@"), strings.Contains(bare, ".") && !strings.Contains(bare, ".."), strings.Contains(bare, ":"), afterServer && !plainWord(bare):
-			words[i] = "…"
+			words[i] = redacted
 		}
 	}
 	return strings.Join(words, " ")

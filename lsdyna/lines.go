@@ -135,7 +135,7 @@ func (r *Reader) termination(rest []byte) {
 	case strings.HasPrefix(text, "due to sense switch:"):
 		f.SenseSwitch = strings.TrimSpace(strings.TrimPrefix(text, "due to sense switch:"))
 	default:
-		f.Termination = text
+		f.Termination = discreet(text)
 	}
 	f.reach(PhaseEnding)
 }
@@ -299,7 +299,7 @@ func (r *Reader) precision(rest []byte) {
 // signal 9 (Killed).` of Open MPI.
 func (r *Reader) crash(who string, rest []byte) {
 	if r.facts.Crash == "" {
-		r.facts.Crash = plainText(append([]byte(who), rest...), maxFactText)
+		r.facts.Crash = discreet(plainText(append([]byte(who), rest...), maxFactText))
 	}
 }
 

@@ -146,7 +146,10 @@ func openMPIArgs(o RunOptions, plan rankPlan, np []string) launch {
 }
 
 // intelArgs names one CPU per rank, or a mask per rank where a rank has threads.
-// Source: Intel MPI reference, I_MPI_PIN_PROCESSOR_LIST and I_MPI_PIN_DOMAIN.
+// The i-th rank goes to the i-th CPU of the list, or to the i-th domain; the
+// list is ignored where a domain is given.
+// Source: Intel MPI developer reference, "Environment Variables for Process
+// Pinning" and "Interoperability with OpenMP API".
 func intelArgs(plan rankPlan) []string {
 	if !plan.pinned() {
 		return []string{"-genv", "I_MPI_PIN", "off"}
@@ -158,16 +161,18 @@ func intelArgs(plan rankPlan) []string {
 	return append(args, "-genv", "I_MPI_PIN_DOMAIN", "["+strings.Join(masks(plan.ranks, ""), ",")+"]")
 }
 
-// platformArgs names one CPU or one mask per rank.
-// Source: Platform MPI user's guide, -cpu_bind=map_cpu and mask_cpu.
+// platformArgs names one CPU or one mask per rank; CPUs are numbered as in
+// /proc/cpuinfo, masks are hexadecimal. The words are in capitals as in the
+// guide's examples: -cpu_bind=MAP_CPU:0,6,5.
+// Source: HP-MPI (later Platform MPI) user's guide, "CPU binding".
 func platformArgs(plan rankPlan) []string {
 	switch {
 	case !plan.pinned():
 		return []string{"-aff=none"}
 	case plan.threads == 1:
-		return []string{"-cpu_bind=map_cpu:" + commaList(slices.Concat(plan.ranks...))}
+		return []string{"-cpu_bind=MAP_CPU:" + commaList(slices.Concat(plan.ranks...))}
 	default:
-		return []string{"-cpu_bind=mask_cpu:" + strings.Join(masks(plan.ranks, "0x"), ",")}
+		return []string{"-cpu_bind=MASK_CPU:" + strings.Join(masks(plan.ranks, "0x"), ",")}
 	}
 }
 

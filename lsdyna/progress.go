@@ -113,7 +113,11 @@ func (r *Reader) wallClock(date, clock []byte) (int64, bool) {
 // written notes a dump from an event "write d3dump01 file".
 func (r *Reader) written(event []byte, t float64, cycle, wall int64) {
 	name, ok := bytes.CutPrefix(event, []byte("write "))
-	if !ok || (name[0] != 'd' && name[0] != 'r') || bytes.HasPrefix(name, []byte("d3plot")) {
+	if !ok || (name[0] != 'd' && name[0] != 'r') {
+		return
+	}
+	if bytes.HasPrefix(name, []byte("d3plot")) {
+		r.facts.PlotStates++
 		return
 	}
 	name, _, ok = bytes.Cut(name, []byte(" file"))

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 )
 
 // Reader turns the text of one output file into facts: stdout, messag, mes0000,
@@ -90,11 +89,7 @@ func (r *Reader) keepLast() {
 	if r.last == nil {
 		return
 	}
-	text := plainText(r.last, maxFactText)
-	if strings.Contains(strings.ToLower(text), "license") {
-		text = hideHosts(text)
-	}
-	r.facts.LastLine, r.last = text, nil
+	r.facts.LastLine, r.last = discreet(plainText(r.last, maxFactText)), nil
 }
 
 // hold keeps the beginning of a line. NUL bytes at its beginning are dropped,
@@ -178,7 +173,7 @@ func (r *Reader) errorText(line []byte) bool {
 	if e.Text != "" {
 		e.Text += " "
 	}
-	e.Text = plainText(append([]byte(e.Text), text...), maxErrorText)
+	e.Text = discreet(plainText(append([]byte(e.Text), text...), maxErrorText))
 	r.inError = len(e.Text) < maxErrorText
 	return true
 }

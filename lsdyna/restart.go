@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,12 +74,47 @@ const RecordFile = ".lsdyna-run.json"
 // forged one can do is to start this user's own run from a dump of this folder.
 type RunRecord struct {
 	Identity Identity  `json:"identity"`
-	Started  time.Time `json:"started"`         // of the first start from the deck, by our clock
-	Tried    []string  `json:"tried,omitempty"` // dumps that were bad
+	Started  time.Time `json:"started"`           // of the first start from the deck, by our clock
+	Earlier  []Dump    `json:"earlier,omitempty"` // dumps of other runs, told by the outputs that were there at that start
+	Chosen   *Dump     `json:"chosen,omitempty"`  // dump that the last start began with
+	Bad      []Dump    `json:"bad,omitempty"`     // dumps that the solver could not begin with
 }
 
-// maxRecord bounds how much of a record is read.
-const maxRecord = 64 << 10
+// maxRecord bounds how much of a record is read, and maxEarlier how many dumps
+// of other runs stand in it: some 100 bytes each.
+const (
+	maxRecord  = 64 << 10
+	maxEarlier = 256
+)
+
+// NewRunRecord begins the record of a run that starts from the deck. What the
+// folder's outputs tell of dumps up to now belongs to other runs, and the dumps'
+// own times cannot show that for long: a folder that Nomad moves to another client
+// arrives with new ones. stdouts are as for RestartSelect.
+func NewRunRecord(ctx context.Context, folder *RunFolder, id Identity, stdouts ...string) (RunRecord, error) {
+	said, err := folder.saidDumps(ctx, id.JobID, stdouts)
+	if err != nil {
+		return RunRecord{}, err
+	}
+	return RunRecord{Identity: id, Started: time.Now(), Earlier: said[:min(len(said), maxEarlier)]}, nil
+}
+
+// RejectChosen notes that the solver could not begin with the dump of the last
+// start. It counts until the solver writes a dump of that name anew. It returns
+// false where that start had none, or none that RestartSelect chose.
+func (r *RunRecord) RejectChosen() bool {
+	if r.Chosen == nil {
+		return false
+	}
+	r.Bad = append(r.Bad, *r.Chosen)
+	r.Chosen = nil
+	return true
+}
+
+// ofEarlier tells whether a dump was there before the run began.
+func (r RunRecord) ofEarlier(d Dump) bool {
+	return slices.ContainsFunc(r.Earlier, func(e Dump) bool { return sameDump(e, d) })
+}
 
 // WriteRecord stores a run's record in its folder.
 func (f *RunFolder) WriteRecord(r RunRecord) error {
@@ -112,14 +148,18 @@ func (f *RunFolder) ReadRecord() (RunRecord, error) {
 
 // RestartChoice is where a run begins.
 type RestartChoice struct {
-	Dump string  // for RunOptions.Restart; "" to begin with the deck
-	Time float64 // problem time of the dump, when the outputs tell
-	Why  string  // one line, for the operator
+	Dump string // for RunOptions.Restart; "" to begin with the deck
+	Said Dump   // what the solver printed of it
+	Why  string // one line, for the operator
 }
 
+// maxRefused bounds how many dumps that were passed over stand in one line.
+const maxRefused = 3
+
 // RestartSelect names the newest complete dump in the folder that belongs to
-// the recorded run and fits the one wanted now. stdouts are the names of files
-// that hold the stdout of earlier starts.
+// the recorded run and fits the one wanted now, and tells why newer ones were
+// passed over. stdouts are the names of files that hold the stdout of earlier
+// starts.
 //
 // A dump is believed when the solver printed its line, every file of it is
 // there with content and younger than the run, and the solver printed something
@@ -141,29 +181,58 @@ func RestartSelect(ctx context.Context, folder *RunFolder, recorded RunRecord, w
 	if wanted.Parallel != SMP {
 		ranks = wanted.Ranks
 	}
-	refused := ""
+	refused := unsaid(found, said, recorded.Started)
 	for _, dump := range said {
-		files, ok := findDump(found, dump.Name)
-		switch {
-		case strings.HasPrefix(dump.Name, "d3full"):
-			continue // needs a full deck of its own
-		case !ok || !files.whole(ranks):
-			refused = cmp.Or(refused, dump.Name+" is not there, or not with the files of all ranks")
-		case files.ModTime.Before(recorded.Started.Add(-clockStep)):
-			refused = cmp.Or(refused, dump.Name+" is older than this run")
-		case slices.Contains(recorded.Tried, files.Name):
-			refused = cmp.Or(refused, dump.Name+" was tried and is bad")
-		case !dump.Followed:
-			refused = cmp.Or(refused, dump.Name+" was being written when the run ended")
-		default:
-			why := fmt.Sprintf("restarting from %s (t = %.4g, cycle %d)", files.Name, dump.Time, dump.Cycle)
-			if refused != "" {
-				why += "; " + refused
-			}
-			return RestartChoice{Dump: files.Name, Time: dump.Time, Why: why}, nil
+		if recorded.ofEarlier(dump) || strings.HasPrefix(dump.Name, "d3full") {
+			continue // another run's; d3full needs a full deck of its own
+		}
+		files, _ := findDump(found, dump.Name)
+		if why := recorded.refuses(dump, files, ranks); why != "" {
+			refused = append(refused, why)
+			continue
+		}
+		why := fmt.Sprintf("restarting from %s (t = %.4g, cycle %d)", files.Name, dump.Time, dump.Cycle)
+		return RestartChoice{Dump: files.Name, Said: dump, Why: strings.Join(append([]string{why}, firstFew(refused)...), "; ")}, nil
+	}
+	if len(refused) == 0 {
+		refused = []string{"the run has written no dump yet"}
+	}
+	return RestartChoice{Why: "starting from the deck: " + strings.Join(firstFew(refused), "; ")}, nil
+}
+
+// refuses says why a dump cannot be restarted from, or nothing. files are zero
+// where there are none.
+func (r RunRecord) refuses(dump Dump, files DumpFiles, ranks int) string {
+	switch {
+	case !files.whole(ranks):
+		return dump.Name + " is not there, or not with the files of all ranks"
+	case files.ModTime.Before(r.Started.Add(-clockStep)):
+		return dump.Name + " is older than this run"
+	case slices.ContainsFunc(r.Bad, func(b Dump) bool { return sameDump(b, dump) }):
+		return dump.Name + " was tried and is bad"
+	case !dump.Followed:
+		return dump.Name + " was being written when the run ended"
+	}
+	return ""
+}
+
+// unsaid tells of dumps that lie there without the solver's word that it wrote
+// them: it was ended in the middle of it.
+func unsaid(found map[string]DumpFiles, said []Dump, since time.Time) (refused []string) {
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		known := slices.ContainsFunc(said, func(d Dump) bool { return name == d.Name || strings.HasSuffix(name, "."+d.Name) })
+		if !known && !found[name].ModTime.Before(since) {
+			refused = append(refused, name+" is not complete: the solver did not say that it wrote it")
 		}
 	}
-	return RestartChoice{Why: "starting from the deck: " + cmp.Or(refused, "the run has written no dump yet")}, nil
+	return refused
+}
+
+func firstFew(refused []string) []string {
+	if more := len(refused) - maxRefused; more > 0 {
+		return append(slices.Clone(refused[:maxRefused]), fmt.Sprintf("and %d more", more))
+	}
+	return refused
 }
 
 // saidDumps collects the dump lines of all outputs in the folder, of this run

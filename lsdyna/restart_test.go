@@ -46,7 +46,7 @@ func TestRestartSelect_takesTheNewestCompleteDump(t *testing.T) {
 	}
 	choice := choose(t, dir, record, id)
 	must.Eq(t, "d3dump02", choice.Dump)
-	must.Eq(t, .003, choice.Time)
+	must.Eq(t, .003, choice.Said.Time)
 	must.Eq(t, "restarting from d3dump02 (t = 0.003, cycle 300); d3dump03 was being written when the run ended", choice.Why)
 
 	appendTo(t, filepath.Join(dir, "stdout"), dumpLine(401, .00401, "write d3plot file", 5))
@@ -59,14 +59,54 @@ func TestRestartSelect_takesTheNewestCompleteDump(t *testing.T) {
 	must.NoError(t, os.Symlink("/etc/passwd", filepath.Join(dir, "d3dump02")))
 	must.Eq(t, "runrsf", choose(t, dir, record, id).Dump)
 
-	record.Tried = []string{"runrsf"}
+	choice = choose(t, dir, record, id)
+	record.Chosen = &choice.Said
+	must.True(t, record.RejectChosen())
+	must.False(t, record.RejectChosen(), must.Sprint("once is enough"))
 	choice = choose(t, dir, record, id)
 	must.Eq(t, "d3dump01", choice.Dump)
-	must.StrContains(t, choice.Why, "d3dump03 is not there")
+	must.Eq(t, "restarting from d3dump01 (t = 0.001, cycle 100); d3dump03 is not there, or not with the files of all ranks; "+
+		"d3dump02 is not there, or not with the files of all ranks; runrsf was tried and is bad", choice.Why)
+
+	appendTo(t, filepath.Join(dir, "stdout"), dumpLine(500, .005, "write runrsf file", 6)+dumpLine(501, .00501, "write d3plot file", 6))
+	must.Eq(t, "runrsf", choose(t, dir, record, id).Dump, must.Sprint("it was written anew"))
+	must.NoError(t, os.Remove(filepath.Join(dir, "runrsf")))
 
 	long := record.Started.Add(-time.Hour)
 	must.NoError(t, os.Chtimes(filepath.Join(dir, "d3dump01"), long, long))
 	must.Eq(t, "", choose(t, dir, record, id).Dump)
+}
+
+// After Nomad has moved a folder to another client, every file in it is new.
+func TestRestartSelect_leavesDumpsOfOtherRunsAlone(t *testing.T) {
+	dir := t.TempDir()
+	_, id := smpRun()
+	write(t, dir, "stdout.1", dumpLine(300, .003, "write d3dump01 file", 1)+dumpLine(600, .006, "write d3dump02 file", 2)+dumpLine(600, .006, "write d3plot file", 2))
+	for _, name := range []string{"d3dump01", "d3dump02"} {
+		write(t, dir, name, "dump")
+	}
+	record, err := NewRunRecord(t.Context(), openFolder(t, dir), id, "stdout.1")
+	must.NoError(t, err)
+	must.Len(t, 2, record.Earlier)
+	write(t, dir, "stdout", dumpLine(10, .0001, "write d3plot file", 60))
+	for _, name := range []string{"d3dump01", "d3dump02"} {
+		must.NoError(t, os.Chtimes(filepath.Join(dir, name), time.Now(), time.Now().Add(time.Minute)))
+	}
+	must.Eq(t, RestartChoice{Why: "starting from the deck: the run has written no dump yet"}, choose(t, dir, record, id))
+
+	appendTo(t, filepath.Join(dir, "stdout"), dumpLine(200, .002, "write d3dump01 file", 61)+dumpLine(200, .002, "write d3plot file", 61))
+	must.Eq(t, "d3dump01", choose(t, dir, record, id).Dump)
+}
+
+func TestRestartSelect_tellsOfADumpThatWasCut(t *testing.T) {
+	dir := t.TempDir()
+	record, id := smpRun()
+	write(t, dir, "stdout", dumpLine(100, .001, "write d3dump01 file", 1)+dumpLine(100, .001, "write d3plot file", 1))
+	write(t, dir, "d3dump01", "dump")
+	write(t, dir, "d3dump02", "du")
+	choice := choose(t, dir, record, id)
+	must.Eq(t, "d3dump01", choice.Dump)
+	must.StrContains(t, choice.Why, "; d3dump02 is not complete: the solver did not say that it wrote it")
 }
 
 func TestRestartSelect_goesOnFromARestart(t *testing.T) {
@@ -127,7 +167,8 @@ func TestRunRecord_roundTrip(t *testing.T) {
 	must.ErrorIs(t, err, os.ErrNotExist)
 	record, _ := smpRun()
 	record.Started = record.Started.UTC().Round(0)
-	record.Tried = []string{"d3dump01"}
+	dump := Dump{Name: "d3dump01", Time: .001, Cycle: 100, Wall: time.Unix(1741000000, 0).UTC(), Followed: true}
+	record.Earlier, record.Chosen, record.Bad = []Dump{dump}, &dump, []Dump{dump}
 	must.NoError(t, folder.WriteRecord(record))
 	got, err := folder.ReadRecord()
 	must.NoError(t, err)
@@ -190,43 +231,37 @@ func FuzzDeckIncludes(f *testing.F) {
 	})
 }
 
-func TestVerifyDump_waitsForLineFileAndStillness(t *testing.T) {
+func TestDumpWatch_waitsForLineFileAndStillness(t *testing.T) {
 	dir := t.TempDir()
 	folder := openFolder(t, dir)
 	write(t, dir, "stdout", dumpLine(100, .001, "write d3dump01 file", 1))
 	must.NoError(t, os.Chtimes(write(t, dir, "d3dump01", "old"), time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)))
 	follower := NewFollower(folder, FollowOptions{})
-	before := poll(t, follower).Dumps
-	since := time.Now()
+	watch := DumpWatch{Since: time.Now(), Last: poll(t, follower).LastDump()}
+	look := func() DumpState { return watch.Look(folder, poll(t, follower)) }
+	for range 2 * dumpStill {
+		must.Eq(t, DumpState{}, look(), must.Sprint("an old dump is none"))
+	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 3*dumpLook)
-	state, err := VerifyDump(ctx, folder, since, before, follower.Poll)
-	cancel()
-	must.ErrorIs(t, err, context.DeadlineExceeded)
-	must.False(t, state.Said || state.Exists || state.Complete, must.Sprint("an old dump is none"))
-
-	appendTo(t, filepath.Join(dir, "stdout"), dumpLine(200, .002, "write d3dump02 file", 2))
-	ctx, cancel = context.WithTimeout(t.Context(), 3*dumpLook)
-	state, err = VerifyDump(ctx, folder, since, before, follower.Poll)
-	cancel()
-	must.ErrorIs(t, err, context.DeadlineExceeded)
-	must.True(t, state.Said && !state.Exists && !state.Complete)
-
-	// The file grows for a while: each look finds it larger.
 	path := write(t, dir, "d3dump02", "x")
-	grown := 0
-	ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	state, err = VerifyDump(ctx, folder, since, before, func() (Snapshot, error) {
-		if grown < 5 {
-			grown++
-			appendTo(t, path, "more")
-		}
-		return follower.Poll()
-	})
-	must.NoError(t, err)
-	must.True(t, state.Complete)
-	must.Eq(t, 5, grown)
-	must.Eq(t, 21, state.Files.Bytes)
-	must.Eq(t, "d3dump02", state.Files.Name)
+	must.Eq(t, DumpState{Growing: true}, look(), must.Sprint("it is being written"))
+	must.Eq(t, DumpState{}, look())
+	appendTo(t, filepath.Join(dir, "stdout"), dumpLine(200, .002, "write d3dump02 file", 2))
+	for range 5 {
+		appendTo(t, path, "more")
+		state := look()
+		must.True(t, state.Said && state.Exists && state.Growing && !state.Complete)
+	}
+	for i := range dumpStill {
+		state := look()
+		must.Eq(t, i == dumpStill-1, state.Complete)
+		must.False(t, state.Growing)
+		must.Eq(t, 21, state.Files.Bytes)
+		must.Eq(t, "d3dump02", state.Files.Name)
+		must.Eq(t, .002, state.Dump.Time)
+	}
+
+	must.NoError(t, os.Remove(path))
+	state := look()
+	must.True(t, state.Said && !state.Exists && !state.Complete)
 }

@@ -35,6 +35,7 @@ type Snapshot struct {
 	Warnings, Errors int64
 	FirstError       *SolverError
 	Dumps            []Dump // oldest first, at most the newest MaxDumps
+	PlotStates       int64  // d3plot states the solver said it wrote
 
 	SenseSwitch  string // the switch that the solver says ended it, e.g. stop
 	KillFile     bool   // kill file detected
@@ -143,6 +144,7 @@ func (s *Snapshot) add(f *Facts) {
 	if len(f.Dumps) > len(s.Dumps) {
 		s.Dumps = f.Dumps
 	}
+	s.PlotStates = max(s.PlotStates, f.PlotStates)
 	s.SenseSwitch = cmp.Or(s.SenseSwitch, f.SenseSwitch)
 	s.KillFile = s.KillFile || f.KillFile
 	s.TimeReached = s.TimeReached || f.TimeReached

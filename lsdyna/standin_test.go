@@ -4,7 +4,6 @@
 package lsdyna
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -184,13 +183,13 @@ func TestStandin_stopWithADumpThenGoOn(t *testing.T) {
 
 	run := startStandin(t, dir, solver, o)
 	before := run.until("cycles", cycling)
-	since := time.Now()
+	watch := DumpWatch{Since: time.Now(), Last: before.LastDump()}
 	must.NoError(t, run.folder.WriteSwitch(mustSwitch(t, "sw1"), NoOwner))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	state, err := VerifyDump(ctx, run.folder, since, before.Dumps, run.follower.Poll)
-	must.NoError(t, err)
-	must.True(t, state.Complete)
+	var state DumpState
+	run.until("a complete dump", func(s Snapshot) bool {
+		state = watch.Look(run.folder, s)
+		return state.Complete
+	})
 	pending, err := run.folder.SwitchPending()
 	must.NoError(t, err)
 	must.False(t, pending, must.Sprint("the solver took the switch"))

@@ -40,14 +40,14 @@ type Handle struct {
 	DriverPluginVersion string `codec:"plugin_version"`
 }
 
-// errNewer tells that a record was written by a newer plugin.
-var errNewer = errors.New("was written by a newer version of the plugin; install that version again or stop the task")
+// ErrNewer tells that a record was written by a newer plugin.
+var ErrNewer = errors.New("was written by a newer version of the plugin; install that version again or stop the task")
 
 // Validate reports why a decoded handle cannot be used.
 func (h *Handle) Validate() error {
 	switch {
 	case h.Version > HandleVersion:
-		return fmt.Errorf("driver state of version %d %w", h.Version, errNewer)
+		return fmt.Errorf("driver state of version %d %w", h.Version, ErrNewer)
 	case h.Version < 1:
 		return errors.New("driver state has no version")
 	case h.TaskID == "" || h.AllocID == "" || h.Task == "" || h.Invocation == "":

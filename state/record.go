@@ -59,6 +59,27 @@ func (r *Record) Locked() bool {
 	return errors.Is(err, unix.EWOULDBLOCK)
 }
 
+// TryLock takes the record's lock, unless somebody holds it: nobody can start a
+// solver in the record until Unlock. The error wraps ErrHeld then.
+func (r *Record) TryLock() error {
+	f, err := r.openLock(os.O_CREATE)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrHeld
+		}
+		return fmt.Errorf("lock record %s: %w", r.Dir, err)
+	}
+	r.lock = f
+	return nil
+}
+
+// ErrHeld means that a supervisor or a plugin holds a record's lock.
+var ErrHeld = errors.New("its lock is held")
+
 // Remove deletes the record, and the folders above it that become empty. The
 // caller knows that the run is over.
 func (r *Record) Remove() error {
@@ -132,7 +153,7 @@ func DecodeDetails(data []byte) (Details, error) {
 		return d, fmt.Errorf("decode task.json: %w", err)
 	}
 	if d.Version > DetailsVersion {
-		return d, fmt.Errorf("task.json of version %d %w", d.Version, errNewer)
+		return d, fmt.Errorf("task.json of version %d %w", d.Version, ErrNewer)
 	}
 	return d, nil
 }

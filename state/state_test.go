@@ -426,7 +426,7 @@ func TestHandle_Validate(t *testing.T) {
 			must.ErrorContains(t, h.Validate(), c.want)
 		})
 	}
-	must.True(t, errors.Is((&Handle{Version: 9}).Validate(), errNewer))
+	must.True(t, errors.Is((&Handle{Version: 9}).Validate(), ErrNewer))
 }
 
 func FuzzDecodeDetails(f *testing.F) {

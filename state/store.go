@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -170,37 +169,6 @@ func (s *Store) Close() error {
 
 // Dir returns the state_dir's path.
 func (s *Store) Dir() string { return s.dir }
-
-// secureDir makes a folder that only its owner may enter, and checks one that
-// was there before.
-func secureDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make state_dir: %w", err)
-	}
-	return checkDir(dir)
-}
-
-// checkDir refuses a folder that somebody else could have prepared: a link, a
-// foreign owner, or permissions for others. Whoever can write here can make
-// root end any process.
-func checkDir(dir string) error {
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return fmt.Errorf("check state_dir: %w", err)
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("state_dir %s is a symbolic link; name the folder itself", dir)
-	case !info.IsDir():
-		return fmt.Errorf("state_dir %s is not a folder", dir)
-	case ok && int(stat.Uid) != os.Geteuid():
-		return fmt.Errorf("state_dir %s belongs to uid %d, not to the agent's uid %d; chown it or name another", dir, stat.Uid, os.Geteuid())
-	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("state_dir %s has mode %04o, so others can enter it; chmod 0700 it", dir, info.Mode().Perm())
-	}
-	return nil
-}
 
 // Create makes the record of a new run and takes its lock. A record of the
 // same name that is over is removed first: Nomad repeats a task ID when the

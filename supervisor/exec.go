@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/supervise"
@@ -27,7 +28,8 @@ type ExecOptions struct {
 type ExecCmd struct {
 	Cmd *exec.Cmd
 
-	order supervise.StageOrder
+	order   supervise.StageOrder
+	process *Process // that it runs beside; nil: nobody needs to know
 }
 
 // Command prepares a command beside the task of spec.
@@ -48,9 +50,21 @@ func Command(spec *Spec, opts ExecOptions) (*ExecCmd, error) {
 		},
 		order: supervise.StageOrder{
 			Argv: opts.Argv, Env: userEnv(opts.Env, spec.User), Dir: spec.Dir, User: spec.User,
-			Join: spec.Cgroups.Join, CPUs: opts.CPUs, THP: hugePages(),
+			Join: spec.Cgroups.Join, CPUs: opts.CPUs, Memory: spec.Memory, THP: hugePages(), AllowSetuid: spec.AllowSetuid,
 		},
 	}, nil
+}
+
+// Command is Command for a task whose processes the command belongs to while it
+// runs: it moves with them, and ends with them at the latest. In a cgroup it does so
+// by being there; without cgroups the task has to know of it.
+func (p *Process) Command(spec *Spec, opts ExecOptions) (*ExecCmd, error) {
+	c, err := Command(spec, opts)
+	if err != nil {
+		return nil, err
+	}
+	c.process = p
+	return c, nil
 }
 
 // Start returns when the command has been executed, or with a *LaunchError when
@@ -71,6 +85,7 @@ func (c *ExecCmd) Start() error {
 	sent := supervise.WriteMessage(socket, c.order)
 	err = supervise.ReadMessage(socket, &report)
 	if errors.Is(err, io.EOF) && sent == nil {
+		c.process.addBeside(c.Cmd.Process.Pid)
 		return nil // closed by the exec
 	}
 	c.Cmd.Process.Kill()
@@ -85,6 +100,7 @@ func (c *ExecCmd) Start() error {
 // The error is about the waiting or the copying of streams, not the command's.
 func (c *ExecCmd) Wait() (int, error) {
 	err := c.Cmd.Wait()
+	c.process.removeBeside(c.Cmd.Process.Pid)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return -1, err
@@ -93,4 +109,30 @@ func (c *ExecCmd) Wait() (int, error) {
 		return 128 + int(status.Signal()), nil
 	}
 	return c.Cmd.ProcessState.ExitCode(), nil
+}
+
+// addBeside notes the session of a command beside the task. Its id is its own
+// until it is waited for.
+func (p *Process) addBeside(session int) {
+	if p == nil {
+		return
+	}
+	p.beside.Lock()
+	defer p.beside.Unlock()
+	p.beside.sessions = append(p.beside.sessions, session)
+}
+
+func (p *Process) removeBeside(session int) {
+	if p == nil {
+		return
+	}
+	p.beside.Lock()
+	defer p.beside.Unlock()
+	p.beside.sessions = slices.DeleteFunc(p.beside.sessions, func(s int) bool { return s == session })
+}
+
+func (p *Process) besides() []int {
+	p.beside.Lock()
+	defer p.beside.Unlock()
+	return slices.Clone(p.beside.sessions)
 }

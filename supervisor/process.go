@@ -62,6 +62,11 @@ type Process struct {
 	closeOnce sync.Once
 	bind      sync.Mutex
 
+	beside struct { // sessions of commands that run beside the solver
+		sync.Mutex
+		sessions []int
+	}
+
 	last struct { // the pid file as it was last read
 		sync.Mutex
 		data   []byte
@@ -274,8 +279,11 @@ func (p *Process) Tree() (*Tree, error) {
 	if r.BootID == boot && r.StartTime != 0 {
 		t.list.Main, t.list.MainStart = r.PID, r.StartTime
 	}
-	if t.list.Cgroup == "" && r.SupervisorAlive(procRoot) {
-		t.list.Parent = r.SupervisorPID
+	if t.list.Cgroup == "" {
+		t.list.Sessions = p.besides()
+		if r.SupervisorAlive(procRoot) {
+			t.list.Parent = r.SupervisorPID
+		}
 	}
 	return t, nil
 }
@@ -284,6 +292,16 @@ func (p *Process) Tree() (*Tree, error) {
 // and then moves every thread of the task. When it fails, the pid file says
 // what it said before.
 func (p *Process) Bind(cpus []int) error {
+	return p.place(cpus, func(t *Tree) error { return t.Bind(cpus) })
+}
+
+// Confine keeps the task on some CPUs that are not its own (see Tree.Confine): the
+// pid file tells none.
+func (p *Process) Confine(was, cpus []int) error {
+	return p.place(nil, func(t *Tree) error { return t.Confine(was, cpus) })
+}
+
+func (p *Process) place(cores []int, do func(*Tree) error) error {
 	p.bind.Lock()
 	defer p.bind.Unlock()
 	old, err := p.Record()
@@ -295,12 +313,12 @@ func (p *Process) Bind(cpus []int) error {
 		return fmt.Errorf("move task: %w", err)
 	}
 	moved := old
-	moved.Cores = append([]int{}, cpus...)
+	moved.Cores = append([]int{}, cores...)
 	if err := p.writePIDFile(moved); err != nil {
 		return fmt.Errorf("move task: %w", err)
 	}
-	if err := t.Bind(cpus); err != nil {
-		return errors.Join(fmt.Errorf("move task: %w", err), pidfile.Write(pidPath(p.dir), old))
+	if err := do(t); err != nil {
+		return errors.Join(fmt.Errorf("move task: %w", err), p.writePIDFile(old))
 	}
 	return nil
 }

@@ -26,19 +26,25 @@ import (
 
 // What a supervisor reads and writes is defined beside it.
 type (
-	Spec       = supervise.Spec
-	User       = supervise.User
-	Cgroups    = supervise.Cgroups
-	CgroupMode = supervise.CgroupMode
-	Limits     = supervise.Limits
-	ExitRecord = supervise.ExitRecord
-	Rusage     = supervise.Rusage
+	Spec         = supervise.Spec
+	User         = supervise.User
+	Cgroups      = supervise.Cgroups
+	CgroupMode   = supervise.CgroupMode
+	Limits       = supervise.Limits
+	Memory       = supervise.Memory
+	MemoryPolicy = supervise.MemoryPolicy
+	ExitRecord   = supervise.ExitRecord
+	Rusage       = supervise.Rusage
 )
 
 const (
 	CgroupNone = supervise.CgroupNone
 	CgroupV1   = supervise.CgroupV1
 	CgroupV2   = supervise.CgroupV2
+
+	MemoryInherited = supervise.MemoryInherited
+	MemoryLocal     = supervise.MemoryLocal
+	MemoryBind      = supervise.MemoryBind
 )
 
 var (

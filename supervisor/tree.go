@@ -6,9 +6,6 @@ package supervisor
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -79,10 +76,7 @@ func joinCause(ctx context.Context, err error) error {
 func (t *Tree) Bind(cpus []int) error {
 	leaf := t.cgroups.LeafCpuset
 	if len(cpus) == 0 {
-		if err := t.openCpuset(leaf); err != nil {
-			return err
-		}
-		return t.list.Unbind()
+		return t.Confine(nil, nil)
 	}
 	list := proctree.FormatCPUs(cpus)
 	if err := widenCpuset(leaf, list); err != nil {
@@ -91,44 +85,18 @@ func (t *Tree) Bind(cpus []int) error {
 	if err := t.list.Bind(cpus); err != nil {
 		return err
 	}
-	if err := setCpuset(leaf, list); err != nil {
+	if err := setCpuset(leaf, "cpuset.cpus", list); err != nil {
 		return err
 	}
 	return t.list.Bind(cpus) // finds nothing to do, or the kernel changed its mind
 }
 
-// openCpuset gives a leaf cpuset all that its parent has.
-func (t *Tree) openCpuset(leaf string) error {
-	if leaf == "" || t.cgroups.Mode == CgroupV2 {
-		return setCpuset(leaf, "\n") // v2: empty inherits
+// Confine keeps a task that is bound to no CPUs of its own on some, or on all
+// there are; was is what the last call said (see proctree.Tree.Confine). Its leaf
+// cpuset is opened: affinity alone gives way when the last of the CPUs is taken.
+func (t *Tree) Confine(was, cpus []int) error {
+	if err := t.openCpuset(t.cgroups.LeafCpuset); err != nil {
+		return err
 	}
-	parent, err := os.ReadFile(filepath.Join(filepath.Dir(leaf), "cpuset.cpus"))
-	if err != nil {
-		return fmt.Errorf("lift the binding: %w", err)
-	}
-	return setCpuset(leaf, strings.TrimSpace(string(parent)))
-}
-
-func widenCpuset(leaf, list string) error {
-	if leaf == "" {
-		return nil
-	}
-	old, err := os.ReadFile(filepath.Join(leaf, "cpuset.cpus"))
-	if err != nil {
-		return nil // the task's processes may be gone, and the cgroup with them
-	}
-	if had := strings.TrimSpace(string(old)); had != "" {
-		list = had + "," + list
-	}
-	return setCpuset(leaf, list)
-}
-
-func setCpuset(leaf, list string) error {
-	if leaf == "" {
-		return nil
-	}
-	if _, err := proctree.WriteCgroup(leaf, "cpuset.cpus", list); err != nil {
-		return fmt.Errorf("set cpuset.cpus of cgroup %s to %q: %w", leaf, strings.TrimSpace(list), err)
-	}
-	return nil
+	return t.list.Confine(was, cpus)
 }

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package command holds the commands for operators: status, topology, plan,
-// inspect, metrics, version and help.
+// inspect, metrics, reap, version and help.
 //
-// No command needs a running plugin and none changes anything: they read the
-// records below state_dir, sysfs with its cgroup files, /proc and the outputs in
+// No command needs a running plugin and none but reap changes anything: they read
+// the records below state_dir, sysfs with its cgroup files, /proc and the outputs in
 // run folders. What lies in a run folder belongs to a task's user: it is opened
 // by package lsdyna's rules, never decides who owns a core, and reaches a
 // terminal only after control characters were taken out.
@@ -56,6 +56,7 @@ func commands() []command {
 		{"plan", "which cores a job would get, and why", planHelp, runPlan},
 		{"inspect", "what happened in a run folder or an output file", inspectHelp, runInspect},
 		{"metrics", "cores and progress in Prometheus' text format", metricsHelp, runMetrics},
+		{"reap", "remove the records of runs that are over and forgotten", reapHelp, runReap},
 		{"version", "the version of this program", versionHelp, runVersion},
 		{"help", "how to use a command", helpHelp, runHelp},
 	}

@@ -43,23 +43,9 @@ func (t *task) job() string { return cmp.Or(t.details.JobID, t.id.Alloc) }
 // cannot be read is named in the notes. A state_dir that does not exist is one
 // without records.
 func readTasks(dir string) (tasks []*task, notes []string, err error) {
-	info, err := os.Lstat(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, []string{fmt.Sprintf("there is no state_dir %s: the plugin has not run on this machine yet, or keeps its records elsewhere (-state-dir)", dir)}, nil
-	}
-	if err == nil {
-		err = mayRead(dir, info)
-	}
+	records, notes, err := readRecords(dir)
 	if err != nil {
 		return nil, nil, err
-	}
-	store, err := state.OpenReadOnly(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	records, err := store.Records()
-	if err != nil {
-		notes = append(notes, fmt.Sprintf("some records cannot be read: %v", err))
 	}
 	for _, record := range records {
 		t, err := readTask(record)
@@ -75,6 +61,29 @@ func readTasks(dir string) (tasks []*task, notes []string, err error) {
 		return cmp.Or(a.details.StartedAt.Compare(b.details.StartedAt), cmp.Compare(a.id.String(), b.id.String()))
 	})
 	return tasks, notes, nil
+}
+
+// readRecords lists every record below state_dir.
+func readRecords(dir string) (records []*state.Record, notes []string, err error) {
+	info, err := os.Lstat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, []string{fmt.Sprintf("there is no state_dir %s: the plugin has not run on this machine yet, or keeps its records elsewhere (-state-dir)", dir)}, nil
+	}
+	if err == nil {
+		err = mayRead(dir, info)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := state.OpenReadOnly(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	records, err = store.Records()
+	if err != nil {
+		notes = append(notes, fmt.Sprintf("some records cannot be read: %v", err))
+	}
+	return records, notes, nil
 }
 
 // mayRead tells someone who is not the agent's user to become it.
@@ -108,6 +117,9 @@ func readTask(record *state.Record) (*task, error) {
 	}
 	if t.state == supervisor.Orphaned {
 		t.notes = append(t.notes, "its supervisor is gone, so its exit status will be unknown")
+	}
+	if gone, _ := allocGone(t.details); gone && t.live() {
+		t.notes = append(t.notes, fmt.Sprintf("Nomad has no allocation for it any more; %s reap -kill %s/%s ends it", program, t.id.Alloc, t.id.Task))
 	}
 	return t, nil
 }

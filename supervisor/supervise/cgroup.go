@@ -75,6 +75,9 @@ func limitFiles(s *Spec) []cgroupFile {
 	case c.Mode == CgroupV1 && l.CPUShares > 0:
 		add(cpu, "cpu.shares", strconv.FormatInt(l.CPUShares, 10))
 	}
+	if c.Mode == CgroupV2 && l.Processes > 0 {
+		add(c.Join[0], "pids.max", strconv.FormatInt(l.Processes, 10))
+	}
 	if c.Mode == CgroupV1 && l.MemoryMax != 0 {
 		add(memory, swappiness, "0")
 	}

@@ -11,6 +11,7 @@ import (
 // linux/prctl.h
 const (
 	prSetChildSubreaper = 36
+	prSetNoNewPrivs     = 38
 	prSetTHPDisable     = 41
 	prGetTHPDisable     = 42
 )
@@ -28,6 +29,27 @@ func prctl(option, value uintptr) (uintptr, error) {
 func becomeSubreaper() error {
 	_, err := prctl(prSetChildSubreaper, 1)
 	return err
+}
+
+// renounce makes setuid, setgid and capability bits mean nothing to this thread
+// and to all that it executes from now on.
+func renounce() error {
+	_, err := prctl(prSetNoNewPrivs, 1)
+	return err
+}
+
+// The number of close_range is the same on every architecture; Linux 5.9 has it,
+// and its flag since 5.11.
+const (
+	sysCloseRange     = 436
+	closeRangeCloexec = 1 << 2
+)
+
+// keepDescriptors lets no descriptor but the standard streams pass through the
+// exec. Ours are close-on-exec; this is for what whoever started the agent left
+// open. Where the kernel cannot, those pass.
+func keepDescriptors() {
+	syscall.RawSyscall6(sysCloseRange, 3, uintptr(^uint32(0)), closeRangeCloexec, 0, 0, 0)
 }
 
 // DisableTHP forbids this process and what it starts transparent huge pages, and

@@ -47,6 +47,13 @@ type Spec struct {
 	// pid file says. Empty: it runs without affinity.
 	CPUs []int `json:"cpus"`
 
+	// Memory says where the solver's memory comes from.
+	Memory Memory `json:"memory,omitzero"`
+
+	// AllowSetuid lets the task gain rights through setuid programs, which it
+	// may not otherwise (no_new_privs).
+	AllowSetuid bool `json:"allow_setuid,omitempty"`
+
 	// StdoutName and StderrName are file names in the run folder. The same
 	// name for both is allowed.
 	StdoutName string `json:"stdout_name"`
@@ -56,6 +63,43 @@ type Spec struct {
 	// FIFOs. They may be empty (no copying) or appear later.
 	StdoutFIFO string `json:"stdout_fifo,omitempty"`
 	StderrFIFO string `json:"stderr_fifo,omitempty"`
+}
+
+// MemoryPolicy is the kernel's memory policy that a solver is born with.
+type MemoryPolicy string
+
+const (
+	// MemoryInherited leaves the policy as it came from whoever started the agent.
+	MemoryInherited MemoryPolicy = ""
+
+	// MemoryLocal takes memory from the node of the CPU that asks for it, and
+	// from the nearest with free memory when that one is full. For a solver bound to
+	// the cores of one node it is the same as preferring that node, and unlike a
+	// policy that names nodes, which nobody can change from outside, it goes along
+	// when the solver is moved.
+	MemoryLocal MemoryPolicy = "local"
+
+	// MemoryBind takes memory from Nodes only, for the whole of the run.
+	MemoryBind MemoryPolicy = "bind"
+)
+
+// Memory is a memory policy, with the NUMA nodes of MemoryBind.
+type Memory struct {
+	Policy MemoryPolicy `json:"policy,omitempty"`
+	Nodes  []int        `json:"nodes,omitempty"`
+}
+
+func (m *Memory) validate() error {
+	switch m.Policy {
+	case MemoryInherited, MemoryLocal:
+		return nil
+	case MemoryBind:
+		if len(m.Nodes) == 0 {
+			return fmt.Errorf("memory is to be bound, but to no NUMA node")
+		}
+		return nil
+	}
+	return fmt.Errorf("memory policy %q is none of local, bind", m.Policy)
 }
 
 // User is who the task runs as. It is applied only where the supervisor is
@@ -112,6 +156,10 @@ type Limits struct {
 	// nothing.
 	CPUShares int64 `json:"cpu_shares,omitempty"`
 	CPUWeight int64 `json:"cpu_weight,omitempty"`
+
+	// Processes is how many processes and threads the task may have: v2's
+	// pids.max. 0 writes nothing. Nomad makes no v1 cgroup for it.
+	Processes int64 `json:"processes,omitempty"`
 }
 
 // SpecName is the file's name in a record directory.
@@ -171,6 +219,9 @@ func (s *Spec) Validate() error {
 		if path != "" && !absolute(path) {
 			return fmt.Errorf("log FIFO %q is not an absolute path", path)
 		}
+	}
+	if err := s.Memory.validate(); err != nil {
+		return err
 	}
 	return s.Cgroups.validate()
 }

@@ -28,6 +28,11 @@ type StageOrder struct {
 	Join []string `json:"join,omitempty"` // cgroups that the stage has to join itself
 	CPUs []int    `json:"cpus,omitempty"`
 
+	Memory Memory `json:"memory,omitzero"`
+
+	// AllowSetuid: what is executed may gain rights (Spec.AllowSetuid).
+	AllowSetuid bool `json:"allow_setuid,omitempty"`
+
 	// THP: allow transparent huge pages again (DisableTHP).
 	THP bool `json:"thp,omitempty"`
 
@@ -79,10 +84,12 @@ func (o *StageOrder) run(control *conn) error {
 		}
 	}
 	resetSignals()
+	keepDescriptors()
 	return o.exec()
 }
 
-// enter sets what needs root's rights: cgroup, CPUs, OOM score, limits.
+// enter sets what needs root's rights: cgroup, CPUs, memory policy, OOM score,
+// limits.
 func (o *StageOrder) enter() error {
 	for _, dir := range o.Join {
 		if err := join(dir); err != nil {
@@ -96,6 +103,9 @@ func (o *StageOrder) enter() error {
 			return err
 		}
 	}
+	if err := o.Memory.set(); err != nil {
+		return err
+	}
 	if o.THP {
 		if err := setTHPDisabled(false); err != nil {
 			return fmt.Errorf("allow transparent huge pages: %w", err)
@@ -105,6 +115,20 @@ func (o *StageOrder) enter() error {
 		return err
 	}
 	return raiseStack()
+}
+
+// set gives the calling thread the policy. A preference that may not be set, as in
+// many a container, is no reason not to run; a promise is.
+func (m *Memory) set() error {
+	switch m.Policy {
+	case MemoryLocal:
+		_ = proctree.SetMemoryPolicy(proctree.MemoryDefault, nil)
+	case MemoryBind:
+		if err := proctree.SetMemoryPolicy(proctree.MemoryBind, m.Nodes); err != nil {
+			return fmt.Errorf("set memory policy %s %s: %w", m.Policy, proctree.FormatCPUs(m.Nodes), err)
+		}
+	}
+	return nil
 }
 
 // join moves this process into a cgroup.
@@ -167,6 +191,11 @@ func raiseStack() error {
 func (o *StageOrder) become() error {
 	if err := o.User.assume(); err != nil {
 		return err
+	}
+	if !o.AllowSetuid {
+		if err := renounce(); err != nil {
+			return fmt.Errorf("forbid user %s to gain rights: %w", o.User, err)
+		}
 	}
 	syscall.Umask(0o022)
 	if err := os.Chdir(o.Dir); err != nil {

@@ -126,8 +126,8 @@ func (s *supervisor) startStage(first Order) ([]int, error) {
 	defer stop()
 	order := StageOrder{
 		Argv: append([]string{s.spec.Command}, s.spec.Args...), Env: first.Env,
-		Dir: s.spec.Dir, User: s.spec.User, Join: join, CPUs: s.spec.CPUs,
-		THP: first.THP, Stdout: s.spec.StdoutName, Stderr: s.spec.StderrName,
+		Dir: s.spec.Dir, User: s.spec.User, Join: join, CPUs: s.spec.CPUs, Memory: s.spec.Memory,
+		THP: first.THP, AllowSetuid: s.spec.AllowSetuid, Stdout: s.spec.StdoutName, Stderr: s.spec.StderrName,
 	}
 	if err := s.stage.send(order); err != nil {
 		return nil, s.stageFailed(err)

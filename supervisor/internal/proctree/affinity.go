@@ -218,20 +218,34 @@ func (t *Tree) Bind(cpus []int) error {
 	return fmt.Errorf("bind to CPUs %s: after %d passes there still were threads elsewhere", FormatCPUs(cpus), bindPasses)
 }
 
-// Unbind lets every thread run on every CPU of its cpuset.
-func (t *Tree) Unbind() error {
-	var all cpuMask
-	for i := range all {
-		all[i] = ^uint64(0)
+// Confine keeps every thread on the CPUs without binding all of them alike: a
+// thread that is bound more tightly, as MPI ranks bind themselves, stays so. A
+// thread that has exactly the CPUs of an earlier call, was, gets the new ones, so
+// that the task spreads when CPUs come back; without was every thread gets them. No
+// CPUs means all there are. What the cpuset leaves of the CPUs counts; a thread that
+// it leaves none stays where it is.
+func (t *Tree) Confine(was, cpus []int) error {
+	want, err := maskOf(cpus)
+	if err != nil {
+		return fmt.Errorf("keep on CPUs %s: %w", FormatCPUs(cpus), err)
+	}
+	if len(cpus) == 0 {
+		for i := range want {
+			want[i] = ^uint64(0)
+		}
+	}
+	earlier, err := maskOf(was)
+	if err != nil {
+		return fmt.Errorf("keep on CPUs %s: %w", FormatCPUs(cpus), err)
 	}
 	for range bindPasses {
 		moved := false
 		err := t.eachThread(func(_, tid int) error {
 			before, err := getMask(tid)
-			if err != nil {
+			if err != nil || len(was) > 0 && before != earlier && before.within(&want) {
 				return err
 			}
-			if err := setMask(tid, &all); err != nil {
+			if err := setMask(tid, &want); err != nil && !errors.Is(err, syscall.EINVAL) {
 				return err
 			}
 			after, err := getMask(tid)
@@ -239,11 +253,21 @@ func (t *Tree) Unbind() error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("lift the binding: %w", err)
+			return fmt.Errorf("keep on CPUs %s: %w", FormatCPUs(cpus), err)
 		}
 		if !moved {
 			return nil
 		}
 	}
-	return fmt.Errorf("lift the binding: after %d passes there still were bound threads", bindPasses)
+	return fmt.Errorf("keep on CPUs %s: after %d passes there still were threads elsewhere", FormatCPUs(cpus), bindPasses)
+}
+
+// within tells whether every CPU of m is one of o.
+func (m *cpuMask) within(o *cpuMask) bool {
+	for i, word := range m {
+		if word&^o[i] != 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -42,6 +42,10 @@ type Tree struct {
 	Main      int
 	MainStart uint64
 	Session   bool
+
+	// Sessions are further sessions whose processes belong to the task. Nobody
+	// has waited for their leaders yet, so their ids are their own.
+	Sessions []int
 }
 
 // PIDs returns the live processes in ascending order, zombies left out.
@@ -58,7 +62,7 @@ func (t *Tree) PIDs() ([]int, error) {
 			}
 		}
 	}
-	if t.Parent != 0 || t.Session {
+	if t.Parent != 0 || t.Session || len(t.Sessions) > 0 {
 		if err := t.addRelatives(found); err != nil {
 			return nil, err
 		}
@@ -104,7 +108,8 @@ func cgroupPIDs(dir string, found map[int]bool) error {
 	return nil
 }
 
-// addRelatives adds what is below Parent and Main, or in Main's session.
+// addRelatives adds what is below Parent and Main, or in Main's session or one of
+// Sessions.
 func (t *Tree) addRelatives(found map[int]bool) error {
 	all, err := processes(t.ProcRoot)
 	if err != nil {
@@ -124,7 +129,7 @@ func (t *Tree) addRelatives(found map[int]bool) error {
 			if root[pid] || pid == os.Getpid() {
 				continue
 			}
-			ours := root[p.ppid] || session && (pid == t.Main || p.session == t.Main && p.start >= t.MainStart)
+			ours := root[p.ppid] || slices.Contains(t.Sessions, p.session) || session && (pid == t.Main || p.session == t.Main && p.start >= t.MainStart)
 			if ours {
 				root[pid], changed = true, true
 				if !p.dead() {

@@ -169,7 +169,7 @@ func freezeV1(dir string) error {
 // writeCgroup writes one value to a cgroup's interface file. It never creates
 // one: a missing file is an error.
 func writeCgroup(dir, name, value string) error {
-	f, err := os.OpenFile(dir+"/"+name, os.O_WRONLY, 0)
+	f, err := os.OpenFile(dir+"/"+name, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err
 	}

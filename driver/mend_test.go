@@ -1,0 +1,75 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+)
+
+// A task.json that cannot be read costs a live run nothing, because the driver
+// state has it too.
+func TestRecover_DamagedDetailsOfALiveRun(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil  func(path string) error
+		mended bool
+	}{
+		"gone":      {os.Remove, true},
+		"empty":     {func(path string) error { return os.WriteFile(path, nil, 0o600) }, true},
+		"torn":      {func(path string) error { return os.WriteFile(path, []byte(`{"version":1,"task_id":"`), 0o600) }, true},
+		"a newer's": {func(path string) error { return os.WriteFile(path, []byte(`{"version":99}`), 0o600) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			r := n.start(slowJob("ncpu = 1"))
+			r.says("flush i/o buffers")
+			details := r.task().details
+			path := filepath.Join(r.recordDir(), "task.json")
+			n.stop()
+			must.NoError(t, c.spoil(path))
+			n.launch()
+			r.comeBack()
+			n.hears(r.id, "record was damaged and was mended from the driver state")
+			r.runsOn("0")
+			now := r.task().details
+			must.True(t, details.StartedAt.Equal(now.StartedAt))
+			now.StartedAt = details.StartedAt
+			must.Eq(t, details, now)
+			content, err := os.ReadFile(path)
+			must.NoError(t, err)
+			if _, err := state.DecodeDetails(content); c.mended {
+				must.NoError(t, err)
+			} else {
+				must.ErrorIs(t, err, state.ErrNewer)
+			}
+			// The stop's sense switch and the run folder are known only from the details.
+			must.NoError(t, n.StopTask(r.id, patience, "SIGTERM"))
+			n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = ")
+			must.False(t, alive(r.pid))
+			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+		})
+	}
+}
+
+func TestRecover_DamagedDetailsEverywhere(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	n.stop()
+	must.NoError(t, os.Remove(filepath.Join(r.recordDir(), "task.json")))
+	var h state.Handle
+	must.NoError(t, r.handle.GetDriverState(&h))
+	h.Details = []byte("{")
+	must.NoError(t, r.handle.SetDriverState(&h))
+	n.launch()
+	r.comeBack()
+	r.runsOn("0")
+	r.stop()
+	must.False(t, alive(r.pid))
+}

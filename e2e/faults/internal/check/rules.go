@@ -1,0 +1,287 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package check
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Violation says which rule is broken, and by what.
+type Violation struct {
+	Rule     string
+	Evidence string
+}
+
+func (v Violation) String() string { return v.Rule + ": " + v.Evidence }
+
+type findings []Violation
+
+func (f *findings) add(rule, format string, args ...any) {
+	*f = append(*f, Violation{rule, fmt.Sprintf(format, args...)})
+}
+
+// The rules, as they are named in reports.
+const (
+	OneSolver     = "at most one solver per allocation and task"
+	NoneInvented  = "no exit status invented"
+	Untouched     = "innocent processes untouched"
+	CoresAsLeased = "leases disjoint and equal to the kernel's masks"
+	NoCoreLeaked  = "no core leaked"
+	NoneLeft      = "no process left behind"
+	NoneUnknown   = "no task unknown"
+	NoEndMissed   = "every end reported"
+)
+
+// Always returns what must not be at any moment.
+func Always(w *World) []Violation {
+	var f findings
+	for _, i := range w.Innocents {
+		if i.Now != i.Before {
+			f.add(Untouched, "process %d was %q and is %q", i.PID, i.Before, i.Now)
+		}
+	}
+	oneAtATime(w, &f)
+	for i := range w.Allocs {
+		a := &w.Allocs[i]
+		for _, e := range a.Ends {
+			if why := judge(e, runOf(w, a, e), a); why != "" {
+				f.add(NoneInvented, "allocation %.8s (%s): %s", a.ID, a.Job, why)
+			}
+		}
+	}
+	return f
+}
+
+// oneAtATime compares the lives of an allocation's solvers by the kernel's clock.
+func oneAtATime(w *World, f *findings) {
+	for i := range w.Runs {
+		for j := range w.Runs[i+1:] {
+			a, b := &w.Runs[i], &w.Runs[i+1+j]
+			if a.Alloc != b.Alloc || a.Ended && (!a.Known || !b.Exec.Before(a.Exit)) {
+				continue
+			}
+			f.add(OneSolver, "%s was alive when %s was executed", a, b)
+		}
+	}
+}
+
+// runOf finds the run that an end is about: the last that began before it.
+func runOf(w *World, a *Alloc, e End) *Run {
+	for i := len(w.Runs) - 1; i >= 0; i-- {
+		if r := &w.Runs[i]; r.Alloc == a.ID && r.Exec.Before(e.At) {
+			return r
+		}
+	}
+	return nil
+}
+
+// judge holds what Nomad was told of an end against the kernel's account, and
+// says what is wrong with it, "" for nothing.
+func judge(e End, r *Run, a *Alloc) string {
+	told := fmt.Sprintf("told exit code %d, signal %d (%s)", e.Code, e.Signal, e.Words)
+	switch {
+	case r == nil || !r.Ended:
+		return "" // not our witness's fault, or not yet
+	case e.Code == -1:
+		if r.orphaned() || r.Spoiled || !r.Known {
+			return ""
+		}
+		return fmt.Sprintf("%s: unknown, but the supervisor of %s saw its end", told, r)
+	case r.orphaned():
+		return fmt.Sprintf("%s, but nobody can know: the supervisor of %s was killed before", told, r)
+	case !r.Known:
+		if e.Code == 0 && !r.Completed {
+			return told + ", but LS-DYNA does not say that it completed"
+		}
+		return ""
+	case r.Status.Signaled():
+		if sig := int(r.Status.Signal()); e.Code != 128+sig || e.Signal != sig {
+			return fmt.Sprintf("%s, but %s", told, r)
+		}
+		return ""
+	case r.Status.ExitStatus() != 0:
+		if e.Code != r.Status.ExitStatus() || e.Signal != 0 {
+			return fmt.Sprintf("%s, but %s", told, r)
+		}
+		return ""
+	}
+	switch {
+	case e.Code == 0 && !r.Completed:
+		return told + ", but LS-DYNA does not say that it completed"
+	case e.Code != 0 && r.Completed && a.Desired == "run":
+		return fmt.Sprintf("%s, but %s and completed", told, r)
+	case e.Code != 0 && e.Code != 1 || e.Signal != 0:
+		return fmt.Sprintf("%s, but %s", told, r)
+	}
+	return ""
+}
+
+// Settled returns what must not be once the world had the time to settle.
+func Settled(w *World) []Violation {
+	var f findings
+	for i := range w.Allocs {
+		a := &w.Allocs[i]
+		tasksAndSolvers(w, a, &f)
+		endsReported(w, a, &f)
+	}
+	for _, p := range w.Processes {
+		if p.Role != Plugin && w.alloc(p.Alloc) == nil {
+			f.add(NoneLeft, "%s %d (%s) of allocation %q, which Nomad does not have", p.Role, p.PID, p.Words, p.Alloc)
+		}
+	}
+	masks(w, &f)
+	disjoint(w, &f)
+	owners(w, &f)
+	return f
+}
+
+// tasksAndSolvers: where Nomad says "running" there is a solver, and nowhere else.
+func tasksAndSolvers(w *World, a *Alloc, f *findings) {
+	solvers := w.Solvers(a.ID)
+	switch {
+	case len(solvers) > 1:
+		f.add(OneSolver, "allocation %.8s (%s) has %v", a.ID, a.Job, solvers)
+	case a.Over() || a.State == "dead":
+		for _, p := range w.Processes {
+			if p.Alloc == a.ID {
+				f.add(NoneLeft, "%s %d (%s) of allocation %.8s (%s), which is %s", p.Role, p.PID, p.Words, a.ID, a.Job, a.Status)
+			}
+		}
+		if !a.Over() {
+			f.add(NoneUnknown, "allocation %.8s (%s): the task is dead and the allocation %s", a.ID, a.Job, a.Status)
+		}
+	case a.State == "running" && a.Status == "running" && len(solvers) == 0:
+		f.add(NoneUnknown, "allocation %.8s (%s) runs without a solver", a.ID, a.Job)
+	case a.State != "running" && len(solvers) == 1:
+		f.add(NoneUnknown, "solver %d of allocation %.8s (%s) lives, and the task is %q", solvers[0].PID, a.ID, a.Job, a.State)
+	case a.State != "running" || a.Status != "running":
+		f.add(NoneUnknown, "allocation %.8s (%s) is %s, its task %q", a.ID, a.Job, a.Status, a.State)
+	case a.Desired != "run":
+		f.add(NoneUnknown, "allocation %.8s (%s) is to %s and runs", a.ID, a.Job, a.Desired)
+	}
+}
+
+// endsReported: whatever ended by the kernel's account, Nomad heard of it.
+func endsReported(w *World, a *Alloc, f *findings) {
+	var last *Run
+	for i := range w.Runs {
+		if w.Runs[i].Alloc == a.ID {
+			last = &w.Runs[i]
+		}
+	}
+	if last != nil && last.Ended && !a.Over() && !slices.ContainsFunc(a.Ends, func(e End) bool { return runOf(w, a, e) == last }) {
+		f.add(NoEndMissed, "%s, and allocation %s (%s) is %s", last, a.ID, a.Job, a.Status)
+	}
+	succeeded := slices.ContainsFunc(a.Ends, func(e End) bool { return e.Code == 0 })
+	if a.Status == "complete" && a.Desired == "run" && !succeeded {
+		f.add(NoneInvented, "allocation %.8s (%s) is complete without a task that succeeded: %q", a.ID, a.Job, a.Events)
+	}
+}
+
+// masks: the kernel binds every thread to what the pid file says.
+func masks(w *World, f *findings) {
+	for _, p := range w.Processes {
+		if p.Role != Solver {
+			continue
+		}
+		r := w.RecordOf(p)
+		if r == nil || r.Cores == nil {
+			f.add(CoresAsLeased, "solver %d of allocation %.8s has no pid file that names it and its cores", p.PID, p.Alloc)
+			continue
+		}
+		for _, cpus := range p.CPUs {
+			if len(r.Cores) > 0 && !slices.Equal(cpus, sorted(r.Cores)) {
+				f.add(CoresAsLeased, "a thread of solver %d of allocation %.8s is bound to %v, the pid file says %v", p.PID, p.Alloc, cpus, r.Cores)
+			}
+		}
+		if a := w.alloc(p.Alloc); a != nil && len(a.Reserved) > 0 && !slices.Equal(sorted(r.Cores), sorted(a.Reserved)) {
+			f.add(CoresAsLeased, "Nomad reserved %v for allocation %.8s, its pid file says %v", a.Reserved, p.Alloc, r.Cores)
+		}
+		for _, h := range w.Processes {
+			for _, cpus := range h.CPUs {
+				if h.Role == Helper && h.Alloc == p.Alloc && len(r.Cores) > 0 && !within(cpus, r.Cores) {
+					f.add(CoresAsLeased, "process %d (%s) of allocation %.8s is bound to %v, the pid file says %v", h.PID, h.Words, p.Alloc, cpus, r.Cores)
+				}
+			}
+		}
+	}
+}
+
+// disjoint: no core has two owners, and each is one that may be given out.
+func disjoint(w *World, f *findings) {
+	owner := map[int]Process{}
+	for _, p := range w.Processes {
+		r := w.RecordOf(p)
+		if p.Role != Solver || r == nil {
+			continue
+		}
+		for _, core := range r.Cores {
+			if other, taken := owner[core]; taken {
+				f.add(CoresAsLeased, "core %d belongs to solver %d (allocation %.8s) and to solver %d (allocation %.8s)", core, other.PID, other.Alloc, p.PID, p.Alloc)
+			}
+			if !slices.Contains(w.Usable, core) {
+				f.add(CoresAsLeased, "core %d of solver %d (allocation %.8s) is not one of %v", core, p.PID, p.Alloc, w.Usable)
+			}
+			owner[core] = p
+		}
+	}
+}
+
+// owners: the operator is shown what the kernel does.
+func owners(w *World, f *findings) {
+	if w.Owners == nil {
+		return
+	}
+	want := map[int]string{}
+	for _, p := range w.Processes {
+		if a, r := w.alloc(p.Alloc), w.RecordOf(p); p.Role == Solver && a != nil && r != nil {
+			for _, core := range r.Cores {
+				want[core] = a.Job
+			}
+		}
+	}
+	for _, core := range w.Usable {
+		switch got := w.Owners[core]; {
+		case got == want[core]:
+		case want[core] == "":
+			f.add(NoCoreLeaked, "status says that core %d is job %s's, and it is free", core, got)
+		default:
+			f.add(CoresAsLeased, "status says that core %d is job %q's, and it is job %q's", core, got, want[core])
+		}
+	}
+}
+
+// Leaked finds runs without affinity although there were cores for them: begun
+// between two settled worlds, and with fewer cores asked than had been free before.
+// asked has the cores that each job wants.
+func Leaked(before, after *World, asked map[string]int) []Violation {
+	var f findings
+	old := map[string]bool{}
+	for i := range before.Runs {
+		old[fmt.Sprint(before.Runs[i].PID, " ", before.Runs[i].Start)] = true
+	}
+	wanted := 0
+	for i := range after.Runs {
+		r := &after.Runs[i]
+		if old[fmt.Sprint(r.PID, " ", r.Start)] {
+			continue
+		}
+		a := after.alloc(r.Alloc)
+		if a == nil || len(a.Reserved) > 0 || asked[a.Job] == 0 {
+			return nil // whatever it took was not the driver's to decide
+		}
+		wanted += asked[a.Job]
+	}
+	if wanted == 0 || wanted > len(before.Free()) {
+		return nil
+	}
+	for _, p := range after.Processes {
+		r := after.RecordOf(p)
+		if p.Role == Solver && r != nil && len(r.Cores) == 0 && !old[fmt.Sprint(p.PID, " ", p.Start)] {
+			f.add(NoCoreLeaked, "solver %d of allocation %.8s runs without affinity, and cores %v had been free", p.PID, p.Alloc, before.Free())
+		}
+	}
+	return f
+}

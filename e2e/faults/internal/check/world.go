@@ -1,0 +1,188 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+// Package check says whether anything was lost: it looks at the processes, the
+// kernel's account of their ends, the files of state_dir and Nomad's HTTP API, and
+// holds them against each other. It shares no code with the driver; what it reads
+// it reads by itself.
+//
+// Some rules must hold at every moment (Always), the others once the world has
+// settled after a fault (Settled).
+package check
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// Role is what a process is to a task.
+type Role string
+
+// The roles.
+const (
+	Solver     Role = "solver"     // the stand-in, or the mpirun above its ranks
+	Helper     Role = "helper"     // any other process with the task's environment, or in its cgroup
+	Supervisor Role = "supervisor" // of a task
+	Plugin     Role = "plugin"     // the driver itself
+)
+
+// Process is one live process that has to do with the agent's tasks.
+type Process struct {
+	PID    int
+	Parent int
+	Start  uint64 // clock ticks after boot
+	Role   Role
+	Alloc  string
+	Words  string  // its command line
+	CPUs   [][]int // per thread; of solvers and helpers
+}
+
+// Record is one folder of state_dir/tasks, as far as it can be read.
+type Record struct {
+	Alloc, Task, Invocation string
+	PID                     int // 0: no pid file, or not readable
+	Start                   uint64
+	Boot                    string
+	Supervisor              int
+	Cores                   []int // nil: the pid file does not tell
+}
+
+// End is one "Terminated" event of a task.
+type End struct {
+	At     time.Time
+	Code   int
+	Signal int
+	Words  string
+}
+
+// Alloc is an allocation of a job of one task as Nomad's API tells it.
+type Alloc struct {
+	ID, Job  string
+	Status   string // pending, running, complete, failed, lost
+	Desired  string // run, stop, evict
+	State    string // of the task: pending, running, dead; "" before there is one
+	Restarts uint64
+	Started  time.Time // the task's last start
+	Reserved []int     // resources.cores
+	Ends     []End
+	Events   []string // for messages to people
+}
+
+// Over tells whether none of the allocation's tasks will run again.
+func (a *Alloc) Over() bool {
+	return a.Status == "complete" || a.Status == "failed" || a.Status == "lost"
+}
+
+// Run is the life of one solver by the kernel's account.
+type Run struct {
+	Alloc string
+	PID   int
+	Start uint64
+	Exec  time.Time
+
+	Ended  bool
+	Exit   time.Time
+	Known  bool // Status and Exit are the kernel's word
+	Status syscall.WaitStatus
+
+	Supervisor       int
+	SupervisorKilled time.Time // by a signal; zero if not
+
+	// Spoiled: the campaign destroyed this run's records, so that nobody can be
+	// blamed for not knowing how it ended.
+	Spoiled bool
+	// Completed: LS-DYNA's last words in the run folder are a normal termination
+	// at the end time. Only of ended runs.
+	Completed bool
+}
+
+// orphaned tells whether nobody was there to see the solver's end.
+func (r *Run) orphaned() bool {
+	return !r.SupervisorKilled.IsZero() && r.Ended && r.SupervisorKilled.Before(r.Exit)
+}
+
+func (r *Run) String() string {
+	end := "lives"
+	if r.Ended {
+		end = "ended, nobody saw how"
+	}
+	if r.Known {
+		end = describe(r.Status)
+	}
+	return fmt.Sprintf("solver %d of allocation %.8s (%s)", r.PID, r.Alloc, end)
+}
+
+func describe(s syscall.WaitStatus) string {
+	if s.Signaled() {
+		return fmt.Sprintf("ended by signal %d", int(s.Signal()))
+	}
+	return fmt.Sprintf("exited with %d", s.ExitStatus())
+}
+
+// Innocent is a process that has nothing to do with any task: what it was when it
+// was started, and what became of it.
+type Innocent struct {
+	PID    int
+	Before string // start time, state, CPUs, cgroups
+	Now    string
+}
+
+// World is everything at one moment.
+type World struct {
+	Usable    []int // cores that the driver may give out
+	Boot      string
+	Processes []Process
+	Records   []Record
+	Allocs    []Alloc
+	Runs      []Run // by the time of their exec
+	Innocents []Innocent
+
+	// Owners is what `status -json` says: the job by core, "" for a free one. nil:
+	// not asked.
+	Owners map[int]string
+}
+
+func (w *World) alloc(id string) *Alloc {
+	for i := range w.Allocs {
+		if w.Allocs[i].ID == id {
+			return &w.Allocs[i]
+		}
+	}
+	return nil
+}
+
+// Solvers returns the live solvers of an allocation.
+func (w *World) Solvers(alloc string) []Process {
+	return slices.DeleteFunc(slices.Clone(w.Processes), func(p Process) bool { return p.Alloc != alloc || p.Role != Solver })
+}
+
+// RecordOf returns the record whose pid file names the process, nil without one.
+func (w *World) RecordOf(p Process) *Record {
+	for i := range w.Records {
+		if r := &w.Records[i]; r.Alloc == p.Alloc && r.PID == p.PID && r.Start == p.Start && r.Boot == w.Boot {
+			return r
+		}
+	}
+	return nil
+}
+
+// Leased returns the cores of live solvers, by their pid files.
+func (w *World) Leased() []int {
+	var cores []int
+	for _, p := range w.Processes {
+		if p.Role == Solver {
+			if r := w.RecordOf(p); r != nil {
+				cores = append(cores, r.Cores...)
+			}
+		}
+	}
+	return sorted(cores)
+}
+
+// Free returns the usable cores that no live solver has.
+func (w *World) Free() []int {
+	leased := w.Leased()
+	return slices.DeleteFunc(slices.Clone(w.Usable), func(c int) bool { return slices.Contains(leased, c) })
+}

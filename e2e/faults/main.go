@@ -1,0 +1,68 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+// Command faults runs a campaign of faults against the driver: real Nomad
+// agents, several runs of the stand-in solver at once, and in an order that a seed
+// decides everything that kills, blinds or misleads a driver. After each fault a
+// checker (package check) that shares no code with the driver asserts that nothing
+// was lost. With -mutant it builds the driver with a mistake in it, and the
+// campaign must find that.
+//
+// It needs root: it mounts, and it asks the kernel how each solver ended.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+type options struct {
+	bin, decks string
+	seed       uint64
+	steps      int
+	only       string // name of the one fault to inject
+	keep       bool
+}
+
+func main() {
+	var o options
+	var mutantName string
+	flag.StringVar(&o.bin, "bin", "bin", "`directory` with nomad, nomad-driver-lsdyna and lsdyna-standin")
+	flag.StringVar(&o.decks, "decks", filepath.Join("example", "decks"), "`directory` with the example decks")
+	flag.Uint64Var(&o.seed, "seed", 1, "what decides the faults and their order")
+	flag.IntVar(&o.steps, "n", 25, "`number` of faults")
+	flag.StringVar(&o.only, "only", "", "`name` of the one fault to inject again and again")
+	flag.BoolVar(&o.keep, "keep", false, "keep the agents' directory in any case")
+	flag.StringVar(&mutantName, "mutant", "", "`name` of a mistake to build into the driver, or \"all\"; the campaign must find it")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	run := runCampaign
+	if mutantName != "" {
+		run = func(ctx context.Context, o options) error { return runMutants(ctx, o, mutantName) }
+	}
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// runCampaign injects the faults and returns the first thing that was lost.
+func runCampaign(ctx context.Context, o options) error {
+	if os.Geteuid() != 0 {
+		return errors.New("needs root: it mounts file systems and listens to the kernel's process connector")
+	}
+	c, err := newCampaign(ctx, o)
+	if err == nil {
+		err = c.run(ctx)
+	}
+	return errors.Join(err, c.close(err != nil))
+}

@@ -1,0 +1,95 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
+)
+
+var raceFaults = []fault{
+	{name: "stop a job", weight: 6, inject: func(_ context.Context, c *campaign, rng *rand.Rand) (string, error) {
+		j := c.jobs[rng.IntN(len(c.jobs))]
+		return j.name, c.stop(j)
+	}},
+	{name: "stop right after start", weight: 4, inject: func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
+		j, err := c.start(ctx)
+		if err != nil {
+			return "", err
+		}
+		return j.name, c.stop(j)
+	}},
+	{name: "kill plugin in start", weight: 6, inject: func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
+		j, err := c.startBegun(ctx)
+		if err != nil {
+			return "", err
+		}
+		_, err = c.killPlugin(ctx)
+		return j.name, errors.Join(err, c.recovered(ctx))
+	}},
+	{name: "kill client in start", weight: 3, inject: func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
+		j, err := c.startBegun(ctx)
+		if err != nil {
+			return "", err
+		}
+		return j.name, c.downed(ctx, c.client.Kill, nil)
+	}},
+	{name: "kill both in start", weight: 3, inject: func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
+		j, err := c.startBegun(ctx)
+		if err != nil {
+			return "", err
+		}
+		return j.name, c.downed(ctx, c.killBoth, nil)
+	}},
+	{name: "kill plugin in stop", weight: 4, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
+		j := c.jobs[rng.IntN(len(c.jobs))]
+		if err := c.stop(j); err != nil {
+			return "", err
+		}
+		_, err := c.killPlugin(ctx)
+		return j.name, errors.Join(err, c.recovered(ctx))
+	}},
+	{name: "kill both in stop", weight: 3, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
+		j := c.jobs[rng.IntN(len(c.jobs))]
+		if err := c.stop(j); err != nil {
+			return "", err
+		}
+		return j.name, c.downed(ctx, c.killBoth, nil)
+	}},
+	{name: "two plugins", weight: 3, inject: func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
+		// A client that is killed while it launches a plugin forgets that plugin.
+		if _, err := c.killPlugin(ctx); err != nil {
+			return "", err
+		}
+		return "one of them forgotten", c.downed(ctx, c.client.Kill, nil)
+	}},
+}
+
+// startBegun submits a job and returns as soon as the driver has begun to start
+// it: the record's folder is the first trace.
+func (c *campaign) startBegun(ctx context.Context) (*job, error) {
+	j, err := c.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return j, c.timed(ctx, func(ctx context.Context) error {
+		return cluster.Poll(ctx, "the start of "+j.name, func() (bool, string, error) {
+			paths, err := filepath.Glob(filepath.Join(c.state, "tasks", j.alloc, "lsdyna", "*"))
+			if len(paths) > 0 || err != nil {
+				return true, "", err
+			}
+			alloc, _, err := c.server.API.Allocations().Info(j.alloc, nil)
+			if err != nil {
+				return false, err.Error(), nil
+			}
+			over, seen := cluster.Terminal(alloc) // it was quick
+			return over, fmt.Sprint(seen), nil
+		})
+	})
+}

@@ -1,0 +1,143 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
+)
+
+// A lostError is what the checker found.
+type lostError struct{ violations []check.Violation }
+
+func (e *lostError) Error() string {
+	words := make([]string, 0, len(e.violations))
+	for _, v := range e.violations {
+		words = append(words, v.String())
+	}
+	return "LOST\n  " + strings.Join(words, "\n  ")
+}
+
+// settle looks until the world is as it should be, and remembers it. What must
+// never be ends the campaign at once; the rest when the deadline has passed. fresh
+// are jobs started since it had last settled.
+func (c *campaign) settle(ctx context.Context, fresh []*job) (seen string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	var pending []check.Violation
+	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
+		w, err := c.observer.Look(ctx, false)
+		if err == nil {
+			pending, err = c.judge(ctx, w, fresh)
+		}
+		var lost *lostError
+		switch {
+		case errors.As(err, &lost):
+			return "", err
+		case err == nil && len(pending) == 0:
+			return c.describe(), nil
+		case err != nil:
+			pending = append(pending, check.Violation{Rule: "look", Evidence: err.Error()})
+		}
+		select {
+		case <-ctx.Done():
+			return "", errors.Join(fmt.Errorf("not settled within %s", stepTimeout), &lostError{pending})
+		case <-time.After(pause):
+		}
+	}
+}
+
+// judge applies the rules, the dear ones only when the cheap ones hold.
+func (c *campaign) judge(ctx context.Context, w *check.World, fresh []*job) ([]check.Violation, error) {
+	if never := check.Always(w); len(never) > 0 {
+		return nil, &lostError{never}
+	}
+	if pending := check.Settled(w); len(pending) > 0 {
+		return pending, nil
+	}
+	w, err := c.observer.Look(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	if never := check.Always(w); len(never) > 0 {
+		return nil, &lostError{never}
+	}
+	if pending := check.Settled(w); len(pending) > 0 {
+		return pending, nil
+	}
+	if pending := c.placed(w, fresh); len(pending) > 0 {
+		return pending, nil
+	}
+	if c.world != nil {
+		if leaked := check.Leaked(c.world, w, c.asked()); len(leaked) > 0 {
+			return nil, &lostError{leaked}
+		}
+	}
+	c.world = w
+	return nil, nil
+}
+
+// asked is how many cores each job wants of the driver.
+func (c *campaign) asked() map[string]int {
+	asked := map[string]int{}
+	for _, j := range c.jobs {
+		asked[j.name] = j.kind.ncpu
+	}
+	return asked
+}
+
+// placed: Nomad has seen every job that was submitted.
+func (c *campaign) placed(w *check.World, fresh []*job) (pending []check.Violation) {
+	for _, j := range fresh {
+		if !slices.ContainsFunc(w.Allocs, func(a check.Alloc) bool { return a.Job == j.name }) {
+			pending = append(pending, check.Violation{Rule: "job placed", Evidence: j.name})
+		}
+	}
+	return pending
+}
+
+// describe tells the settled world in a few words.
+func (c *campaign) describe() string {
+	var live []string
+	for _, j := range c.jobs {
+		for _, a := range c.world.Allocs {
+			if a.Job != j.name {
+				continue
+			}
+			j.alloc = a.ID
+			for _, p := range c.world.Solvers(a.ID) {
+				if r := c.world.RecordOf(p); r != nil {
+					live = append(live, fmt.Sprintf("%s on %v", j.name, r.Cores))
+				}
+			}
+			j.over = a.Over()
+		}
+	}
+	return fmt.Sprintf("%d live: %s", len(live), strings.Join(live, ", "))
+}
+
+// collect forgets jobs that are over, and takes their folders away.
+func (c *campaign) collect(n int) error {
+	var errs []error
+	c.jobs = slices.DeleteFunc(c.jobs, func(j *job) bool {
+		if !j.over {
+			return false
+		}
+		_, _, err := c.server.API.Jobs().Deregister(j.name, true, nil)
+		errs = append(errs, err, os.RemoveAll(j.folder))
+		return true
+	})
+	const often = 20
+	if n%often == 0 {
+		errs = append(errs, c.server.API.System().GarbageCollect())
+	}
+	return errors.Join(errs...)
+}

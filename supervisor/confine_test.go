@@ -1,0 +1,135 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package supervisor
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
+)
+
+// A task without cores of its own is kept on some, and the pid file tells none.
+func TestConfine(t *testing.T) {
+	both := someCPUs(t, 2)
+	all, err := proctree.Affinity(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cgroupKinds(t, func(t *testing.T) *task { return shell(t, "sleep 1000 & sleep 1000 & echo up; wait") }, func(t *testing.T, k *task) {
+		if k.spec.Cgroups.Mode == CgroupV1 {
+			k.spec.Cgroups.CPUs = cpuList(all) // as wide as its parent
+		}
+		p := k.start()
+		k.says("up")
+		check := func(want ...[]int) {
+			t.Helper()
+			threads, err := tree(t, p).Threads()
+			if err != nil || len(threads) != 3 {
+				t.Fatalf("threads %v, %v", threads, err)
+			}
+			for i, th := range threads {
+				if w := want[min(i, len(want)-1)]; !slices.Equal(th.CPUs, w) {
+					t.Errorf("thread %+v, want %v", th, w)
+				}
+			}
+			if r, err := p.Record(); err != nil || r.Cores == nil || len(r.Cores) > 0 {
+				t.Errorf("pid file %+v, %v", r, err)
+			}
+		}
+		confine := func(was, cpus []int) {
+			t.Helper()
+			if err := p.Confine(was, cpus); err != nil {
+				t.Fatal(err)
+			}
+		}
+		confine(nil, both[:1])
+		check(both[:1])
+		confine(both[:1], both)
+		check(both)
+		// One binds itself to one of the two, as a rank does, and stays there ...
+		threads, err := tree(t, p).Threads()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := proctree.SetAffinity(threads[2].TID, both[1:]); err != nil {
+			t.Fatal(err)
+		}
+		confine(both, both)
+		check(both, both, both[1:])
+		confine(both, nil)
+		check(all, all, both[1:])
+		// ... until that one is no longer to be had.
+		confine(nil, both[:1])
+		check(both[:1])
+		confine(nil, nil)
+		check(all)
+	})
+}
+
+func TestConfineToCPUsThatAreNotThere(t *testing.T) {
+	k := shell(t, "echo up; sleep 1000")
+	p := k.start()
+	k.says("up")
+	before, err := tree(t, p).Threads()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Confine(nil, []int{4000}); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if after, err := tree(t, p).Threads(); err != nil || !slices.EqualFunc(before, after, func(a, b Thread) bool { return slices.Equal(a.CPUs, b.CPUs) }) {
+		t.Errorf("%v became %v (%v)", before, after, err)
+	}
+	if err := p.Confine(nil, []int{-1}); err == nil {
+		t.Error("-1 is a CPU")
+	}
+}
+
+// Where a task has a cpuset of its own it is the lease's while there is one. A
+// cgroup whose cpuset controller was not handed down has no such file, and affinity
+// does it alone.
+func TestBindAndTheLeaf(t *testing.T) {
+	cpu := someCPUs(t, 1)
+	for name, c := range map[string]struct {
+		mode              CgroupMode
+		files, parent     map[string]string
+		bound, unconfined string // cpuset.cpus
+	}{
+		"v2":                          {CgroupV2, map[string]string{"cpuset.cpus": "\n"}, nil, cpuList(cpu), ""},
+		"v2 without the controller":   {CgroupV2, nil, nil, "", ""},
+		"v1":                          {CgroupV1, map[string]string{"cpuset.cpus": "7\n"}, map[string]string{"cpuset.cpus": "0-7\n"}, cpuList(cpu), "0-7"},
+		"v2, the value there already": {CgroupV2, map[string]string{"cpuset.cpus": cpuList(cpu) + "\n"}, nil, cpuList(cpu), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newTask(t, "/bin/sleep", "1000")
+			p := k.start()
+			dir := leaf(t, c.files)
+			for file, content := range c.parent {
+				if err := os.WriteFile(filepath.Join(filepath.Dir(dir), file), []byte(content), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tr := tree(t, p)
+			tr.cgroups.Mode, tr.cgroups.LeafCpuset = c.mode, dir
+			if err := tr.Bind(cpu); err != nil {
+				t.Fatal(err)
+			}
+			if got := files(t, dir); got["cpuset.cpus"] != c.bound || len(got) != len(c.files) {
+				t.Errorf("bound: %v", got)
+			}
+			if threads, err := tr.Threads(); err != nil || len(threads) != 1 || !slices.Equal(threads[0].CPUs, cpu) {
+				t.Errorf("threads %v, %v", threads, err)
+			}
+			if err := tr.Confine(nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			if got := files(t, dir); got["cpuset.cpus"] != c.unconfined || len(got) != len(c.files) {
+				t.Errorf("confined: %v", got)
+			}
+		})
+	}
+}
