@@ -211,12 +211,19 @@ func (a *Allocator) Options() Options { return a.opts }
 
 // Unleased returns where a task without a lease may run: the managed CPUs that
 // are in no lease and not reserved for others, or all managed CPUs where no
-// other is left.
+// other is left. Isolated CPUs only where there are no others: the scheduler
+// would leave all threads of the task on the first of them.
 func (a *Allocator) Unleased() cpuset.Set {
-	if free := a.Free(); !free.IsEmpty() {
-		return free
+	isolated := a.Topology().Isolated
+	for _, cpus := range []cpuset.Set{a.Free(), a.Managed()} {
+		if balanced := cpus.Difference(isolated); !balanced.IsEmpty() {
+			return balanced
+		}
+		if !cpus.IsEmpty() {
+			return cpus
+		}
 	}
-	return a.Managed()
+	return cpuset.Set{}
 }
 
 // lease makes the caller's copy of a record.

@@ -44,25 +44,54 @@ func halfBusy(g *grid, ask int) []*stock {
 	return states
 }
 
-// BenchmarkDecision is the placement decision by itself: which free cores.
-func BenchmarkDecision(b *testing.B) {
-	for _, layout := range []Layout{LayoutPack, LayoutScatter} {
+// everyOptions are the four ways to place.
+var everyOptions = []Options{
+	{SMTIsolate, LayoutPack}, {SMTIsolate, LayoutScatter}, {SMTShare, LayoutPack}, {SMTShare, LayoutScatter},
+}
+
+// eachDecision runs a benchmark for all options and sizes.
+func eachDecision(b *testing.B, run func(b *testing.B, g *grid, states []*stock, ask int, scatter bool)) {
+	for _, opts := range everyOptions {
 		for _, d := range decisions {
-			b.Run(fmt.Sprintf("%s/%d_CPUs_ask_%d", layout, d.cpus, d.ask), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%s/%d_CPUs_ask_%d", opts.Layout, opts.SMT, d.cpus, d.ask), func(b *testing.B) {
 				topo := d.shape.topology()
 				must.Eq(b, d.cpus, topo.LogicalCores())
-				opts := Options{Layout: layout}
 				g := newGrid(topo, topo.Online, opts)
 				states := halfBusy(g, d.ask)
 				b.ReportAllocs()
-				for i := 0; b.Loop(); i++ {
-					if _, tier := g.place(states[i%len(states)], d.ask, opts.scatter()); tier == nil {
-						b.Fatal("no room")
-					}
-				}
+				run(b, g, states, d.ask, opts.scatter())
 			})
 		}
 	}
+}
+
+// BenchmarkDecision is the placement decision by itself: which free cores.
+func BenchmarkDecision(b *testing.B) {
+	eachDecision(b, func(b *testing.B, g *grid, states []*stock, ask int, scatter bool) {
+		for i := 0; b.Loop(); i++ {
+			if _, tier := g.place(states[i%len(states)], ask, scatter); tier == nil {
+				b.Fatal("no room")
+			}
+		}
+	})
+}
+
+// BenchmarkDecisionTakeGive is the decision, and what it costs to keep the sums
+// it begins with: the job's cores taken out, and given back again.
+func BenchmarkDecisionTakeGive(b *testing.B) {
+	eachDecision(b, func(b *testing.B, g *grid, states []*stock, ask int, scatter bool) {
+		for i := 0; b.Loop(); i++ {
+			state := states[i%len(states)]
+			was := state.units
+			picked, _ := g.place(state, ask, scatter)
+			left := was
+			for w := range left {
+				left[w] &^= picked[w]
+			}
+			state.set(&left)
+			state.set(&was)
+		}
+	})
 }
 
 // BenchmarkAllocateRelease is what a caller pays: the decision, its reason in
@@ -85,18 +114,22 @@ func BenchmarkAllocateRelease(b *testing.B) {
 
 // TestDecision_doesNotAllocate keeps what the benchmark shows.
 func TestDecision_doesNotAllocate(t *testing.T) {
-	for _, layout := range []Layout{LayoutPack, LayoutScatter} {
+	for _, opts := range everyOptions {
 		for _, d := range decisions {
 			topo := d.shape.topology()
-			opts := Options{Layout: layout}
 			g := newGrid(topo, topo.Online, opts)
 			states := halfBusy(g, d.ask)
+			none := bitmap{}
 			i := 0
 			allocs := testing.AllocsPerRun(100, func() {
-				g.place(states[i%len(states)], d.ask, opts.scatter())
+				state := states[i%len(states)]
+				free := state.units
+				g.place(state, d.ask, opts.scatter())
+				state.set(&none)
+				state.set(&free)
 				i++
 			})
-			must.Eq(t, 0, allocs, must.Sprintf("%s, %d CPUs", layout, d.cpus))
+			must.Eq(t, 0, allocs, must.Sprintf("%v, %d CPUs", opts, d.cpus))
 		}
 	}
 }

@@ -76,8 +76,10 @@ type domain struct {
 
 // tier is a class of units a job may be placed on as a whole.
 type tier struct {
-	mask bitmap
-	note string // for the reason, "" where there is nothing to say
+	mask  bitmap
+	note  string // for the reason, "" where there is nothing to say
+	quiet int    // index of the tier that is the part of this one without timer tick, 0 for none
+	part  bool   // it is such a part
 }
 
 // newGrid lays the managed CPUs out for the given options.

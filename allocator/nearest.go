@@ -13,7 +13,7 @@ import (
 // nearest picks n of the free units, those nearest to the given CPUs first: the
 // same core, then the same L3 cache, NUMA node and package, then by the distance
 // of the nodes. Enough units are free. Units of the kind of core that the CPUs
-// are come first. CPUs whose place is not known (offline ones) do not count.
+// are come first, and those that are isolated as the CPUs are. CPUs whose place is not known (offline ones) do not count.
 func (g *grid) nearest(free *bitmap, near cpuset.Set, n int) (picked bitmap) {
 	ranks := g.ranks(near)
 	order := make([]int, 0, len(g.units))
@@ -36,10 +36,12 @@ func (g *grid) ranks(near cpuset.Set) []int {
 		sameCache   // and node
 		sameNode    //
 		samePackage // plus the distance of the nodes
+		apartFactor = 1 << 22
 		kindFactor  = 1 << 20
 		farFactor   = 1 << 16
 	)
 	kinds := [2]int{}
+	apart := near.Overlaps(g.topo.Isolated)
 	var places []CPU
 	for index := range near.All() {
 		if cpu, ok := g.topo.CPU(index); ok && cpu.Online {
@@ -69,6 +71,9 @@ func (g *grid) ranks(near cpuset.Set) []int {
 		}
 		if kinds[cpu.Kind] == 0 && kinds[1-cpu.Kind] > 0 {
 			best += kindFactor
+		}
+		if apart != g.units[i].held.SubsetOf(g.topo.Isolated) {
+			best += apartFactor
 		}
 		ranks[i] = best
 	}

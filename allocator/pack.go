@@ -94,6 +94,9 @@ func (g *grid) packMids(n int) int {
 	if s.found && g.nested && len(s.midPick.picked) == s.key.nodes && used > s.key.l3s {
 		return used // spans more caches than the best so far, and no fewer nodes
 	}
+	for s.counted < len(s.classes) {
+		g.countClass()
+	}
 	waste := g.tighten(n)
 	g.list(g.whole(n))
 	g.offer(waste)
@@ -103,8 +106,7 @@ func (g *grid) packMids(n int) int {
 // whole tells whether n units use up whole leaves.
 func (g *grid) whole(n int) bool { return n%g.widest == 0 }
 
-// gather makes a pool of the leaves of the middle domains, sorted into classes:
-// all leaves with the same number of free units are alike.
+// gather makes a pool of the leaves of the middle domains.
 func (g *grid) gather(mids []int) {
 	s := &g.s
 	for w := range g.leafWords {
@@ -113,29 +115,36 @@ func (g *grid) gather(mids []int) {
 			s.pool[w] |= g.mids[m].leaves[w]
 		}
 	}
-	for i, c := range s.classes {
-		have := 0
-		for w, leaves := range s.classWords(g, c) {
-			have += bits.OnesCount64(leaves & s.pool[w])
-		}
-		s.have[i] = have
-	}
 }
 
 // greedy chooses the fewest leaves of the pool that have n free units: the
-// fullest. It returns their number. The pool has enough.
+// fullest. It returns their number. The pool has enough. Leaves with the same
+// number of free units are alike, so classes are counted, and only those needed.
 func (g *grid) greedy(n int) (used int) {
 	s := &g.s
-	for i, c := range s.classes {
-		use := s.have[i]
+	s.counted = 0
+	for n > 0 {
+		c := s.classes[s.counted]
+		use := g.countClass()
 		if use*c > n {
 			use = (n + c - 1) / c
 		}
-		s.use[i] = use
-		n = max(n-use*c, 0)
+		s.use[s.counted-1] = use
+		n -= use * c
 		used += use
 	}
 	return used
+}
+
+// countClass counts the leaves of the next class in the pool.
+func (g *grid) countClass() (have int) {
+	s := &g.s
+	for w, leaves := range s.classWords(g, s.classes[s.counted]) {
+		have += bits.OnesCount64(leaves & s.pool[w])
+	}
+	s.have[s.counted], s.use[s.counted] = have, 0
+	s.counted++
+	return have
 }
 
 // tighten exchanges chosen leaves for others with fewer free units as long as n

@@ -37,6 +37,12 @@ func randomMachine(r *rand.Rand) *Topology {
 	if r.Intn(2) == 0 {
 		topo = topo.only(randomPart(r, topo.Online, 5))
 	}
+	if r.Intn(4) == 0 {
+		topo.Isolated = topo.CoresOf(randomPart(r, topo.Online, 3))
+	}
+	if r.Intn(4) == 0 {
+		topo.NoHzFull = topo.Online.Difference(randomPart(r, topo.Online, 2))
+	}
 	return topo
 }
 
@@ -273,7 +279,7 @@ func (w *world) check(seed int64) {
 	if held != w.a.Held() || w.a.Managed() != w.managed {
 		w.fail("seed %d: held %s, managed %s", seed, w.a.Held(), w.a.Managed())
 	}
-	if u := w.a.Unleased(); u.IsEmpty() != w.managed.IsEmpty() || u.Overlaps(held) && u != w.managed {
+	if u := w.a.Unleased(); u.IsEmpty() != w.managed.IsEmpty() || u.Overlaps(held) && !free.IsEmpty() {
 		w.fail("seed %d: unleased %s", seed, u)
 	}
 }

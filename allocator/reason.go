@@ -12,7 +12,8 @@ import (
 // spanning less, and what kind of cores they are. It reads the survey that place
 // made.
 func (g *grid) reason(picked *bitmap, t *tier, n int, opts Options) string {
-	packages, nodes, l3s := g.span(picked)
+	e := g.extentOf(picked, opts.scatter())
+	packages, nodes, l3s := e.packages, e.nodes, e.l3s
 	var parts []string
 	if opts.scatter() {
 		parts = append(parts, fmt.Sprintf("spread evenly over %s and %s", plural(nodes, "NUMA node"), plural(l3s, "L3 cache")))
@@ -50,18 +51,6 @@ func (g *grid) packReason(n, packages, nodes, l3s int) string {
 		return fmt.Sprintf("no package has %s free, so %d packages, %s and %s", plural(n, "core"), packages, plural(nodes, "NUMA node"), plural(l3s, "L3 cache"))
 	}
 	return fmt.Sprintf("%d packages, %s and %s", packages, plural(nodes, "NUMA node"), plural(l3s, "L3 cache"))
-}
-
-// span counts the domains the units lie in.
-func (g *grid) span(picked *bitmap) (packages, nodes, l3s int) {
-	p, n, l := map[int]bool{}, map[int]bool{}, map[int]bool{}
-	for i := range g.leaves {
-		at := &g.leaves[i]
-		if picked.count(at.from, at.to) > 0 {
-			p[at.pkg], n[at.node], l[at.l3] = true, true, true
-		}
-	}
-	return len(p), len(n), len(l)
 }
 
 // freeByL3 returns the surveyed free units of each L3 cache.

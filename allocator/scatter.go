@@ -26,9 +26,14 @@ func (g *grid) scatter(n int) {
 // have them, and what is left over one each of those with most units left.
 func spread(of, free, take []int, n int) {
 	level, rest := waterLevel(of, free, n)
-	most := 0
 	for _, d := range of {
 		take[d] = min(free[d], level)
+	}
+	if rest == 0 {
+		return
+	}
+	most := 0
+	for _, d := range of {
 		most = max(most, free[d])
 	}
 	for ; rest > 0; most-- {
@@ -44,7 +49,7 @@ func spread(of, free, take []int, n int) {
 // waterLevel returns the largest number such that all domains can give as many,
 // or all they have, without giving more than n together, and how many are left.
 func waterLevel(of, free []int, n int) (level, rest int) {
-	for rest = n; ; {
+	for rest = n; rest > 0; {
 		open, least := 0, rest
 		for _, d := range of {
 			if left := free[d] - level; left > 0 {
@@ -52,11 +57,12 @@ func waterLevel(of, free []int, n int) (level, rest int) {
 				least = min(least, left)
 			}
 		}
-		if rest < open || rest == 0 {
-			return level, rest
+		share := rest / open
+		if share < least {
+			return level + share, rest - share*open
 		}
-		share := min(least, rest/open)
-		level += share
-		rest -= share * open
+		level += least
+		rest -= least * open
 	}
+	return level, rest
 }

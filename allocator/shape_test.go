@@ -52,7 +52,7 @@ func (s shape) renumbered(names []int) *Topology {
 
 // only returns a copy of the topology with just these CPUs online.
 func (t *Topology) only(online cpuset.Set) *Topology {
-	c := &Topology{Online: t.Online.Intersect(online)}
+	c := &Topology{Online: t.Online.Intersect(online), Isolated: t.Isolated, NoHzFull: t.NoHzFull}
 	cores, l3s := numbering{}, numbering{}
 	for _, cpu := range t.CPUs {
 		if !online.Contains(cpu.Index) {

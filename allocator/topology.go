@@ -117,6 +117,21 @@ func (t *Topology) PackageIDs() []int {
 	return ids
 }
 
+// Manageable returns which of some CPUs an allocator should give out: those that
+// the operator named, or all where none is named, but then not the isolated ones.
+// Who takes CPUs away from the scheduler (isolcpus=) has a use for them already,
+// and must say where it is this one; or leave nothing else.
+func (t *Topology) Manageable(among, named cpuset.Set) cpuset.Set {
+	among = among.Intersect(t.Online)
+	if !named.IsEmpty() {
+		return among.Intersect(named)
+	}
+	if rest := among.Difference(t.Isolated); !rest.IsEmpty() {
+		return rest
+	}
+	return among
+}
+
 // CoresOf returns the CPUs given and all their online siblings: whole cores.
 func (t *Topology) CoresOf(cpus cpuset.Set) cpuset.Set {
 	whole := cpus

@@ -80,6 +80,14 @@ func (b *bitmap) and(o *bitmap) (both bitmap) {
 	return both
 }
 
+// without returns the units of b that are not in o.
+func (b *bitmap) without(o *bitmap) (rest bitmap) {
+	for i := range b {
+		rest[i] = b[i] &^ o[i]
+	}
+	return rest
+}
+
 // unitsWithout returns the units that hold none of the CPUs.
 func (g *grid) unitsWithout(taken cpuset.Set) bitmap {
 	var units bitmap

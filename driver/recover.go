@@ -173,6 +173,10 @@ func (d *Driver) restoreCores(t *task, cpus []int, from string) {
 	}
 }
 
+// errForeignPID means that a pid file names other processes than the driver state:
+// somebody changed it.
+var errForeignPID = errors.New("the pid file names processes that are not the task's")
+
 // claim hands a live task to Nomad. The pid file's cores count first, then the
 // driver state's; what neither knows was settled when the task was adopted.
 func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.Handle) error {
@@ -189,6 +193,9 @@ func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.Handle) error 
 		return nil
 	}
 	rec, err := t.process().Record()
+	if err == nil && rec.Contradicts(h.Process()) {
+		err = errForeignPID
+	}
 	if err == nil && t.identify(rec) {
 		d.cores.alloc.SetPID(t.id.String(), rec.PID)
 	}
@@ -307,7 +314,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 	if err != nil {
 		return err
 	}
-	defer record.Unlock()
+	defer record.Release()
 	if err := record.WriteDetails(&details); err != nil {
 		return err
 	}
@@ -324,7 +331,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 	if err := supervisor.WriteSpec(record.Dir, t.spec); err != nil {
 		return err
 	}
-	record.Unlock()
+	record.Release()
 	if err := t.reopen(h); err != nil {
 		return err
 	}

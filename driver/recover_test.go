@@ -114,6 +114,16 @@ func TestRecover_PidFile(t *testing.T) {
 			"0", "Restored cores 0 from the driver state"},
 		"second line without cores": {func(r *run) { r.writePid(fmt.Sprintf("%d\n{}\n", r.pid)) },
 			"0", "Restored cores 0 from the driver state"},
+		"names another process, with all that proves it": {func(r *run) {
+			pid, start := innocent(r.t)
+			r.writePid(fmt.Sprintf("%d\n{\"cores\":[1],\"start_time\":%d,\"boot_id\":%q,\"supervisor_pid\":%d,\"supervisor_start_time\":%d}\n",
+				pid, start, r.pidFile().BootID, pid, start))
+		}, "0", "Restored cores 0 from the driver state"},
+		"of another boot": {func(r *run) {
+			rec := r.pidFile()
+			rec.BootID = "11111111-2222-3333-4444-555555555555"
+			must.NoError(r.t, pidfile.Write(r.pidPath(), rec))
+		}, "0", "Restored cores 0 from the driver state"},
 		"differs from the driver state, which it outranks": {func(r *run) { r.withCores(1) },
 			"1", "Restored cores 1 from the pid file"},
 	} {

@@ -140,8 +140,8 @@ func (s *start) oldStdouts() []string {
 }
 
 // settleRecord brings the run folder's record up to date at the end of a run: a
-// completed run is no longer to be continued, and a dump with which the solver
-// could not even begin is not to be tried again.
+// completed run is no longer to be continued, and a dump from which the solver
+// could not go on is not to be tried again.
 func (t *task) settleRecord() {
 	if t.folder == nil {
 		return
@@ -153,7 +153,8 @@ func (t *task) settleRecord() {
 	switch {
 	case t.outcomeKind() == lsdyna.Completed:
 		recorded = lsdyna.RunRecord{}
-	case t.details.Restart != "" && t.dumpIsBad() && recorded.RejectChosen():
+	case t.details.Restart != "" && recorded.Chosen != nil && t.dumpIsBad(recorded.Chosen.Time):
+		recorded.RejectChosen()
 		t.say(fmt.Sprintf("The solver could not go on from %s; the next start takes an older dump, or the deck", t.details.Restart))
 	default:
 		return
@@ -172,14 +173,15 @@ func (t *task) outcomeKind() lsdyna.Kind {
 // crashes are the signals by which a solver dies of its own doing.
 var crashes = []syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGABRT, syscall.SIGFPE, syscall.SIGILL, syscall.SIGSYS, syscall.SIGTRAP}
 
-// dumpIsBad tells whether a run ended of its own doing before its first cycle: an
-// error, a crash, or silence. What others did to it (a stop, a kill, no licence,
-// no memory) says nothing about its dump.
-func (t *task) dumpIsBad() bool {
+// dumpIsBad tells whether a run ended of its own doing before it got beyond the
+// problem time of its dump: an error, a crash, or silence. What others did to it (a
+// stop, a kill, no licence, no memory) says nothing about its dump. A solver that
+// refuses its input prints a problem time as well, 0.
+func (t *task) dumpIsBad(dumped float64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case t.snapshot.HasTime || t.stopping || t.endReason != "" || t.exited.OOMKilled:
+	case t.snapshot.HasTime && t.snapshot.Time > dumped, t.stopping, t.endReason != "", t.exited.OOMKilled:
 		return false
 	case t.outcome.Kind == lsdyna.Failed:
 		return true

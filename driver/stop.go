@@ -80,8 +80,9 @@ func (t *task) orderOf(now time.Time, s lsdyna.Snapshot) state.Stop {
 	return order
 }
 
-// leastGrace is what a stop that is taken up again leaves the solver at least:
-// its deadline may have passed while no plugin was there.
+// leastGrace is what a stop that is taken up again leaves the solver at least,
+// unless it had less from the start: its deadline may have passed while no plugin
+// was there.
 const leastGrace = 10 * time.Second
 
 // resumeStop takes up a stop that a plugin before this one had begun. Nomad does
@@ -105,7 +106,7 @@ func (t *task) resumeStop(driver context.Context) {
 			return
 		}
 		t.say("Going on with the stop that an earlier plugin process had begun")
-		if least := time.Now().Add(leastGrace); order.Deadline.Before(least) {
+		if least := time.Now().Add(min(leastGrace, order.Deadline.Sub(order.Began))); order.Deadline.Before(least) {
 			order.Deadline = least
 		}
 		if err := t.carryOut(ctx, order); err != nil && ctx.Err() == nil {

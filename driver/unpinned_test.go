@@ -25,6 +25,7 @@ func TestUnpinned_KeepsOffLeasedCores(t *testing.T) {
 	shy := n.start(slowJob("ncpu = 2"))
 	onlyOn := func(cpus string) {
 		t.Helper()
+		t.Logf("waiting for %s, now on %v", cpus, shy.threads())
 		eventually(t, "the task without cores is on "+cpus, func() bool { return slices.Equal(shy.threads(), []string{cpus}) })
 		must.SliceEmpty(t, shy.pidFile().Cores)
 		_, leased := n.cores.alloc.Lease(shy.id)
@@ -64,10 +65,13 @@ func TestUnpinned_IsBroughtBack(t *testing.T) {
 	n.start(slowJob("ncpu = 1")).runsOn("0")
 	shy := n.start(slowJob("ncpu = 2"))
 	must.Eq(t, []string{"1"}, shy.threads())
+	n.hears(shy.id, "Running without affinity")
 	before := len(n.said(shy.id))
 	shy.bindFromOutside(0)
 	eventually(t, "it is back", func() bool { return slices.Equal(shy.threads(), []string{"1"}) })
-	must.Len(t, before, n.said(shy.id))
+	shy.task().say("That was it")
+	n.hears(shy.id, "That was it")
+	must.Len(t, before+1, n.said(shy.id))
 }
 
 // Cores that Nomad has reserved for another driver's task are none to be on, too.

@@ -198,12 +198,12 @@ func containsAll(events []string, texts ...string) bool {
 }
 
 func TestDriver_UnpinnedKeepsOffLeasedCores(t *testing.T) {
-	both := twoCores(t)
+	cores := twoCores(t)
 	const patient = `STANDIN_PACE = "200ms"`
-	s := onTwoCores(t, both)
+	s := onTwoCores(t, cores)
 	one := s.start(jobHCL{name: "one", folder: s.deck("one", "solid_bar_impact"), config: "ncpu = 1", env: patient})
 	own := one.checkCores()
-	rest := both.Difference(own)
+	rest := cores.Difference(own)
 	shy := s.start(jobHCL{name: "shy", folder: s.deck("shy", "solid_bar_impact"), config: "ncpu = 2", env: patient})
 	shy.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Running without affinity: 2 cores asked, 1 free; kept off leased cores, on "+rest.String()))
 	shy.roamsOn(rest)
@@ -216,7 +216,7 @@ func TestDriver_UnpinnedKeepsOffLeasedCores(t *testing.T) {
 
 	must.NoError(t, s.StopJob(within(t), "one", false))
 	one.wait(api.AllocClientStatusComplete)
-	shy.roamsOn(both)
+	shy.roamsOn(cores)
 }
 
 // roamsOn waits until every thread of a solver without cores of its own may run

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/nomad/api"
@@ -35,12 +36,7 @@ func TestDriver_GoesOnFromTheDump(t *testing.T) {
 	part.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
 
 	hcl.env = ""
-	next := s.submit(hcl)
-	if next.alloc == part.alloc {
-		allocs, err := s.WaitPlaced(within(t), hcl.name, 2)
-		must.NoError(t, err)
-		next.alloc = allocs[0].ID
-	}
+	next := part.runAgain(hcl.String())
 	next.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Restarting from d3dump01"),
 		cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
 	must.Eq(t, whole.results(), next.results())
@@ -51,6 +47,89 @@ func TestDriver_GoesOnFromTheDump(t *testing.T) {
 		alloc := again.wait(api.AllocClientStatusComplete)
 		must.False(t, containsAll(cluster.Events(alloc, "lsdyna"), "Restarting from"))
 	})
+}
+
+// runAgain submits a job anew and returns the allocation that comes of it.
+func (r *run) runAgain(hcl string) *run {
+	r.s.t.Helper()
+	before, err := r.s.WaitPlaced(within(r.s.t), r.job, 1)
+	must.NoError(r.s.t, err)
+	_, err = r.s.Submit(within(r.s.t), hcl, "")
+	must.NoError(r.s.t, err)
+	allocs, err := r.s.WaitPlaced(within(r.s.t), r.job, len(before)+1)
+	must.NoError(r.s.t, err)
+	return &run{s: r.s, job: r.job, folder: r.folder, alloc: allocs[0].ID}
+}
+
+// A stop is interrupted between its sense switch and the solver's end: whoever
+// comes next finishes it, and the run goes on from its dump.
+func TestDriver_StopSurvivesTheDeathOfThePlugin(t *testing.T) {
+	s := newSite(t, "")
+	whole := s.submit(jobHCL{name: "whole", folder: s.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
+	whole.wait(api.AllocClientStatusComplete)
+	for _, how := range disturbances {
+		name := strings.ReplaceAll(how.name, " ", "-")
+		t.Run(how.name, func(t *testing.T) {
+			hcl := jobHCL{name: name, folder: s.deck(name, "solid_bar_impact"), config: "ncpu = 1", env: "STANDIN_PACE = \"10ms\"\nSTANDIN_POLL = \"5\""}
+			part := s.start(hcl)
+			s.waitCycles(part)
+			goOn := part.freeze()
+			_, _, err := s.API.Jobs().Deregister(name, false, nil)
+			must.NoError(t, err)
+			part.waitSwitch()
+			how.do(s)
+			must.Len(t, 1, part.solvers())
+			goOn()
+			must.NoError(t, cluster.Poll(within(t), "the solver's end", func() (bool, string, error) {
+				return len(part.solvers()) == 0, "", nil
+			}))
+			alloc, err := s.WaitAlloc(within(t), part.alloc, cluster.Terminal)
+			must.NoError(t, err)
+			t.Log(cluster.DescribeAlloc(alloc))
+			must.FileExists(t, filepath.Join(part.folder, "d3dump01"))
+
+			hcl.env = ""
+			next := part.runAgain(hcl.String())
+			next.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Restarting from d3dump01"),
+				cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+			must.Eq(t, whole.results(), next.results())
+		})
+	}
+}
+
+// The newest dump is cut: the solver refuses it, and Nomad's restart of the task
+// goes on from the one before it.
+func TestDriver_FallsBackToAnOlderDump(t *testing.T) {
+	s := newSite(t, "")
+	whole := s.submit(jobHCL{name: "whole", folder: s.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
+	whole.wait(api.AllocClientStatusComplete)
+
+	hcl := jobHCL{name: "cut", folder: s.deck("cut", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`}
+	r := s.start(hcl)
+	s.waitCycles(r)
+	alloc := r.wait(api.AllocClientStatusRunning)
+	must.NoError(t, s.API.Allocations().Signal(alloc, nil, "lsdyna", "SIGUSR1"))
+	r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Sent sense switch sw3"),
+		cluster.TaskEvent("lsdyna", "Solver took sw3"), cluster.TaskEvent("lsdyna", "Switch sw3, dump d3dump01 written"))
+	must.NoError(t, s.API.Allocations().Signal(alloc, nil, "lsdyna", "SIGUSR2"))
+	r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Switch sw4: plot state written"))
+	must.NoError(t, s.StopJob(within(t), "cut", false))
+	r.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump02 written"))
+	path := filepath.Join(r.folder, "d3dump02")
+	info, err := os.Stat(path)
+	must.NoError(t, err)
+	must.NoError(t, os.Truncate(path, info.Size()/2))
+
+	hcl.env = ""
+	next := r.runAgain(strings.Replace(hcl.String(), `attempts = 0
+      mode     = "fail"`, `attempts = 2
+      interval = "30m"
+      delay    = "0s"
+      mode     = "fail"`, 1))
+	next.wait(api.AllocClientStatusComplete, cluster.Restarts("lsdyna", 1),
+		cluster.TaskEvent("lsdyna", "Restarting from d3dump01"), cluster.TaskEvent("lsdyna", "d3dump02 was tried and is bad"),
+		cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+	must.Eq(t, whole.results(), next.results())
 }
 
 func TestDriver_AsksTheLicenceServer(t *testing.T) {

@@ -91,11 +91,12 @@ type DumpState struct {
 	Said     bool      // the solver printed its line after it was asked
 	Exists   bool      // said, and there with content, written after it was asked
 	Complete bool      // and the size stands still
-	Growing  bool      // some dump was written to between the last looks: a signal now would cut it
+	Growing  bool      // some dump was written to a moment ago and is not complete: a signal now would cut it
 }
 
 const (
 	dumpStill = 3               // looks in a row at which the size must stand still
+	dumpQuiet = 25              // and for which a dump still counts as being written: disks and networks pause
 	clockStep = 2 * time.Second // a file system's clock may lag behind ours by its time step
 )
 
@@ -108,6 +109,7 @@ type DumpWatch struct {
 	still int
 	size  int64 // of the dump that was said
 	all   int64 // of every dump written to since
+	quiet int   // looks since it grew last
 }
 
 // Look tells how far the dump has come. s is the run as it is now; looks should
@@ -124,8 +126,11 @@ func (w *DumpWatch) Look(folder *RunFolder, s Snapshot) DumpState {
 			all += d.Bytes
 		}
 	}
-	state.Growing = all > w.all
+	if w.quiet++; all > w.all {
+		w.quiet = 0
+	}
 	w.all = all
+	state.Growing = all > 0 && w.quiet < dumpQuiet
 	last := s.LastDump()
 	if last == nil || (w.Last != nil && sameDump(*w.Last, *last)) {
 		return state
@@ -144,6 +149,7 @@ func (w *DumpWatch) Look(folder *RunFolder, s Snapshot) DumpState {
 		w.still, w.size = 0, d.Bytes
 	}
 	state.Complete = w.still >= dumpStill
+	state.Growing = state.Growing && !state.Complete
 	return state
 }
 

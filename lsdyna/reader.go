@@ -166,7 +166,7 @@ func (r *Reader) errorText(line []byte) bool {
 	case len(text) == 0 && e.Text == "":
 		r.inError = len(line) > 0
 		return true
-	case len(text) == 0, !bytes.HasPrefix(line, []byte("    ")), bytes.HasPrefix(text, []byte("***")), isProgress(line):
+	case len(text) == 0, !bytes.HasPrefix(line, []byte("    ")), bytes.HasPrefix(text, []byte("***")), isProgress(line), inHeader(text):
 		r.inError = false
 		return len(text) == 0
 	}
@@ -176,6 +176,12 @@ func (r *Reader) errorText(line []byte) bool {
 	e.Text = discreet(plainText(append([]byte(e.Text), text...), maxErrorText))
 	r.inError = len(e.Text) < maxErrorText
 	return true
+}
+
+// inHeader tells whether a line belongs to the box at the beginning of a run: a
+// run that ended without a word may be followed by another in the same file.
+func inHeader(text []byte) bool {
+	return text[0] == '|' || text[0] == '_' || bytes.HasPrefix(text, []byte("Date: "))
 }
 
 // plainText makes one printable line of bytes: runs of blanks become one, and

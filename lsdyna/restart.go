@@ -99,16 +99,13 @@ func NewRunRecord(ctx context.Context, folder *RunFolder, id Identity, stdouts .
 	return RunRecord{Identity: id, Started: time.Now(), Earlier: said[:min(len(said), maxEarlier)]}, nil
 }
 
-// RejectChosen notes that the solver could not begin with the dump of the last
-// start. It counts until the solver writes a dump of that name anew. It returns
-// false where that start had none, or none that RestartSelect chose.
-func (r *RunRecord) RejectChosen() bool {
-	if r.Chosen == nil {
-		return false
+// RejectChosen notes that the solver could not go on from the dump of the last
+// start. It counts until the solver writes a dump of that name anew.
+func (r *RunRecord) RejectChosen() {
+	if r.Chosen != nil {
+		r.Bad = append(r.Bad, *r.Chosen)
+		r.Chosen = nil
 	}
-	r.Bad = append(r.Bad, *r.Chosen)
-	r.Chosen = nil
-	return true
 }
 
 // ofEarlier tells whether a dump was there before the run began.

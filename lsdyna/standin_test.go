@@ -159,14 +159,43 @@ func TestStandin_outcomes(t *testing.T) {
 			}
 			must.Eq(t, SMP, snapshot.Parallel)
 			must.Eq(t, Double, snapshot.Precision)
-			if c.want == Completed {
-				// The folder says the same to somebody who comes later.
-				report, err := Inspect(t.Context(), dir, false)
-				must.NoError(t, err)
-				must.Eq(t, Completed, report.Outcome)
-				must.Eq(t, 2, *report.Processors)
-			}
+			checkLater(t, dir, snapshot, outcome)
 		})
+	}
+}
+
+// checkLater looks at a run folder as somebody does who comes later and knows
+// nothing of the process: the folder, and each output in it, tell of the same
+// run; a verdict that the process's end gave is not known any more.
+func checkLater(t *testing.T, dir string, s Snapshot, o Outcome) {
+	t.Helper()
+	want := o.Kind
+	if s.Banner == NoBanner && s.Errors == 0 && s.LicenceTrouble == "" {
+		want = Unknown
+	}
+	folder, err := Inspect(t.Context(), dir, false)
+	must.NoError(t, err)
+	must.Eq(t, want, folder.Outcome, must.Sprint(folder.Reason))
+	must.Eq(t, known(s.Processors), folder.Processors)
+	for _, name := range s.Sources {
+		r, err := Inspect(t.Context(), filepath.Join(dir, name), false)
+		must.NoError(t, err)
+		switch {
+		case name == "status.out", want == LicenceError: // only stdout tells of licences
+		case want == Stopped && r.EndTime == nil: // without the end time nobody can tell
+			must.Eq(t, Unknown, r.Outcome, must.Sprint(name, ": ", r.Reason))
+		default:
+			must.Eq(t, want, r.Outcome, must.Sprint(name, ": ", r.Reason))
+		}
+		if name == "status.out" || r.Time == nil {
+			continue
+		}
+		must.Eq(t, []any{folder.Time, folder.Cycle, folder.Version, folder.Parallel, folder.Precision}, []any{r.Time, r.Cycle, r.Version, r.Parallel, r.Precision}, must.Sprint(name))
+		if out, _ := parseOutputName(name); out.source == sourceMessag {
+			must.Nil(t, r.EndTime, must.Sprint("messag never tells the end time"))
+		} else {
+			must.Eq(t, folder.EndTime, r.EndTime, must.Sprint(name))
+		}
 	}
 }
 

@@ -43,6 +43,15 @@ func (r Record) SupervisorAlive(procRoot string) bool {
 	return sameProcess(procRoot, r.BootID, r.SupervisorPID, r.SupervisorStartTime)
 }
 
+// Contradicts reports whether the record names other processes than a trusted
+// one of the same run. What either does not tell contradicts nothing.
+func (r Record) Contradicts(trusted Record) bool {
+	differ := func(a, b uint64) bool { return a != 0 && b != 0 && a != b }
+	return differ(uint64(r.PID), uint64(trusted.PID)) || differ(r.StartTime, trusted.StartTime) ||
+		r.BootID != "" && trusted.BootID != "" && r.BootID != trusted.BootID ||
+		differ(uint64(r.SupervisorPID), uint64(trusted.SupervisorPID)) || differ(r.SupervisorStartTime, trusted.SupervisorStartTime)
+}
+
 func sameProcess(procRoot, bootID string, pid int, startTime uint64) bool {
 	if pid <= 0 || startTime == 0 || bootID == "" {
 		return false

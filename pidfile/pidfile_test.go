@@ -333,3 +333,30 @@ func TestIdentityOfThisProcess(t *testing.T) {
 		t.Error("alive after its end")
 	}
 }
+
+func TestContradicts(t *testing.T) {
+	trusted := Record{PID: 5, StartTime: 50, BootID: "b", SupervisorPID: 4, SupervisorStartTime: 40}
+	for name, c := range map[string]struct {
+		r    Record
+		want bool
+	}{
+		"the same":                 {trusted, false},
+		"other cores":              {Record{PID: 5, Cores: []int{7}, StartTime: 50, BootID: "b"}, false},
+		"no identity":              {Record{PID: 5}, false},
+		"nothing":                  {Record{}, false},
+		"another pid":              {Record{PID: 6, StartTime: 50, BootID: "b"}, true},
+		"another start":            {Record{PID: 5, StartTime: 51, BootID: "b"}, true},
+		"another boot":             {Record{PID: 5, StartTime: 50, BootID: "c"}, true},
+		"another supervisor":       {Record{PID: 5, SupervisorPID: 3}, true},
+		"another supervisor start": {Record{PID: 5, SupervisorPID: 4, SupervisorStartTime: 41}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.r.Contradicts(trusted); got != c.want {
+				t.Errorf("got %t", got)
+			}
+			if c.r.Contradicts(Record{}) {
+				t.Error("contradicts a record that tells nothing")
+			}
+		})
+	}
+}

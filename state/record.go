@@ -43,6 +43,16 @@ func (r *Record) Unlock() {
 	}
 }
 
+// Release is Unlock for a lock that no supervisor has inherited: it is free at
+// once. A process that is being forked at this moment has the open file too,
+// until it executes something else.
+func (r *Record) Release() {
+	if r.lock != nil {
+		_ = unix.Flock(int(r.lock.Fd()), unix.LOCK_UN)
+	}
+	r.Unlock()
+}
+
 // Locked tells whether somebody holds the record: a supervisor whose solver's
 // tree is not gone yet, or a plugin that is just starting one.
 func (r *Record) Locked() bool {
@@ -56,6 +66,9 @@ func (r *Record) Locked() bool {
 	defer f.Close()
 	// A shared lock that is tried and dropped: two probes at once do not see each other.
 	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if err == nil {
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // also for a process that is being forked
+	}
 	return errors.Is(err, unix.EWOULDBLOCK)
 }
 

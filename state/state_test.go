@@ -17,6 +17,7 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 )
 
 // TestMain lets the test binary play another process that is handed a lock.
@@ -113,6 +114,48 @@ func TestOpen_OnePluginAtATime(t *testing.T) {
 	again, err := Open(s.Dir())
 	must.NoError(t, err)
 	must.NoError(t, again.Close())
+}
+
+// Running tasks must be found again also where nothing can be written.
+func TestOpen_OnADiskThatCannotBeWritten(t *testing.T) {
+	for name, spoil := range map[string]func(*testing.T, string){
+		"full": func(t *testing.T, dir string) {
+			f, err := os.Create(filepath.Join(dir, "ballast"))
+			must.NoError(t, err)
+			for err == nil {
+				_, err = f.Write(make([]byte, 4096))
+			}
+			must.ErrorIs(t, err, unix.ENOSPC)
+			must.NoError(t, f.Close())
+		},
+		"read-only": func(t *testing.T, dir string) {
+			must.NoError(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := unix.Mount("state", dir, "tmpfs", 0, "size=64k,mode=0700"); err != nil {
+				t.Skipf("needs to mount: %v", err)
+			}
+			t.Cleanup(func() { must.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+			first, err := Open(dir)
+			must.NoError(t, err)
+			r, err := first.Create(ID{Alloc: "a", Task: "t", Invocation: "i"})
+			must.NoError(t, err)
+			r.Unlock()
+			must.NoError(t, first.Close())
+			spoil(t, dir)
+
+			s, err := Open(dir)
+			must.NoError(t, err)
+			t.Cleanup(func() { must.NoError(t, s.Close()) })
+			records, err := s.Records()
+			must.NoError(t, err)
+			must.Len(t, 1, records)
+			_, err = Open(dir)
+			must.ErrorIs(t, err, ErrInUse)
+		})
+	}
 }
 
 func TestOpenReadOnly_MakesNothing(t *testing.T) {

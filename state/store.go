@@ -112,32 +112,29 @@ func Open(dir string) (*Store, error) {
 			return nil, err
 		}
 	}
-	held, err := os.OpenFile(filepath.Join(dir, "plugin.lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	path := filepath.Join(dir, "plugin.lock")
+	held, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if errors.Is(err, unix.EROFS) {
+		// Running tasks must be found again all the same; a lock needs no writing.
+		held, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open state_dir: %w", err)
 	}
 	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = held.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, &InUseError{Dir: dir, Holder: readHolder(filepath.Join(dir, "plugin.lock"))}
+			return nil, &InUseError{Dir: dir, Holder: readHolder(path)}
 		}
 		return nil, fmt.Errorf("lock state_dir %s: %w", dir, err)
 	}
 	s.held = held
-	data, err := json.Marshal(thisHolder())
-	if err == nil {
-		err = errors.Join(held.Truncate(0), writeAt(held, data))
-	}
-	if err != nil {
-		_ = held.Close()
-		return nil, fmt.Errorf("write state_dir's lock: %w", err)
+	// Who holds the lock is for messages and for plugins that nobody uses any more.
+	// A full or read-only disk is no reason to lose sight of running tasks.
+	if data, err := json.Marshal(thisHolder()); err == nil && held.Truncate(0) == nil {
+		_, _ = held.WriteAt(data, 0)
 	}
 	return s, nil
-}
-
-func writeAt(f *os.File, data []byte) error {
-	_, err := f.WriteAt(data, 0)
-	return err
 }
 
 // readHolder reads who holds a state_dir; zero where that cannot be told, as in
@@ -164,7 +161,9 @@ func (s *Store) Close() error {
 	if s.held == nil {
 		return nil
 	}
-	return s.held.Close()
+	// Unlocked first: a process that is being forked at this moment has the open
+	// file too, until it executes something else.
+	return errors.Join(unix.Flock(int(s.held.Fd()), unix.LOCK_UN), s.held.Close())
 }
 
 // Dir returns the state_dir's path.

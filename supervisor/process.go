@@ -127,10 +127,12 @@ func (p *Process) Spec() *Spec { return p.spec }
 func (p *Process) Record() (pidfile.Record, error) {
 	r, err := p.readPIDFile()
 	switch {
-	case p.known.PID == 0, err == nil && r.StartTime != 0:
+	case p.known.PID == 0:
 		return r, err
-	case err != nil && !errors.Is(err, pidfile.ErrNoCores):
-		return p.known, nil
+	case err != nil && !errors.Is(err, pidfile.ErrNoCores), r.Contradicts(p.known):
+		return p.known, nil // a file that names other processes is spoiled as a whole
+	case err == nil && r.StartTime != 0:
+		return r, nil
 	}
 	// A pid file that tells no identity may name any process; what is known of
 	// this one counts more. Its cores count if it tells any.
@@ -206,7 +208,7 @@ func (p *Process) watch() {
 	if !p.supervisorEnded() {
 		return
 	}
-	if _, err := ReadExit(p.dir); err != nil && !p.solverEnded() {
+	if _, err := p.readExit(); err != nil && !p.solverEnded() {
 		return
 	}
 	close(p.done)
@@ -262,7 +264,7 @@ func (p *Process) Wait(ctx context.Context) (ExitRecord, error) {
 	case <-ctx.Done():
 		return ExitRecord{}, ctx.Err()
 	}
-	exit, err := ReadExit(p.dir)
+	exit, err := p.readExit()
 	if err == nil {
 		return exit, nil
 	}
@@ -271,6 +273,14 @@ func (p *Process) Wait(ctx context.Context) (ExitRecord, error) {
 		return ExitRecord{Code: -1}, fmt.Errorf("%w: %w", ErrExitUnknown, ErrRebooted)
 	}
 	return ExitRecord{Code: -1}, fmt.Errorf("%w: the supervisor was killed before the solver ended: %w", ErrExitUnknown, err)
+}
+
+// readExit is ReadExit for the process that OpenKnown was told, where it was told one.
+func (p *Process) readExit() (ExitRecord, error) {
+	if p.known.PID == 0 {
+		return ReadExit(p.dir)
+	}
+	return readExitOf(p.dir, p.known)
 }
 
 // Tree returns the task's processes as they can be found now.

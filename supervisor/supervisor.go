@@ -80,19 +80,23 @@ func ReadSpec(dir string) (*Spec, error) { return supervise.ReadSpec(dir) }
 // process in dir/pid where there is one. The error wraps ErrNoExit when there is no
 // record, or not a valid one.
 func ReadExit(dir string) (ExitRecord, error) {
+	pid, err := pidfile.Read(pidPath(dir))
+	if err != nil && !errors.Is(err, pidfile.ErrNoCores) {
+		pid = pidfile.Record{} // gone or spoiled; the directory is root's alone
+	}
+	return readExitOf(dir, pid)
+}
+
+// readExitOf reads dir/exit.json, which must belong to the process where that is
+// known.
+func readExitOf(dir string, of pidfile.Record) (ExitRecord, error) {
 	exit, err := supervise.ReadExit(dir)
 	if err != nil {
 		return ExitRecord{}, fmt.Errorf("%w: %w", ErrNoExit, err)
 	}
-	pid, err := pidfile.Read(pidPath(dir))
-	if err != nil && !errors.Is(err, pidfile.ErrNoCores) {
-		return exit, nil // gone or spoiled; the directory is root's alone
-	}
-	same := exit.PID == pid.PID &&
-		(pid.StartTime == 0 || pid.StartTime == exit.StartTime) &&
-		(pid.BootID == "" || pid.BootID == exit.BootID)
-	if !same {
-		return ExitRecord{}, fmt.Errorf("%w: %s is about process %d, the pid file about process %d", ErrNoExit, filepath.Join(dir, supervise.ExitName), exit.PID, pid.PID)
+	ended := pidfile.Record{PID: exit.PID, StartTime: exit.StartTime, BootID: exit.BootID}
+	if of.Contradicts(ended) {
+		return ExitRecord{}, fmt.Errorf("%w: %s is about process %d, the task's is %d", ErrNoExit, filepath.Join(dir, supervise.ExitName), exit.PID, of.PID)
 	}
 	return exit, nil
 }
@@ -139,7 +143,8 @@ func lockHeld(dir string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("probe lock %s: %w", lockPath(dir), err)
 	}
-	return false, nil
+	// A process that is being forked at this moment has the open file too.
+	return false, flock(f, syscall.LOCK_UN)
 }
 
 func flock(f *os.File, how int) error {

@@ -203,7 +203,7 @@ func (r *reaper) remove(c *reapCase, why string) (action, words string) {
 		r.report.failed = r.report.failed || !errors.Is(err, state.ErrHeld)
 		return actionKept, err.Error()
 	}
-	defer c.record.Unlock()
+	defer c.record.Release()
 	if now, err := os.Lstat(c.record.Dir); err != nil || !os.SameFile(now, c.folder) {
 		return actionKept, "it was replaced meanwhile"
 	}

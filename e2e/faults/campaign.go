@@ -21,11 +21,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/witness"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
 )
-
-// stepTimeout bounds each thing that the campaign waits for, also on a machine
-// that is busy with other work.
-const stepTimeout = 120 * time.Second
 
 // stateSize is that of the file system that state_dir is on, in bytes: small, to
 // be filled quickly.
@@ -46,13 +43,14 @@ type campaign struct {
 	jobs           []*job            // not known to be over, oldest first
 	started        int               // jobs so far
 	spoiled        map[string]bool   // "alloc pid" of solvers whose records were destroyed
+	killed         map[string]bool   // likewise, of solvers that were killed
 	world          *check.World      // as it had last settled
 	mounted        bool
 }
 
 // newCampaign starts everything. Close the campaign also beside an error.
 func newCampaign(ctx context.Context, o options) (c *campaign, err error) {
-	c = &campaign{options: o, folders: map[string]string{}, spoiled: map[string]bool{}}
+	c = &campaign{options: o, folders: map[string]string{}, spoiled: map[string]bool{}, killed: map[string]bool{}}
 	if c.dir, err = os.MkdirTemp("", "faults-"); err != nil {
 		return c, fmt.Errorf("campaign directory: %w", err)
 	}
@@ -83,7 +81,7 @@ func newCampaign(ctx context.Context, o options) (c *campaign, err error) {
 }
 
 func (c *campaign) startAgents(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	nomad, err := filepath.Abs(filepath.Join(c.bin, "nomad"))
 	if err != nil {
@@ -143,7 +141,7 @@ func (c *campaign) watch() (err error) {
 		return fmt.Errorf("cores of this machine: %w", err)
 	}
 	site := check.Site{
-		API: c.client.API, Plugin: c.client.PluginPath(), Standin: c.solver, Solvers: []string{c.solver}, StateDir: c.state,
+		API: c.client.API, Plugin: c.client.PluginPath(), Solvers: []string{c.solver}, StateDir: c.state,
 		Folder: func(job string) string { return c.folders[job] },
 	}
 	if c.mpirun != "" {
@@ -163,6 +161,7 @@ func (c *campaign) watch() (err error) {
 	c.observer = &check.Observer{
 		Site: site, Witness: c.witness,
 		Spoiled: func(alloc string, pid int) bool { return c.spoiled[fmt.Sprint(alloc, " ", pid)] },
+		Killed:  func(alloc string, pid int) bool { return c.killed[fmt.Sprint(alloc, " ", pid)] },
 	}
 	return nil
 }
@@ -248,8 +247,9 @@ func (c *campaign) finale(ctx context.Context) error {
 	return nil
 }
 
-// close ends everything; after a failure it keeps the directories and says where.
+// close ends everything; after a failure it keeps what may explain it.
 func (c *campaign) close(failed bool) error {
+	failed = failed && !c.quiet
 	var errs []error
 	if failed {
 		c.explain()
@@ -257,13 +257,13 @@ func (c *campaign) close(failed bool) error {
 	for _, a := range []*cluster.Agent{c.client, c.server} {
 		switch {
 		case a == nil:
-		case failed:
-			if c.keep || os.Getenv("FAULTS_KEEP") != "" {
-				errs = append(errs, os.CopyFS(filepath.Join(c.dir, filepath.Base(a.Path())), os.DirFS(a.Path("config"))))
-			}
+		case failed || c.quiet:
 			errs = append(errs, a.Discard())
 		default:
-			errs = append(errs, a.Close())
+			// Nomad's own log collectors may be left by a client that was killed.
+			ctx, cancel := context.WithTimeout(context.Background(), c.patience)
+			errs = append(errs, a.Stop(ctx), c.pluginGone(ctx), a.Discard())
+			cancel()
 		}
 	}
 	if c.witness != nil {
@@ -283,6 +283,15 @@ func (c *campaign) close(failed bool) error {
 		errs = append(errs, os.RemoveAll(c.dir))
 	}
 	return errors.Join(errs...)
+}
+
+// pluginGone waits until no process of the driver is left: its tasks are all over,
+// and its client has ended.
+func (c *campaign) pluginGone(ctx context.Context) error {
+	return cluster.Poll(ctx, "the end of the driver's last process", func() (bool, string, error) {
+		left, err := proc.WithExe(c.client.PluginPath())
+		return len(left) == 0, fmt.Sprint(left), err
+	})
 }
 
 // explain prints and keeps the agent's log.

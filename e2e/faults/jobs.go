@@ -74,9 +74,9 @@ func (c *campaign) topUp(ctx context.Context) (fresh []*job, err error) {
 }
 
 // start submits the next job and returns when it is placed.
-func (c *campaign) start(ctx context.Context) (*job, error) { return c.startKind(ctx, "") }
+func (c *campaign) start(ctx context.Context) (*job, error) { return c.startKind(ctx, c.options.jobs) }
 
-// startKind is start for a job of a certain kind.
+// startKind is start for a job of a certain kind, "" for one by the seed.
 func (c *campaign) startKind(ctx context.Context, name string) (*job, error) {
 	c.started++
 	rng := rand.New(rand.NewPCG(c.seed, 1<<32+uint64(c.started)))
@@ -93,7 +93,7 @@ func (c *campaign) startKind(ctx context.Context, name string) (*job, error) {
 	duration := time.Duration(2000+rng.IntN(30)*rng.IntN(30)*100) * time.Millisecond
 	c.folders[j.name] = j.folder
 	c.jobs = append(c.jobs, j)
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	var err error
 	j.alloc, err = c.client.Run(ctx, c.hcl(j, duration, 200+rng.IntN(deckCycles-400)))

@@ -66,7 +66,7 @@ var killFaults = []fault{
 
 // timed gives one step of the harness its time.
 func (c *campaign) timed(ctx context.Context, step func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	return step(ctx)
 }
@@ -145,7 +145,7 @@ func (c *campaign) recovered(ctx context.Context) error {
 				if a.Status != "running" || a.State != "running" || a.Desired != "run" || reached[a.ID] {
 					continue
 				}
-				if err := c.exec(ctx, a.ID); err != nil {
+				if err := c.exec(ctx, a.ID, "/bin/true"); err != nil {
 					return false, a.Job + ": " + err.Error(), nil
 				}
 				reached[a.ID] = true
@@ -156,7 +156,7 @@ func (c *campaign) recovered(ctx context.Context) error {
 }
 
 // exec runs a command in a task.
-func (c *campaign) exec(ctx context.Context, id string) error {
+func (c *campaign) exec(ctx context.Context, id string, command ...string) error {
 	const patience = 15 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -164,7 +164,7 @@ func (c *campaign) exec(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	code, err := c.client.Local.Allocations().Exec(ctx, alloc, "lsdyna", false, []string{"/bin/true"},
+	code, err := c.client.Local.Allocations().Exec(ctx, alloc, "lsdyna", false, command,
 		strings.NewReader(""), io.Discard, io.Discard, nil, nil)
 	if err == nil && code != 0 {
 		err = fmt.Errorf("exit code %d", code)
@@ -206,8 +206,19 @@ func (c *campaign) killOne(rng *rand.Rand, role check.Role, sig syscall.Signal) 
 		return fmt.Sprintf("no %s", role), err
 	}
 	p := all[n%len(all)]
+	if role != check.Supervisor {
+		c.kills(p)
+	}
 	err = cluster.Signal(proc.Process{PID: p.PID, StartTicks: p.Start}, sig)
 	return fmt.Sprintf("%s to %s %d of %s", sig, role, p.PID, c.jobOf(p.Alloc)), err
+}
+
+// kills takes note of the solvers that end with a process: itself, or the mpirun
+// above a rank.
+func (c *campaign) kills(p check.Process) {
+	for _, pid := range []int{p.PID, p.Parent} {
+		c.killed[fmt.Sprint(p.Alloc, " ", pid)] = true
+	}
 }
 
 // killFamily kills a supervisor and its solver, in either order.
@@ -222,6 +233,7 @@ func (c *campaign) killFamily(rng *rand.Rand) (string, error) {
 	if err != nil {
 		return "no supervisor", nil //nolint:nilerr // it has ended: there is nothing to kill
 	}
+	c.kills(p)
 	family := []proc.Process{parent, {PID: p.PID, StartTicks: p.Start}}
 	if solverFirst {
 		slices.Reverse(family)

@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
 )
@@ -28,48 +27,52 @@ var logFaults = []fault{
 	}},
 	{name: "slow log readers", weight: 3, inject: slowReaders},
 	{name: "flood of output", weight: 3, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
-		j, err := c.startKind(ctx, "flood")
+		what, err := c.flood(ctx, rng)
 		if err != nil {
-			return "", err
+			return what, err
 		}
 		p, err := c.logmon(rng)
 		if err != nil || p.PID == 0 {
-			return j.name, err
+			return what, err
 		}
-		return fmt.Sprintf("%s, logmon %d killed", j.name, p.PID), cluster.Signal(p, syscall.SIGKILL)
+		return fmt.Sprintf("%s, logmon %d killed", what, p.PID), cluster.Signal(p, syscall.SIGKILL)
 	}},
 }
 
-// slowReaders freezes all log collectors under a flood of output, until the
-// solver has written much more than a pipe holds.
-func slowReaders(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
-	j, err := c.startKind(ctx, "flood")
+// flood has some running task write much more to its standard output than a pipe
+// holds: the solver's file, and with it the log, grows as if the solver wrote.
+func (c *campaign) flood(ctx context.Context, rng *rand.Rand) (string, error) {
+	n := rng.IntN(1 << 20)
+	w, err := c.observer.Look(ctx, false)
 	if err != nil {
 		return "", err
 	}
+	running := slices.DeleteFunc(w.Allocs, func(a check.Alloc) bool {
+		return a.Status != "running" || a.State != "running" || a.Desired != "run"
+	})
+	if len(running) == 0 {
+		return "no running task", nil
+	}
+	a := running[n%len(running)]
+	err = c.exec(ctx, a.ID, "/bin/sh", "-c", "yes 'a flood of output' | head -c 4000000 >> stdout")
+	if err != nil {
+		return fmt.Sprintf("%s ended before its flood", a.Job), nil //nolint:nilerr // what became of it, the checker sees
+	}
+	return "from " + a.Job, nil
+}
+
+// slowReaders freezes all log collectors under a flood of output.
+func slowReaders(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
 	readers, err := c.logmons()
 	for _, p := range readers {
 		err = errors.Join(err, cluster.Signal(p, syscall.SIGSTOP))
 	}
-	const plenty = 1 << 20
-	err = errors.Join(err, c.timed(ctx, func(ctx context.Context) error {
-		return cluster.Poll(ctx, "a flood from "+j.name, func() (bool, string, error) {
-			info, err := os.Stat(filepath.Join(j.folder, "stdout"))
-			if err == nil && info.Size() > plenty {
-				return true, "", nil
-			}
-			alloc, _, err := c.server.API.Allocations().Info(j.alloc, nil)
-			if err != nil {
-				return false, err.Error(), nil
-			}
-			over, seen := cluster.Terminal(alloc)
-			return over, seen, nil
-		})
-	}))
+	what, flooded := c.flood(ctx, rng)
+	err = errors.Join(err, flooded)
 	for _, p := range readers {
 		err = errors.Join(err, cluster.Signal(p, syscall.SIGCONT))
 	}
-	return fmt.Sprintf("%d frozen while %s wrote", len(readers), j.name), err
+	return fmt.Sprintf("%d frozen, flood %s", len(readers), what), err
 }
 
 // logmons returns the client's log collectors.

@@ -20,14 +20,18 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 type options struct {
 	bin, decks string
 	seed       uint64
 	steps      int
-	only       string // name of the one fault to inject
+	only       string // name of the one fault to inject, "" for all
+	jobs       string // kind of all jobs, "" for a mix
 	keep       bool
+	quiet      bool          // about a failure that is expected
+	patience   time.Duration // for each thing that the campaign waits for
 }
 
 func main() {
@@ -38,7 +42,9 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "what decides the faults and their order")
 	flag.IntVar(&o.steps, "n", 25, "`number` of faults")
 	flag.StringVar(&o.only, "only", "", "`name` of the one fault to inject again and again")
+	flag.StringVar(&o.jobs, "jobs", "", "`kind` of all jobs, for a closer look")
 	flag.BoolVar(&o.keep, "keep", false, "keep the agents' directory in any case")
+	flag.DurationVar(&o.patience, "patience", 2*time.Minute, "how long the world may take to settle after a fault, and each step of the harness")
 	flag.StringVar(&mutantName, "mutant", "", "`name` of a mistake to build into the driver, or \"all\"; the campaign must find it")
 	flag.Parse()
 

@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 
+	"github.com/hashicorp/nomad/api"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
 
@@ -92,4 +94,20 @@ func (c *campaign) startBegun(ctx context.Context) (*job, error) {
 			return over, fmt.Sprint(seen), nil
 		})
 	})
+}
+
+// decided waits until Nomad has started the job's task, or has given it up.
+func (c *campaign) decided(ctx context.Context, j *job) (running bool, err error) {
+	err = c.timed(ctx, func(ctx context.Context) error {
+		_, err := c.client.WaitAlloc(ctx, j.alloc, func(alloc *api.Allocation) (bool, string) {
+			state := alloc.TaskStates["lsdyna"]
+			if state == nil {
+				return false, "no task state"
+			}
+			running = state.State == "running"
+			return state.State != "pending" || state.Restarts > 0, state.State
+		})
+		return err
+	})
+	return running, err
 }

@@ -30,9 +30,10 @@ func (e *lostError) Error() string {
 // never be ends the campaign at once; the rest when the deadline has passed. fresh
 // are jobs started since it had last settled.
 func (c *campaign) settle(ctx context.Context, fresh []*job) (seen string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	var pending []check.Violation
+	began, late := time.Now(), ""
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
 		w, err := c.observer.Look(ctx, false)
 		if err == nil {
@@ -43,17 +44,23 @@ func (c *campaign) settle(ctx context.Context, fresh []*job) (seen string, err e
 		case errors.As(err, &lost):
 			return "", err
 		case err == nil && len(pending) == 0:
-			return c.describe(), nil
+			return c.describe() + late, nil
 		case err != nil:
 			pending = append(pending, check.Violation{Rule: "look", Evidence: err.Error()})
 		}
+		if time.Since(began) > long && late == "" && len(pending) > 0 {
+			late = fmt.Sprintf(" · waited for %q", pending[0])
+		}
 		select {
 		case <-ctx.Done():
-			return "", errors.Join(fmt.Errorf("not settled within %s", stepTimeout), &lostError{pending})
+			return "", errors.Join(fmt.Errorf("not settled within %s", c.patience), &lostError{pending})
 		case <-time.After(pause):
 		}
 	}
 }
+
+// long is how long settling takes before the report tells what it waited for.
+const long = 5 * time.Second
 
 // judge applies the rules, the dear ones only when the cheap ones hold.
 func (c *campaign) judge(ctx context.Context, w *check.World, fresh []*job) ([]check.Violation, error) {
@@ -63,6 +70,7 @@ func (c *campaign) judge(ctx context.Context, w *check.World, fresh []*job) ([]c
 	if pending := check.Settled(w); len(pending) > 0 {
 		return pending, nil
 	}
+	looked := time.Now()
 	w, err := c.observer.Look(ctx, true)
 	if err != nil {
 		return nil, err
@@ -81,7 +89,7 @@ func (c *campaign) judge(ctx context.Context, w *check.World, fresh []*job) ([]c
 			return nil, &lostError{leaked}
 		}
 	}
-	c.world = w
+	c.world, c.observer.Calm = w, looked
 	return nil, nil
 }
 

@@ -4,8 +4,10 @@
 package proctree
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -140,4 +142,29 @@ func TestMask(t *testing.T) {
 			t.Errorf("CPU %d accepted", c)
 		}
 	}
+}
+
+// What a record says of the main process may be forged; its cgroup is not.
+func TestSignalMain_OnlyInTheTasksCgroup(t *testing.T) {
+	cmd := exec.Command("sleep", "3600")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	p, err := readProcess("/proc", cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cgroup := t.TempDir()
+	procs := filepath.Join(cgroup, "cgroup.procs")
+	tree := Tree{ProcRoot: "/proc", Cgroup: cgroup, Main: cmd.Process.Pid, MainStart: p.start}
+	for inside, want := range map[string]error{fmt.Sprint(os.Getpid()): os.ErrProcessDone, fmt.Sprint(cmd.Process.Pid): nil} {
+		if err := os.WriteFile(procs, []byte(inside+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := tree.SignalMain(0); !errors.Is(err, want) {
+			t.Errorf("with %s inside: %v", inside, err)
+		}
+	}
+	cmd.Process.Kill()
 }

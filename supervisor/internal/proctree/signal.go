@@ -62,7 +62,7 @@ func (t *Tree) SignalMain(sig syscall.Signal) error {
 	if errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone
 	}
-	if p, e := readProcess(t.ProcRoot, t.Main); e != nil || p.start != t.MainStart || p.dead() {
+	if p, e := readProcess(t.ProcRoot, t.Main); e != nil || p.start != t.MainStart || p.dead() || !t.holdsMain() {
 		return os.ErrProcessDone
 	}
 	if err == nil {
@@ -74,6 +74,16 @@ func (t *Tree) SignalMain(sig syscall.Signal) error {
 		return os.ErrProcessDone
 	}
 	return err
+}
+
+// holdsMain reports whether the main process is in the task's cgroup, where it
+// has one: what a record says of it may be wrong.
+func (t *Tree) holdsMain() bool {
+	if t.Cgroup == "" {
+		return true
+	}
+	inside := map[int]bool{}
+	return cgroupPIDs(t.Cgroup, inside) == nil && inside[t.Main]
 }
 
 // SignalAll sends a signal to every process of the task. A process that

@@ -25,7 +25,6 @@ type Site struct {
 	API      *api.Client
 	Plugin   string   // the agent's own copy of the driver: the exe of plugin and supervisors
 	Solvers  []string // executables that are solvers: the stand-in, and mpirun
-	Standin  string
 	StateDir string
 	Cgroups  []string // directories below which Nomad has its tasks' cgroups
 	Usable   []int
@@ -36,8 +35,11 @@ type Site struct {
 type Observer struct {
 	Site    Site
 	Witness *witness.Witness
-	// Spoiled says whether the campaign destroyed the records of this solver.
-	Spoiled func(alloc string, pid int) bool
+	// Calm is when the world had last settled.
+	Calm time.Time
+	// Spoiled says whether the campaign destroyed the records of this solver, Killed
+	// whether it ended it.
+	Spoiled, Killed func(alloc string, pid int) bool
 
 	innocents []Innocent
 	completed map[string]bool          // by pid and start time of ended runs
@@ -88,7 +90,7 @@ func (s *Site) Matters(p proc.Process, env []string) bool {
 
 // Look returns the world as it is now. status also asks the plugin's binary.
 func (o *Observer) Look(ctx context.Context, status bool) (*World, error) {
-	w := &World{Usable: o.Site.Usable}
+	w := &World{Usable: o.Site.Usable, Calm: o.Calm}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, fmt.Errorf("boot id: %w", err)
@@ -104,7 +106,7 @@ func (o *Observer) Look(ctx context.Context, status bool) (*World, error) {
 		return nil, err
 	}
 	o.processes(w, all)
-	if err := o.records(w); err != nil {
+	if w.Records, err = Records(o.Site.StateDir); err != nil {
 		return nil, err
 	}
 	o.Witness.Reconcile(all)
@@ -207,7 +209,7 @@ func (o *Observer) runs(w *World) error {
 		}
 		r := Run{
 			Alloc: alloc, PID: l.PID, Start: l.Start, Exec: l.Exec, Ended: l.Ended, Exit: l.Exit, Known: l.Known, Status: l.Status,
-			Supervisor: l.Parent, Spoiled: o.Spoiled(alloc, l.PID),
+			Supervisor: l.Parent, Spoiled: o.Spoiled(alloc, l.PID), Killed: o.Killed(alloc, l.PID),
 		}
 		if s, ok := supervisors[l.Parent]; ok && s.Known && s.Status.Signaled() {
 			r.SupervisorKilled = s.Exit

@@ -6,6 +6,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"syscall"
 )
 
 // A Violation says which rule is broken, and by what.
@@ -32,6 +33,7 @@ const (
 	NoneLeft      = "no process left behind"
 	NoneUnknown   = "no task unknown"
 	NoEndMissed   = "every end reported"
+	NoRunLost     = "no live run lost"
 )
 
 // Always returns what must not be at any moment.
@@ -43,6 +45,7 @@ func Always(w *World) []Violation {
 		}
 	}
 	oneAtATime(w, &f)
+	lost(w, &f)
 	for i := range w.Allocs {
 		a := &w.Allocs[i]
 		for _, e := range a.Ends {
@@ -63,6 +66,26 @@ func oneAtATime(w *World, f *findings) {
 				continue
 			}
 			f.add(OneSolver, "%s was alive when %s was executed", a, b)
+		}
+	}
+}
+
+// lost finds runs that the driver ended though nobody had asked for it. One that
+// is just being started may be: Nomad starts it again when the plugin dies.
+func lost(w *World, f *findings) {
+	for i := range w.Runs {
+		r := &w.Runs[i]
+		a := w.alloc(r.Alloc)
+		if !r.Ended || !r.Known || r.Killed || a == nil || a.Desired != "run" || r.Exec.After(w.Calm) {
+			continue
+		}
+		const onSIGTERM = 78 // what the stand-in exits with then, as LS-DYNA does
+		sig := syscall.Signal(0)
+		if r.Status.Signaled() {
+			sig = r.Status.Signal()
+		}
+		if sig == syscall.SIGKILL || sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == 0 && r.Status.ExitStatus() == onSIGTERM {
+			f.add(NoRunLost, "%s, which nobody had asked for: job %s is to run (%s): %q", r, a.Job, a.Status, a.Events)
 		}
 	}
 }
@@ -110,7 +133,7 @@ func judge(e End, r *Run, a *Alloc) string {
 	switch {
 	case e.Code == 0 && !r.Completed:
 		return told + ", but LS-DYNA does not say that it completed"
-	case e.Code != 0 && r.Completed && a.Desired == "run":
+	case e.Code != 0 && r.Completed && a.Desired == "run" && !r.Spoiled:
 		return fmt.Sprintf("%s, but %s and completed", told, r)
 	case e.Code != 0 && e.Code != 1 || e.Signal != 0:
 		return fmt.Sprintf("%s, but %s", told, r)

@@ -82,17 +82,17 @@ func (o *Observer) alloc(info *allocationInfo) Alloc {
 	return a
 }
 
-// records reads state_dir: tasks/<alloc>/<task>/<invocation>/pid.
-func (o *Observer) records(w *World) error {
-	root := filepath.Join(o.Site.StateDir, "tasks")
+// Records reads state_dir: tasks/<alloc>/<task>/<invocation>/pid.
+func Records(stateDir string) (records []Record, err error) {
+	root := filepath.Join(stateDir, "tasks")
 	dirs, err := filepath.Glob(filepath.Join(root, "*", "*", "*"))
 	if err != nil {
-		return fmt.Errorf("list records: %w", err)
+		return nil, fmt.Errorf("list records: %w", err)
 	}
 	for _, dir := range dirs {
 		below, err := filepath.Rel(root, dir)
 		if err != nil {
-			return fmt.Errorf("list records: %w", err)
+			return nil, fmt.Errorf("list records: %w", err)
 		}
 		parts := strings.Split(below, "/")
 		r := Record{Alloc: parts[0], Task: parts[1], Invocation: parts[2]}
@@ -100,11 +100,11 @@ func (o *Observer) records(w *World) error {
 		if err == nil {
 			r.parse(data)
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("read record: %w", err)
+			return nil, fmt.Errorf("read record: %w", err)
 		}
-		w.Records = append(w.Records, r)
+		records = append(records, r)
 	}
-	return nil
+	return records, nil
 }
 
 // parse reads the two lines of a pid file. What is not as it should be leaves

@@ -90,6 +90,8 @@ type Run struct {
 	Supervisor       int
 	SupervisorKilled time.Time // by a signal; zero if not
 
+	// Killed: the campaign ended it, or a process that it cannot live without.
+	Killed bool
 	// Spoiled: the campaign destroyed this run's records, so that nobody can be
 	// blamed for not knowing how it ended.
 	Spoiled bool
@@ -133,6 +135,7 @@ type Innocent struct {
 type World struct {
 	Usable    []int // cores that the driver may give out
 	Boot      string
+	Calm      time.Time // when the world was last known to have settled
 	Processes []Process
 	Records   []Record
 	Allocs    []Alloc

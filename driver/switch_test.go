@@ -1,0 +1,273 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+)
+
+// freeze stops the solver where it is, so that a test can do what must happen
+// before its next cycle. What it returns lets the solver go on.
+func (r *run) freeze() (goOn func()) {
+	r.t.Helper()
+	must.NoError(r.t, syscall.Kill(r.pid, syscall.SIGSTOP))
+	return func() { must.NoError(r.t, syscall.Kill(r.pid, syscall.SIGCONT)) }
+}
+
+// stopping begins a stop of a frozen solver and returns when its switch lies in
+// the run folder.
+func (r *run) stopping(timeout time.Duration) (ended <-chan error) {
+	r.t.Helper()
+	done := make(chan error, 1)
+	driver := r.n.Driver
+	go func() { done <- driver.StopTask(r.id, timeout, "SIGTERM") }()
+	eventually(r.t, "the switch lies there", func() bool { return r.read("d3kil") == "sw1.\n" })
+	return done
+}
+
+// inOrder demands that the events were said in this order.
+func (r *run) inOrder(words ...string) {
+	r.t.Helper()
+	said := r.n.said(r.id)
+	at := -1
+	for _, w := range words {
+		i := slices.IndexFunc(said, func(s string) bool { return strings.Contains(s, w) })
+		must.Greater(r.t, at, i, must.Sprintf("%q comes not after the others in:\n%s", w, strings.Join(said, "\n")))
+		at = i
+	}
+}
+
+func TestStop_TellsEachStep(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.says("flush i/o buffers")
+	goOn := r.freeze()
+	ended := r.stopping(patience)
+	goOn()
+	must.NoError(t, <-ended)
+	n.hears(r.id, "Stopped by")
+	r.inOrder("Stopping with sw1; the solver has ", "Solver took sw1 after ", "Stopping with sw1, dump d3dump01 written at t = ", "Stopped by")
+	must.StrContains(t, strings.Join(n.said(r.id), "\n"), " MB, in ")
+}
+
+// A plugin that is killed in the middle of a stop leaves it to its successor,
+// whether Nomad asks again or takes the task for ended.
+func TestStop_IsFinishedByTheNextPlugin(t *testing.T) {
+	for name, asksAgain := range map[string]bool{"Nomad asks again": true, "Nomad does not": false} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			r := n.start(slowJob("ncpu = 1"))
+			r.says("flush i/o buffers")
+			goOn := r.freeze()
+			ended := r.stopping(patience)
+			n.stop()
+			must.Error(t, <-ended)
+			must.True(t, alive(r.pid))
+			n.launch()
+			again := make(chan error, 1)
+			if asksAgain {
+				r.comeBack()
+				go func() { again <- n.StopTask(r.id, patience, "SIGTERM") }()
+			} else {
+				again <- nil
+			}
+			goOn()
+			must.NoError(t, <-again)
+			eventually(t, "the solver ends", func() bool { return !alive(r.pid) })
+			must.FileExists(t, filepath.Join(r.folder, "d3dump01"))
+			if !asksAgain {
+				r.comeBack()
+				n.hears(r.id, "Going on with the stop that an earlier plugin process had begun")
+			}
+			result := r.wait()
+			must.ErrorContains(t, result.Err, "stopped by")
+			must.Eq(t, 0, result.Signal)
+			n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = ")
+			must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "Sent SIG")
+			_, err := os.Stat(filepath.Join(r.folder, "d3kil"))
+			must.ErrorIs(t, err, os.ErrNotExist)
+		})
+	}
+}
+
+func TestStop_BegunButNotSentIsSentByTheNextPlugin(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.says("flush i/o buffers")
+	now := time.Now()
+	must.NoError(t, r.task().record.WriteStop(state.Stop{Began: now, Deadline: now.Add(patience), Signal: "SIGTERM"}))
+	n.restart()
+	r.comeBack()
+	must.ErrorContains(t, r.wait().Err, "stopped by")
+	n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = ")
+}
+
+func TestStop_EndsByForceAtItsDeadlineAlsoInTheNextPlugin(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1", "ignore_sigterm", "ignore_d3kil"))
+	r.says("flush i/o buffers")
+	now := time.Now()
+	must.NoError(t, r.task().record.WriteStop(state.Stop{Began: now.Add(-time.Minute), Deadline: now.Add(time.Second - time.Minute), Signal: "SIGTERM"}))
+	n.restart()
+	r.comeBack()
+	must.Eq(t, 9, r.wait().Signal)
+	for _, words := range []string{"Going on with the stop", "did not take it", "Sent SIGTERM", "did not end within kill_timeout"} {
+		n.hears(r.id, words)
+	}
+}
+
+// The dump was written while no plugin was there to see it.
+func TestStop_OutcomeIsToldWhenNobodyWatched(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.says("flush i/o buffers")
+	goOn := r.freeze()
+	ended := r.stopping(patience)
+	n.stop()
+	<-ended
+	goOn()
+	eventually(t, "the solver ends", func() bool { return !alive(r.pid) })
+	eventually(t, "the end is recorded", func() bool {
+		_, err := os.Stat(filepath.Join(r.recordDir(), "exit.json"))
+		return err == nil
+	})
+	n.launch()
+	r.comeBack()
+	must.ErrorContains(t, r.wait().Err, "stopped by")
+	n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = ")
+}
+
+func TestStart_WaitsForARunThatIsBeingStoppedThere(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.says("flush i/o buffers")
+	goOn := r.freeze()
+	ended := r.stopping(patience)
+	next := standinJob("ncpu = 1")
+	next.files, next.folder = deck(t, true), r.folder
+	cfg := n.task(next)
+	var handle *drivers.TaskHandle
+	started := make(chan error, 1)
+	go func() {
+		var err error
+		handle, _, err = n.StartTask(cfg)
+		started <- err
+	}()
+	eventually(t, "the start has come to the folder", func() bool {
+		n.starting.mu.Lock()
+		defer n.starting.mu.Unlock()
+		return n.starting.locks["folder "+r.folder] != nil
+	})
+	goOn()
+	must.NoError(t, <-started)
+	must.NoError(t, <-ended)
+	after := n.started(cfg, handle)
+	must.True(t, after.wait().Successful())
+	n.hears(after.id, "Restarting from d3dump01")
+}
+
+// A dump that is being written is not cut by a signal while there is time.
+func TestStop_SendsNoSignalIntoAGrowingDump(t *testing.T) {
+	n := newNode(t)
+	j := n.script(`echo '       1 t 0.0000E+00 dt 1.00E-04 flush i/o buffers            03/02/25 10:00:00'
+while [ ! -e d3kil ]; do sleep 0.01; done
+rm d3kil
+while [ ! -e enough ]; do echo more >>d3dump01; sleep 0.02; done
+echo '       2 t 1.0000E-04 dt 1.00E-04 write d3dump01 file          03/02/25 10:00:01'
+exit 0`)
+	j.config = strings.Replace(j.config, `stop = ""`, "", 1)
+	r := n.start(j)
+	r.says("flush i/o buffers")
+	task, now := r.task(), time.Now()
+	sw, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	must.NoError(t, task.sendStop(sw, state.Stop{Began: now}))
+	eventually(t, "a dump is written", func() bool { return r.read("d3dump01") != "" })
+	ended := make(chan bool, 1)
+	go func() { ended <- task.awaitSwitch(t.Context(), now, now.Add(2*patience)) }()
+	n.hears(r.id, "no signal is sent while it does")
+	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "enough"), nil, 0o644))
+	must.True(t, <-ended)
+	r.wait()
+	n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = 1.0000E-04")
+}
+
+func TestSignal_SenseSwitchesAreSeenTakenAndTheirEffectTold(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.says("flush i/o buffers")
+	eventually(t, "the driver has read of it", func() bool { return r.task().poll().Phase == lsdyna.PhaseSolving })
+	for _, c := range []struct{ signal, name, effect string }{
+		{"SIGUSR1", "sw3", "Switch sw3, dump d3dump01 written at t = "},
+		{"SIGUSR2", "sw4", "Switch sw4: plot state written at t = "},
+		{"SIGUSR1", "sw3", "Switch sw3, dump d3dump02 written at t = "},
+	} {
+		must.NoError(t, n.SignalTask(r.id, c.signal))
+		n.hears(r.id, "Sent sense switch "+c.name)
+		n.hears(r.id, "Solver took "+c.name+" after ")
+		n.hears(r.id, c.effect)
+	}
+	must.True(t, alive(r.pid))
+
+	goOn := r.freeze()
+	must.NoError(t, n.SignalTask(r.id, "SIGUSR1"))
+	must.ErrorContains(t, n.SignalTask(r.id, "SIGUSR2"), "an earlier sense switch was not taken yet")
+	ended := r.stopping(patience)
+	must.ErrorContains(t, n.SignalTask(r.id, "SIGUSR2"), "is being stopped")
+	goOn()
+	must.NoError(t, <-ended)
+	n.hears(r.id, "Stopping with sw1, dump d3dump03 written at t = ")
+}
+
+func TestSignal_NoSwitchForASolverThatDoesNotCompute(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1", "license_wait=forever"))
+	must.ErrorContains(t, n.SignalTask(r.id, "SIGUSR1"), "does not look for switches before it computes")
+	_, err := os.Stat(filepath.Join(r.folder, "d3kil"))
+	must.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// progressing prints the lines of a run of 100 cycles in so many seconds.
+func progressing(seconds int) string {
+	var b strings.Builder
+	b.WriteString("cat <<'END'\n termination time                  = 1.000E+00\n")
+	for i := range 3 {
+		fmt.Fprintf(&b, "%8d t %.4E dt 1.00E-04 write d3plot file            03/02/25 10:%02d:%02d\n", i*100, float64(i)*.01, i*seconds/60, i*seconds%60)
+	}
+	b.WriteString("END\nwhile :; do sleep 0.05; done")
+	return b.String()
+}
+
+func TestStop_KillTimeoutThatIsTooShortIsSaid(t *testing.T) {
+	n := newNode(t)
+	start := func(seconds int) *run {
+		j := n.script(progressing(seconds))
+		j.config = strings.Replace(j.config, `stop = ""`, "", 1)
+		return n.start(j)
+	}
+	slow, quick := start(40), start(2)
+	n.hears(slow.id, "A stop with sw1 takes this run about 40s until it looks for the switch, and then its dump: set kill_timeout well above that (Nomad's default is 5s)"+
+		", and have the operator raise the client's max_kill_timeout (default 30s)")
+	eventually(t, "the driver knows the other's rate", func() bool { return quick.task().lastSnapshot().SwitchDelay > 0 })
+	quick.task().poll()
+	must.NoError(t, n.StopTask(quick.id, time.Second, "SIGTERM"))
+	must.StrNotContains(t, strings.Join(n.said(quick.id), "\n"), "A stop with sw1 takes")
+	must.NoError(t, n.StopTask(slow.id, time.Second, "SIGTERM"))
+	n.hears(slow.id, "but looks for it only about every 40s: kill_timeout is too short for this run")
+	said := strings.Join(n.said(slow.id), "\n")
+	must.Eq(t, 1, strings.Count(said, "A stop with sw1 takes"))
+}
