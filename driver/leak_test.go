@@ -34,7 +34,11 @@ const (
 )
 
 func TestLongLife_LivesAndRecoveriesLeaveNothingBehind(t *testing.T) {
-	lives, recoveries := fromEnv(t, soakLives, 60), fromEnv(t, soakRecoveries, 6)
+	lives, recoveries := 60, 6
+	if testing.Short() {
+		lives, recoveries = 18, 2
+	}
+	lives, recoveries = fromEnv(t, soakLives, lives), fromEnv(t, soakRecoveries, recoveries)
 	n := newLoneNode(t) // not in parallel: what is counted is the process's
 	l := newLongLife(n)
 	began := time.Now()

@@ -40,6 +40,7 @@ func (d *Driver) adoptWithDetails(old *task, h *state.Handle) *task {
 	t := d.newTask(old.record, details, old.spec)
 	t.openOutputs()
 	t.setProcess(proc, pidfile.Record{PID: old.pid, Cores: old.cpus})
+	t.unbind.Store(old.unbind.Load())
 	d.events.handOver(old, t)
 	d.cores.learnParent(details.CgroupParent)
 	if details.Reserved {

@@ -136,7 +136,7 @@ func (t *task) checkSupervisor() {
 	t.mu.Lock()
 	known := t.orphaned
 	t.mu.Unlock()
-	if known || t.process().State() != supervisor.Orphaned {
+	if known || t.process().Supervised() || t.process().State() != supervisor.Orphaned {
 		return
 	}
 	t.mu.Lock()

@@ -165,6 +165,20 @@ func (p *Process) readPIDFile() (pidfile.Record, error) {
 	return r, nil
 }
 
+// Supervised tells at no cost whether the supervisor is known to live. If not, State
+// finds out.
+func (p *Process) Supervised() bool {
+	if p.supervisor == nil {
+		return false
+	}
+	select {
+	case <-p.supervisor.end:
+		return false
+	default:
+		return true
+	}
+}
+
 // State looks at the lock, the processes and their identities.
 func (p *Process) State() State {
 	r, err := p.Record()

@@ -156,6 +156,16 @@ func FuzzPrivateBytes(f *testing.F) {
 	})
 }
 
+func TestParseSchedstat(t *testing.T) {
+	got, err := parseSchedstat("1234567 89 10\n")
+	must.NoError(t, err)
+	must.Eq(t, 1234567*time.Nanosecond, got)
+	for _, wrong := range []string{"", "12", "x 1 2\n", "-1 1 2\n"} {
+		_, err := parseSchedstat(wrong)
+		must.Error(t, err, must.Sprint(wrong))
+	}
+}
+
 func TestMedian(t *testing.T) {
 	must.Eq(t, 2, median([]float64{3, 1, 2}))
 	must.Eq(t, 2.5, median([]float64{4, 1, 2, 3}))
@@ -167,8 +177,9 @@ func TestReport(t *testing.T) {
 	r.start[ours], r.start[rawExec] = []float64{0.020}, []float64{0.100}
 	r.memory[ours], r.memory[rawExec] = []float64{5 << 20}, []float64{10 << 20}
 	var b strings.Builder
-	must.NoError(t, r.print(&b, 100))
-	for _, want := range []string{"20.00 ms", "100.00 ms", "0.200  aim ≤ 0.5: met", "5.00 MiB", "0.500  aim ≤ 0.2: missed", "not measured"} {
+	r.load[ours], r.load[rawExec] = load{start: 1, cpu: 0.01}, load{start: 2, cpu: 0.04}
+	must.NoError(t, r.print(&b, plan{tasks: 100, load: 200}))
+	for _, want := range []string{"20.00 ms", "100.00 ms", "0.200  aim ≤ 0.5: met", "5.00 MiB", "0.500  aim ≤ 0.2: missed", "not measured", "200 tasks at once: start", "1.00 %", "4.00 %", "0.250"} {
 		must.StrContains(t, b.String(), want)
 	}
 }

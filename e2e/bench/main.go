@@ -23,6 +23,11 @@
 // The whole is from the start of the client's process to the last task that counts
 // as running, most of which is Nomad's own.
 //
+// Load: many tasks of one driver on one client are started, left alone, recovered
+// after SIGKILL of client and plugin, and stopped. At rest the CPU time and the private
+// memory of the driver's own processes count: for us the plugin and its supervisors, for
+// raw_exec the executors; what it does inside Nomad's client is not counted.
+//
 // Medians are compared: they do not mind what else the machine does for a moment.
 //
 // It needs root, as Nomad's raw_exec does for cgroups and users, and removes
@@ -44,11 +49,13 @@ type plan struct {
 	starts     int // of each driver
 	tasks      int // to recover
 	recoveries int // of each driver
+	load       int // tasks at once on one client, of each driver
+	rest       time.Duration
 }
 
 var (
-	full  = plan{starts: 60, tasks: 100, recoveries: 5}
-	short = plan{starts: 20, tasks: 50, recoveries: 3}
+	full  = plan{starts: 60, tasks: 100, recoveries: 5, load: 200, rest: 30 * time.Second}
+	short = plan{starts: 20, tasks: 50, recoveries: 3, load: 30, rest: 10 * time.Second}
 )
 
 func main() {
@@ -57,6 +64,7 @@ func main() {
 	starts := flag.Int("starts", -1, "`how many` starts of each driver instead")
 	tasks := flag.Int("tasks", -1, "`how many` tasks of each driver to recover instead")
 	recoveries := flag.Int("recoveries", -1, "`how often` to recover them instead")
+	loaded := flag.Int("load", -1, "`how many` tasks of each driver for the load instead")
 	flag.Parse()
 
 	if os.Geteuid() != 0 {
@@ -72,7 +80,7 @@ func main() {
 	for _, n := range []struct {
 		flag int
 		into *int
-	}{{*starts, &p.starts}, {*tasks, &p.tasks}, {*recoveries, &p.recoveries}} {
+	}{{*starts, &p.starts}, {*tasks, &p.tasks}, {*recoveries, &p.recoveries}, {*loaded, &p.load}} {
 		if n.flag >= 0 {
 			*n.into = n.flag
 		}
@@ -106,6 +114,14 @@ func run(ctx context.Context, bin string, p plan) error {
 			return err
 		}
 	}
+	for _, d := range drivers {
+		if p.load == 0 {
+			break
+		}
+		if r.load[d], err = carry(ctx, bin, d, p, say); err != nil {
+			return err
+		}
+	}
 	say("done")
-	return r.print(os.Stdout, p.tasks)
+	return r.print(os.Stdout, p)
 }

@@ -17,10 +17,11 @@ type results struct {
 	memory   map[driver][]float64
 	plugin   float64 // our plugin's process
 	recovery map[driver]recovery
+	load     map[driver]load
 }
 
 func newResults() results {
-	return results{start: map[driver][]float64{}, memory: map[driver][]float64{}, recovery: map[driver]recovery{}}
+	return results{start: map[driver][]float64{}, memory: map[driver][]float64{}, recovery: map[driver]recovery{}, load: map[driver]load{}}
 }
 
 // median is not disturbed by what else the machine did for a moment. NaN of none.
@@ -58,32 +59,55 @@ func (r row) verdict() string {
 const (
 	milliseconds = 1e3
 	mebibytes    = 1.0 / (1 << 20)
+	percent      = 1e2
 )
 
-func (r results) rows(tasks int) []row {
+func (r results) rows(p plan) []row {
+	tasks := p.tasks
 	a, b := r.recovery[ours], r.recovery[rawExec]
-	return []row{
+	return append([]row{
 		{"start: StartTask to the solver's first instruction", r.start[ours], r.start[rawExec], "ms", milliseconds, 0.5},
 		{fmt.Sprintf("memory beside a solver, %d tasks run", memoryTasks), r.memory[ours], r.memory[rawExec], "MiB", mebibytes, 0.2},
 		{fmt.Sprintf("recovery of %d tasks: the drivers' work", tasks), a.driver, b.driver, "ms", milliseconds, 0.5},
 		{fmt.Sprintf("recovery of %d tasks: the client's whole start", tasks), a.whole, b.whole, "ms", milliseconds, 0},
+	}, r.loadRows(p.load)...)
+}
+
+func (r results) loadRows(tasks int) []row {
+	a, b := r.load[ours], r.load[rawExec]
+	of := func(name string, ours, them float64, unit string, scale float64) row {
+		row := row{name: fmt.Sprintf("%d tasks at once: %s", tasks, name), unit: unit, scale: scale}
+		if ours > 0 && them > 0 {
+			row.ours, row.them = []float64{ours}, []float64{them}
+		}
+		return row
+	}
+	return []row{
+		of("start", a.start, b.start, "s", 1),
+		of("recovery", a.recovery, b.recovery, "s", 1),
+		of("stop", a.stop, b.stop, "s", 1),
+		of("CPU at rest, of a core", a.cpu, b.cpu, "%", percent),
+		of("memory at rest", a.memory, b.memory, "MiB", mebibytes),
 	}
 }
 
 // print writes the table.
-func (r results) print(w io.Writer, tasks int) error {
+func (r results) print(w io.Writer, p plan) error {
 	var errs []error
 	line := func(format string, args ...any) {
 		_, err := fmt.Fprintf(w, format+"\n", args...)
 		errs = append(errs, err)
 	}
 	line("%-52s %11s %11s %7s", "median", "lsdyna", "raw_exec", "ratio")
-	for _, row := range r.rows(tasks) {
+	for _, row := range r.rows(p) {
 		if len(row.ours) == 0 || len(row.them) == 0 {
 			line("%-52s not measured", row.name)
 			continue
 		}
 		line("%-52s %7.2f %-3s %7.2f %-3s %7.3f  %s", row.name, median(row.ours)*row.scale, row.unit, median(row.them)*row.scale, row.unit, row.ratio(), row.verdict())
+		if len(row.ours) == 1 && len(row.them) == 1 {
+			continue
+		}
 		line("%-52s %11s %11s", fmt.Sprintf("    smallest to largest of %d", len(row.ours)), spread(row.ours, row.scale), spread(row.them, row.scale))
 	}
 	if b := r.recovery[rawExec]; len(b.whole) > 0 {

@@ -74,10 +74,8 @@ func (s *site) startOne(ctx context.Context, d driver, i int) (time.Duration, er
 }
 
 func (s *site) memoryInto(ctx context.Context, r *results) (err error) {
-	select {
-	case <-time.After(settle):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := pause(ctx, settle); err != nil {
+		return err
 	}
 	for _, d := range drivers {
 		if r.memory[d], err = s.besideMemory(d, memoryTasks); err != nil {
