@@ -20,7 +20,6 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
 )
 
 // The agent runs under a policy that spreads memory over the nodes, as under
@@ -41,8 +40,6 @@ func TestVM_MemoryIsWhereTheCoresAre(t *testing.T) {
 			must.NotEq(t, one.node(), two.node())
 			if mode == "strict" {
 				one.repairsMems()
-			} else {
-				one.tellsOfNomadsCpuset()
 			}
 
 			// Nomad reserves node 0, and so the job there moves to node 1, where there
@@ -131,32 +128,6 @@ func anonPages(pid int) (pages [2]int, err error) {
 		}
 	}
 	return pages, err
-}
-
-// tellsOfNomadsCpuset narrows the cpuset of all tasks without reserved cores so
-// that the run has none of its own left, and widens it again.
-func (r *run) tellsOfNomadsCpuset() {
-	r.s.t.Helper()
-	own := r.checkCores()
-	share := "/sys/fs/cgroup/nomad.slice/share.slice/cpuset.cpus"
-	all, err := cpuset.Parse(content(r.s.t, share))
-	must.NoError(r.s.t, err)
-	began := time.Now()
-	must.NoError(r.s.t, os.WriteFile(share, []byte(all.Difference(own).String()), 0o644))
-	r.said(began, fmt.Sprintf("Cores %s are withheld from the task, which has %s, by the cpuset of cgroup /sys/fs/cgroup/nomad.slice/share.slice", own, own))
-	must.NoError(r.s.t, os.WriteFile(share, []byte(all.String()), 0o644))
-	must.NoError(r.s.t, cluster.Poll(within(r.s.t), "solver back on its cores", func() (bool, string, error) {
-		threads, err := proc.ThreadCPUs(r.pidFile().PID)
-		if err != nil {
-			return false, err.Error(), nil // a thread has ended meanwhile
-		}
-		for _, on := range threads {
-			if on != own.String() {
-				return false, on, nil
-			}
-		}
-		return len(threads) > 0, "no threads", nil
-	}))
 }
 
 // repairsMems opens the task's memory nodes from outside.
