@@ -17,7 +17,6 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
 // The machine of e2e/vm has two sockets of four cores of two threads, each
@@ -51,8 +50,6 @@ func TestVM_Driver(t *testing.T) {
 		must.StrContains(t, content(t, scope, "cgroup.procs"), strconv.Itoa(one.pidFile().PID))
 		must.Eq(t, "314572800", content(t, scope, "memory.max"))
 	})
-
-	t.Run("limits are the kernel's", func(t *testing.T) { limitsAreTheKernels(t, s) })
 
 	t.Run("restarts keep the cores", func(t *testing.T) {
 		a, pid := one.checkCores(), one.pidFile().PID
@@ -140,27 +137,6 @@ func TestVM_Driver(t *testing.T) {
 			must.Len(t, 0, r.solvers())
 		}
 	})
-}
-
-// limitsAreTheKernels runs a job with memory_max, which Nomad allows only where it
-// is told to, and shares of its own.
-func limitsAreTheKernels(t *testing.T, s *site) {
-	t.Helper()
-	was, _, err := s.API.Operator().SchedulerGetConfiguration(nil)
-	must.NoError(t, err)
-	was.SchedulerConfig.MemoryOversubscriptionEnabled = true
-	_, _, err = s.API.Operator().SchedulerSetConfiguration(was.SchedulerConfig, nil)
-	must.NoError(t, err)
-	r := s.start(jobHCL{
-		name: "limits", folder: s.deck("limits", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "200ms"`,
-		resources: "cpu = 200\n memory_max = 400",
-	})
-	scope := "/sys/fs/cgroup/nomad.slice/share.slice/" + r.alloc + ".lsdyna.scope"
-	must.Eq(t, "419430400", content(t, scope, "memory.max"))
-	must.Eq(t, "314572800", content(t, scope, "memory.low"))
-	must.Eq(t, strconv.FormatInt(supervisor.CPUWeight(200), 10), content(t, scope, "cpu.weight"))
-	must.NoError(t, s.StopJob(within(t), "limits", false))
-	r.wait(api.AllocClientStatusComplete)
 }
 
 // nodesOf returns the NUMA nodes of CPUs on the machine of e2e/vm.
