@@ -50,5 +50,7 @@ plugin "nomad-driver-lsdyna" {
     work_roots    = ["/scratch"] # where run folders may be besides the task directory
     allow_command = false
     allow_root    = false
+
+    denied_host_uids = "0-999" # system accounts run no tasks
   }
 }
