@@ -335,7 +335,9 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 	if err := t.reopen(h); err != nil {
 		return err
 	}
-	if t.process().State() == supervisor.Ended {
+	// The new record's lock may still seem held: a process that is being forked
+	// has our descriptors until its exec. Nothing outlives a boot.
+	if rebooted(h) || t.process().State() == supervisor.Ended {
 		d.endOrphans(t)
 		d.addOver(t, rebooted(h))
 		return nil
