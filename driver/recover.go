@@ -368,7 +368,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 	if spec := t.process().Spec(); spec != nil {
 		t.spec = spec // with its version
 	}
-	if t.process().State() == supervisor.Ended {
+	if rebooted(h) || t.process().State() == supervisor.Ended { // nothing outlives a boot
 		d.endOrphans(t)
 		d.addOver(t, rebooted(h))
 		return nil
