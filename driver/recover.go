@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -67,14 +66,6 @@ func (d *Driver) adopt() {
 	if err != nil {
 		d.logger.Error("some records cannot be read", "error", err)
 	}
-	// Those with a live supervisor first: their right to a process is beyond doubt.
-	locked := map[*state.Record]int{}
-	for _, record := range records {
-		if record.Locked() {
-			locked[record] = -1
-		}
-	}
-	slices.SortStableFunc(records, func(a, b *state.Record) int { return locked[a] - locked[b] })
 	for _, record := range records {
 		if d.adoptRecord(record) == nil {
 			d.removeStale(record)
@@ -113,17 +104,17 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 		proc.Close()
 		return nil
 	}
+	if spec := proc.Spec(); spec != nil && spec.TaskID != record.ID.String() {
+		d.logger.Warn("a record is a copy of another one", "record", record.Dir, "of", spec.TaskID)
+		proc.Close()
+		return nil
+	}
 	details, err := record.ReadDetails()
 	if err != nil {
 		d.logger.Warn("a live solver's record is damaged", "record", record.Dir, "error", err)
 	}
 	t := d.newTask(record, details, proc.Spec())
 	pid, err := proc.Record()
-	if owner := d.ownerOf(pid); owner != nil && proc.State() == supervisor.Orphaned {
-		d.logger.Warn("a record names the process of another one", "record", record.Dir, "owner", owner.id.String())
-		proc.Close()
-		return nil
-	}
 	t.openOutputs()
 	t.setProcess(proc, pid)
 	cpus := pid.Cores
@@ -147,19 +138,6 @@ func (d *Driver) adoptRecord(record *state.Record) *task {
 		t.run(d.ctx)
 	}()
 	return t
-}
-
-// ownerOf returns the live task whose solver this is. The caller holds d.mu.
-func (d *Driver) ownerOf(rec pidfile.Record) *task {
-	for _, t := range d.tasks {
-		if t.isOver() {
-			continue
-		}
-		if own, err := t.process().Record(); err == nil && own.PID == rec.PID && own.StartTime == rec.StartTime && own.StartTime != 0 {
-			return t
-		}
-	}
-	return nil
 }
 
 // stayUnbound lifts the affinity of a run that its pid file says has none.
