@@ -16,13 +16,9 @@ import (
 // A found task is a live solver that is not in the books yet.
 type found struct {
 	*task
-	state  supervisor.State
 	record pidfile.Record
 	err    error // of the record
 }
-
-// isOrphaned tells that no supervisor vouches for the process.
-func (f *found) isOrphaned() bool { return f.state == supervisor.Orphaned }
 
 // findAll opens the records, several at a time: it is mostly system calls, and
 // Nomad waits for them. What it returns is in the order of the records.
@@ -53,6 +49,11 @@ func (d *Driver) find(record *state.Record) *found {
 		proc.Close()
 		return nil
 	}
+	if spec := proc.Spec(); spec != nil && spec.TaskID != record.ID.String() {
+		d.logger.Warn("a record is a copy of another one", "record", record.Dir, "of", spec.TaskID)
+		proc.Close()
+		return nil
+	}
 	details, err := record.ReadDetails()
 	if err != nil {
 		d.logger.Warn("a live solver's record is damaged", "record", record.Dir, "error", err)
@@ -64,5 +65,5 @@ func (d *Driver) find(record *state.Record) *found {
 		d.logger.Warn("a pid file names a process that is not the task's", "record", record.Dir, "pid", pid.PID)
 		pidErr = errForeignPID
 	}
-	return &found{task: t, state: how, record: pid, err: pidErr}
+	return &found{task: t, record: pid, err: pidErr}
 }

@@ -67,16 +67,9 @@ func (d *Driver) adopt() {
 	if err != nil {
 		d.logger.Error("some records cannot be read", "error", err)
 	}
-	all := d.findAll(records)
-	// Those with a live supervisor first: their right to a process is beyond doubt.
-	for _, orphaned := range []bool{false, true} {
-		for i, f := range all {
-			if f != nil && f.isOrphaned() != orphaned || f == nil && orphaned {
-				continue
-			}
-			if d.takeUp(f) == nil {
-				d.removeStale(records[i])
-			}
+	for i, f := range d.findAll(records) {
+		if d.takeUp(f) == nil {
+			d.removeStale(records[i])
 		}
 	}
 }
@@ -110,12 +103,6 @@ func (d *Driver) takeUp(f *found) *task {
 		return nil
 	}
 	t := f.task
-	if owner := d.ownerOf(f); owner != nil {
-		d.logger.Warn("a record names the process of another one", "record", t.record.Dir, "owner", owner.id.String())
-		t.process().Close()
-		t.closeFolder()
-		return nil
-	}
 	cpus := f.record.Cores
 	if errors.Is(f.err, errForeignPID) || errors.Is(f.err, pidfile.ErrNoCores) || errors.Is(f.err, pidfile.ErrNoPID) || f.record.PID == 0 {
 		cpus = t.launchCPUs() // until Nomad hands over the driver state, which counts more
@@ -134,23 +121,6 @@ func (d *Driver) takeUp(f *found) *task {
 		t.run(ctx)
 	}()
 	return t
-}
-
-// ownerOf returns another live task whose solver this is, for one whose own
-// supervisor does not vouch for it. The caller holds d.mu.
-func (d *Driver) ownerOf(f *found) *task {
-	if !f.isOrphaned() || f.record.StartTime == 0 {
-		return nil
-	}
-	for _, t := range d.tasks {
-		if t.isOver() {
-			continue
-		}
-		if own, err := t.process().Record(); err == nil && own.PID == f.record.PID && own.StartTime == f.record.StartTime {
-			return t
-		}
-	}
-	return nil
 }
 
 // stayUnbound lifts the affinity of a run that has no cores of its own.

@@ -146,9 +146,17 @@ func TestRecover_PidFile(t *testing.T) {
 }
 
 func TestRecover_ACopiedRecordTakesNoCores(t *testing.T) {
+	t.Run("with a supervisor", func(t *testing.T) { copyRecord(t, func(*run) {}) })
+	t.Run("of an orphan", func(t *testing.T) {
+		copyRecord(t, func(r *run) { endProcess(t, r.pidFile().SupervisorPID) })
+	})
+}
+
+func copyRecord(t *testing.T, before func(*run)) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
 	n.stop()
+	before(r)
 	// By its name it comes before the record that it was made from.
 	copied := filepath.Join(n.config.StateDir, "tasks", "00000000-0000-4000-8000-000000000000", "solve", "00000000")
 	must.NoError(t, os.CopyFS(copied, os.DirFS(r.recordDir())))

@@ -10,25 +10,32 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
 )
 
 var coreFaults = []fault{
 	{name: "foreign affinity", weight: 5, inject: func(_ context.Context, c *campaign, rng *rand.Rand) (string, error) {
 		n := rng.IntN(1 << 20)
-		all, err := c.victims(check.Solver)
+		all, err := c.targets()
+		pinned := slices.DeleteFunc(slices.Clone(all), func(t target) bool { return len(t.cores) == 0 })
+		if len(pinned) > 0 {
+			all = pinned
+		}
 		if err != nil || len(all) == 0 {
 			return "no solver", err
 		}
-		p := all[n%len(all)]
-		usable := c.observer.Site.Usable
+		t := all[n%len(all)]
+		others := slices.DeleteFunc(slices.Clone(c.observer.Site.Usable), func(core int) bool { return slices.Contains(t.cores, core) })
+		if len(others) == 0 {
+			others = c.observer.Site.Usable
+		}
+		core, pid := others[n%len(others)], t.process.PID
 		var mask unix.CPUSet
-		mask.Set(usable[n%len(usable)])
-		return fmt.Sprintf("solver %d of %s to core %d", p.PID, c.jobOf(p.Alloc), usable[n%len(usable)]), bindThreads(p.PID, &mask)
+		mask.Set(core)
+		return fmt.Sprintf("solver %d of %s to core %d", pid, c.jobOf(t.process.Alloc), core), bindThreads(pid, &mask)
 	}},
 	{name: "cores taken away", weight: 5, inject: func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
 		for _, j := range c.jobs {

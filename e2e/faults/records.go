@@ -85,6 +85,7 @@ var recordFaults = []fault{
 type target struct {
 	process check.Process
 	dir     string
+	cores   []int // by the pid file
 }
 
 func (t target) path(name string) string { return filepath.Join(t.dir, name) }
@@ -150,7 +151,7 @@ func (c *campaign) targets() (found []target, err error) {
 	for _, p := range solvers {
 		for _, r := range records {
 			if r.Alloc == p.Alloc && r.PID == p.PID && r.Start == p.Start {
-				found = append(found, target{p, filepath.Join(c.state, "tasks", r.Alloc, r.Task, r.Invocation)})
+				found = append(found, target{p, filepath.Join(c.state, "tasks", r.Alloc, r.Task, r.Invocation), r.Cores})
 			}
 		}
 	}

@@ -81,7 +81,8 @@ func lost(w *World, f *findings) {
 	for i := range w.Runs {
 		r := &w.Runs[i]
 		a := w.alloc(r.Alloc)
-		if !r.Ended || !r.Known || r.Killed || a == nil || a.Desired != "run" || r.Exec.After(w.Calm) {
+		judged := r.Ended && r.Exit.Before(w.Calm)
+		if !r.Ended || !r.Known || r.Killed || judged || a == nil || a.Desired != "run" || r.Exec.After(w.Calm) {
 			continue
 		}
 		const onSIGTERM = 78 // what the stand-in exits with then, as LS-DYNA does

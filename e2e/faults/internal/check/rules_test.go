@@ -125,6 +125,7 @@ func TestRules_LetRunsEndOnRequest(t *testing.T) {
 		"killed by the campaign": func(w *World) { w.Runs[1].Killed = true },
 		"job stopped":            func(w *World) { w.Allocs[0].Desired = "stop" },
 		"just begun":             func(w *World) { w.Calm = at(1) },
+		"begun and ended before": func(w *World) { w.Calm = at(6) },
 		"by its own fault":       func(w *World) { w.Runs[1].Status = signaled(syscall.SIGSEGV) },
 	} {
 		t.Run(name, func(t *testing.T) {

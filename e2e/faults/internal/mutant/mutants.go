@@ -12,10 +12,8 @@ var All = []Mutant{
 		Edits: []Edit{{"driver/task.go", "	t.cores.release(t.id.String())\n	t.say(t.lastWords())", "	t.say(t.lastWords())"}},
 	},
 	{
-		Name: "starts a second solver after a recovery", Rule: check.OneSolver, Fault: "kill both",
+		Name: "starts a second solver beside a live one", Rule: check.OneSolver, Fault: "kill plugin in start",
 		Edits: []Edit{
-			// Recovery forgets the task, and a start does not look for predecessors.
-			{"driver/recover.go", "	if err := h.Validate(); err != nil {\n		return err\n	}\n	if err := d.waitReady()", "	if h.Version > 0 {\n		return errors.New(\"no such task\")\n	}\n	if err := d.waitReady()"},
 			{"driver/start.go", "	for _, t := range s.d.runsOf(s.id.Alloc, s.id.Task) {\n		if t.isOver() {", "	for _, t := range s.d.runsOf(s.id.Alloc, s.id.Task) {\n		if true {"},
 			{"driver/start.go", "	return s.endLeftovers(ctx)\n}", "	return nil\n}"},
 			{"driver/start.go", "	if t := s.d.runningIn(s.folder.Path()); t != nil {", "	if t := s.d.runningIn(s.folder.Path()); false && t != nil {"},
