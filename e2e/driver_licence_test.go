@@ -36,7 +36,7 @@ func newLicenceSite(t *testing.T) *licenceSite {
 	t.Helper()
 	l := &licenceSite{dir: t.TempDir()}
 	l.answer(t, qrunTable(100))
-	must.NoError(t, os.WriteFile(l.qrun(), fmt.Appendf(nil, "#!/bin/sh\ntouch %s/asked\n. %s/answer\n", l.dir, l.dir), 0o755))
+	must.NoError(t, os.WriteFile(l.qrun(), fmt.Appendf(nil, "#!/bin/sh\n. %s/answer\n", l.dir), 0o755))
 	l.site = newSite(t, fmt.Sprintf(`
     solver "other" {
       path = %q
@@ -59,7 +59,8 @@ func (l *licenceSite) qrun() string { return filepath.Join(l.dir, "lstc_qrun") }
 func (l *licenceSite) answer(t *testing.T, script string) {
 	t.Helper()
 	next := filepath.Join(l.dir, "answer.next")
-	must.NoError(t, os.WriteFile(next, []byte(script), 0o644))
+	// What is told as asked has its answer open already.
+	must.NoError(t, os.WriteFile(next, fmt.Appendf(nil, "touch %s/asked\n%s", l.dir, script), 0o644))
 	must.NoError(t, os.Rename(next, filepath.Join(l.dir, "answer")))
 	must.NoError(t, os.RemoveAll(filepath.Join(l.dir, "asked")))
 }

@@ -9,14 +9,14 @@ import "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/c
 var All = []Mutant{
 	{
 		Name: "leaks a core at a task's end", Rule: check.NoCoreLeaked, Fault: "kill solver",
-		Edits: []Edit{{"driver/task.go", "	t.cores.release(t.id.String())\n	t.say(t.lastWords())", "	t.say(t.lastWords())"}},
+		Edits: []Edit{{"driver/bind.go", "	t.released = true\n	t.cores.release(t.id.String())\n", "	t.released = true\n"}},
 	},
 	{
 		Name: "starts a second solver beside a live one", Rule: check.OneSolver, Fault: "kill plugin in start",
 		Edits: []Edit{
-			{"driver/start.go", "	for _, t := range s.d.runsOf(s.id.Alloc, s.id.Task) {\n		if t.isOver() {", "	for _, t := range s.d.runsOf(s.id.Alloc, s.id.Task) {\n		if true {"},
+			{"driver/start.go", "		if t.isOver() || t.awaitStop(s.d.ctx) {", "		if true {"},
 			{"driver/start.go", "	return s.endLeftovers(ctx)\n}", "	return nil\n}"},
-			{"driver/start.go", "	if t := s.d.runningIn(s.folder.Path()); t != nil {", "	if t := s.d.runningIn(s.folder.Path()); false && t != nil {"},
+			{"driver/start.go", "	if t := s.d.runningIn(s.folder.Path()); t != nil && !t.awaitStop(s.d.ctx) {", "	if t := s.d.runningIn(s.folder.Path()); false && t != nil {"},
 		},
 	},
 	{
@@ -35,11 +35,11 @@ var All = []Mutant{
 	},
 	{
 		Name: "binds to cores that it did not lease", Rule: check.CoresAsLeased, Fault: "kill plugin",
-		Edits: []Edit{{"supervisor/supervise/supervisor.go", "Join: join, CPUs: s.spec.CPUs,", "Join: join, CPUs: nil,"}, {"driver/watch.go", "	if strayed.IsEmpty() {", "	if true {"}},
+		Edits: []Edit{{"supervisor/supervise/supervisor.go", "Join: join, CPUs: s.spec.CPUs,", "Join: join, CPUs: nil,"}, {"driver/drift.go", "	found := t.findDrift(lease)\n", "	var found []string\n"}},
 	},
 	{
 		Name: "repairs no affinity", Rule: check.CoresAsLeased, Fault: "foreign affinity",
-		Edits: []Edit{{"driver/watch.go", "	if strayed.IsEmpty() {", "	if true {"}},
+		Edits: []Edit{{"driver/drift.go", "	found := t.findDrift(lease)\n", "	var found []string\n"}},
 	},
 	{
 		Name: "forgets cores over a restart", Rule: check.CoresAsLeased, Fault: "kill both",
