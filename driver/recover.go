@@ -56,7 +56,7 @@ func (d *Driver) RecoverTask(handle *drivers.TaskHandle) error {
 	if t != nil {
 		return d.claim(t, handle.Config, &h)
 	}
-	return d.recoverOver(record, &h)
+	return d.recoverOver(record, handle.Config, &h)
 }
 
 // adopt takes every solver that lives into the books, by the records on disk,
@@ -271,8 +271,9 @@ func (t *task) reopen(h *state.Handle) error {
 	return nil
 }
 
-// recoverOver makes a task of a run that ended while nobody watched.
-func (d *Driver) recoverOver(record *state.Record, h *state.Handle) error {
+// recoverOver makes a task of a run that ended while nobody watched. Whether it
+// has, only the driver state can tell where the pid file is spoiled.
+func (d *Driver) recoverOver(record *state.Record, cfg *drivers.TaskConfig, h *state.Handle) error {
 	details, err := record.ReadDetails()
 	if err != nil {
 		if details, err = state.DecodeDetails(h.Details); err != nil {
@@ -281,12 +282,16 @@ func (d *Driver) recoverOver(record *state.Record, h *state.Handle) error {
 	}
 	spec, _ := supervisor.ReadSpec(record.Dir)
 	t := d.newTask(record, details, spec)
-	t.claimed = true
+	t.claimed, t.env = true, cfg.Env
 	proc, err := supervisor.OpenKnown(record.Dir, h.Process())
 	if err != nil {
 		return fmt.Errorf("open record: %w", err)
 	}
 	t.setProcess(proc, h.Process())
+	if proc.State() != supervisor.Ended {
+		d.recoverAlive(t, h)
+		return nil
+	}
 	d.endOrphans(t)
 	d.addOver(t, rebooted(h))
 	return nil
@@ -343,12 +348,17 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 		d.addOver(t, rebooted(h))
 		return nil
 	}
-	t.openOutputs()
 	t.say("The run's record was lost and was made anew from the driver state")
+	d.recoverAlive(t, h)
+	return nil
+}
+
+// recoverAlive takes up a live run that only the driver state knows.
+func (d *Driver) recoverAlive(t *task, h *state.Handle) {
+	t.openOutputs()
 	d.restoreCores(t, h.Cores, "driver state")
 	d.bindToLease(t)
 	d.add(t)
-	return nil
 }
 
 // addOver makes a finished task known; its outcome is read in the background.

@@ -166,6 +166,20 @@ func copyRecord(t *testing.T, before func(*run)) {
 	must.Eq(t, n.cores.managed().Len()-1, n.cores.alloc.Available())
 }
 
+func TestRecover_OrphanWithASpoiledPidFile(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	n.stop()
+	rec := r.pidFile()
+	endProcess(t, rec.SupervisorPID)
+	rec.BootID = "11111111-2222-3333-4444-555555555555"
+	must.NoError(t, pidfile.Write(r.pidPath(), rec))
+	n.launch()
+	r.comeBack()
+	n.hears(r.id, "Restored cores 0 from the driver state")
+	r.runsOn("0")
+}
+
 func TestRecover_SwappedPidFiles(t *testing.T) {
 	needCgroups(t) // which tell whose a process is
 	needCPUs(t, 2)
