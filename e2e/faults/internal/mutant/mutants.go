@@ -42,7 +42,7 @@ var All = []Mutant{
 		Edits: []Edit{{"driver/drift.go", "	found := t.findDrift(lease)\n", "	var found []string\n"}},
 	},
 	{
-		Name: "forgets cores over a restart", Rule: check.CoresAsLeased, Fault: "kill both",
+		Name: "forgets cores over a restart", Rule: check.CoresAsLeased, Fault: "kill both in start",
 		Edits: []Edit{{"driver/recover.go", "	d.restoreCores(t, cpus, \"\")\n", ""}},
 	},
 	{
@@ -61,6 +61,6 @@ var All = []Mutant{
 	},
 	{
 		Name: "loses a task when the client restarts", Rule: check.NoRunLost, Fault: "kill both",
-		Edits: []Edit{{"driver/recover.go", "	record, err := d.store.Record(h.ID())\n	if err != nil {\n		return d.recoverLost(handle.Config, &h)", "	record, err := d.store.Record(h.ID())\n	if h.PID > 0 {\n		return errors.New(\"no such task\")\n	}\n	if err != nil {\n		return d.recoverLost(handle.Config, &h)"}},
+		Edits: []Edit{{"driver/recover.go", "	if err := h.Validate(); err != nil {\n		return err\n	}\n	if err := d.waitReady()", "	if h.Version > 0 {\n		return errors.New(\"no such task\")\n	}\n	if err := d.waitReady()"}},
 	},
 }
