@@ -23,7 +23,7 @@ const (
 	halted                   // Error banner after a stop switch
 	failed                   // Error banner after an error
 	vanished                 // no banner, exit code 0
-	lostRanks                // another rank died: no banner, exit code 1
+	lostRanks                // another rank died, and no launcher ended this one: no banner, exit code 1
 )
 
 // loop is the solution in time. Every cycle begins with the state complete:
@@ -66,6 +66,9 @@ func (r *run) loop() outcome {
 	}
 }
 
+// launcherPatience is how long a rank that lost another waits for its end.
+const launcherPatience = 20 * time.Second
+
 var errVelocity = errors.New("out-of-range velocities")
 
 // broken prints an error of the solution.
@@ -78,6 +81,9 @@ func (r *run) broken(err error) outcome {
 		r.list.error("SOL", 501, fmt.Sprintf("out-of-range velocities at cycle %d", r.solve.State.Cycle+1))
 	case r.ranks.Size > 1:
 		fmt.Fprintf(r.stderr, "stand-in solver: rank %d: %v\n", r.ranks.Rank, err)
+		// A rank that waits in MPI for a dead one is ended by the launcher. One that
+		// ended by itself would be taken for the culprit now and then.
+		time.Sleep(launcherPatience)
 		return lostRanks
 	default:
 		r.list.error("SOL", 500, err.Error())
