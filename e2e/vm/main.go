@@ -47,7 +47,7 @@ func main() {
 	flag.StringVar(&o.kernel, "kernel", "", "kernel `image` (default the newest /boot/vmlinuz-*-cloud-amd64)")
 	flag.StringVar(&o.run, "run", "^TestVM", "tests to run")
 	flag.IntVar(&o.boots, "boots", 1, "`number` of boots; with more than one, /disk survives the power cuts between them")
-	flag.DurationVar(&o.timeout, "timeout", 20*time.Minute, "limit for each boot")
+	flag.DurationVar(&o.timeout, "timeout", 40*time.Minute, "limit for each boot")
 	flag.BoolVar(&o.console, "console", false, "show the kernel's console")
 	flag.Parse()
 
