@@ -6,6 +6,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -326,11 +327,30 @@ func TestTask_OutputsAreReadByOneAtATime(t *testing.T) {
 func TestTask_ExecStreamingConformance(t *testing.T) {
 	needRoot(t)
 	n := newNode(t, func(c *Config) { c.AllowRoot = true })
-	h := testutils.NewDriverHarness(t, n.Driver)
+	h := testutils.NewDriverHarness(t, heardOut{n.Driver})
 	j := n.script("exec sleep 3600")
 	j.cgroup, j.user = true, "root"
 	r := n.start(j)
 	testutils.ExecTaskStreamingConformanceTests(t, h, r.id)
+}
+
+// heardOut is a driver whose commands end when all of their output was passed on.
+// Nomad's plugin server waits for that, its test harness does not.
+type heardOut struct{ *Driver }
+
+func (d heardOut) ExecTaskStreaming(ctx context.Context, id string, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
+	heard := *opts
+	heard.Stdout, heard.Stderr = toTheEnd{opts.Stdout}, toTheEnd{opts.Stderr}
+	return d.Driver.ExecTaskStreaming(ctx, id, &heard)
+}
+
+// toTheEnd is an io.Pipe whose reader is back for more when it is closed: it takes
+// an empty write only after it has passed on what came before.
+type toTheEnd struct{ io.WriteCloser }
+
+func (w toTheEnd) Close() error {
+	_, _ = w.Write(nil)
+	return w.WriteCloser.Close()
 }
 
 func TestTask_ExecRunsInTheTasksPlace(t *testing.T) {
