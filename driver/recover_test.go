@@ -4,18 +4,14 @@
 package driver
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/nomad/helper/uuid"
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -378,58 +374,6 @@ func TestRecover_HandleThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// innocent is a live process that has nothing to do with any task.
-func innocent(t *testing.T) (pid int, start uint64) {
-	t.Helper()
-	cmd := exec.Command("sleep", "3600")
-	must.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	start, err := pidfile.StartTime("/proc", cmd.Process.Pid)
-	must.NoError(t, err)
-	return cmd.Process.Pid, start
-}
-
-func TestRecover_ForgedIdentityIsNeverSignalled(t *testing.T) {
-	t.Parallel()
-	other := "11111111-2222-3333-4444-555555555555"
-	for name, forge := range map[string]func(rec pidfile.Record, pid int, start uint64) string{
-		"no identity": func(_ pidfile.Record, pid int, _ uint64) string { return fmt.Sprintf("%d\n", pid) },
-		"other start": func(rec pidfile.Record, pid int, start uint64) string {
-			return fmt.Sprintf("%d\n{\"cores\":[0],\"start_time\":%d,\"boot_id\":%q}\n", pid, start-1, rec.BootID)
-		},
-		"other boot": func(_ pidfile.Record, pid int, start uint64) string {
-			return fmt.Sprintf("%d\n{\"cores\":[0],\"start_time\":%d,\"boot_id\":%q}\n", pid, start, other)
-		},
-		"other boot for the supervisor": func(_ pidfile.Record, pid int, start uint64) string {
-			return fmt.Sprintf("%d\n{\"cores\":[0],\"start_time\":%d,\"boot_id\":%q,\"supervisor_pid\":%d,\"supervisor_start_time\":%d}\n",
-				pid, start, other, pid, start)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			n := newNode(t)
-			pid, start := innocent(t)
-			mask := (&run{t: t, pid: pid}).threads()
-			r := n.start(n.script("exec sleep 3600"))
-			rec := r.pidFile()
-			n.stop()
-			endProcess(t, rec.SupervisorPID)
-			endProcess(t, r.pid)
-			r.writePid(forge(rec, pid, start))
-			n.launch()
-			r.comeBack()
-			result := r.wait()
-			must.False(t, result.Successful())
-			must.NoError(t, n.StopTask(r.id, 0, "SIGKILL"))
-			must.NoError(t, n.DestroyTask(r.id, true))
-			must.True(t, alive(pid))
-			must.Eq(t, mask, (&run{t: t, pid: pid}).threads())
-		})
-	}
-}
-
 func TestRecover_WhileOthersStart(t *testing.T) {
 	needCPUs(t, 2)
 	n := newNode(t)
@@ -461,107 +405,6 @@ func TestRecover_WhileOthersStart(t *testing.T) {
 			must.NoError(t, n.DestroyTask(cfg.ID, true))
 		}
 		must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
-	}
-}
-
-func TestStart_EndsALivePredecessor(t *testing.T) {
-	t.Parallel()
-	for name, sameID := range map[string]bool{
-		"the same task ID, after the plugin died inside StartTask":                 true,
-		"another invocation, after the client died before it persisted the handle": false,
-	} {
-		t.Run(name, func(t *testing.T) {
-			n := newNode(t)
-			j := slowJob("ncpu = 1")
-			j.alloc = uuid.Generate()
-			old := n.start(j)
-			n.restart()
-			j.folder = old.folder
-			cfg := n.task(j)
-			if sameID {
-				cfg.ID = old.id
-			}
-			handle, _, err := n.StartTask(cfg)
-			must.NoError(t, err)
-			r := n.started(cfg, handle)
-			must.NotEq(t, old.pid, r.pid)
-			must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
-			r.runsOn("0")
-			n.hears(r.id, fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d)", old.pid))
-			// And the successor is what recovery finds.
-			n.restart()
-			r.comeBack()
-			r.runsOn("0")
-		})
-	}
-}
-
-func TestStart_RefusesATaskThatNomadKnowsToRun(t *testing.T) {
-	n := newNode(t)
-	r := n.start(slowJob("ncpu = 1"))
-	_, _, err := n.StartTask(r.cfg)
-	must.ErrorContains(t, err, "already started")
-	r.runsOn("0")
-	var wait sync.WaitGroup
-	cfg := n.task(slowJob("ncpu = 1"))
-	errs := make([]error, 3)
-	for i := range errs {
-		wait.Go(func() { _, _, errs[i] = n.StartTask(cfg) })
-	}
-	wait.Wait()
-	started := 0
-	for _, err := range errs {
-		if err == nil {
-			started++
-		}
-	}
-	must.Eq(t, 1, started)
-	must.NoError(t, n.DestroyTask(cfg.ID, true))
-}
-
-// At whatever moment the plugin dies, Nomad starts the task again and there is
-// one solver.
-func TestStart_PluginKilledInside(t *testing.T) {
-	t.Parallel()
-	for _, after := range []time.Duration{0, 5 * time.Millisecond, 20 * time.Millisecond, 60 * time.Millisecond, time.Hour} {
-		t.Run(after.String(), func(t *testing.T) {
-			n := newNode(t)
-			n.stop()
-			j := slowJob("ncpu = 1")
-			cfg := n.task(j)
-			part := pluginPart{Config: *n.config, Cfg: cfg}
-			must.NoError(t, cfg.DecodeDriverConfig(&part.Task))
-			data, err := json.Marshal(part)
-			must.NoError(t, err)
-			file := filepath.Join(t.TempDir(), "part.json")
-			must.NoError(t, os.WriteFile(file, data, 0o600))
-
-			plugin := exec.Command("/proc/self/exe", "plugin", file)
-			out, err := plugin.StdoutPipe()
-			must.NoError(t, err)
-			must.NoError(t, plugin.Start())
-			lines := bufio.NewScanner(out)
-			must.True(t, lines.Scan())
-			must.Eq(t, "starting", lines.Text())
-			if after == time.Hour {
-				must.True(t, lines.Scan())
-				must.Eq(t, "started", lines.Text())
-			} else {
-				<-time.After(after) // any moment will do
-			}
-			must.NoError(t, plugin.Process.Kill())
-			_ = plugin.Wait()
-
-			n.launch()
-			handle, _, err := n.StartTask(cfg)
-			must.NoError(t, err)
-			r := n.started(cfg, handle)
-			eventually(t, "one solver", func() bool {
-				pids := solversIn(t, r.folder)
-				return len(pids) == 1 && pids[0] == r.pid
-			})
-			r.runsOn("0")
-		})
 	}
 }
 

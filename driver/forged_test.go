@@ -1,0 +1,66 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"fmt"
+	"os/exec"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+)
+
+// innocent is a live process that has nothing to do with any task.
+func innocent(t *testing.T) (pid int, start uint64) {
+	t.Helper()
+	cmd := exec.Command("sleep", "3600")
+	must.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	start, err := pidfile.StartTime("/proc", cmd.Process.Pid)
+	must.NoError(t, err)
+	return cmd.Process.Pid, start
+}
+
+func TestRecover_ForgedIdentityIsNeverSignalled(t *testing.T) {
+	t.Parallel()
+	other := "11111111-2222-3333-4444-555555555555"
+	for name, forge := range map[string]func(rec pidfile.Record, pid int, start uint64) string{
+		"no identity": func(_ pidfile.Record, pid int, _ uint64) string { return fmt.Sprintf("%d\n", pid) },
+		"other start": func(rec pidfile.Record, pid int, start uint64) string {
+			return fmt.Sprintf("%d\n{\"cores\":[0],\"start_time\":%d,\"boot_id\":%q}\n", pid, start-1, rec.BootID)
+		},
+		"other boot": func(_ pidfile.Record, pid int, start uint64) string {
+			return fmt.Sprintf("%d\n{\"cores\":[0],\"start_time\":%d,\"boot_id\":%q}\n", pid, start, other)
+		},
+		"other boot for the supervisor": func(_ pidfile.Record, pid int, start uint64) string {
+			return fmt.Sprintf("%d\n{\"cores\":[0],\"start_time\":%d,\"boot_id\":%q,\"supervisor_pid\":%d,\"supervisor_start_time\":%d}\n",
+				pid, start, other, pid, start)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			pid, start := innocent(t)
+			mask := (&run{t: t, pid: pid}).threads()
+			r := n.start(n.script("exec sleep 3600"))
+			rec := r.pidFile()
+			n.stop()
+			endProcess(t, rec.SupervisorPID)
+			endProcess(t, r.pid)
+			r.writePid(forge(rec, pid, start))
+			n.launch()
+			r.comeBack()
+			result := r.wait()
+			must.False(t, result.Successful())
+			must.NoError(t, n.StopTask(r.id, 0, "SIGKILL"))
+			must.NoError(t, n.DestroyTask(r.id, true))
+			must.True(t, alive(pid))
+			must.Eq(t, mask, (&run{t: t, pid: pid}).threads())
+		})
+	}
+}
