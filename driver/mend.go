@@ -6,6 +6,8 @@ package driver
 import (
 	"errors"
 
+	"github.com/hashicorp/nomad/plugins/drivers"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -51,4 +53,16 @@ func (d *Driver) adoptWithDetails(old *task, h *state.Handle) *task {
 	t.resumeStop(d.ctx)
 	d.add(t)
 	return t
+}
+
+// judgeAgain reads the outcome of a run once more that ended after it was adopted
+// without its details: without them nobody knew where its outputs are, and not even
+// a completed run is a success that LS-DYNA did not call one.
+func (d *Driver) judgeAgain(old *task, cfg *drivers.TaskConfig, h *state.Handle) error {
+	if err := d.recoverOver(old.record, cfg, h); err != nil {
+		old.logger.Error("cannot read the outcome again with the details of the driver state", "error", err)
+		return err
+	}
+	d.events.forget(old)
+	return nil
 }

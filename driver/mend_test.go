@@ -6,8 +6,11 @@ package driver
 import (
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -56,6 +59,31 @@ func TestRecover_DamagedDetailsOfALiveRun(t *testing.T) {
 			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
 		})
 	}
+}
+
+// A run may end after the plugin has adopted it and before Nomad hands over the
+// driver state, which alone tells where the outputs are.
+func TestRecover_DamagedDetailsOfARunThatEndsBeforeItIsClaimed(t *testing.T) {
+	n := newNode(t)
+	j := standinJob("ncpu = 1")
+	j.env = map[string]string{"STANDIN_PACE": "5ms"}
+	r := n.start(j)
+	r.says("flush i/o buffers")
+	must.NoError(t, syscall.Kill(r.pid, syscall.SIGSTOP))
+	n.stop()
+	must.NoError(t, os.Truncate(filepath.Join(r.recordDir(), "task.json"), 40))
+	n.launch()
+	adopted := r.task()
+	must.NoError(t, syscall.Kill(r.pid, syscall.SIGCONT))
+	eventually(t, "the run is over", adopted.isOver)
+	must.NotEq(t, 0, adopted.result().ExitCode)
+	r.comeBack()
+	must.Eq(t, &drivers.ExitResult{}, r.wait())
+	must.NoError(t, n.RecoverTask(persist(t, r.handle))) // once is enough
+	must.Eq(t, &drivers.ExitResult{}, r.wait())
+	said := strings.Join(n.said(r.id), "\n")
+	must.StrContains(t, said, "Normal termination at the end time")
+	must.Eq(t, 1, strings.Count(said, "ormal termination"))
 }
 
 func TestRecover_DamagedDetailsEverywhere(t *testing.T) {

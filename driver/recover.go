@@ -182,6 +182,9 @@ var errForeignPID = errors.New("the pid file names processes that are not the ta
 func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.Handle) error {
 	if t.details.TaskID == "" && t.abandon != nil {
 		t = d.adoptWithDetails(t, h)
+		if t.details.TaskID == "" && t.isOver() && d.judgeAgain(t, cfg, h) == nil {
+			return nil
+		}
 	}
 	t.mu.Lock()
 	claimed := t.claimed

@@ -113,13 +113,14 @@ func (r RunRecord) ofEarlier(d Dump) bool {
 	return slices.ContainsFunc(r.Earlier, func(e Dump) bool { return sameDump(e, d) })
 }
 
-// WriteRecord stores a run's record in its folder.
+// WriteRecord stores a run's record in its folder, on the disk: the start after a
+// power cut goes by it, and without it the run would begin anew.
 func (f *RunFolder) WriteRecord(r RunRecord) error {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("write the run's record: %w", err)
 	}
-	return f.replace(RecordFile, data, 0o644, NoOwner)
+	return f.replace(RecordFile, data, 0o644, NoOwner, durable)
 }
 
 // ReadRecord reads what WriteRecord stored; os.ErrNotExist when there is none.

@@ -212,16 +212,22 @@ func renameToFree(dir int, from, to string) error {
 // task's user.
 func (f *RunFolder) WriteFiles(files map[string][]byte, owner Owner) error {
 	for name, content := range files {
-		if err := f.replace(name, content, 0o644, owner); err != nil {
+		if err := f.replace(name, content, 0o644, owner, transient); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// What is to become of a replaced file when the power is cut.
+const (
+	transient = false // the run is lost then, and with it the file's purpose
+	durable   = true  // it is on the disk when replace returns
+)
+
 // replace puts content under a name, whole or not at all: an exclusive new file
 // is filled, given away and renamed over whatever has the name.
-func (f *RunFolder) replace(name string, content []byte, perm os.FileMode, owner Owner) error {
+func (f *RunFolder) replace(name string, content []byte, perm os.FileMode, owner Owner, lasting bool) error {
 	if err := f.plainName(name); err != nil {
 		return err
 	}
@@ -237,6 +243,9 @@ func (f *RunFolder) replace(name string, content []byte, perm os.FileMode, owner
 	if err == nil {
 		err = giveTo(fd, perm, owner)
 	}
+	if err == nil && lasting {
+		err = file.Sync()
+	}
 	err = errors.Join(err, file.Close())
 	if err == nil {
 		err = unix.Renameat(dir, temp, dir, name)
@@ -244,6 +253,12 @@ func (f *RunFolder) replace(name string, content []byte, perm os.FileMode, owner
 	if err != nil {
 		_ = unix.Unlinkat(dir, temp, 0)
 		return &os.PathError{Op: "write", Path: full, Err: err}
+	}
+	if lasting {
+		// Not every file system can sync a directory.
+		if err := f.dir.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
+			return &os.PathError{Op: "sync", Path: f.path, Err: err}
+		}
 	}
 	return nil
 }

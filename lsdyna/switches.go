@@ -103,7 +103,7 @@ func (f *RunFolder) WriteSwitch(sw Switch, owner Owner) error {
 	if pending && !checked.Terminates {
 		return fmt.Errorf("send sense switch %s: %w", checked.Name, ErrSwitchPending)
 	}
-	if err := f.replace(KillFile, []byte(checked.Name+"\n"), 0o644, owner); err != nil {
+	if err := f.replace(KillFile, []byte(checked.Name+"\n"), 0o644, owner, transient); err != nil {
 		return fmt.Errorf("send sense switch %s: %w", checked.Name, err)
 	}
 	return nil

@@ -42,7 +42,7 @@ type campaign struct {
 	folders        map[string]string // by job
 	jobs           []*job            // not known to be over, oldest first
 	started        int               // jobs so far
-	spoiled        map[string]bool   // "alloc pid" of solvers whose records were destroyed
+	spoiled        map[string]bool   // "alloc pid" of solvers whose records were removed
 	killed         map[string]bool   // likewise, of solvers that were killed
 	stopped        map[string]bool   // allocations whose jobs were stopped
 	world          *check.World      // as it had last settled

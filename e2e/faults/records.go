@@ -60,7 +60,6 @@ var recordFaults = []fault{
 			return err
 		}
 		other := others[rng.IntN(len(others))]
-		c.spoil(other)
 		tmp := t.path("pid.swap")
 		return errors.Join(os.Rename(t.path("pid"), tmp), os.Rename(other.path("pid"), t.path("pid")), os.Rename(tmp, other.path("pid")))
 	}),
@@ -73,7 +72,10 @@ var recordFaults = []fault{
 	}),
 	spoilt("task.json truncated", 2, func(c *campaign, t target, _ *rand.Rand) error { return os.Truncate(t.path("task.json"), 40) }),
 	spoilt("spec.json truncated", 2, func(c *campaign, t target, _ *rand.Rand) error { return os.Truncate(t.path("spec.json"), 40) }),
-	spoilt("record gone", 2, func(c *campaign, t target, _ *rand.Rand) error { return os.RemoveAll(t.dir) }),
+	spoilt("record gone", 2, func(c *campaign, t target, _ *rand.Rand) error {
+		c.spoil(t)
+		return os.RemoveAll(t.dir)
+	}),
 	spoilt("exit record of another", 2, func(c *campaign, t target, rng *rand.Rand) error {
 		exit := fmt.Sprintf(`{"version":1,"task_id":%q,"pid":%d,"start_time":%d,"boot_id":%q,"code":0,"rusage":{},"finished_at":"2026-01-01T00:00:00Z"}`,
 			t.id(), c.innocents[0].Process.Pid, rng.IntN(1<<20), c.world.Boot)
@@ -158,7 +160,8 @@ func (c *campaign) targets() (found []target, err error) {
 	return found, nil
 }
 
-// spoil takes note that this run's end may be unknown from here on.
+// spoil takes note that this run's end may be unknown from here on: the exit record
+// has no place to be. Nothing else that is done to a record may cost that.
 func (c *campaign) spoil(t target) { c.spoiled[fmt.Sprint(t.process.Alloc, " ", t.process.PID)] = true }
 
 // spoilt is a fault that spoils a record of a live solver while agent and plugin
@@ -174,7 +177,6 @@ func spoilt(name string, weight int, how func(*campaign, target, *rand.Rand) err
 			}
 			t := targets[n%len(targets)]
 			what = fmt.Sprintf("solver %d of %s", t.process.PID, c.jobOf(t.process.Alloc))
-			c.spoil(t)
 			return how(c, t, rng)
 		})
 		return what, err

@@ -37,7 +37,7 @@ type Observer struct {
 	Witness *witness.Witness
 	// Calm is when the world had last settled.
 	Calm time.Time
-	// Spoiled says whether the campaign destroyed the records of this solver, Killed
+	// Spoiled says whether the campaign removed the record of this solver, Killed
 	// whether it ended it.
 	Spoiled, Killed func(alloc string, pid int) bool
 

@@ -141,7 +141,7 @@ func judge(e End, r *Run, a *Alloc) string {
 	switch {
 	case e.Code == 0 && !r.Completed:
 		return told + ", but LS-DYNA does not say that it completed"
-	case e.Code != 0 && r.Completed && a.Desired == "run" && !r.Spoiled && !r.Killed:
+	case e.Code != 0 && r.Completed && a.Desired == "run" && !r.Killed:
 		return fmt.Sprintf("%s, but %s and completed", told, r)
 	case e.Code != 0 && e.Code != 1 || e.Signal != 0:
 		return fmt.Sprintf("%s, but %s", told, r)

@@ -176,6 +176,7 @@ func TestJudge(t *testing.T) {
 		{name: "supervisor killed after the end, invented", run: run(exited(23), late), wrong: true},
 		{name: "unknown without a reason", run: run(exited(23)), end: End{Code: -1}, wrong: true},
 		{name: "unknown with spoiled records", run: run(exited(23), spoiled), end: End{Code: -1}},
+		{name: "a success told as a failure with spoiled records", run: run(exited(0), completed, spoiled), end: End{Code: 1}, wrong: true},
 		{name: "invented with spoiled records", run: run(exited(23), spoiled), end: End{Code: 0}, wrong: true},
 		{name: "the kernel's word was lost", run: run(0, unseen), end: End{Code: 23}},
 		{name: "the kernel's word was lost, success not confirmed", run: run(0, unseen), wrong: true},

@@ -93,7 +93,7 @@ type Run struct {
 	// Killed: the campaign ended it, had its job stopped, or ended a process that it
 	// cannot live without.
 	Killed bool
-	// Spoiled: the campaign destroyed this run's records, so that nobody can be
+	// Spoiled: the campaign removed this run's record, so that nobody can be
 	// blamed for not knowing how it ended.
 	Spoiled bool
 	// Completed: LS-DYNA's last words in the run folder are a normal termination
