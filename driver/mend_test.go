@@ -81,9 +81,8 @@ func TestRecover_DamagedDetailsOfARunThatEndsBeforeItIsClaimed(t *testing.T) {
 	must.Eq(t, &drivers.ExitResult{}, r.wait())
 	must.NoError(t, n.RecoverTask(persist(t, r.handle))) // once is enough
 	must.Eq(t, &drivers.ExitResult{}, r.wait())
-	said := strings.Join(n.said(r.id), "\n")
-	must.StrContains(t, said, "Normal termination at the end time")
-	must.Eq(t, 1, strings.Count(said, "ormal termination"))
+	n.hears(r.id, "Normal termination at the end time")
+	must.Eq(t, 1, strings.Count(strings.Join(n.said(r.id), "\n"), "ormal termination"))
 }
 
 func TestRecover_DamagedDetailsEverywhere(t *testing.T) {

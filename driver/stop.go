@@ -101,6 +101,7 @@ func (t *task) resumeStop(driver context.Context) {
 		return
 	}
 	ctx, cancel := context.WithCancel(driver)
+	order.Deadline = resumedDeadline(order, time.Now())
 	t.stopping, t.yieldStop, t.stopUntil = true, cancel, order.Deadline
 	go func() {
 		defer cancel()
@@ -108,9 +109,6 @@ func (t *task) resumeStop(driver context.Context) {
 		defer t.stopMu.Unlock()
 		if ctx.Err() != nil || t.isOver() {
 			return
-		}
-		if least := time.Now().Add(min(leastGrace, order.Deadline.Sub(order.Began))); order.Deadline.Before(least) {
-			order.Deadline = least
 		}
 		if err := t.carryOut(ctx, order, "Going on with the stop that an earlier plugin process had begun"); err != nil && ctx.Err() == nil {
 			t.logger.Error("cannot stop the task", "error", err)

@@ -42,7 +42,8 @@ type task struct {
 	proc        *supervisor.Process
 	claimed     bool // Nomad knows this task: it started or recovered it
 	pid         int
-	cpus        []int // what the solver is bound to; empty: runs without affinity
+	began       time.Time // by the monotonic clock
+	cpus        []int     // what the solver is bound to; empty: runs without affinity
 	snapshot    lsdyna.Snapshot
 	orphaned    bool
 	stopping    bool               // on request
@@ -148,7 +149,7 @@ func (t *task) checkSupervisor() {
 // checkStart ends a solver that does not get going within start_timeout: one
 // that waits for a licence can wait for ever.
 func (t *task) checkStart() {
-	if t.details.StartTimeout <= 0 || time.Since(t.details.StartedAt) < t.details.StartTimeout {
+	if t.details.StartTimeout <= 0 || time.Since(t.beganAt()) < t.details.StartTimeout {
 		return
 	}
 	t.mu.Lock()
@@ -420,4 +421,11 @@ func (t *task) setProcess(proc *supervisor.Process, rec pidfile.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.proc, t.pid, t.cpus = proc, rec.PID, rec.Cores
+	t.began = startedAt(rec, t.details)
+}
+
+func (t *task) beganAt() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.began
 }

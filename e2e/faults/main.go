@@ -29,6 +29,7 @@ type options struct {
 	steps      int
 	only       string // name of the one fault to inject, "" for all
 	jobs       string // kind of all jobs, "" for a mix
+	setClock   bool   // may the machine's clock be set
 	keep       bool
 	quiet      bool          // about a failure that is expected
 	patience   time.Duration // for each thing that the campaign waits for
@@ -43,6 +44,7 @@ func main() {
 	flag.IntVar(&o.steps, "n", 25, "`number` of faults")
 	flag.StringVar(&o.only, "only", "", "`name` of the one fault to inject again and again")
 	flag.StringVar(&o.jobs, "jobs", "", "`kind` of all jobs, for a closer look")
+	flag.BoolVar(&o.setClock, "set-clock", false, "set this machine's clock, too: for virtual machines")
 	flag.BoolVar(&o.keep, "keep", false, "keep the agents' directory in any case")
 	flag.DurationVar(&o.patience, "patience", 2*time.Minute, "how long the world may take to settle after a fault, and each step of the harness")
 	flag.StringVar(&mutantName, "mutant", "", "`name` of a mistake to build into the driver, or \"all\"; the campaign must find it")

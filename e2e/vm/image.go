@@ -83,12 +83,14 @@ func writeImage(path string, opts options, k kernel, payload string) error {
 			return err
 		}
 	}
-	for _, name := range []string{"nomad", "nomad-driver-lsdyna", "lsdyna-standin"} {
+	for _, name := range []string{"nomad", "nomad-driver-lsdyna", "lsdyna-standin", "faults"} {
 		if file := filepath.Join(opts.bin, name); exists(file) {
 			a.file("/opt/bin/"+name, file)
 		}
 	}
-	a.file("/opt/e2e/e2e.test", filepath.Join(opts.bin, "e2e.test"))
+	if opts.payload == "" {
+		a.file("/opt/e2e/e2e.test", filepath.Join(opts.bin, "e2e.test"))
+	}
 	a.text("/opt/e2e/payload", 0o644, payload)
 	if exists(opts.example) {
 		a.tree("/opt/example", opts.example)

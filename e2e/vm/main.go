@@ -32,6 +32,7 @@ type options struct {
 	example string
 	kernel  string
 	run     string
+	payload string // shell command instead of the tests, "" for the tests
 	boots   int
 	timeout time.Duration // of each boot
 	console bool
@@ -46,6 +47,7 @@ func main() {
 	flag.StringVar(&o.example, "example", "example", "`directory` that the tests find as ../example")
 	flag.StringVar(&o.kernel, "kernel", "", "kernel `image` (default the newest /boot/vmlinuz-*-cloud-amd64)")
 	flag.StringVar(&o.run, "run", "^TestVM", "tests to run")
+	flag.StringVar(&o.payload, "payload", "", "shell `command` to run in the directory of the binaries instead of the tests")
 	flag.IntVar(&o.boots, "boots", 1, "`number` of boots; with more than one, /disk survives the power cuts between them")
 	flag.DurationVar(&o.timeout, "timeout", 40*time.Minute, "limit for each boot")
 	flag.BoolVar(&o.console, "console", false, "show the kernel's console")
@@ -100,6 +102,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 
 // payload is the shell script that init runs.
 func payload(o options, boot int) string {
+	if o.payload != "" {
+		return "cd /opt/bin && " + o.payload + "\n"
+	}
 	return fmt.Sprintf(`export LSDYNA_E2E_VM=1 LSDYNA_E2E_REQUIRED=1 LSDYNA_E2E_BIN=/opt/bin LSDYNA_E2E_BOOT=%d HOME=/root
 ./e2e.test -test.v -test.timeout %s -test.run '%s'
 `, boot, o.timeout, strings.ReplaceAll(o.run, "'", `'\''`))

@@ -71,15 +71,20 @@ func (o *Observer) alloc(info *allocationInfo) Alloc {
 		a.State, a.Restarts, a.Started = task.State, task.Restarts, task.StartedAt
 		for _, e := range task.Events {
 			a.Events = append(a.Events, e.Type+": "+e.DisplayMessage)
-			if e.Type == api.TaskTerminated {
-				ends[e.Time] = End{At: time.Unix(0, e.Time), Code: e.ExitCode, Signal: e.Signal, Words: e.DisplayMessage}
+			if _, known := ends[e.Time]; e.Type == api.TaskTerminated && !known {
+				ends[e.Time] = End{At: monotonic(time.Unix(0, e.Time)), Code: e.ExitCode, Signal: e.Signal, Words: e.DisplayMessage}
 			}
 		}
 	}
-	for _, at := range slices.Sorted(maps.Keys(ends)) {
-		a.Ends = append(a.Ends, ends[at])
-	}
+	a.Ends = slices.SortedFunc(maps.Values(ends), func(x, y End) int { return x.At.Compare(y.At) })
 	return a
+}
+
+// monotonic is a time of the wall clock, as that is set now, by the clock that
+// the witness's times can be compared with also when the other one has been set.
+func monotonic(at time.Time) time.Time {
+	now := time.Now()
+	return now.Add(at.Sub(now.Round(0)))
 }
 
 // Records reads state_dir: tasks/<alloc>/<task>/<invocation>/pid.
