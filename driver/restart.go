@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -88,7 +87,7 @@ func (s *start) chooseDump() error {
 	}
 	var choice lsdyna.RestartChoice
 	err = asUser(s.user, func() (err error) {
-		choice, err = lsdyna.RestartSelect(ctx, s.folder, recorded, now, s.oldStdouts()...)
+		choice, err = lsdyna.RestartSelect(ctx, s.folder, recorded, now, stdoutName)
 		return err
 	})
 	if err != nil {
@@ -109,7 +108,7 @@ func (s *start) chooseDump() error {
 // recordRun records in the run folder which run begins there with its deck.
 func (s *start) recordRun(ctx context.Context, id lsdyna.Identity) error {
 	err := asUser(s.user, func() error {
-		r, err := lsdyna.NewRunRecord(ctx, s.folder, id, s.oldStdouts()...)
+		r, err := lsdyna.NewRunRecord(ctx, s.folder, id, stdoutName)
 		if err != nil {
 			return err
 		}
@@ -126,17 +125,6 @@ func (s *start) rebuildCommand() (err error) {
 		return fmt.Errorf("command line: %w", err)
 	}
 	return nil
-}
-
-// oldStdouts names the files that keep the stdout of earlier starts.
-func (s *start) oldStdouts() []string {
-	var names []string
-	for name := range s.old {
-		if name == stdoutName || strings.HasPrefix(name, stdoutName+".") {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // settleRecord brings the run folder's record up to date at the end of a run: a

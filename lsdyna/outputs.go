@@ -133,6 +133,14 @@ func number(digits string) int {
 // names lists the entries of the folder that are known outputs. Entries are
 // read in batches, so that a huge folder costs little memory.
 func (f *RunFolder) names() ([]string, error) {
+	return f.list(func(name string) bool {
+		_, ok := parseOutputName(name)
+		return ok
+	})
+}
+
+// list returns the names of entries that are wanted.
+func (f *RunFolder) list(wanted func(name string) bool) ([]string, error) {
 	dir, err := f.Dir()
 	if err != nil {
 		return nil, err
@@ -142,7 +150,7 @@ func (f *RunFolder) names() ([]string, error) {
 	for seen := 0; seen < maxEntries; {
 		batch, err := dir.Readdirnames(1024)
 		for _, name := range batch {
-			if _, ok := parseOutputName(name); ok {
+			if wanted(name) {
 				names = append(names, name)
 			}
 		}

@@ -90,9 +90,9 @@ const (
 // NewRunRecord begins the record of a run that starts from the deck. What the
 // folder's outputs tell of dumps up to now belongs to other runs, and the dumps'
 // own times cannot show that for long: a folder that Nomad moves to another client
-// arrives with new ones. stdouts are as for RestartSelect.
-func NewRunRecord(ctx context.Context, folder *RunFolder, id Identity, stdouts ...string) (RunRecord, error) {
-	said, err := folder.saidDumps(ctx, id.JobID, stdouts)
+// arrives with new ones. stdout is as for RestartSelect.
+func NewRunRecord(ctx context.Context, folder *RunFolder, id Identity, stdout string) (RunRecord, error) {
+	said, err := folder.saidDumps(ctx, id.JobID, stdout)
 	if err != nil {
 		return RunRecord{}, err
 	}
@@ -156,14 +156,14 @@ const maxRefused = 3
 
 // RestartSelect names the newest complete dump in the folder that belongs to
 // the recorded run and fits the one wanted now, and tells why newer ones were
-// passed over. stdouts are the names of files that hold the stdout of earlier
-// starts.
+// passed over. stdout is the name of the file that takes the solver's stdout; those
+// of earlier starts have a number behind it.
 //
 // A dump is believed when the solver printed its line, every file of it is
 // there with content and younger than the run, and the solver printed something
 // after the line: a dump that was being written when the solver was killed has
 // none of that, and the one before it is taken.
-func RestartSelect(ctx context.Context, folder *RunFolder, recorded RunRecord, wanted Identity, stdouts ...string) (RestartChoice, error) {
+func RestartSelect(ctx context.Context, folder *RunFolder, recorded RunRecord, wanted Identity, stdout string) (RestartChoice, error) {
 	if d := recorded.Identity.difference(wanted); d != "" {
 		return RestartChoice{Why: "starting from the deck: " + d}, nil
 	}
@@ -171,7 +171,7 @@ func RestartSelect(ctx context.Context, folder *RunFolder, recorded RunRecord, w
 	if err != nil {
 		return RestartChoice{}, err
 	}
-	said, err := folder.saidDumps(ctx, wanted.JobID, stdouts)
+	said, err := folder.saidDumps(ctx, wanted.JobID, stdout)
 	if err != nil {
 		return RestartChoice{}, err
 	}
@@ -233,22 +233,21 @@ func firstFew(refused []string) []string {
 	return refused
 }
 
+// maxTold bounds how many outputs are searched for dumps, the newest first: each
+// start leaves one or two, also one that got no licence.
+const maxTold = 2000
+
 // saidDumps collects the dump lines of all outputs in the folder, of this run
 // and its restarts, the newest first. A name written twice counts with its last
 // line; runrsf is overwritten again and again.
-func (f *RunFolder) saidDumps(ctx context.Context, jobID string, stdouts []string) ([]Dump, error) {
-	names, err := f.names()
+func (f *RunFolder) saidDumps(ctx context.Context, jobID, stdout string) ([]Dump, error) {
+	names, err := f.list(func(name string) bool { return tellsOfDumps(name, jobID, stdout) })
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		out, _ := parseOutputName(name)
-		if out.source == sourceMessag && out.rank == 0 && (out.jobID == "" || out.jobID == jobID) {
-			stdouts = append(stdouts, name)
-		}
-	}
+	f.newestFirst(names)
 	newest := map[string]Dump{}
-	for _, name := range stdouts[:min(len(stdouts), maxCandidates)] {
+	for _, name := range names[:min(len(names), maxTold)] {
 		src, err := f.readWhole(ctx, name)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("look for dumps in %s: %w", f.path, ctx.Err())
@@ -271,6 +270,28 @@ func (f *RunFolder) saidDumps(ctx context.Context, jobID string, stdouts []strin
 		return cmp.Or(b.Wall.Compare(a.Wall), cmp.Compare(b.Cycle, a.Cycle), cmp.Compare(b.Name, a.Name))
 	})
 	return dumps, nil
+}
+
+// tellsOfDumps picks the outputs in which the solver says which dumps it wrote.
+func tellsOfDumps(name, jobID, stdout string) bool {
+	if number, former := strings.CutPrefix(name, stdout+"."); name == stdout || former && digits(number) {
+		return true
+	}
+	out, ok := parseOutputName(name)
+	return ok && out.source == sourceMessag && out.rank == 0 && (out.jobID == "" || out.jobID == jobID)
+}
+
+// newestFirst sorts files by when they were last written to.
+func (f *RunFolder) newestFirst(names []string) {
+	written := make(map[string]int64, len(names))
+	for _, name := range names {
+		if st, err := f.stat(name); err == nil {
+			written[name] = st.Mtim.Nano()
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(written[b], written[a]), cmp.Compare(a, b))
+	})
 }
 
 // readWhole reads one output to its end.

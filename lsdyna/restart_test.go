@@ -28,7 +28,7 @@ func smpRun() (RunRecord, Identity) {
 
 func choose(t *testing.T, dir string, record RunRecord, wanted Identity) RestartChoice {
 	t.Helper()
-	choice, err := RestartSelect(t.Context(), openFolder(t, dir), record, wanted, "stdout", "stdout.1")
+	choice, err := RestartSelect(t.Context(), openFolder(t, dir), record, wanted, "stdout")
 	must.NoError(t, err)
 	must.NotEq(t, "", choice.Why)
 	return choice
@@ -78,6 +78,28 @@ func TestRestartSelect_takesTheNewestCompleteDump(t *testing.T) {
 	must.Eq(t, "", choose(t, dir, record, id).Dump)
 }
 
+// A run that was started again and again, without a licence for instance, leaves
+// a stdout each time; the dump of the one start that got going must be found behind
+// them all.
+func TestRestartSelect_findsADumpBehindManyFormerOutputs(t *testing.T) {
+	for _, told := range []string{"stdout.1", "messag"} {
+		t.Run(told, func(t *testing.T) {
+			dir := t.TempDir()
+			record, id := smpRun()
+			write(t, dir, told, dumpLine(300, .003, "write d3dump01 file", 1)+dumpLine(400, .004, "write d3plot file", 2))
+			write(t, dir, "d3dump01", "dump")
+			for n := range 300 {
+				write(t, dir, fmt.Sprintf("stdout.%d", n+2), "*** Error 70043 (OTH+43)\n")
+			}
+			write(t, dir, "stdout", "*** Error 70043 (OTH+43)\n")
+			write(t, dir, "stdout.old", dumpLine(900, .009, "write d3dump01 file", 9)) // the user's own copy
+			choice := choose(t, dir, record, id)
+			must.Eq(t, "d3dump01", choice.Dump)
+			must.Eq(t, 300, choice.Said.Cycle)
+		})
+	}
+}
+
 // After Nomad has moved a folder to another client, every file in it is new.
 func TestRestartSelect_leavesDumpsOfOtherRunsAlone(t *testing.T) {
 	dir := t.TempDir()
@@ -86,7 +108,7 @@ func TestRestartSelect_leavesDumpsOfOtherRunsAlone(t *testing.T) {
 	for _, name := range []string{"d3dump01", "d3dump02"} {
 		write(t, dir, name, "dump")
 	}
-	record, err := NewRunRecord(t.Context(), openFolder(t, dir), id, "stdout.1")
+	record, err := NewRunRecord(t.Context(), openFolder(t, dir), id, "stdout")
 	must.NoError(t, err)
 	must.Len(t, 2, record.Earlier)
 	write(t, dir, "stdout", dumpLine(10, .0001, "write d3plot file", 60))

@@ -92,7 +92,7 @@ func FuzzRunRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		choice, err := RestartSelect(t.Context(), folder, recorded, recorded.Identity)
+		choice, err := RestartSelect(t.Context(), folder, recorded, recorded.Identity, DefaultStdout)
 		must.NoError(t, err)
 		must.Eq(t, "", choice.Dump) // no output of this folder tells of a dump
 	})
