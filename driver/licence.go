@@ -19,7 +19,7 @@ const licencePatience = 5 * time.Second
 func (t *task) checkLicence() {
 	t.mu.Lock()
 	s, said := t.snapshot, t.unlicensed
-	waited := time.Since(t.began)
+	waited := time.Since(t.beganAt())
 	words := ""
 	switch waits := s.Phase == lsdyna.PhaseLicence && !s.LicenceGranted && t.res == nil; {
 	case waits && !said && (s.LicenceWaiting || waited > licencePatience):

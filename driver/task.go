@@ -42,8 +42,9 @@ type task struct {
 	proc        *supervisor.Process
 	claimed     bool // Nomad knows this task: it started or recovered it
 	pid         int
-	began       time.Time // by the monotonic clock
-	cpus        []int     // what the solver is bound to; empty: runs without affinity
+	born        pidfile.Record // its process, for beganAt
+	began       time.Time      // see beganAt
+	cpus        []int          // what the solver is bound to; empty: runs without affinity
 	snapshot    lsdyna.Snapshot
 	orphaned    bool
 	stopping    bool               // on request
@@ -149,12 +150,13 @@ func (t *task) checkSupervisor() {
 // checkStart ends a solver that does not get going within start_timeout: one
 // that waits for a licence can wait for ever.
 func (t *task) checkStart() {
-	if t.details.StartTimeout <= 0 || time.Since(t.beganAt()) < t.details.StartTimeout {
+	if t.details.StartTimeout <= 0 {
 		return
 	}
 	t.mu.Lock()
 	s, over := t.snapshot, t.stopping || t.endReason != ""
-	if over || t.follow == nil || s.LicenceGranted || s.HasTime || s.Phase != lsdyna.PhaseStarting && s.Phase != lsdyna.PhaseLicence {
+	going := s.LicenceGranted || s.HasTime || s.Phase != lsdyna.PhaseStarting && s.Phase != lsdyna.PhaseLicence
+	if over || t.follow == nil || going || time.Since(t.beganAt()) < t.details.StartTimeout {
 		t.mu.Unlock()
 		return
 	}
@@ -421,11 +423,15 @@ func (t *task) setProcess(proc *supervisor.Process, rec pidfile.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.proc, t.pid, t.cpus = proc, rec.PID, rec.Cores
-	t.began = startedAt(rec, t.details)
+	t.born, t.began = rec, time.Time{}
 }
 
+// beganAt is when the run began, by the monotonic clock. It is found when it is
+// first asked for: a plugin that restarts has many tasks and no time. The caller
+// holds t.mu.
 func (t *task) beganAt() time.Time {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	if t.began.IsZero() {
+		t.began = startedAt(t.born, t.details)
+	}
 	return t.began
 }
