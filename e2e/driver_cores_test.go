@@ -73,14 +73,18 @@ func twoCores(t *testing.T) cpuset.Set {
 
 // onTwoCores makes a site whose tasks have these two cores only, so that tests of
 // shortage and of moves do the same on every machine.
-func onTwoCores(t *testing.T, cores cpuset.Set) *site {
+func onTwoCores(t *testing.T, cores cpuset.Set, adjust ...func(*cluster.Config)) *site {
 	t.Helper()
-	return newSite(t, fmt.Sprintf("cores { usable = %q }", cores))
+	return newSite(t, fmt.Sprintf("cores { usable = %q }", cores), adjust...)
 }
 
 func TestDriver_CoresFromBirthAndDisjoint(t *testing.T) {
 	cores := twoCores(t)
-	s := onTwoCores(t, cores)
+	coresFromBirth(t, onTwoCores(t, cores), cores)
+}
+
+// coresFromBirth is for a site with these two cores and no tasks.
+func coresFromBirth(t *testing.T, s *site, cores cpuset.Set) {
 	one := s.start(jobHCL{name: "one", folder: s.deck("one", "solid_bar_impact"), config: "ncpu = 1", env: slow})
 	two := s.start(jobHCL{name: "two", folder: s.deck("two", "solid_bar_impact"), config: "ncpu = 1", env: slow})
 	first, second := one.checkCores(), two.checkCores()

@@ -140,8 +140,12 @@ func (r *run) pidPath() string {
 }
 
 func TestDriver_RestoresCoresFromWhatIsLeft(t *testing.T) {
-	all := twoCores(t)
-	s := onTwoCores(t, all)
+	cores := twoCores(t)
+	restoresCores(t, onTwoCores(t, cores), cores)
+}
+
+// restoresCores is for a site with these two cores and no tasks.
+func restoresCores(t *testing.T, s *site, all cpuset.Set) {
 	r := s.start(jobHCL{name: "cores", folder: s.deck("cores", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
 	rec, cores := r.pidFile(), r.checkCores()
 	path := r.pidPath()
@@ -226,7 +230,10 @@ func (s *site) waitMask(r *run, cores cpuset.Set) {
 }
 
 func TestDriver_KnowsHowARunEndedWhileNobodyWatched(t *testing.T) {
-	s := newSite(t, "")
+	knowsEnds(t, newSite(t, ""))
+}
+
+func knowsEnds(t *testing.T, s *site) {
 	for _, c := range []struct {
 		name, env  string
 		status     string
@@ -343,31 +350,6 @@ func settled(alloc *api.Allocation) (bool, string) {
 		return false, "no task state"
 	}
 	return state.State == "running" || state.State == "dead", state.State
-}
-
-func TestDriver_WorksWithoutRoot(t *testing.T) {
-	requireRoot(t) // to become somebody else
-	const nobody = 65534
-	if err := readableBy(nobody, binary(t, "nomad")); err != nil {
-		t.Skipf("user %d cannot run the nomad binary here: %v", nobody, err)
-	}
-	s := newSite(t, "", func(c *cluster.Config) { c.UID = nobody })
-	r := s.start(jobHCL{name: "rootless", folder: s.deck("rootless", "solid_bar_impact"), config: "ncpu = 1", env: slow + "\nSTANDIN_POLL = \"5\"\nSTANDIN_FAULT = \"child=3600\""})
-	s.waitCycles(r)
-	pid, cores := r.pidFile().PID, cpuset.Of(r.pidFile().Cores...)
-	for _, how := range disturbances {
-		began := time.Now()
-		how.do(s)
-		r.recovered()
-		if how.newPlugin {
-			r.said(began, "Restored cores "+cores.String()+" from the pid file")
-		}
-		must.Eq(t, pid, r.pidFile().PID)
-		s.waitMask(r, cores)
-	}
-	must.NoError(t, s.StopJob(within(t), "rootless", false))
-	r.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "dump d3dump01 written"))
-	must.Len(t, 0, r.solvers())
 }
 
 // An agent that is killed while it launches a plugin forgets that plugin, which
