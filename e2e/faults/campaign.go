@@ -193,7 +193,9 @@ func (c *campaign) run(ctx context.Context) error {
 	if _, err := c.settle(ctx, nil); err != nil {
 		return err
 	}
-	for n := 1; n <= c.steps; n++ {
+	done := 0
+	for ; done < c.steps && !c.isEnough(); done++ {
+		n := done + 1
 		rng := rand.New(rand.NewPCG(c.seed, uint64(n)))
 		if err := c.step(ctx, n, pick(faults, rng), rng); err != nil {
 			return fmt.Errorf("step %d of seed %d: %w", n, c.seed, err)
@@ -203,8 +205,17 @@ func (c *campaign) run(ctx context.Context) error {
 		return fmt.Errorf("after the last step of seed %d: %w", c.seed, err)
 	}
 	took := time.Since(began)
-	fmt.Printf("%d faults in %s, %.0f a minute, %d jobs: nothing lost\n", c.steps, took.Round(time.Second), float64(c.steps)/took.Minutes(), c.started)
+	fmt.Printf("%d faults in %s, %.0f a minute, %d jobs: nothing lost\n", done, took.Round(time.Second), float64(done)/took.Minutes(), c.started)
 	return nil
+}
+
+func (c *campaign) isEnough() bool {
+	select {
+	case <-c.enough:
+		return true
+	default:
+		return false
+	}
 }
 
 // step makes sure that there is something to harm, harms it, and checks.

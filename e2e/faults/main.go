@@ -8,6 +8,9 @@
 // was lost. With -mutant it builds the driver with a mistake in it, and the
 // campaign must find that.
 //
+// An interrupt (^C) ends it after the step that it is at, with the checks of an end;
+// a second one at once.
+//
 // It needs root: it mounts, and it asks the kernel how each solver ended.
 package main
 
@@ -31,8 +34,9 @@ type options struct {
 	jobs       string // kind of all jobs, "" for a mix
 	setClock   bool   // may the machine's clock be set
 	keep       bool
-	quiet      bool          // about a failure that is expected
-	patience   time.Duration // for each thing that the campaign waits for
+	quiet      bool            // about a failure that is expected
+	patience   time.Duration   // for each thing that the campaign waits for
+	enough     <-chan struct{} // closed when no further fault is wanted
 }
 
 func main() {
@@ -50,8 +54,9 @@ func main() {
 	flag.StringVar(&mutantName, "mutant", "", "`name` of a mistake to build into the driver, or \"all\"; the campaign must find it")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	o.enough = interrupted(stop)
 	run := runCampaign
 	if mutantName != "" {
 		run = func(ctx context.Context, o options) error { return runMutants(ctx, o, mutantName) }
@@ -61,6 +66,20 @@ func main() {
 		stop()
 		os.Exit(1)
 	}
+}
+
+// interrupted returns a channel that the first interrupt closes; the second has
+// everything stop.
+func interrupted(stop func()) <-chan struct{} {
+	interrupts, first := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(interrupts, os.Interrupt)
+	go func() {
+		<-interrupts
+		close(first)
+		<-interrupts
+		stop()
+	}()
+	return first
 }
 
 // runCampaign injects the faults and returns the first thing that was lost.
