@@ -95,7 +95,7 @@ func TestDriver_LimitsAreRawExecs(t *testing.T) {
 	}
 	var ours, theirs []*run
 	for _, c := range cases {
-		j := jobHCL{name: c.name, folder: s.deck(c.name, "solid_bar_impact"), config: "ncpu = 1", env: slow, resources: c.resources}
+		j := jobHCL{name: c.name, folder: s.deck(c.name, "solid_bar_impact"), config: "ncpu = 1", env: steady, resources: c.resources}
 		ours = append(ours, s.submit(j))
 		theirs = append(theirs, s.twin(j))
 	}

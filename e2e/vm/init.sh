@@ -16,6 +16,7 @@ ip link set lo up
 hostname e2e-vm
 
 exec > /dev/ttyS1 2>&1 < /dev/null
+echo 'e2e-vm: booted'
 for module in /modules/*.ko; do
   [ -e "$module" ] && { insmod "$module" || echo "cannot load $module"; }
 done

@@ -88,6 +88,11 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		start := time.Now()
 		_, _ = fmt.Fprintf(out, "vm: boot %d of %d, %s\n", boot, o.boots, filepath.Base(k.image))
 		err := m.boot(ctx, o.timeout, out)
+		if errors.Is(err, errSilent) {
+			// Seen once with QEMU 7.2, in the kernel's late initcalls; nothing was begun yet.
+			_, _ = fmt.Fprintf(out, "vm: %v, once more\n", err)
+			err = m.boot(ctx, o.timeout, out)
+		}
 		if err != nil || o.console {
 			console, _ := os.ReadFile(m.consoleLog)
 			_, _ = fmt.Fprintf(out, "vm: end of the console:\n%s\n", console[max(0, len(console)-1500):])
@@ -155,6 +160,12 @@ func (m machine) args() []string {
 	return args
 }
 
+// errSilent means that the kernel never came to start its first process.
+var errSilent = errors.New("the machine hangs in its boot")
+
+// bootPatience is many times what a boot takes, on a busy machine, too.
+const bootPatience = 5 * time.Minute
+
 // result is how the tests ended.
 type result struct {
 	reported bool
@@ -165,6 +176,10 @@ type result struct {
 func (m machine) boot(ctx context.Context, timeout time.Duration, out io.Writer) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not done after %s", timeout))
 	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	silence := time.AfterFunc(bootPatience, func() { giveUp(errSilent) })
+	defer silence.Stop()
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", m.args()...)
 	// QEMU warns of each feature that it cannot emulate, for each CPU.
 	var warnings strings.Builder
@@ -176,7 +191,7 @@ func (m machine) boot(ctx context.Context, timeout time.Duration, out io.Writer)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("install qemu-system-x86: %w", err)
 	}
-	r, readErr := follow(stdout, out)
+	r, readErr := follow(stdout, out, func() { silence.Stop() })
 	if r.reported || readErr != nil {
 		// The power is cut at once: what the machine's kernel has not written to
 		// its disk by now is lost, as it would be with a real one.
@@ -200,14 +215,19 @@ func (m machine) boot(ctx context.Context, timeout time.Duration, out io.Writer)
 }
 
 // follow copies the tests' lines until it finds the result, or the machine is off.
+// It calls booted when the first process runs.
 // A run without any test is a failure: a misspelt -run would else always pass.
-func follow(in io.Reader, out io.Writer) (result, error) {
+func follow(in io.Reader, out io.Writer, booted func()) (result, error) {
 	var r result
 	none := false
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		line := strings.TrimRight(lines.Text(), "\r")
+		if line == "e2e-vm: booted" {
+			booted()
+			continue
+		}
 		if code, ok := strings.CutPrefix(line, "e2e-vm: exit "); ok {
 			n, err := strconv.Atoi(code)
 			if err != nil {

@@ -72,9 +72,11 @@ func TestFollow(t *testing.T) {
 		want         result
 		shown        string
 		wrong        bool
+		booted       int
 	}{
 		{name: "passed", output: "PASS\r\ne2e-vm: exit 0\r\n", want: result{true, 0}, shown: "PASS\n"},
 		{name: "failed", output: "FAIL\ne2e-vm: exit 1\n", want: result{true, 1}, shown: "FAIL\n"},
+		{name: "booted", output: "e2e-vm: booted\r\nPASS\ne2e-vm: exit 0\n", want: result{true, 0}, shown: "PASS\n", booted: 1},
 		{name: "switched off before", output: "=== RUN\n", shown: "=== RUN\n"},
 		{name: "no test", output: "testing: warning: no tests to run\ne2e-vm: exit 0\n", wrong: true},
 		{name: "result damaged", output: "e2e-vm: exit x\n", wrong: true},
@@ -82,7 +84,9 @@ func TestFollow(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var shown strings.Builder
-			got, err := follow(strings.NewReader(c.output), &shown)
+			booted := 0
+			got, err := follow(strings.NewReader(c.output), &shown, func() { booted++ })
+			must.Eq(t, c.booted, booted)
 			must.Eq(t, c.wrong, err != nil)
 			if !c.wrong {
 				must.Eq(t, c.want, got)
