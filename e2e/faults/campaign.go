@@ -36,6 +36,7 @@ type campaign struct {
 	scratch, state string
 	server, client *cluster.Agent
 	solver, mpirun string
+	usable         []int // CPUs that tasks may have: those that this process may run on
 	witness        *witness.Witness
 	observer       *check.Observer
 	innocents      []*exec.Cmd
@@ -72,6 +73,9 @@ func newCampaign(ctx context.Context, o options) (c *campaign, err error) {
 		return c, fmt.Errorf("mount a small file system for state_dir: %w", err)
 	}
 	c.mounted = true
+	if c.usable, err = ownCPUs(); err != nil {
+		return c, err
+	}
 	if err := c.startAgents(ctx); err != nil {
 		return c, err
 	}
@@ -96,6 +100,7 @@ func (c *campaign) startAgents(ctx context.Context) (err error) {
 	}
 	c.client, err = cluster.New(cluster.Config{
 		Nomad: nomad, Role: cluster.ClientOnly, Server: c.server, Plugin: filepath.Join(c.bin, cluster.PluginName),
+		ReservableCores: list(c.usable),
 	})
 	if err != nil {
 		return err
@@ -115,11 +120,12 @@ func (c *campaign) pluginConfig() string {
     state_dir  = %q
     work_roots = [%q]
     cores {
-      smt = "share"
+      smt    = "share"
+      usable = %q
     }
     solver "standin" {
       path = %q
-    }`, c.state, c.scratch, c.solver)
+    }`, c.state, c.scratch, list(c.usable), c.solver)
 	if path, err := exec.LookPath("mpirun"); err == nil {
 		if real, err := filepath.EvalSymlinks(path); err == nil {
 			c.mpirun = real
@@ -137,21 +143,12 @@ func (c *campaign) pluginConfig() string {
 
 // watch sets the checker up.
 func (c *campaign) watch() (err error) {
-	var mask unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &mask); err != nil {
-		return fmt.Errorf("cores of this machine: %w", err)
-	}
 	site := check.Site{
 		API: c.client.API, Plugin: c.client.PluginPath(), Solvers: []string{c.solver}, StateDir: c.state,
-		Folder: func(job string) string { return c.folders[job] },
+		Folder: func(job string) string { return c.folders[job] }, Usable: c.usable,
 	}
 	if c.mpirun != "" {
 		site.Solvers = append(site.Solvers, c.mpirun)
-	}
-	for cpu := range len(mask) * 64 {
-		if mask.IsSet(cpu) {
-			site.Usable = append(site.Usable, cpu)
-		}
 	}
 	for _, dir := range []string{"freezer/nomad", "cpuset/nomad/reserve", "nomad.slice/share.slice", "nomad.slice/reserve.slice"} {
 		site.Cgroups = append(site.Cgroups, c.client.CgroupPath("/sys/fs/cgroup/"+dir))
@@ -165,6 +162,26 @@ func (c *campaign) watch() (err error) {
 		Killed:  func(alloc string, pid int) bool { return c.killed[fmt.Sprint(alloc, " ", pid)] || c.stopped[alloc] },
 	}
 	return nil
+}
+
+// ownCPUs returns the CPUs that this process may run on. Agents get all there
+// are: a process that is moved to another cgroup forgets its affinity.
+func ownCPUs() (cpus []int, err error) {
+	var mask unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &mask); err != nil {
+		return nil, fmt.Errorf("cores of this machine: %w", err)
+	}
+	for cpu := range len(mask) * 64 {
+		if mask.IsSet(cpu) {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus, nil
+}
+
+// list prints CPUs as configurations have them.
+func list(cpus []int) string {
+	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(cpus)), ","), "[]")
 }
 
 // startInnocents starts processes that nobody must touch.
