@@ -233,9 +233,19 @@ func TestLeaked(t *testing.T) {
 		{"nothing new", goodWorld(), 1, false},
 		{"Nomad may not have given a core back yet", func() *World {
 			w := fresh([]int{}, nil)
-			w.Allocs[2].Reserved = []int{1}
+			w.Allocs[0].Reserved, w.Allocs[0].Status = []int{1}, "complete"
 			return w
 		}(), 1, false},
+		{"Nomad reserved a core for a start that failed", func() *World {
+			w := fresh([]int{}, nil)
+			w.Allocs = append(w.Allocs, Alloc{ID: "e", Job: "reserved", Reserved: []int{1}, Status: "failed"})
+			return w
+		}(), 1, false},
+		{"Nomad's cores were given back before", func() *World {
+			w := fresh([]int{}, nil)
+			w.Allocs[2].Reserved = []int{1}
+			return w
+		}(), 1, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			found := Leaked(before, c.after, map[string]int{"fresh": c.asked})
