@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -27,23 +29,30 @@ var raceFaults = []fault{
 		}
 		return j.name, c.stop(j)
 	}},
-	{name: "kill plugin in start", weight: 6, inject: func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
-		j, err := c.startBegun(ctx)
+	{name: "kill plugin in start", weight: 6, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
+		plugin, err := c.livePlugin(ctx, 0) // to look for it later takes longer than the rest of a start
 		if err != nil {
 			return "", err
 		}
-		_, err = c.killPlugin(ctx)
+		j, err := c.startBegun(ctx, rng)
+		if err != nil {
+			return "", err
+		}
+		if err := cluster.Signal(plugin, syscall.SIGKILL); err != nil {
+			return j.name, err
+		}
+		_, err = c.livePlugin(ctx, plugin.PID)
 		return j.name, errors.Join(err, c.recovered(ctx))
 	}},
-	{name: "kill client in start", weight: 3, inject: func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
-		j, err := c.startBegun(ctx)
+	{name: "kill client in start", weight: 3, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
+		j, err := c.startBegun(ctx, rng)
 		if err != nil {
 			return "", err
 		}
 		return j.name, c.downed(ctx, c.client.Kill, nil)
 	}},
-	{name: "kill both in start", weight: 3, inject: func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
-		j, err := c.startBegun(ctx)
+	{name: "kill both in start", weight: 3, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
+		j, err := c.startBegun(ctx, rng)
 		if err != nil {
 			return "", err
 		}
@@ -73,17 +82,18 @@ var raceFaults = []fault{
 	}},
 }
 
-// startBegun submits a job and returns as soon as the driver has begun to start
-// it: the record's folder is the first trace.
-func (c *campaign) startBegun(ctx context.Context) (*job, error) {
+// startBegun submits a job and returns in the middle of its start: when the record's
+// folder appears, or when its pid file does, which is just before the solver is
+// executed and before Nomad has a handle.
+func (c *campaign) startBegun(ctx context.Context, rng *rand.Rand) (*job, error) {
+	trace := []string{"*", "*/pid"}[rng.IntN(2)]
 	j, err := c.start(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return j, c.timed(ctx, func(ctx context.Context) error {
 		return cluster.Poll(ctx, "the start of "+j.name, func() (bool, string, error) {
-			paths, err := filepath.Glob(filepath.Join(c.state, "tasks", j.alloc, "lsdyna", "*"))
-			if len(paths) > 0 || err != nil {
+			if begun, err := c.glimpse(j, trace); begun || err != nil {
 				return true, "", err
 			}
 			alloc, _, err := c.server.API.Allocations().Info(j.alloc, nil)
@@ -94,6 +104,20 @@ func (c *campaign) startBegun(ctx context.Context) (*job, error) {
 			return over, fmt.Sprint(seen), nil
 		})
 	})
+}
+
+// glimpse looks for a trace of the job's start for a while, and often: what it is
+// there to hit takes milliseconds.
+func (c *campaign) glimpse(j *job, trace string) (bool, error) {
+	const looks, pause = 200, time.Millisecond
+	for range looks {
+		paths, err := filepath.Glob(filepath.Join(c.state, "tasks", j.alloc, "lsdyna", trace))
+		if len(paths) > 0 || err != nil {
+			return true, err
+		}
+		time.Sleep(pause)
+	}
+	return false, nil
 }
 
 // decided waits until Nomad has started the job's task, or has given it up.

@@ -34,7 +34,7 @@ var All = []Mutant{
 		Edits: []Edit{{"driver/task.go", "	if o.Success() && exit.Known && r.ExitCode == 0", "	if exit.Known && r.ExitCode == 0"}},
 	},
 	{
-		Name: "binds to cores that it did not lease", Rule: check.CoresAsLeased, Fault: "kill plugin",
+		Name: "binds to cores that it did not lease", Rule: check.CoresAsLeased, Fault: "kill plugin", Job: "ok",
 		Edits: []Edit{{"supervisor/supervise/supervisor.go", "Join: join, CPUs: s.spec.CPUs,", "Join: join, CPUs: nil,"}, {"driver/drift.go", "	found := t.findDrift(lease)\n", "	var found []string\n"}},
 	},
 	{
