@@ -376,6 +376,21 @@ func TestTask_ExecRunsInTheTasksPlace(t *testing.T) {
 	}
 }
 
+// A command leaves a child that keeps its streams open: it has ended all the same,
+// with what it said and with its own exit code.
+func TestTask_ExecLeavesAChildInTheBackground(t *testing.T) {
+	n := newNode(t)
+	j := n.script("exec sleep 3600")
+	j.cgroup = cgroups()
+	r := n.start(j)
+	for _, code := range []int{0, 7} {
+		result, err := n.ExecTask(r.id, []string{"sh", "-c", fmt.Sprintf("echo left; sleep 5 & exit %d", code)}, patience)
+		must.NoError(t, err)
+		must.Eq(t, code, result.ExitResult.ExitCode)
+		must.Eq(t, "left\n", string(result.Stdout))
+	}
+}
+
 func TestTask_ExecEndsWithItsTimeout(t *testing.T) {
 	n := newNode(t)
 	r := n.start(n.script("exec sleep 3600"))

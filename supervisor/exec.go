@@ -97,12 +97,13 @@ func (c *ExecCmd) Start() error {
 }
 
 // Wait waits for the command and returns its exit code, 128+n after signal n.
-// The error is about the waiting or the copying of streams, not the command's.
+// The error is about the waiting or the copying of streams, not the command's. A
+// child of the command that still has its streams after Cmd.WaitDelay is no error.
 func (c *ExecCmd) Wait() (int, error) {
 	err := c.Cmd.Wait()
 	c.process.removeBeside(c.Cmd.Process.Pid)
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		return -1, err
 	}
 	if status, ok := c.Cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
