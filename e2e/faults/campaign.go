@@ -43,6 +43,7 @@ type campaign struct {
 	folders        map[string]string // by job
 	jobs           []*job            // not known to be over, oldest first
 	started        int               // jobs so far
+	touched        map[string]bool   // "alloc pid" of solvers whose records this step has changed
 	spoiled        map[string]bool   // "alloc pid" of solvers whose records were removed
 	killed         map[string]bool   // likewise, of solvers that were killed
 	stopped        map[string]bool   // allocations whose jobs were stopped
@@ -238,6 +239,7 @@ func (c *campaign) isEnough() bool {
 // step makes sure that there is something to harm, harms it, and checks.
 func (c *campaign) step(ctx context.Context, n int, f fault, rng *rand.Rand) error {
 	began := time.Now()
+	c.touched = map[string]bool{}
 	fmt.Printf("%4d %-22s ", n, f.name)
 	fresh, err := c.topUp(ctx)
 	if err != nil {

@@ -60,6 +60,7 @@ var recordFaults = []fault{
 			return err
 		}
 		other := others[rng.IntN(len(others))]
+		c.touch(other)
 		tmp := t.path("pid.swap")
 		return errors.Join(os.Rename(t.path("pid"), tmp), os.Rename(other.path("pid"), t.path("pid")), os.Rename(tmp, other.path("pid")))
 	}),
@@ -160,6 +161,10 @@ func (c *campaign) targets() (found []target, err error) {
 	return found, nil
 }
 
+// touch takes note that this solver's records are not what the driver wrote: its
+// cores may be restored from what was true at its start.
+func (c *campaign) touch(t target) { c.touched[fmt.Sprint(t.process.Alloc, " ", t.process.PID)] = true }
+
 // spoil takes note that this run's end may be unknown from here on: the exit record
 // has no place to be. Nothing else that is done to a record may cost that.
 func (c *campaign) spoil(t target) { c.spoiled[fmt.Sprint(t.process.Alloc, " ", t.process.PID)] = true }
@@ -177,6 +182,7 @@ func spoilt(name string, weight int, how func(*campaign, target, *rand.Rand) err
 			}
 			t := targets[n%len(targets)]
 			what = fmt.Sprintf("solver %d of %s", t.process.PID, c.jobOf(t.process.Alloc))
+			c.touch(t)
 			return how(c, t, rng)
 		})
 		return what, err

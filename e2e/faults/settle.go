@@ -85,13 +85,17 @@ func (c *campaign) judge(ctx context.Context, w *check.World, fresh []*job) ([]c
 		return pending, nil
 	}
 	if c.world != nil {
-		if leaked := check.Leaked(c.world, w, c.asked()); len(leaked) > 0 {
-			return nil, &lostError{leaked}
+		lost := slices.Concat(check.Leaked(c.world, w, c.asked()), check.Kept(c.world, w, c.tampered))
+		if len(lost) > 0 {
+			return nil, &lostError{lost}
 		}
 	}
 	c.world, c.observer.Calm = w, looked
 	return nil, nil
 }
+
+// tampered tells whether this step changed the records of a solver.
+func (c *campaign) tampered(p check.Process) bool { return c.touched[fmt.Sprint(p.Alloc, " ", p.PID)] }
 
 // asked is how many cores each job wants of the driver.
 func (c *campaign) asked() map[string]int {

@@ -30,6 +30,7 @@ const (
 	Untouched     = "innocent processes untouched"
 	CoresAsLeased = "leases disjoint and equal to the kernel's masks"
 	NoCoreLeaked  = "no core leaked"
+	CoresKept     = "a running task keeps its cores"
 	NoneLeft      = "no process left behind"
 	NoneUnknown   = "no task unknown"
 	NoEndMissed   = "every end reported"
@@ -328,4 +329,29 @@ func reservationsChanged(before, after *World) bool {
 		was := before.alloc(a.ID)
 		return len(a.Reserved) > 0 && (was == nil || !was.Over() || !a.Over())
 	})
+}
+
+// Kept finds live solvers that have other cores than in the settled world before,
+// although nobody may take them: Nomad has reserved none anew meanwhile. tampered
+// tells whether the campaign had its hands in this solver's records.
+func Kept(before, after *World, tampered func(Process) bool) []Violation {
+	var f findings
+	anew := slices.ContainsFunc(after.Allocs, func(a Alloc) bool {
+		was := before.alloc(a.ID)
+		return len(a.Reserved) > 0 && (was == nil || was.State != "running")
+	})
+	if anew {
+		return nil
+	}
+	for _, p := range before.Processes {
+		was, is := before.RecordOf(p), after.RecordOf(p)
+		lives := slices.ContainsFunc(after.Processes, func(q Process) bool { return q.PID == p.PID && q.Start == p.Start })
+		if p.Role != Solver || !lives || was == nil || is == nil || len(was.Cores) == 0 || tampered(p) {
+			continue
+		}
+		if !slices.Equal(sorted(was.Cores), sorted(is.Cores)) {
+			f.add(CoresKept, "solver %d of allocation %.8s had cores %v and has %v", p.PID, p.Alloc, was.Cores, is.Cores)
+		}
+	}
+	return f
 }

@@ -296,3 +296,42 @@ func TestFree_CountsOnlyLiveSolvers(t *testing.T) {
 	w.Processes = slices.Delete(w.Processes, 0, 1)
 	must.Eq(t, []int{0, 1}, w.Free())
 }
+
+func TestKept(t *testing.T) {
+	nobody := func(Process) bool { return false }
+	moved := func(change ...func(*World)) *World {
+		w := goodWorld()
+		w.Records[0].Cores = []int{1}
+		for _, f := range change {
+			f(w)
+		}
+		return w
+	}
+	for _, c := range []struct {
+		name     string
+		after    *World
+		tampered func(Process) bool
+		lost     bool
+	}{
+		{"the same", goodWorld(), nobody, false},
+		{"other cores", moved(), nobody, true},
+		{"none", moved(func(w *World) { w.Records[0].Cores = []int{} }), nobody, true},
+		{"the campaign changed its records", moved(), func(p Process) bool { return p.Alloc == "a" }, false},
+		{"the campaign changed another's records", moved(), func(p Process) bool { return p.Alloc == "b" }, true},
+		{"Nomad reserved cores anew", moved(func(w *World) {
+			w.Allocs = append(w.Allocs, Alloc{ID: "d", Reserved: []int{0}, State: "running"})
+		}), nobody, false},
+		{"Nomad had reserved cores before", moved(func(w *World) { w.Allocs[1].Reserved = []int{5} }), nobody, true},
+		{"another solver of the task", moved(func(w *World) { w.Processes[0].Start, w.Records[0].Start = 900, 900 }), nobody, false},
+		{"cores for one that had none", func() *World {
+			w := goodWorld()
+			w.Records[1].Cores = []int{1}
+			return w
+		}(), nobody, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found := Kept(goodWorld(), c.after, c.tampered)
+			must.Eq(t, c.lost, len(found) > 0, must.Sprint(found))
+		})
+	}
+}

@@ -12,7 +12,7 @@ var All = []Mutant{
 		Edits: []Edit{{"driver/bind.go", "	t.released = true\n	t.cores.release(t.id.String())\n", "	t.released = true\n"}},
 	},
 	{
-		Name: "starts a second solver beside a live one", Rule: check.OneSolver, Fault: "kill plugin in start",
+		Name: "starts a second solver beside a live one", Rule: check.OneSolver, Fault: "kill both in start", Job: "ok",
 		Edits: []Edit{
 			{"driver/start.go", "		if t.isOver() || t.awaitStop(s.d.ctx) {", "		if true {"},
 			{"driver/start.go", "	return s.endLeftovers(ctx)\n}", "	return nil\n}"},
@@ -42,14 +42,15 @@ var All = []Mutant{
 		Edits: []Edit{{"driver/drift.go", "	found := t.findDrift(lease)\n", "	var found []string\n"}},
 	},
 	{
-		Name: "forgets cores over a restart", Rule: check.CoresAsLeased, Fault: "kill both in start",
+		Name: "forgets cores over a restart", Rule: check.CoresKept, Fault: "kill both in start", Job: "ok",
 		Edits: []Edit{{"driver/recover.go", "	d.restoreCores(t, cpus, \"\")\n", ""}},
 	},
 	{
-		Name: "leaves processes behind", Rule: check.NoneLeft, Fault: "kill solver", Job: "child",
+		// What stays in the cgroup, Nomad ends.
+		Name: "leaves processes behind", Rule: check.NoneLeft, Fault: "kill solver", Job: "ok",
 		Edits: []Edit{
-			{"supervisor/supervise/supervisor.go", "	s.endLeftovers()\n	s.logs.finish()", "	s.logs.finish()"},
-			{"driver/task.go", "	exit := t.exit()\n	t.endLeftovers()\n", "	exit := t.exit()\n"},
+			{"supervisor/supervise/supervisor.go", "	s.endLeftovers()\n	s.logs.finish()", "	s.endLeftovers()\n	select {}"},
+			{"supervisor/process.go", "	if p.supervisor != nil {\n		select {\n		case <-p.supervisor.end:\n", "	if p.supervisor != nil {\n		for _, err := p.readExit(); err != nil; _, err = p.readExit() {\n			time.Sleep(pollEvery)\n		}\n		ended := make(chan struct{})\n		close(ended)\n		select {\n		case <-ended:\n"},
 		},
 	},
 	{
