@@ -222,6 +222,7 @@ func TestCores_ComeBackAfterAFailedStart(t *testing.T) {
 		"bad memory":       {job: job{config: "solver = \"standin\"\n memory = \"much\""}, want: "command line: "},
 		"missing work_dir": {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { removeWorkDir(t, c) }, want: "work_dir: "},
 		"mounts":           {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.Mounts = []*drivers.MountConfig{{}} }, want: "takes no volume mounts"},
+		"devices":          {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.Devices = []*drivers.DeviceConfig{{}} }, want: "and no devices"},
 		"odd task ID":      {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.ID = "a/../b" }, want: "not a plain name"},
 	} {
 		t.Run(name, func(t *testing.T) {

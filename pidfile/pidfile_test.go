@@ -204,21 +204,25 @@ func TestReadTakesNothingButAModestFile(t *testing.T) {
 	if err := Write(good, Record{PID: 1, Cores: []int{1}}); err != nil {
 		t.Fatal(err)
 	}
-	for name, plant := range map[string]func(path string) error{
-		"a link":   func(path string) error { return os.Symlink(good, path) },
-		"a FIFO":   func(path string) error { return syscall.Mkfifo(path, 0o600) },
-		"a folder": func(path string) error { return os.Mkdir(path, 0o700) },
-		"too much": func(path string) error {
+	for name, c := range map[string]struct {
+		plant func(path string) error
+		want  string
+	}{
+		"a link":             {func(path string) error { return os.Symlink(good, path) }, "too many levels of symbolic links"},
+		"a link to a device": {func(path string) error { return os.Symlink("/dev/zero", path) }, "too many levels of symbolic links"},
+		"a FIFO":             {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "not a regular file"},
+		"a folder":           {func(path string) error { return os.Mkdir(path, 0o700) }, "not a regular file"},
+		"too much": {func(path string) error {
 			return os.WriteFile(path, append([]byte("1\n"), bytes.Repeat([]byte(" "), MaxBytes)...), 0o600)
-		},
-		"a device": func(path string) error { return os.Symlink("/dev/zero", path) },
+		}, "larger than"},
 	} {
 		path := filepath.Join(dir, name)
-		if err := plant(path); err != nil {
+		if err := c.plant(path); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := Read(path); err == nil {
-			t.Errorf("%s: %+v", name, r)
+		// The words: nothing that was read, and is no pid, may be the reason.
+		if r, err := Read(path); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
 	if _, err := Read(filepath.Join(dir, "nothing")); !errors.Is(err, os.ErrNotExist) {

@@ -346,7 +346,8 @@ func TestExecEndsWithTheTask(t *testing.T) {
 	k.v2()
 	p := k.start()
 	k.says("up")
-	c, err := Command(p.Spec(), ExecOptions{Argv: []string{"sleep", "1000"}, Env: k.env})
+	// It ends by itself some time, for a supervisor that does not end it.
+	c, err := Command(p.Spec(), ExecOptions{Argv: []string{"sleep", "30"}, Env: k.env})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,13 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/mutant"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/mutant"
 )
 
 // A mutant has this many faults to show itself, and the world this long to
@@ -29,17 +27,17 @@ const (
 func runMutants(ctx context.Context, o options, name string) error {
 	var missed []error
 	found := 0
-	for _, m := range mutant.All {
-		if name != "all" && name != m.Name {
+	for _, m := range mistakes {
+		if name != "all" && name != m.name {
 			continue
 		}
-		fmt.Printf("=== mutant %q\n", m.Name)
+		fmt.Printf("=== mutant %q\n", m.name)
 		err := hunt(ctx, o, m)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			err = fmt.Errorf("mutant %q: %w", m.Name, err)
+			err = fmt.Errorf("mutant %q: %w", m.name, err)
 			fmt.Println("!!!", err)
 			missed = append(missed, err)
 			continue
@@ -54,25 +52,16 @@ func runMutants(ctx context.Context, o options, name string) error {
 }
 
 // hunt runs a campaign against one mutant; nil when it was found out.
-func hunt(ctx context.Context, o options, m mutant.Mutant) error {
+func hunt(ctx context.Context, o options, m mistake) error {
 	bin, err := os.MkdirTemp("", "faults-bin-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(bin) }()
-	if err := mutant.Build(ctx, ".", m, filepath.Join(bin, cluster.PluginName)); err != nil {
+	if err := mutant.Bin(ctx, ".", m.mutant(), o.bin, bin); err != nil {
 		return err
 	}
-	for _, other := range []string{"nomad", "lsdyna-standin"} {
-		path, err := filepath.Abs(filepath.Join(o.bin, other))
-		if err != nil {
-			return err
-		}
-		if err := os.Symlink(path, filepath.Join(bin, other)); err != nil {
-			return err
-		}
-	}
-	o.bin, o.only, o.jobs, o.steps, o.patience, o.quiet = bin, m.Fault, m.Job, mutantSteps, mutantPatience, true
+	o.bin, o.only, o.jobs, o.steps, o.patience, o.quiet = bin, m.fault, m.job, mutantSteps, mutantPatience, true
 	err = runCampaign(ctx, o)
 	var lost *lostError
 	switch {
@@ -80,8 +69,8 @@ func hunt(ctx context.Context, o options, m mutant.Mutant) error {
 		return fmt.Errorf("not found out by %d faults", o.steps)
 	case !errors.As(err, &lost):
 		return fmt.Errorf("the campaign failed otherwise: %w", err)
-	case !slices.ContainsFunc(lost.violations, func(v check.Violation) bool { return v.Rule == m.Rule }):
-		return fmt.Errorf("found out by another rule than %q: %w", m.Rule, err)
+	case !slices.ContainsFunc(lost.violations, func(v check.Violation) bool { return v.Rule == m.rule }):
+		return fmt.Errorf("found out by another rule than %q: %w", m.rule, err)
 	}
 	fmt.Printf("found out: %v\n", err)
 	return nil
