@@ -27,24 +27,24 @@ var mistakes = []mistake{
 	{
 		name: "starts a second solver beside a live one", rule: check.OneSolver, fault: "kill both in start", job: "ok",
 		edits: []mutant.Edit{
-			mutant.In("driver/start.go", "		if t.isOver() || t.awaitStop(s.d.ctx) {", "		if true {"),
-			mutant.In("driver/start.go", "	return s.endLeftovers(ctx)\n}", "	return nil\n}"),
+			mutant.In("driver/predecessor.go", "		if t.isOver() || t.awaitStop(s.d.ctx) {", "		if true {"),
+			mutant.In("driver/predecessor.go", "	return s.endLeftovers(ctx)\n}", "	return nil\n}"),
 			mutant.In("driver/start.go", "	if t := s.d.runningIn(s.folder.Path()); t != nil && !t.awaitStop(s.d.ctx) {", "	if t := s.d.runningIn(s.folder.Path()); false && t != nil {"),
 		},
 	},
 	{
 		name: "invents exit code 0", rule: check.NoneInvented, fault: "kill supervisor",
 		edits: []mutant.Edit{
-			mutant.In("driver/task.go", "		r.ExitCode = -1\n	}\n	if o.Success() && exit.Known && r.ExitCode == 0", "		r.ExitCode = 0\n		return r\n	}\n	if o.Success() && exit.Known && r.ExitCode == 0"),
+			mutant.In("driver/finish.go", "		r.ExitCode = -1\n	}\n	if o.Success() && exit.Known && r.ExitCode == 0", "		r.ExitCode = 0\n		return r\n	}\n	if o.Success() && exit.Known && r.ExitCode == 0"),
 		},
 	},
 	{
 		name: "forgets the signal that ended a solver", rule: check.NoneInvented, fault: "kill solver",
-		edits: []mutant.Edit{mutant.In("driver/task.go", "		r.ExitCode = 128 + exit.Signal\n", "		r.ExitCode, r.Signal = 1, 0\n")},
+		edits: []mutant.Edit{mutant.In("driver/finish.go", "		r.ExitCode = 128 + exit.Signal\n", "		r.ExitCode, r.Signal = 1, 0\n")},
 	},
 	{
 		name: "believes an exit code of 0", rule: check.NoneInvented, fault: "kill plugin", job: "error",
-		edits: []mutant.Edit{mutant.In("driver/task.go", "	if o.Success() && exit.Known && r.ExitCode == 0", "	if exit.Known && r.ExitCode == 0")},
+		edits: []mutant.Edit{mutant.In("driver/finish.go", "	if o.Success() && exit.Known && r.ExitCode == 0", "	if exit.Known && r.ExitCode == 0")},
 	},
 	{
 		name: "binds to cores that it did not lease", rule: check.CoresAsLeased, fault: "kill plugin", job: "ok",

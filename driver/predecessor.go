@@ -1,0 +1,78 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/nomad/nomad/structs"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// endPredecessors makes sure that no earlier run of this task of this
+// allocation lives: Nomad starts a task anew when it could not learn that the
+// first start succeeded, and two solvers in one run folder destroy each other's
+// results.
+func (s *start) endPredecessors() error {
+	ctx, cancel := context.WithTimeout(s.d.ctx, killPatience)
+	defer cancel()
+	for _, t := range s.d.runsOf(s.id.Alloc, s.id.Task) {
+		if t.isOver() || t.awaitStop(s.d.ctx) {
+			continue
+		}
+		t.logger.Warn("ending a predecessor of the same allocation and task", "successor", s.cfg.ID)
+		if err := t.kill(ctx); err != nil {
+			return structs.NewRecoverableError(fmt.Errorf("an earlier run of this task lives and cannot be ended yet: %w", err), true)
+		}
+		if err := t.gone(s.d.ctx); err != nil {
+			return err
+		}
+		s.says = append(s.says, fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d)", t.pid))
+	}
+	return s.endLeftovers(ctx)
+}
+
+// endLeftovers ends what earlier runs left behind whose supervisor was killed,
+// such as MPI ranks: it is in the cgroup that the new run gets.
+func (s *start) endLeftovers(ctx context.Context) error {
+	records, err := s.d.store.Runs(s.id.Alloc, s.id.Task)
+	if err != nil {
+		s.d.logger.Warn("some records cannot be read", "error", err)
+	}
+	for _, record := range records {
+		if err := endProcesses(ctx, record.Dir); err != nil {
+			return structs.NewRecoverableError(fmt.Errorf("an earlier run of this task left processes that cannot be ended yet: %w", err), true)
+		}
+	}
+	return nil
+}
+
+// endProcesses ends the processes of a run that is over. A record that cannot be
+// read names none.
+func endProcesses(ctx context.Context, dir string) error {
+	proc, err := supervisor.Open(dir)
+	if err != nil {
+		return nil //nolint:nilerr // there is nothing to go by
+	}
+	defer proc.Close()
+	tree, err := proc.Tree()
+	if err != nil {
+		return nil //nolint:nilerr // there is nothing to go by
+	}
+	return tree.Kill(ctx)
+}
+
+// runningIn returns a live task whose run folder this is.
+func (d *Driver) runningIn(folder string) *task {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range d.tasks {
+		if !t.isOver() && t.folder != nil && t.folder.Path() == folder {
+			return t
+		}
+	}
+	return nil
+}
