@@ -297,7 +297,7 @@ func Leaked(before, after *World, asked map[string]int) []Violation {
 	if reservationsChanged(before, after) {
 		return nil
 	}
-	wanted := 0
+	wanted := gained(before, after)
 	for i := range after.Runs {
 		r := &after.Runs[i]
 		if old[fmt.Sprint(r.PID, " ", r.Start)] {
@@ -309,7 +309,7 @@ func Leaked(before, after *World, asked map[string]int) []Violation {
 		}
 		wanted += asked[a.Job]
 	}
-	if wanted == 0 || wanted > len(before.Free()) {
+	if wanted > len(before.Free()) {
 		return nil
 	}
 	for _, p := range after.Processes {
@@ -319,6 +319,19 @@ func Leaked(before, after *World, asked map[string]int) []Violation {
 		}
 	}
 	return f
+}
+
+// gained counts the cores that solvers have now which ran without them before: a
+// task whose record is lost gets back what the driver state says it began with.
+func gained(before, after *World) int {
+	cores := 0
+	for _, p := range before.Processes {
+		was, is := before.RecordOf(p), after.RecordOf(p)
+		if p.Role == Solver && was != nil && is != nil {
+			cores += max(len(is.Cores)-len(was.Cores), 0)
+		}
+	}
+	return cores
 }
 
 // reservationsChanged tells whether Nomad reserved cores, or may have given some

@@ -241,6 +241,11 @@ func TestLeaked(t *testing.T) {
 			w.Allocs = append(w.Allocs, Alloc{ID: "e", Job: "reserved", Reserved: []int{1}, Status: "failed"})
 			return w
 		}(), 1, false},
+		{"a task whose record was lost took it", func() *World {
+			w := fresh([]int{}, nil)
+			w.Records[1].Cores = []int{1}
+			return w
+		}(), 1, false},
 		{"Nomad's cores were given back before", func() *World {
 			w := fresh([]int{}, nil)
 			w.Allocs[2].Reserved = []int{1}
