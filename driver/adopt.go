@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,11 @@ type found struct {
 	*task
 	record pidfile.Record
 	err    error // of the record
+}
+
+// spoiled tells whether the pid file does not tell the cores.
+func (f *found) spoiled() bool {
+	return f.record.PID == 0 || errors.Is(f.err, errForeignPID) || errors.Is(f.err, pidfile.ErrNoCores) || errors.Is(f.err, pidfile.ErrNoPID)
 }
 
 // findAll opens the records, several at a time: it is mostly system calls, and

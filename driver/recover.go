@@ -67,8 +67,18 @@ func (d *Driver) adopt() {
 	if err != nil {
 		d.logger.Error("some records cannot be read", "error", err)
 	}
-	for i, f := range d.findAll(records) {
-		if d.takeUp(f) == nil {
+	all := d.findAll(records)
+	// A run whose pid file does not tell its cores may have lost those it began
+	// with: it must not take another's, whose pid file does.
+	for _, spoiled := range []bool{false, true} {
+		for _, f := range all {
+			if f != nil && f.spoiled() == spoiled {
+				d.takeUp(f)
+			}
+		}
+	}
+	for i, f := range all {
+		if f == nil {
 			d.removeStale(records[i])
 		}
 	}
@@ -104,7 +114,7 @@ func (d *Driver) takeUp(f *found) *task {
 	}
 	t := f.task
 	cpus := f.record.Cores
-	if errors.Is(f.err, errForeignPID) || errors.Is(f.err, pidfile.ErrNoCores) || errors.Is(f.err, pidfile.ErrNoPID) || f.record.PID == 0 {
+	if f.spoiled() {
 		cpus = t.launchCPUs() // until Nomad hands over the driver state, which counts more
 	}
 	d.cores.learnParent(t.details.CgroupParent)

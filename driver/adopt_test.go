@@ -1,0 +1,51 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+)
+
+// A run that has lost the cores it began with, and whose pid file is spoiled
+// after that, is the first to be found and yet takes no core of a run whose pid file
+// is whole.
+func TestAdopt_WholePidFilesComeFirst(t *testing.T) {
+	needCPUs(t, 2)
+	n := newNode(t, func(c *Config) { c.Cores.Usable = "0-1" })
+	first := func(digit string) string { return strings.Repeat(digit, 8) + "-0000-4000-8000-000000000000" }
+	start := func(alloc string) *run {
+		j := slowJob("ncpu = 1")
+		j.alloc = alloc
+		return n.start(j)
+	}
+	poor := start(first("1"))
+	poor.runsOn("0")
+	n.stop()
+	rec := poor.pidFile()
+	rec.Cores = []int{}
+	must.NoError(t, pidfile.Write(poor.pidPath(), rec))
+	n.launch()
+	poor.comeBack()
+	one, other := start(first("2")), start(first("3"))
+	one.runsOn("0")
+	other.runsOn("1")
+
+	n.stop()
+	must.NoError(t, os.WriteFile(poor.pidPath(), []byte("garbage"), 0o600))
+	n.launch()
+	for _, r := range []*run{poor, one, other} {
+		r.comeBack()
+	}
+	one.runsOn("0")
+	other.runsOn("1")
+	must.True(t, alive(poor.pid))
+	_, leased := n.cores.alloc.Lease(poor.id)
+	must.False(t, leased)
+}
