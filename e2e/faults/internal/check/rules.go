@@ -83,7 +83,7 @@ func lost(w *World, f *findings) {
 		r := &w.Runs[i]
 		a := w.alloc(r.Alloc)
 		judged := r.Ended && r.Exit.Before(w.Calm)
-		if !r.Ended || !r.Known || r.Killed || judged || a == nil || a.Desired != "run" || r.Exec.After(w.Calm) {
+		if !r.Ended || !r.Known || r.Killed || judged || a == nil || a.Desired != "run" || a.GivenUp() || r.Exec.After(w.Calm) {
 			continue
 		}
 		const onSIGTERM = 78 // what the stand-in exits with then, as LS-DYNA does

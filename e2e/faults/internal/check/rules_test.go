@@ -124,6 +124,7 @@ func TestRules_LetRunsEndOnRequest(t *testing.T) {
 	for name, excuse := range map[string]func(*World){
 		"killed by the campaign": func(w *World) { w.Runs[1].Killed = true },
 		"job stopped":            func(w *World) { w.Allocs[0].Desired = "stop" },
+		"given up by Nomad":      func(w *World) { w.Allocs[0].Events = []string{"Setup Failure: failed to setup alloc: pre-run hook"} },
 		"just begun":             func(w *World) { w.Calm = at(1) },
 		"begun and ended before": func(w *World) { w.Calm = at(6) },
 		"by its own fault":       func(w *World) { w.Runs[1].Status = signaled(syscall.SIGSEGV) },

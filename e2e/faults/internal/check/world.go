@@ -13,6 +13,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -68,6 +69,13 @@ type Alloc struct {
 	Reserved []int     // resources.cores
 	Ends     []End
 	Events   []string // for messages to people
+}
+
+// GivenUp tells whether Nomad itself could not set the allocation up again and has
+// the driver end its task. With cgroups v1 a client that restarts fails in its
+// cpuparts_hook while the cgroup of a task with reserved cores is left from before.
+func (a *Alloc) GivenUp() bool {
+	return slices.ContainsFunc(a.Events, func(e string) bool { return strings.HasPrefix(e, "Setup Failure: failed to setup alloc") })
 }
 
 // Over tells whether none of the allocation's tasks will run again.
