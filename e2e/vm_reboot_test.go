@@ -225,9 +225,11 @@ func startAs(t *testing.T, pid int, dir string) innocent {
 		return true, "", nil
 	}))
 	must.NoError(t, unix.SchedGetaffinity(pid, &i.mask))
-	var err error
-	i.was, err = proc.Read(pid)
-	must.NoError(t, err)
+	// For a moment after its exec a process has no arguments yet.
+	must.NoError(t, cluster.Poll(within(t), "its arguments", func() (_ bool, _ string, err error) {
+		i.was, err = proc.Read(pid)
+		return len(i.was.Args) > 0, i.was.String(), err
+	}))
 	return i
 }
 

@@ -167,7 +167,7 @@ func (m machine) args() []string {
 var errSilent = errors.New("the machine hangs in its boot")
 
 // bootPatience is many times what a boot takes, on a busy machine, too.
-const bootPatience = 5 * time.Minute
+const bootPatience = 2 * time.Minute
 
 // result is how the tests ended.
 type result struct {
