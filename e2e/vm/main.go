@@ -87,12 +87,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		}
 		start := time.Now()
 		_, _ = fmt.Fprintf(out, "vm: boot %d of %d, %s\n", boot, o.boots, filepath.Base(k.image))
-		err := m.boot(ctx, o.timeout, out)
-		if errors.Is(err, errSilent) {
-			// Seen once with QEMU 7.2, in the kernel's late initcalls; nothing was begun yet.
-			_, _ = fmt.Fprintf(out, "vm: %v, once more\n", err)
-			err = m.boot(ctx, o.timeout, out)
-		}
+		err := m.bootPatiently(ctx, o.timeout, out)
 		if err != nil || o.console {
 			console, _ := os.ReadFile(m.consoleLog)
 			_, _ = fmt.Fprintf(out, "vm: end of the console:\n%s\n", console[max(0, len(console)-1500):])
@@ -103,6 +98,20 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		_, _ = fmt.Fprintf(out, "vm: boot %d passed in %s\n", boot, time.Since(start).Round(time.Second))
 	}
 	return nil
+}
+
+// bootPatiently boots once more when the kernel never gets to its first process,
+// which happens now and then with QEMU 7.2, in the late initcalls: nothing was begun
+// yet.
+func (m machine) bootPatiently(ctx context.Context, timeout time.Duration, out io.Writer) error {
+	const tries = 4
+	for try := 1; ; try++ {
+		err := m.boot(ctx, timeout, out)
+		if !errors.Is(err, errSilent) || try == tries {
+			return err
+		}
+		_, _ = fmt.Fprintf(out, "vm: %v, once more\n", err)
+	}
 }
 
 // payload is the shell script that init runs. Sixteen emulated CPUs share a few
