@@ -15,8 +15,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/plugins"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/command"
 )
 
 func main() {

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/nomadcgroup"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 

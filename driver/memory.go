@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/nomadcgroup"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 

@@ -89,5 +89,5 @@ var ofOutputs = []removal{
 }
 
 var cleansNothing = []mutant.Edit{
-	mutant.In("driver/command/screen.go", "		case r == utf8.RuneError || !unicode.IsPrint(r):", "		case r == utf8.RuneError && !unicode.IsPrint(r):"),
+	mutant.In("command/screen.go", "		case r == utf8.RuneError || !unicode.IsPrint(r):", "		case r == utf8.RuneError && !unicode.IsPrint(r):"),
 }

@@ -119,26 +119,26 @@ var ofRecords = []removal{
 	},
 	{
 		lineReap, "nobody asks whether the run is over", []string{"TestReap_removesOnlyWithProof"}, []mutant.Edit{
-			mutant.In("driver/command/reapproof.go", "	over, ok := c.over()\n	if !ok {", "	over, ok := c.over()\n	if !ok && c.record == nil {"),
+			mutant.In("command/reapproof.go", "	over, ok := c.over()\n	if !ok {", "	over, ok := c.over()\n	if !ok && c.record == nil {"),
 		},
 	},
 	{
 		lineReap, "nobody asks whether Nomad still knows it", []string{"TestReap_removesOnlyWithProof"}, []mutant.Edit{
-			mutant.In("driver/command/reapproof.go", "	forgotten, ok := c.forgotten()\n	if !ok {", "	forgotten, ok := c.forgotten()\n	if !ok && c.record == nil {"),
+			mutant.In("command/reapproof.go", "	forgotten, ok := c.forgotten()\n	if !ok {", "	forgotten, ok := c.forgotten()\n	if !ok && c.record == nil {"),
 		},
 	},
 	{
 		lineReap, "live solvers are ended without being named", []string{"TestReap_sparesALiveSolverUnlessNamed"}, []mutant.Edit{
-			mutant.In("driver/command/reap.go", "	if r.kill == c.name() {\n		row.Action", "	if r.kill == \"\" || r.kill == c.name() {\n		row.Action"),
+			mutant.In("command/reap.go", "	if r.kill == c.name() {\n		row.Action", "	if r.kill == \"\" || r.kill == c.name() {\n		row.Action"),
 		},
 	},
 	{
 		lineReap, "the record of a live solver is removed", []string{"TestReap_sparesALiveSolverUnlessNamed"}, []mutant.Edit{
-			mutant.In("driver/command/reapproof.go", "	case supervisor.Running:\n		return \"it runs\", false\n", ""),
-			mutant.In("driver/command/reapproof.go", "	case supervisor.Orphaned:\n		return fmt.Sprintf(\"its solver lives without a supervisor; -kill %s ends it\", c.name()), false\n", ""),
-			mutant.In("driver/command/reapproof.go", "	if err == nil && len(pids) > 0 && !c.laterRun {", "	if err == nil && len(pids) > 0 && c.laterRun {"),
-			mutant.In("driver/command/reapproof.go", "	return fmt.Sprintf(\"its process %d is gone\", rec.PID), true", "	return \"\", true"),
-			mutant.In("driver/command/reap.go", "	if err := c.record.TryLock(); err != nil {", "	if err := c.record.TryLock(); err != nil && c.record == nil {"),
+			mutant.In("command/reapproof.go", "	case supervisor.Running:\n		return \"it runs\", false\n", ""),
+			mutant.In("command/reapproof.go", "	case supervisor.Orphaned:\n		return fmt.Sprintf(\"its solver lives without a supervisor; -kill %s ends it\", c.name()), false\n", ""),
+			mutant.In("command/reapproof.go", "	if err == nil && len(pids) > 0 && !c.laterRun {", "	if err == nil && len(pids) > 0 && c.laterRun {"),
+			mutant.In("command/reapproof.go", "	return fmt.Sprintf(\"its process %d is gone\", rec.PID), true", "	return \"\", true"),
+			mutant.In("command/reap.go", "	if err := c.record.TryLock(); err != nil {", "	if err := c.record.TryLock(); err != nil && c.record == nil {"),
 		},
 	},
 	{

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package nomadcgroup reads from Nomad's cgroups which CPUs a client may use and
-// which it has reserved for tasks of any driver. The driver and its commands share
+// which it has reserved for tasks of any driver. Packages driver and command share
 // it, so that both look at the same files. It writes nothing.
 //
 // The layout is Nomad's (client/lib/cgroupslib): with cgroup v2
@@ -51,8 +51,8 @@ func (t Tree) Reserved(parent string) cpuset.Set {
 	return t.read(parent, "reserve")
 }
 
-// read reads the CPU list of a cgroup below a parent. The parent may come from a record: it must not lead
-// out of the tree.
+// read reads the CPU list of a cgroup below a parent. The parent may come from a
+// record: it must not lead out of the tree.
 func (t Tree) read(parent, below string) cpuset.Set {
 	if !filepath.IsLocal(parent) {
 		return cpuset.Set{}

@@ -112,7 +112,7 @@ func checkScreen(t *testing.T, name, got string) {
 func TestReadme_screensOfStatusAreTheProgramsOwn(t *testing.T) {
 	screen, err := os.ReadFile("testdata/status-2x4-cores-100.txt")
 	must.NoError(t, err)
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../README.md")
 	must.NoError(t, err)
 	title, _, _ := strings.Cut(string(screen), "\n")
 	for i, block := range strings.Split(string(readme), "```") {
