@@ -1,0 +1,124 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package placement
+
+import (
+	"slices"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+)
+
+// moveDisplaced gives the run others for the cores that it has lost, if it has
+// been launched.
+func (b *Binder) moveDisplaced(why string) {
+	b.mu.Lock()
+	defer b.unlock()
+	b.relocate(why)
+}
+
+// relocate moves a run whose lease is displaced, or lets it run without affinity
+// where no cores are left. The caller holds mu.
+func (b *Binder) relocate(why string) {
+	lease, leased := b.cores.alloc.Lease(b.run.Owner)
+	if !leased || !lease.Displaced || b.released || b.proc == nil {
+		return
+	}
+	old, lease, err := b.cores.alloc.Move(b.run.Owner)
+	if err != nil {
+		b.cores.alloc.Release(b.run.Owner)
+		b.clearAffinity()
+		b.say("Running without affinity: lost cores %s (%s), and %v", old.CPUs, why, err)
+		return
+	}
+	b.move(lease, old.CPUs, why)
+}
+
+// move binds the run to its new lease and says why. The caller holds mu.
+func (b *Binder) move(lease allocator.Lease, old cpuset.Set, why string) {
+	if err := b.bind(lease); err != nil {
+		b.run.Logger.Error("cannot move the solver", "cores", lease.CPUs.String(), "error", err)
+		b.say("Could not move from cores %s to %s: %v", orNone(old), lease.CPUs, err)
+		return
+	}
+	b.say("Moved from cores %s to %s: %s", orNone(old), lease.CPUs, why)
+}
+
+// rebind has the run execute on its lease, or, where it has none, beside everybody
+// else's. The caller holds mu.
+func (b *Binder) rebind() error {
+	lease, leased := b.cores.alloc.Lease(b.run.Owner)
+	switch {
+	case b.released || b.proc == nil:
+		return nil
+	case !leased:
+		return b.confine()
+	case lease.Displaced:
+		return nil // whoever displaced it has it moved
+	}
+	return b.bind(lease)
+}
+
+// bind moves every thread of the run to its lease, after the pid file says so.
+// Memory follows. The caller holds mu.
+func (b *Binder) bind(lease allocator.Lease) error {
+	cpus := lease.CPUs.Slice()
+	if err := b.proc.Bind(cpus); err != nil {
+		return err
+	}
+	before := cpuset.Of(b.setCPUs(cpus)...)
+	b.confined = confinement{}
+	if before.IsEmpty() || !slices.Equal(b.cores.nodes(before), b.cores.nodes(lease.CPUs)) {
+		b.followMemory()
+	}
+	return nil
+}
+
+// clearAffinity lifts the affinity of a run that has no cores of its own. The
+// caller holds mu.
+func (b *Binder) clearAffinity() {
+	if b.released || b.proc == nil {
+		return
+	}
+	if err := b.confine(); err != nil {
+		b.run.Logger.Error("cannot lift the affinity", "error", err)
+	}
+}
+
+// confine keeps a run without a lease off the cores that others have leased or
+// that Nomad has reserved, as long as any other is left. The caller holds mu.
+func (b *Binder) confine() error {
+	where := b.cores.unleased()
+	if b.confined.applied && b.confined.to.IsEmpty() && where.IsEmpty() {
+		return nil // it runs everywhere already
+	}
+	if err := b.proc.Confine(b.confined.to.Slice(), where.Slice()); err != nil {
+		return err
+	}
+	b.confined = confinement{applied: true, to: where}
+	if before := b.setCPUs(nil); len(before) > 0 {
+		b.followMemory()
+	}
+	return nil
+}
+
+// reconcileUnleased confines the run again if it has no lease, and none to come.
+func (b *Binder) reconcileUnleased() {
+	b.mu.Lock()
+	defer b.unlock()
+	if _, leased := b.cores.alloc.Lease(b.run.Owner); leased || !b.settled {
+		return
+	}
+	if err := b.rebind(); err != nil {
+		b.run.Logger.Debug("cannot keep the solver off leased cores", "error", err)
+	}
+}
+
+// orNone prints CPUs as the kernel does, and an empty set in a word.
+func orNone(cpus cpuset.Set) string {
+	if cpus.IsEmpty() {
+		return "none"
+	}
+	return cpus.String()
+}

@@ -1,0 +1,138 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package placement
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+)
+
+// discover reads the machine, and which CPUs of it the driver may give out.
+func (s *Settings) discover(logger hclog.Logger) (*allocator.Topology, cpuset.Set, error) {
+	topo, warnings, err := allocator.Discover(s.Sysfs)
+	if err != nil {
+		return nil, cpuset.Set{}, err
+	}
+	for _, w := range warnings {
+		logger.Debug("topology", "warning", w)
+	}
+	offered := topo.Online
+	if s.Nomad != nil {
+		offered = offered.Intersect(*s.Nomad)
+	}
+	if own, err := ownAffinity(); err == nil {
+		offered = offered.Intersect(own)
+	}
+	managed := topo.Manageable(offered, s.Usable)
+	if left := offered.Difference(managed).Intersect(topo.Isolated); s.Usable.IsEmpty() && !left.IsEmpty() {
+		logger.Warn("isolated CPUs (isolcpus) are not given out unless cores.usable names them", "cpus", left.String())
+	}
+	if managed.IsEmpty() {
+		return nil, managed, errors.New("no core is left to give out: cores.usable, Nomad's usable cores and the agent's own affinity have none in common")
+	}
+	return topo, managed, nil
+}
+
+// online reads which CPUs are online now.
+func (s *Settings) online() (cpuset.Set, error) {
+	data, err := os.ReadFile(s.sysfs("devices/system/cpu/online"))
+	if err != nil {
+		return cpuset.Set{}, err
+	}
+	return cpuset.Parse(strings.TrimSpace(string(data)))
+}
+
+// memoryNodes returns the NUMA nodes that have memory, nil where that is one.
+func (s *Settings) memoryNodes() []int {
+	nodes := nomadcgroup.ReadList(s.sysfs("devices/system/node/has_memory")) // the format of a CPU list
+	if nodes.IsEmpty() {
+		nodes = nomadcgroup.ReadList(s.sysfs("devices/system/node/online"))
+	}
+	if nodes.Len() < 2 {
+		return nil
+	}
+	return nodes.Slice()
+}
+
+func (s *Settings) sysfs(path string) string {
+	return filepath.Join(cmp.Or(s.Sysfs, "/sys"), path)
+}
+
+// maskWords holds one bit for every CPU that Linux can have: NR_CPUS is 8192 at
+// most. The kernel refuses a mask that is shorter than its own.
+const maskWords = 8192 / 64
+
+// ownAffinity returns the CPUs that this process may run on; what the agent's
+// service manager or cgroup withholds is not ours to give.
+func ownAffinity() (cpuset.Set, error) {
+	var mask [maskWords]uint64
+	if _, _, errno := unix.RawSyscall(unix.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask))); errno != 0 {
+		return cpuset.Set{}, fmt.Errorf("sched_getaffinity: %w", errno)
+	}
+	var set cpuset.Set
+	for cpu := range len(mask) * 64 {
+		if mask[cpu/64]&(1<<(cpu%64)) != 0 {
+			set.Add(cpu)
+		}
+	}
+	return set, nil
+}
+
+// physicalCores counts the physical cores that have one of the CPUs online.
+func physicalCores(topo *allocator.Topology, cpus cpuset.Set) int {
+	seen := map[int]bool{}
+	for index := range cpus.All() {
+		if cpu, ok := topo.CPU(index); ok && cpu.Online {
+			seen[cpu.Core] = true
+		}
+	}
+	return len(seen)
+}
+
+// launchOrder is the CPUs in the order in which ranks and threads take them: one
+// of each physical core first, siblings after; and the same by NUMA node.
+func launchOrder(topo *allocator.Topology, cpus cpuset.Set) lsdyna.Placement {
+	var first, rest []allocator.CPU
+	seen := map[int]bool{}
+	for index := range cpus.All() {
+		cpu, ok := topo.CPU(index)
+		if !ok {
+			continue
+		}
+		if seen[cpu.Core] {
+			rest = append(rest, cpu)
+			continue
+		}
+		seen[cpu.Core] = true
+		first = append(first, cpu)
+	}
+	var p lsdyna.Placement
+	nodeAt := map[int]int{}
+	for _, cpu := range slices.Concat(first, rest) {
+		p.CPUs = append(p.CPUs, cpu.Index)
+		at, ok := nodeAt[cpu.NUMANode]
+		if !ok {
+			at = len(p.ByNode)
+			nodeAt[cpu.NUMANode] = at
+			p.ByNode = append(p.ByNode, nil)
+		}
+		p.ByNode[at] = append(p.ByNode[at], cpu.Index)
+	}
+	return p
+}

@@ -1,0 +1,129 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package placement
+
+import (
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// Adopt takes over a run that outlived the plugin which started it, and leases to
+// it the cores that its pid file tells. Where the pid file cannot be trusted, these
+// are the cores that it was launched on, until the handle tells better. Cores that
+// are taken are made good for with others, and the run is moved; where there are
+// none, it runs without affinity.
+//
+// A run that has no cores according to a trusted pid file loses its affinity in the
+// next round of Reevaluate, not here: Nomad waits for the adoption of all runs, and
+// the former plugin, if it had time, did it already.
+func (b *Binder) Adopt(proc *supervisor.Process, rec pidfile.Record, trusted bool) {
+	b.mu.Lock()
+	defer b.unlock()
+	b.take(proc, rec)
+	if !trusted {
+		b.setCPUs(b.spec.CPUs)
+	}
+	cpus := cpuset.Of(b.CPUs()...)
+	b.settled = trusted && cpus.IsEmpty()
+	b.restore(cpus, "")
+}
+
+// AttachByPIDFile tells that Nomad has handed over an adopted run whose pid file is
+// good: what it says counts.
+func (b *Binder) AttachByPIDFile(rec pidfile.Record) {
+	b.mu.Lock()
+	defer b.unlock()
+	b.settled = true
+	if b.pid == 0 { // it was adopted in the middle of its launch
+		b.pid = rec.PID
+		b.setCPUs(rec.Cores)
+		b.cores.alloc.SetPID(b.run.Owner, b.pid)
+	}
+	if len(rec.Cores) == 0 {
+		b.say("Recovered without affinity, as the pid file says")
+		return
+	}
+	b.sayRestored(cpuset.Of(rec.Cores...), "pid file")
+	b.repairDrift()
+}
+
+// AttachByDriverState tells that Nomad has handed over a run whose pid file does
+// not tell its cores: what the driver state knows counts. proc are the processes as
+// found with it; nil where they could not be found so, which leaves the adopted
+// ones. The run is bound also where that is nothing new: the pid file is written
+// with it.
+func (b *Binder) AttachByDriverState(proc *supervisor.Process, known pidfile.Record) {
+	b.mu.Lock()
+	defer b.unlock()
+	b.settled = true
+	if proc != nil {
+		b.take(proc, known)
+	}
+	b.restoreKnown(cpuset.Of(known.Cores...))
+	b.cores.alloc.SetPID(b.run.Owner, b.pid)
+	if err := b.rebind(); err != nil {
+		b.run.Logger.Error("cannot bind the solver", "error", err)
+	}
+}
+
+// restoreKnown leases the cores that the driver state knows, in the place of those
+// that the run was adopted with. The caller holds mu.
+func (b *Binder) restoreKnown(cpus cpuset.Set) {
+	const from = "driver state"
+	lease, leased := b.cores.alloc.Lease(b.run.Owner)
+	switch {
+	case leased && (cpus.IsEmpty() || cpus == lease.CPUs):
+		b.sayRestored(lease.CPUs, from)
+		return
+	case leased:
+		b.cores.alloc.Release(b.run.Owner)
+	}
+	b.restore(cpus, from)
+}
+
+// Amend takes over what the run asked for, where that was not known when it was
+// adopted.
+func (b *Binder) Amend(asked int, reserved bool, parent string) {
+	b.cores.learnParent(parent)
+	b.mu.Lock()
+	defer b.unlock()
+	b.run.Asked = asked
+	if !reserved || b.run.Reserved || b.released {
+		return
+	}
+	// They were leased as though the driver had chosen them.
+	b.run.Reserved = true
+	b.cores.alloc.Release(b.run.Owner)
+	b.restore(cpuset.Of(b.CPUs()...), "")
+}
+
+// restore leases to a live run the cores that it is to have. Where they are taken
+// it gets others and is moved; where there are none it runs without affinity. from
+// says where the wanted cores are written, "" to say nothing of cores that stay the
+// same. The caller holds mu.
+func (b *Binder) restore(wanted cpuset.Set, from string) {
+	if wanted.IsEmpty() || b.released {
+		return
+	}
+	lease, how, err := b.cores.alloc.Restore(b.run.Owner, wanted, b.run.Reserved)
+	if err != nil {
+		b.say("Running without affinity: cores %s are taken: %v", wanted, err)
+		b.clearAffinity()
+		return
+	}
+	b.cores.alloc.SetPID(b.run.Owner, b.pid)
+	if how != allocator.RestoredSame {
+		b.move(lease, wanted, "cores were taken while the driver was away")
+		return
+	}
+	if from != "" {
+		b.sayRestored(lease.CPUs, from)
+	}
+}
+
+func (b *Binder) sayRestored(cpus cpuset.Set, from string) {
+	b.say("Restored cores %s from the %s", cpus, from)
+}
