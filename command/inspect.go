@@ -12,7 +12,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 const inspectHelp = `USAGE
@@ -57,10 +58,10 @@ func runInspect(ctx context.Context, args []string, s streams) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	var reports []lsdyna.Report
+	var reports []output.Report
 	failed := false
 	for _, path := range paths {
-		report, err := lsdyna.Inspect(ctx, path, *running)
+		report, err := rundir.Inspect(ctx, path, *running)
 		if err != nil {
 			failed = true
 			fmt.Fprintf(s.err, "%s inspect: %s: %s\n", program, clean(path), clean(strings.TrimPrefix(err.Error(), "inspect: ")))
@@ -81,7 +82,7 @@ func runInspect(ctx context.Context, args []string, s streams) error {
 }
 
 // writeReports writes one object after the other.
-func writeReports(reports []lsdyna.Report, s streams) error {
+func writeReports(reports []output.Report, s streams) error {
 	for _, r := range reports {
 		r.Time, r.EndTime = finiteOf(r.Time), finiteOf(r.EndTime)
 		data, err := json.MarshalIndent(r, "", "  ")
@@ -103,7 +104,7 @@ func finiteOf(v *float64) *float64 {
 }
 
 // drawReports draws a table of all paths, and below what each has to tell.
-func drawReports(reports []lsdyna.Report, screen screen) []line {
+func drawReports(reports []output.Report, screen screen) []line {
 	t := table{columns: []column{
 		{title: "PATH", keep: true, least: 12}, {title: "OUTCOME", keep: true},
 		{title: "TIME", right: true, rank: 8}, {title: "END TIME", right: true, rank: 7},
@@ -127,7 +128,7 @@ func drawReports(reports []lsdyna.Report, screen screen) []line {
 	return lines
 }
 
-func reportRow(r lsdyna.Report) []line {
+func reportRow(r output.Report) []line {
 	row := []line{
 		text(clean(r.Path)), {{string(r.Outcome), outcomeStyle(r.Outcome)}},
 		text(float(r.Time)), text(float(r.EndTime)), text("-"), text(number(r.Cycle)),
@@ -139,20 +140,20 @@ func reportRow(r lsdyna.Report) []line {
 	return row
 }
 
-func outcomeStyle(kind lsdyna.Kind) style {
+func outcomeStyle(kind output.Kind) style {
 	switch kind {
-	case lsdyna.Completed:
+	case output.Completed:
 		return green
-	case lsdyna.Running:
+	case output.Running:
 		return cyan
-	case lsdyna.Stopped, lsdyna.Unknown:
+	case output.Stopped, output.Unknown:
 		return yellow
 	}
 	return red
 }
 
 // reportWords are what a table has no room for.
-func reportWords(r lsdyna.Report) []string {
+func reportWords(r output.Report) []string {
 	words := []string{r.Reason}
 	var solver []string
 	if r.Version != nil {

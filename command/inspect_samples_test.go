@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
 // sample is a row of the table in the README beside real outputs of LS-DYNA.
@@ -53,18 +54,18 @@ func nth(cell string, i int) string {
 }
 
 // outcome is the verdict that the words of a row stand for.
-func (s sample) outcome() lsdyna.Kind {
+func (s sample) outcome() output.Kind {
 	switch {
 	case strings.Contains(s.what, "side files"):
-		return lsdyna.Unknown
+		return output.Unknown
 	case strings.Contains(s.what, "stopped by the switch"):
-		return lsdyna.Stopped
+		return output.Stopped
 	case strings.Contains(s.what, "SIGTERM"):
-		return lsdyna.Killed
+		return output.Killed
 	case strings.Contains(s.what, "errors"):
-		return lsdyna.Failed
+		return output.Failed
 	}
-	return lsdyna.Completed
+	return output.Completed
 }
 
 // endTime is null where the row says in words that the file does not tell it.
@@ -116,7 +117,7 @@ func withDecks(t *testing.T, dir string, all []sample) []sample {
 func checkSample(t *testing.T, path string, s sample) {
 	r := call(t, "inspect", "-json", path)
 	must.Eq(t, exitOK, r.code, must.Sprint(r.errout))
-	var got lsdyna.Report
+	var got output.Report
 	must.NoError(t, json.Unmarshal([]byte(r.out), &got))
 	must.Eq(t, s.outcome(), got.Outcome, must.Sprint(got.Reason))
 	must.Eq(t, s.endTime(), got.EndTime)

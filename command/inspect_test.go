@@ -11,7 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
 func runFolder(t *testing.T, stdout string) string {
@@ -41,9 +41,9 @@ func TestInspect_jsonHasAllKeysForEachPath(t *testing.T) {
 
 func TestInspect_aRunThatLivesHasAnETA(t *testing.T) {
 	dir := runFolder(t, solving(5, 1e-2))
-	var got lsdyna.Report
+	var got output.Report
 	must.NoError(t, json.Unmarshal([]byte(call(t, "inspect", dir, "-running", "-json").out), &got))
-	must.Eq(t, lsdyna.Running, got.Outcome)
+	must.Eq(t, output.Running, got.Outcome)
 	must.Eq(t, 60.0, *got.ETASeconds)
 }
 

@@ -12,7 +12,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // patience is how long a command waits for run folders. They often lie on
@@ -21,15 +22,15 @@ const patience = 5 * time.Second
 
 // progress is what a task's outputs say.
 type progress struct {
-	snapshot lsdyna.Snapshot
+	snapshot output.Snapshot
 	read     bool  // the snapshot is of this task, if an old one
 	err      error // why it is not as new as it should be
 }
 
 // reading follows the outputs of one task, each byte once.
 type reading struct {
-	folder   *lsdyna.RunFolder
-	follower *lsdyna.Follower
+	folder   *rundir.Folder
+	follower *rundir.Follower
 	results  chan progress // one at a time
 	pending  bool          // a result is still to come
 	last     progress
@@ -117,18 +118,18 @@ func (r *reading) open(t *task) error {
 	if t.details.RunBase == "" {
 		return errors.New("the record does not name the run folder")
 	}
-	var old lsdyna.Outputs
+	var old rundir.Outputs
 	if len(t.details.Old) > 0 {
 		if err := json.Unmarshal(t.details.Old, &old); err != nil {
 			return fmt.Errorf("decode old outputs: %w", err)
 		}
 	}
-	folder, err := lsdyna.OpenRunFolder(t.details.RunBase, cmp.Or(t.details.RunFolder, "."))
+	folder, err := rundir.Open(t.details.RunBase, cmp.Or(t.details.RunFolder, "."))
 	if err != nil {
 		return err
 	}
 	r.folder = folder
-	r.follower = lsdyna.NewFollower(folder, lsdyna.FollowOptions{
+	r.follower = rundir.NewFollower(folder, rundir.FollowOptions{
 		Stdout: t.details.Stdout, JobID: t.details.LSDynaJob, Old: old,
 	})
 	return nil
@@ -152,7 +153,7 @@ func (r readings) forget(live map[string]bool) {
 func (r readings) close() { r.forget(nil) }
 
 // ratio is the part of the problem time that is behind, from 0 to 1.
-func ratio(s lsdyna.Snapshot) (float64, bool) {
+func ratio(s output.Snapshot) (float64, bool) {
 	if !s.HasTime || !(s.EndTime > 0) || math.IsInf(s.EndTime, 0) || math.IsNaN(s.Time) {
 		return 0, false
 	}
@@ -160,22 +161,22 @@ func ratio(s lsdyna.Snapshot) (float64, bool) {
 }
 
 // phaseWords say what a run does while it has no progress to show.
-func phaseWords(s lsdyna.Snapshot) string {
+func phaseWords(s output.Snapshot) string {
 	switch s.Phase {
-	case lsdyna.PhaseLicence:
+	case output.PhaseLicence:
 		if s.LicenceWaiting {
 			return "waiting for a licence"
 		}
 		return "asking for a licence"
-	case lsdyna.PhaseReading:
+	case output.PhaseReading:
 		return "reading the deck"
-	case lsdyna.PhaseDecomposing:
+	case output.PhaseDecomposing:
 		return "decomposing the model"
-	case lsdyna.PhaseInitialising:
+	case output.PhaseInitialising:
 		return "initialising"
-	case lsdyna.PhaseSolving:
+	case output.PhaseSolving:
 		return "solving, end time not known"
-	case lsdyna.PhaseEnding, lsdyna.PhaseEnded:
+	case output.PhaseEnding, output.PhaseEnded:
 		return "ending"
 	}
 	return "starting"

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
 // statusReport is what `status -json` prints. What is not known is null.
@@ -73,7 +73,7 @@ type taskReport struct {
 	ETA        *float64            `json:"eta_seconds"`
 	Warnings   *int64              `json:"warnings"`
 	Errors     *int64              `json:"errors"`
-	FirstError *lsdyna.SolverError `json:"first_error"`
+	FirstError *output.SolverError `json:"first_error"`
 	Dump       *string             `json:"restart_file"`
 	Notes      []string            `json:"notes"`
 }
@@ -172,7 +172,7 @@ func (s *survey) addTimes(r *taskReport, t *task) {
 }
 
 // addProgress adds what the outputs say.
-func (r *taskReport) addProgress(s lsdyna.Snapshot) {
+func (r *taskReport) addProgress(s output.Snapshot) {
 	phase := string(s.Phase)
 	r.Phase = &phase
 	r.Version = positive(s.Version)

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -115,8 +115,8 @@ func (r rights) takeGroups() error {
 
 // openRunFolder opens a run folder that the user may enter and write to. The
 // folder itself is opened by the plugin, which goes on reading it.
-func openRunFolder(base, rel string, u supervisor.User) (*lsdyna.RunFolder, error) {
-	folder, err := lsdyna.OpenRunFolder(base, rel)
+func openRunFolder(base, rel string, u supervisor.User) (*rundir.Folder, error) {
+	folder, err := rundir.Open(base, rel)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func openRunFolder(base, rel string, u supervisor.User) (*lsdyna.RunFolder, erro
 
 // mayUse checks that the calling thread gets to the folder by its path, as the
 // solver will, and may write to it.
-func mayUse(folder *lsdyna.RunFolder) error {
+func mayUse(folder *rundir.Folder) error {
 	dir, err := folder.Dir()
 	if err != nil {
 		return err

@@ -15,7 +15,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -72,7 +73,7 @@ func TestStart_ReadsTheDeckWithTheUsersRights(t *testing.T) {
 		must.NoError(t, os.Chmod(filepath.Join(j.folder, "secret.k"), 0o600)) // root's
 		_, _, err := n.StartTask(n.task(j))
 		must.NoError(t, err)
-		folder, err := lsdyna.OpenRunFolder(j.folder, ".")
+		folder, err := rundir.Open(j.folder, ".")
 		must.NoError(t, err)
 		defer folder.Close()
 		recorded, err := folder.ReadRecord()
@@ -149,7 +150,7 @@ func TestStart_PlantedFilesOfTheDriversOwnNames(t *testing.T) {
 			victim := filepath.Join(worldReadable(t), "victim")
 			must.NoError(t, os.WriteFile(victim, []byte("untouched"), 0o666))
 			must.NoError(t, os.Chmod(victim, 0o666))
-			for _, file := range []string{lsdyna.RecordFile, lsdyna.RankFile, "d3kil", "pid", "exit.json", "spec.json", "task.json", "lock", "stdout", "stderr"} {
+			for _, file := range []string{rundir.RecordFile, launch.RankFile, "d3kil", "pid", "exit.json", "spec.json", "task.json", "lock", "stdout", "stderr"} {
 				must.NoError(t, plant(filepath.Join(j.folder, file), victim))
 			}
 			r := n.start(j)

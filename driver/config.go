@@ -15,6 +15,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
 )
 
 // DefaultStateDir is where records are kept when the agent's configuration
@@ -211,15 +212,15 @@ func (c *Config) solver(name string) lsdyna.Solver {
 }
 
 // licence returns the licence block, nil where there is none.
-func (c *Config) licence() *lsdyna.Licence {
+func (c *Config) licence() *license.Config {
 	if c.License == nil {
 		return nil
 	}
-	return &lsdyna.Licence{Type: c.License.Type, Server: c.License.Server, QRun: c.License.QRun}
+	return &license.Config{Type: c.License.Type, Server: c.License.Server, QRun: c.License.QRun}
 }
 
 // secrets are what solvers get to find their licences: no event or log may hold it.
-func (c *Config) secrets() lsdyna.Secrets {
+func (c *Config) secrets() license.Secrets {
 	var envs []map[string]string
 	if l := c.licence(); l != nil {
 		envs = append(envs, l.Env())
@@ -227,5 +228,5 @@ func (c *Config) secrets() lsdyna.Secrets {
 	for _, s := range c.Solvers {
 		envs = append(envs, s.Env)
 	}
-	return lsdyna.NewSecrets(envs...)
+	return license.NewSecrets(envs...)
 }

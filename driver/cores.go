@@ -14,7 +14,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -238,7 +238,7 @@ func (c *cores) physical(cpus cpuset.Set) int {
 
 // placement orders a lease's CPUs the way ranks and threads take them: one of
 // each physical core first, siblings after; and the same by NUMA node.
-func (c *cores) placement(lease allocator.Lease) lsdyna.Placement {
+func (c *cores) placement(lease allocator.Lease) launch.Placement {
 	topo := c.alloc.Topology()
 	var first, rest []allocator.CPU
 	seen := map[int]bool{}
@@ -254,7 +254,7 @@ func (c *cores) placement(lease allocator.Lease) lsdyna.Placement {
 		seen[cpu.Core] = true
 		first = append(first, cpu)
 	}
-	var p lsdyna.Placement
+	var p launch.Placement
 	nodeAt := map[int]int{}
 	for _, cpu := range append(first, rest...) {
 		p.CPUs = append(p.CPUs, cpu.Index)

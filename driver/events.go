@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
 )
 
 // events hands task events to Nomad without losing those that matter most: an
@@ -23,7 +23,7 @@ type events struct {
 	listeners   map[*listener]struct{}
 	held        map[*task][]*drivers.TaskEvent
 	attachedFor map[*task]struct{}
-	secrets     lsdyna.Secrets // what no event may hold
+	secrets     license.Secrets // what no event may hold
 }
 
 // Nomad keeps the last ten events of a task; a few more of all tasks are plenty.
@@ -46,7 +46,7 @@ func newEvents() *events {
 }
 
 // hide names what no event may hold from now on.
-func (e *events) hide(secrets lsdyna.Secrets) {
+func (e *events) hide(secrets license.Secrets) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.secrets = secrets

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -31,18 +31,18 @@ func (t *task) finish() {
 }
 
 // exit returns what is known of the solver's end.
-func (t *task) exit() lsdyna.Exit {
+func (t *task) exit() output.Exit {
 	rec, err := t.process().Wait(context.Background())
 	if err != nil {
 		if !errors.Is(err, supervisor.ErrExitUnknown) {
 			t.logger.Error("cannot read the exit record", "error", err)
 		}
-		return lsdyna.Exit{}
+		return output.Exit{}
 	}
 	t.mu.Lock()
 	t.completedAt = rec.FinishedAt
 	t.mu.Unlock()
-	return lsdyna.Exit{Known: true, Code: rec.Code, Signal: rec.Signal, OOMKilled: rec.OOMKilled}
+	return output.Exit{Known: true, Code: rec.Code, Signal: rec.Signal, OOMKilled: rec.OOMKilled}
 }
 
 // endLeftovers ends what a killed supervisor could not end.
@@ -59,8 +59,8 @@ func (t *task) endLeftovers() {
 }
 
 // conclude reads the last of the outputs and makes the result.
-func (t *task) conclude(exit lsdyna.Exit) {
-	var s lsdyna.Snapshot
+func (t *task) conclude(exit output.Exit) {
+	var s output.Snapshot
 	if t.follow != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -77,9 +77,9 @@ func (t *task) conclude(exit lsdyna.Exit) {
 		t.snapshot = s
 	}
 	t.exited = exit
-	t.outcome = lsdyna.Decide(s, exit)
+	t.outcome = output.Decide(s, exit)
 	if t.endReason != "" {
-		t.outcome = lsdyna.Outcome{Kind: t.endKind, Reason: t.endReason, FirstError: t.outcome.FirstError}
+		t.outcome = output.Outcome{Kind: t.endKind, Reason: t.endReason, FirstError: t.outcome.FirstError}
 	}
 	t.outcome.Reason = t.events.redact(t.outcome.Reason)
 	t.res = exitResult(t.outcome, exit)
@@ -98,7 +98,7 @@ func (t *task) lastWords() string {
 
 // exitResult tells Nomad the truth about an outcome: LS-DYNA exits with 0 on
 // errors too, so its code never makes a success.
-func exitResult(o lsdyna.Outcome, exit lsdyna.Exit) *drivers.ExitResult {
+func exitResult(o output.Outcome, exit output.Exit) *drivers.ExitResult {
 	r := &drivers.ExitResult{ExitCode: exit.Code, Signal: exit.Signal, OOMKilled: exit.OOMKilled}
 	if exit.Signal != 0 {
 		r.ExitCode = 128 + exit.Signal

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
 // licencePatience is how long a solver may be without a licence before an event
@@ -21,7 +21,7 @@ func (t *task) checkLicence() {
 	s, said := t.snapshot, t.unlicensed
 	waited := time.Since(t.beganAt())
 	words := ""
-	switch waits := s.Phase == lsdyna.PhaseLicence && !s.LicenceGranted && t.res == nil; {
+	switch waits := s.Phase == output.PhaseLicence && !s.LicenceGranted && t.res == nil; {
 	case waits && !said && (s.LicenceWaiting || waited > licencePatience):
 		words = fmt.Sprintf("Waiting for a licence, for %s now%s", waited.Round(time.Second), t.waitLimit())
 		if s.LicenceTrouble != "" {

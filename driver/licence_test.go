@@ -16,7 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
 // canary is a licence server's name that must not show anywhere.
@@ -123,11 +123,11 @@ func TestLicence_ASilentSolverIsSaidToWait(t *testing.T) {
 	silent.events = newEvents()
 	ch := silent.events.subscribe(t.Context(), t.Context())
 	silent.events.attach(silent)
-	silent.snapshot = lsdyna.Snapshot{Phase: lsdyna.PhaseLicence}
+	silent.snapshot = output.Snapshot{Phase: output.PhaseLicence}
 	silent.details.StartedAt = time.Now().Add(-licencePatience)
 	silent.checkLicence()
 	silent.checkLicence()
-	silent.snapshot.LicenceGranted, silent.snapshot.Phase = true, lsdyna.PhaseReading
+	silent.snapshot.LicenceGranted, silent.snapshot.Phase = true, output.PhaseReading
 	silent.checkLicence()
 	words := take(ch, 2)
 	must.StrHasPrefix(t, "Waiting for a licence, for ", words[0])

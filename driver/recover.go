@@ -16,7 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -407,6 +407,6 @@ func (t *task) concludeRebooted() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	words := t.outcome.Reason
-	t.outcome = lsdyna.Outcome{Kind: lsdyna.Unknown, Reason: "host rebooted, solver lost; last known: " + words}
+	t.outcome = output.Outcome{Kind: output.Unknown, Reason: "host rebooted, solver lost; last known: " + words}
 	t.res = &drivers.ExitResult{ExitCode: -1, Err: errors.New(t.outcome.Reason)}
 }

@@ -14,7 +14,10 @@ import (
 
 	"github.com/hashicorp/nomad/nomad/structs"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // What task configurations say of restarts besides the name of a dump.
@@ -38,11 +41,11 @@ func (s *start) checkLicence() error {
 	}
 	ctx, cancel := context.WithTimeout(s.d.ctx, qrunTimeout)
 	defer cancel()
-	_, err := lsdyna.CheckLicence(ctx, *l, s.solver.Parallel, s.asked)
+	_, err := license.Check(ctx, *l, s.solver.Parallel, s.asked)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, lsdyna.ErrNoLicence):
+	case errors.Is(err, license.ErrNotEnough):
 		return structs.NewRecoverableError(err, true)
 	}
 	s.says = append(s.says, "Could not ask the licence server, starting all the same: "+l.Redact(err.Error()))
@@ -68,9 +71,9 @@ func (s *start) chooseRestart() error {
 func (s *start) chooseDump() error {
 	ctx, cancel := context.WithTimeout(s.d.ctx, readTimeout)
 	defer cancel()
-	var now lsdyna.Identity
+	var now rundir.Identity
 	err := asUser(s.user, func() (err error) {
-		now, err = lsdyna.NewIdentity(ctx, s.folder, s.solver, s.options, s.command)
+		now, err = rundir.NewIdentity(ctx, s.folder, s.solver, s.options, s.command)
 		return err
 	})
 	if err != nil {
@@ -79,15 +82,15 @@ func (s *start) chooseDump() error {
 	}
 	recorded, err := s.folder.ReadRecord()
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && recorded.Identity == lsdyna.Identity{}:
+	case errors.Is(err, fs.ErrNotExist), err == nil && recorded.Identity == rundir.Identity{}:
 		return s.recordRun(ctx, now)
 	case err != nil:
 		s.says = append(s.says, fmt.Sprintf("Starting from the deck: %v", err))
 		return s.recordRun(ctx, now)
 	}
-	var choice lsdyna.RestartChoice
+	var choice rundir.RestartChoice
 	err = asUser(s.user, func() (err error) {
-		choice, err = lsdyna.RestartSelect(ctx, s.folder, recorded, now, stdoutName)
+		choice, err = rundir.SelectRestart(ctx, s.folder, recorded, now, stdoutName)
 		return err
 	})
 	if err != nil {
@@ -106,9 +109,9 @@ func (s *start) chooseDump() error {
 }
 
 // recordRun records in the run folder which run begins there with its deck.
-func (s *start) recordRun(ctx context.Context, id lsdyna.Identity) error {
+func (s *start) recordRun(ctx context.Context, id rundir.Identity) error {
 	err := asUser(s.user, func() error {
-		r, err := lsdyna.NewRunRecord(ctx, s.folder, id, stdoutName)
+		r, err := rundir.NewRecord(ctx, s.folder, id, stdoutName)
 		if err != nil {
 			return err
 		}
@@ -121,7 +124,7 @@ func (s *start) recordRun(ctx context.Context, id lsdyna.Identity) error {
 }
 
 func (s *start) rebuildCommand() (err error) {
-	if s.command, err = lsdyna.CommandLine(s.solver, s.options); err != nil {
+	if s.command, err = launch.Build(s.solver, s.options); err != nil {
 		return fmt.Errorf("command line: %w", err)
 	}
 	return nil
@@ -139,8 +142,8 @@ func (t *task) settleRecord() {
 		return
 	}
 	switch {
-	case t.outcomeKind() == lsdyna.Completed:
-		recorded = lsdyna.RunRecord{}
+	case t.outcomeKind() == output.Completed:
+		recorded = rundir.Record{}
 	case t.details.Restart != "" && recorded.Chosen != nil && t.dumpIsBad(recorded.Chosen.Time):
 		recorded.RejectChosen()
 		t.say(fmt.Sprintf("The solver could not go on from %s; the next start takes an older dump, or the deck", t.details.Restart))
@@ -152,7 +155,7 @@ func (t *task) settleRecord() {
 	}
 }
 
-func (t *task) outcomeKind() lsdyna.Kind {
+func (t *task) outcomeKind() output.Kind {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.outcome.Kind
@@ -171,14 +174,14 @@ func (t *task) dumpIsBad(dumped float64) bool {
 	switch {
 	case t.snapshot.HasTime && t.snapshot.Time > dumped, t.stopping, t.endReason != "", t.exited.OOMKilled:
 		return false
-	case t.outcome.Kind == lsdyna.Failed:
+	case t.outcome.Kind == output.Failed:
 		return true
-	case t.outcome.Kind == lsdyna.Killed:
+	case t.outcome.Kind == output.Killed:
 		sig := t.exited.Signal
 		if sig == 0 && t.exited.Code > 128 { // passed on by a shell or mpirun
 			sig = t.exited.Code - 128
 		}
 		return slices.Contains(crashes, syscall.Signal(sig))
 	}
-	return t.outcome.Kind == lsdyna.Unknown && t.exited.Known
+	return t.outcome.Kind == output.Unknown && t.exited.Known
 }

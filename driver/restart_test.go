@@ -11,7 +11,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // again starts a task in the run folder of an earlier one, as the next
@@ -31,7 +32,7 @@ func (n *node) stopped() *run {
 	n.t.Helper()
 	r := n.start(slowJob("ncpu = 1"))
 	r.says("flush i/o buffers")
-	eventually(n.t, "the driver has read of it", func() bool { return r.task().poll().Phase == lsdyna.PhaseSolving })
+	eventually(n.t, "the driver has read of it", func() bool { return r.task().poll().Phase == output.PhaseSolving })
 	must.NoError(n.t, n.SignalTask(r.id, "SIGUSR1"))
 	n.hears(r.id, "Switch sw3, dump d3dump01 written")
 	must.NoError(n.t, n.StopTask(r.id, patience, "SIGTERM"))
@@ -126,9 +127,9 @@ func TestRestart_ADumpIsNotBlamedForAStopOrAMissingLicence(t *testing.T) {
 	must.True(t, good.wait().Successful())
 }
 
-func (r *run) recorded() (lsdyna.RunRecord, error) {
+func (r *run) recorded() (rundir.Record, error) {
 	r.t.Helper()
-	folder, err := lsdyna.OpenRunFolder(filepath.Dir(r.folder), filepath.Base(r.folder))
+	folder, err := rundir.Open(filepath.Dir(r.folder), filepath.Base(r.folder))
 	must.NoError(r.t, err)
 	recorded, err := folder.ReadRecord()
 	return recorded, errors.Join(err, folder.Close())
@@ -143,7 +144,7 @@ func TestRestart_ADumpThatWasCutByTheEndOfTheRunIsPassedOver(t *testing.T) {
 	j.files = map[string]string{}
 	cut := r.again(j)
 	n.hears(cut.id, "Restarting from d3dump02")
-	eventually(t, "it computes", func() bool { return cut.task().poll().Phase == lsdyna.PhaseSolving })
+	eventually(t, "it computes", func() bool { return cut.task().poll().Phase == output.PhaseSolving })
 	must.NoError(t, n.StopTask(cut.id, patience, "SIGTERM"))
 	must.Eq(t, 9, cut.wait().Signal)
 	n.hears(cut.id, "Stopping with sw1: ended after ")

@@ -19,6 +19,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -46,16 +48,16 @@ type start struct {
 
 	solver       lsdyna.Solver
 	base         string // trusted folder that holds the run folder
-	folder       *lsdyna.RunFolder
+	folder       *rundir.Folder
 	unlockFolder func() // of another task's start in it
-	old          lsdyna.Outputs
+	old          rundir.Outputs
 	asked        int // cores
 	reserved     cpuset.Set
 	lease        allocator.Lease // empty: without affinity
 	says         []string        // events, once the task is there
 
-	options lsdyna.RunOptions
-	command lsdyna.Command
+	options launch.Options
+	command launch.Command
 	record  *state.Record
 	t       *task
 }
@@ -229,10 +231,10 @@ func (s *start) takeCores() error {
 
 // buildCommand makes LS-DYNA's command line and environment.
 func (s *start) buildCommand() (err error) {
-	s.options = lsdyna.RunOptions{
+	s.options = launch.Options{
 		Input: s.task.Input, NCPU: s.task.NCPU, Memory: s.task.Memory, Memory2: s.task.Memory2,
 		JobID: s.task.JobID, Args: s.task.Args, Root: s.user.UID == 0,
-		Env: maps.Clone(s.cfg.Env), Licence: s.config.licence(),
+		Env: maps.Clone(s.cfg.Env), License: s.config.licence(),
 	}
 	if r := s.cfg.Resources; r != nil && r.NomadResources != nil {
 		s.options.ResourceMemoryBytes = r.NomadResources.Memory.MemoryMB << 20
@@ -240,7 +242,7 @@ func (s *start) buildCommand() (err error) {
 	if !s.lease.CPUs.IsEmpty() {
 		s.options.Placement = s.d.cores.placement(s.lease)
 	}
-	if s.command, err = lsdyna.CommandLine(s.solver, s.options); err != nil {
+	if s.command, err = launch.Build(s.solver, s.options); err != nil {
 		return fmt.Errorf("command line: %w", err)
 	}
 	s.says = append(s.says, s.command.Notes...)
@@ -251,7 +253,7 @@ func (s *start) buildCommand() (err error) {
 // takes away a sense switch that was meant for an earlier run.
 func (s *start) writeFiles() error {
 	return asUser(s.user, func() error {
-		if err := s.folder.WriteFiles(s.command.Files, lsdyna.Owner{UID: s.user.UID, GID: s.user.GID}); err != nil {
+		if err := s.folder.WriteFiles(s.command.Files, rundir.Owner{UID: s.user.UID, GID: s.user.GID}); err != nil {
 			return fmt.Errorf("work_dir: %w", err)
 		}
 		if err := s.folder.ClearSwitch(); err != nil {
@@ -276,7 +278,7 @@ func (s *start) makeRecord() (err error) {
 	s.t = &task{
 		id: s.id, details: *details, record: s.record, folder: s.folder, claimed: true, env: s.cfg.Env,
 		logger: s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task), events: s.d.events, cores: s.d.cores,
-		follow: lsdyna.NewFollower(s.folder, lsdyna.FollowOptions{Stdout: stdoutName, JobID: s.task.JobID, Old: s.old}),
+		follow: rundir.NewFollower(s.folder, rundir.FollowOptions{Stdout: stdoutName, JobID: s.task.JobID, Old: s.old}),
 		done:   make(chan struct{}),
 	}
 	return nil

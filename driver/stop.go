@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -65,7 +66,7 @@ func (t *task) stop(ctx context.Context, timeout time.Duration, sig syscall.Sign
 }
 
 // orderOf returns the stop that was begun before, or a new one.
-func (t *task) orderOf(now time.Time, s lsdyna.Snapshot) state.Stop {
+func (t *task) orderOf(now time.Time, s output.Snapshot) state.Stop {
 	order, err := t.record.ReadStop()
 	if err == nil {
 		return order
@@ -161,7 +162,7 @@ func (t *task) stopBySwitch(ctx context.Context, order state.Stop, doing string)
 		return false
 	}
 	now := t.poll()
-	if now.Phase == lsdyna.PhaseStarting || now.Phase == lsdyna.PhaseLicence {
+	if now.Phase == output.PhaseStarting || now.Phase == output.PhaseLicence {
 		return false // it does not look at switches yet, and there is nothing to dump
 	}
 	if err := t.sendStop(sw, order); err != nil {
@@ -226,7 +227,7 @@ const (
 )
 
 // tooShort warns in a stop's first words that its time will not do.
-func tooShort(s lsdyna.Snapshot, left time.Duration) string {
+func tooShort(s output.Snapshot, left time.Duration) string {
 	if s.SwitchDelay <= left {
 		return ""
 	}
@@ -236,7 +237,7 @@ func tooShort(s lsdyna.Snapshot, left time.Duration) string {
 // checkSwitchDelay says once that a stop needs more time than Nomad gives by
 // default: how much this job gives is told to the driver only with the stop. A
 // task that was recovered with its rate known has heard it before.
-func (t *task) checkSwitchDelay(s lsdyna.Snapshot) {
+func (t *task) checkSwitchDelay(s output.Snapshot) {
 	if t.details.Stop == "" || t.delaySaid || s.SwitchDelay == 0 {
 		return
 	}

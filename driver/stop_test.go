@@ -15,7 +15,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
 func TestStop_BySenseSwitch(t *testing.T) {
@@ -101,24 +101,24 @@ func TestStop_StartTimeout(t *testing.T) {
 }
 
 func TestExitResult(t *testing.T) {
-	completed := lsdyna.Outcome{Kind: lsdyna.Completed, Reason: "normal termination"}
-	failed := lsdyna.Outcome{Kind: lsdyna.Failed, Reason: "error termination"}
+	completed := output.Outcome{Kind: output.Completed, Reason: "normal termination"}
+	failed := output.Outcome{Kind: output.Failed, Reason: "error termination"}
 	for name, c := range map[string]struct {
-		outcome lsdyna.Outcome
-		exit    lsdyna.Exit
+		outcome output.Outcome
+		exit    output.Exit
 		want    drivers.ExitResult
 	}{
-		"completed":                     {completed, lsdyna.Exit{Known: true}, drivers.ExitResult{}},
-		"error termination with exit 0": {failed, lsdyna.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("error termination")}},
-		"error termination":             {failed, lsdyna.Exit{Known: true, Code: 3}, drivers.ExitResult{ExitCode: 3, Err: errors.New("error termination")}},
-		"stopped":                       {lsdyna.Outcome{Kind: lsdyna.Stopped, Reason: "stopped"}, lsdyna.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("stopped")}},
-		"signal":                        {failed, lsdyna.Exit{Known: true, Code: 137, Signal: 9}, drivers.ExitResult{ExitCode: 137, Signal: 9, Err: errors.New("error termination")}},
-		"out of memory":                 {failed, lsdyna.Exit{Known: true, Signal: 9, OOMKilled: true}, drivers.ExitResult{ExitCode: 137, Signal: 9, OOMKilled: true, Err: errors.New("error termination")}},
-		"completed, then out of memory": {completed, lsdyna.Exit{Known: true, OOMKilled: true}, drivers.ExitResult{ExitCode: 1, OOMKilled: true, Err: errors.New("normal termination")}},
-		"completed, but an exit code":   {completed, lsdyna.Exit{Known: true, Code: 2}, drivers.ExitResult{ExitCode: 2, Err: errors.New("normal termination")}},
-		"completed, but nobody saw it":  {completed, lsdyna.Exit{}, drivers.ExitResult{ExitCode: -1, Err: errors.New("exit status unknown; normal termination")}},
-		"nothing known":                 {lsdyna.Outcome{Kind: lsdyna.Unknown, Reason: "?"}, lsdyna.Exit{}, drivers.ExitResult{ExitCode: -1, Err: errors.New("exit status unknown; ?")}},
-		"exit 0, but LS-DYNA is silent": {lsdyna.Outcome{Kind: lsdyna.Unknown, Reason: "?"}, lsdyna.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("?")}},
+		"completed":                     {completed, output.Exit{Known: true}, drivers.ExitResult{}},
+		"error termination with exit 0": {failed, output.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("error termination")}},
+		"error termination":             {failed, output.Exit{Known: true, Code: 3}, drivers.ExitResult{ExitCode: 3, Err: errors.New("error termination")}},
+		"stopped":                       {output.Outcome{Kind: output.Stopped, Reason: "stopped"}, output.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("stopped")}},
+		"signal":                        {failed, output.Exit{Known: true, Code: 137, Signal: 9}, drivers.ExitResult{ExitCode: 137, Signal: 9, Err: errors.New("error termination")}},
+		"out of memory":                 {failed, output.Exit{Known: true, Signal: 9, OOMKilled: true}, drivers.ExitResult{ExitCode: 137, Signal: 9, OOMKilled: true, Err: errors.New("error termination")}},
+		"completed, then out of memory": {completed, output.Exit{Known: true, OOMKilled: true}, drivers.ExitResult{ExitCode: 1, OOMKilled: true, Err: errors.New("normal termination")}},
+		"completed, but an exit code":   {completed, output.Exit{Known: true, Code: 2}, drivers.ExitResult{ExitCode: 2, Err: errors.New("normal termination")}},
+		"completed, but nobody saw it":  {completed, output.Exit{}, drivers.ExitResult{ExitCode: -1, Err: errors.New("exit status unknown; normal termination")}},
+		"nothing known":                 {output.Outcome{Kind: output.Unknown, Reason: "?"}, output.Exit{}, drivers.ExitResult{ExitCode: -1, Err: errors.New("exit status unknown; ?")}},
+		"exit 0, but LS-DYNA is silent": {output.Outcome{Kind: output.Unknown, Reason: "?"}, output.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("?")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := exitResult(c.outcome, c.exit)

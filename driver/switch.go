@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -32,7 +34,7 @@ type sentSwitch struct {
 	asked time.Time
 	taken time.Time // zero: not yet
 	plots int64     // plot states that were there before
-	watch lsdyna.DumpWatch
+	watch rundir.DumpWatch
 	told  bool // its effect
 }
 
@@ -53,10 +55,10 @@ func (s *sentSwitch) over() bool {
 
 // sendSwitch writes a sense switch into the run folder. s is the run as it was
 // when the switch was asked for.
-func (t *task) sendSwitch(sw lsdyna.Switch, s lsdyna.Snapshot) error {
+func (t *task) sendSwitch(sw lsdyna.Switch, s output.Snapshot) error {
 	sent := &sentSwitch{sw: sw, asked: time.Now(), plots: s.PlotStates}
-	sent.watch = lsdyna.DumpWatch{Since: sent.asked, Last: s.LastDump()}
-	return t.inFolder(func(f *lsdyna.RunFolder) error {
+	sent.watch = rundir.DumpWatch{Since: sent.asked, Last: s.LastDump()}
+	return t.inFolder(func(f *rundir.Folder) error {
 		if err := t.writeSwitch(f, sw); err != nil {
 			return err
 		}
@@ -66,7 +68,7 @@ func (t *task) sendSwitch(sw lsdyna.Switch, s lsdyna.Snapshot) error {
 }
 
 // writeSwitch puts a switch into the run folder, as the task's user.
-func (t *task) writeSwitch(f *lsdyna.RunFolder, sw lsdyna.Switch) error {
+func (t *task) writeSwitch(f *rundir.Folder, sw lsdyna.Switch) error {
 	return asUser(t.user(), func() error { return f.WriteSwitch(sw, t.owner()) })
 }
 
@@ -74,7 +76,7 @@ func (t *task) writeSwitch(f *lsdyna.RunFolder, sw lsdyna.Switch) error {
 // took it already: another plugin may have begun the stop.
 func (t *task) sendStop(sw lsdyna.Switch, order state.Stop) error {
 	s := t.poll()
-	return t.inFolder(func(f *lsdyna.RunFolder) error {
+	return t.inFolder(func(f *rundir.Folder) error {
 		if sent := t.sent; sent != nil && sent.sw == sw && sent.asked.Equal(order.Began) {
 			return nil // this plugin did, and Nomad asks once more
 		}
@@ -89,7 +91,7 @@ func (t *task) sendStop(sw lsdyna.Switch, order state.Stop) error {
 }
 
 func switchOfOrder(sw lsdyna.Switch, order state.Stop) *sentSwitch {
-	return &sentSwitch{sw: sw, asked: order.Began, watch: lsdyna.DumpWatch{Since: order.Began, Last: lastDump(order.LastDump)}}
+	return &sentSwitch{sw: sw, asked: order.Began, watch: rundir.DumpWatch{Since: order.Began, Last: lastDump(order.LastDump)}}
 }
 
 // recallStop finds out whether a run that ended while no plugin watched was being
@@ -103,7 +105,7 @@ func (t *task) recallStop() {
 	if err != nil {
 		return
 	}
-	_ = t.inFolder(func(*lsdyna.RunFolder) error {
+	_ = t.inFolder(func(*rundir.Folder) error {
 		t.sent = switchOfOrder(sw, order)
 		t.sent.taken = order.Began // nobody saw when
 		return nil
@@ -112,12 +114,12 @@ func (t *task) recallStop() {
 
 // followSwitch looks what came of the last sense switch and tells each step
 // once. ended means that the solver is gone: what it wrote is final.
-func (t *task) followSwitch(ended bool) (dump lsdyna.DumpState) {
+func (t *task) followSwitch(ended bool) (dump rundir.DumpState) {
 	s := t.lastSnapshot()
 	if !ended {
 		s = t.poll()
 	}
-	_ = t.inFolder(func(f *lsdyna.RunFolder) error {
+	_ = t.inFolder(func(f *rundir.Folder) error {
 		sent := t.sent
 		if sent == nil || sent.told {
 			return nil
@@ -141,7 +143,7 @@ func (t *task) followSwitch(ended bool) (dump lsdyna.DumpState) {
 }
 
 // tellEffect tells what a switch brought about, once it is there for good.
-func (t *task) tellEffect(sent *sentSwitch, s lsdyna.Snapshot, dump lsdyna.DumpState, ended bool) {
+func (t *task) tellEffect(sent *sentSwitch, s output.Snapshot, dump rundir.DumpState, ended bool) {
 	doing, took := "Stopping with "+sent.name(), short(time.Since(sent.since()))
 	if !sent.sw.Terminates {
 		doing = "Switch " + sent.name()
@@ -167,7 +169,7 @@ func (t *task) tellEffect(sent *sentSwitch, s lsdyna.Snapshot, dump lsdyna.DumpS
 // sayHowFar tells how far a stop's switch came that did not end the solver in
 // time.
 func (t *task) sayHowFar() {
-	_ = t.inFolder(func(*lsdyna.RunFolder) error {
+	_ = t.inFolder(func(*rundir.Folder) error {
 		switch sent := t.sent; {
 		case sent == nil || !sent.sw.Terminates:
 		case sent.taken.IsZero():
@@ -181,7 +183,7 @@ func (t *task) sayHowFar() {
 	})
 }
 
-func (t *task) lastSnapshot() lsdyna.Snapshot {
+func (t *task) lastSnapshot() output.Snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.snapshot
@@ -229,7 +231,7 @@ func (t *task) signalSwitch(driver context.Context, name, signal string) error {
 		return err
 	}
 	s := t.poll()
-	if s.Phase == lsdyna.PhaseStarting || s.Phase == lsdyna.PhaseLicence {
+	if s.Phase == output.PhaseStarting || s.Phase == output.PhaseLicence {
 		return fmt.Errorf("%s is the sense switch %s, and the solver does not look for switches before it computes: try again later", signal, name)
 	}
 	t.mu.Lock()
@@ -250,7 +252,7 @@ func (t *task) signalSwitch(driver context.Context, name, signal string) error {
 // its place, or the run is over.
 func (t *task) watchSwitch(driver context.Context) {
 	var mine *sentSwitch
-	_ = t.inFolder(func(*lsdyna.RunFolder) error { mine = t.sent; return nil })
+	_ = t.inFolder(func(*rundir.Folder) error { mine = t.sent; return nil })
 	begun := time.Now()
 	timer := time.NewTimer(switchLook)
 	defer timer.Stop()
@@ -264,7 +266,7 @@ func (t *task) watchSwitch(driver context.Context) {
 		}
 		t.followSwitch(false)
 		done := true
-		_ = t.inFolder(func(*lsdyna.RunFolder) error { done = t.sent != mine || mine == nil || mine.over(); return nil })
+		_ = t.inFolder(func(*rundir.Folder) error { done = t.sent != mine || mine == nil || mine.over(); return nil })
 		if done {
 			return
 		}
@@ -276,11 +278,11 @@ func (t *task) watchSwitch(driver context.Context) {
 	}
 }
 
-func (t *task) owner() lsdyna.Owner { return lsdyna.Owner{UID: t.details.UID, GID: t.details.GID} }
+func (t *task) owner() rundir.Owner { return rundir.Owner{UID: t.details.UID, GID: t.details.GID} }
 
 // lastDump reads what a stop's order remembers of the dump before it.
-func lastDump(data json.RawMessage) *lsdyna.Dump {
-	var d lsdyna.Dump
+func lastDump(data json.RawMessage) *output.Dump {
+	var d output.Dump
 	if len(data) == 0 || json.Unmarshal(data, &d) != nil {
 		return nil
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -229,7 +230,7 @@ func TestSignal_SenseSwitchesAreSeenTakenAndTheirEffectTold(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
 	r.says("flush i/o buffers")
-	eventually(t, "the driver has read of it", func() bool { return r.task().poll().Phase == lsdyna.PhaseSolving })
+	eventually(t, "the driver has read of it", func() bool { return r.task().poll().Phase == output.PhaseSolving })
 	for _, c := range []struct{ signal, name, effect string }{
 		{"SIGUSR1", "sw3", "Switch sw3, dump d3dump01 written at t = "},
 		{"SIGUSR2", "sw4", "Switch sw4: plot state written at t = "},

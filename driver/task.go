@@ -15,7 +15,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -31,9 +32,9 @@ type task struct {
 	cores   *cores
 
 	record *state.Record
-	spec   *supervisor.Spec  // nil when the record has none
-	folder *lsdyna.RunFolder // nil when the run folder cannot be opened
-	follow *lsdyna.Follower  // nil without a folder
+	spec   *supervisor.Spec // nil when the record has none
+	folder *rundir.Folder   // nil when the run folder cannot be opened
+	follow *rundir.Follower // nil without a folder
 
 	done chan struct{}     // closed when the result is final
 	env  map[string]string // what Nomad gave the task; set before the task is handed to Nomad
@@ -45,17 +46,17 @@ type task struct {
 	born        pidfile.Record // its process, for beganAt
 	began       time.Time      // see beganAt
 	cpus        []int          // what the solver is bound to; empty: runs without affinity
-	snapshot    lsdyna.Snapshot
+	snapshot    output.Snapshot
 	orphaned    bool
 	stopping    bool               // on request
 	stopUntil   time.Time          // when a stop that was begun kills everything
 	yieldStop   context.CancelFunc // ends a stop that was taken up from an earlier plugin; nil for none
 	unlicensed  bool               // said that it waits for a licence
 	endReason   string             // why the driver itself ended the run, "" if it did not
-	endKind     lsdyna.Kind
+	endKind     output.Kind
 	res         *drivers.ExitResult
-	outcome     lsdyna.Outcome
-	exited      lsdyna.Exit // what is known of the end; with outcome
+	outcome     output.Outcome
+	exited      output.Exit // what is known of the end; with outcome
 	completedAt time.Time
 
 	stopMu   sync.Mutex // one stop at a time
@@ -112,9 +113,9 @@ func (t *task) run(driver context.Context) {
 }
 
 // poll reads what the solver has written since.
-func (t *task) poll() lsdyna.Snapshot {
+func (t *task) poll() output.Snapshot {
 	if t.follow == nil {
-		return lsdyna.Snapshot{}
+		return output.Snapshot{}
 	}
 	t.followMu.Lock()
 	defer t.followMu.Unlock()
@@ -155,12 +156,12 @@ func (t *task) checkStart() {
 	}
 	t.mu.Lock()
 	s, over := t.snapshot, t.stopping || t.endReason != ""
-	going := s.LicenceGranted || s.HasTime || s.Phase != lsdyna.PhaseStarting && s.Phase != lsdyna.PhaseLicence
+	going := s.LicenceGranted || s.HasTime || s.Phase != output.PhaseStarting && s.Phase != output.PhaseLicence
 	if over || t.follow == nil || going || time.Since(t.beganAt()) < t.details.StartTimeout {
 		t.mu.Unlock()
 		return
 	}
-	t.endKind = lsdyna.LicenceError
+	t.endKind = output.LicenceError
 	t.endReason = fmt.Sprintf("no licence and no start on the deck within start_timeout %s", t.details.StartTimeout)
 	if s.LicenceTrouble != "" {
 		t.endReason += ": " + s.LicenceTrouble
@@ -179,7 +180,7 @@ func (t *task) checkStart() {
 var errNoFolder = errors.New("the run folder cannot be opened, or the run has ended")
 
 // inFolder does something in the run folder while nobody closes it.
-func (t *task) inFolder(do func(*lsdyna.RunFolder) error) error {
+func (t *task) inFolder(do func(*rundir.Folder) error) error {
 	t.followMu.Lock()
 	defer t.followMu.Unlock()
 	if t.folder == nil || t.folderClosed {
@@ -301,7 +302,7 @@ func (t *task) openOutputs() {
 		return
 	}
 	t.folder, t.recovered = folder, true
-	t.follow = lsdyna.NewFollower(folder, lsdyna.FollowOptions{Stdout: t.details.Stdout, JobID: t.details.LSDynaJob, Old: old})
+	t.follow = rundir.NewFollower(folder, rundir.FollowOptions{Stdout: t.details.Stdout, JobID: t.details.LSDynaJob, Old: old})
 }
 
 // user is who the run runs as.

@@ -15,6 +15,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -219,13 +220,13 @@ func TestUpgrade_GoldenRunRecord(t *testing.T) {
 	dir := t.TempDir()
 	data, err := os.ReadFile(filepath.Join(goldenV1, "lsdyna-run.json"))
 	must.NoError(t, err)
-	must.NoError(t, os.WriteFile(filepath.Join(dir, lsdyna.RecordFile), data, 0o644))
-	folder, err := lsdyna.OpenRunFolder(dir, ".")
+	must.NoError(t, os.WriteFile(filepath.Join(dir, rundir.RecordFile), data, 0o644))
+	folder, err := rundir.Open(dir, ".")
 	must.NoError(t, err)
 	defer folder.Close()
 	recorded, err := folder.ReadRecord()
 	must.NoError(t, err)
-	must.Eq(t, lsdyna.Identity{
+	must.Eq(t, rundir.Identity{
 		Deck:   "1f3e54982a6e88e260cc98d6e9a749541cf39ece393ce466fd6e4c6046584e35",
 		Solver: "standin_smp_d_R14:5232446", Parallel: lsdyna.SMP, Precision: lsdyna.Double, Processors: 1, Ranks: 1,
 	}, recorded.Identity)

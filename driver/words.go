@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // cpuList prints CPUs as the kernel does, "0-3,8", and none as "none".
@@ -30,11 +30,11 @@ func sentence(s string) string {
 	return string(unicode.ToUpper(r)) + s[n:]
 }
 
-func decodeOutputs(data json.RawMessage) (lsdyna.Outputs, error) {
+func decodeOutputs(data json.RawMessage) (rundir.Outputs, error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
-	var old lsdyna.Outputs
+	var old rundir.Outputs
 	if err := json.Unmarshal(data, &old); err != nil {
 		return nil, fmt.Errorf("decode old outputs: %w", err)
 	}

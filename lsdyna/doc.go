@@ -1,29 +1,27 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-// Package lsdyna knows LS-DYNA and nothing else: how its command line is built,
-// what its run folder holds, what its outputs say, how it is asked to stop, and
-// which outcome a run had. It knows nothing of Nomad and controls no process;
-// the one program it may run is lstc_qrun, the licence server's own query tool.
+// Package lsdyna names what LS-DYNA names: its builds, the solver that an
+// operator declares, the files it reads and writes, the sense switches it takes.
+// It is pure: it touches no file and no process, and knows nothing of Nomad.
 //
-// # What it may touch
+// What is done with these names is in the packages below it:
 //
-// Files in a run folder belong to an untrusted user. They are reached only
-// through a [RunFolder]: never across a symbolic link, never a FIFO, socket,
-// device or directory, never more of a file at a time than a fixed buffer; only
-// the deck may be reached through links, as long as they stay in the folder.
-// What is written there is few and new: the sense switch in d3kil, the files of
-// a [Command], the run's record, and the file for the solver's stdout. Each is
-// made under a name that is not there, given to the task's user, and renamed.
+//   - launch builds the command of a run: arguments, environment, the CPUs of
+//     each MPI rank, memory in words
+//   - output reads what the solver prints: facts, phase, remaining time, verdict
+//   - license says where licences come from, and asks the licence server
+//   - rundir is the run folder, the only one of them that touches files
 //
-// # How a run flows through it
+// launch may use license, and rundir may use launch and output; nothing else
+// goes between them. A run flows through them as follows:
 //
-//	solver.Validate()                     the operator's part
-//	folder, _ := OpenRunFolder(base, rel) the task's part
-//	old, _ := folder.Snapshot()           outputs of earlier runs
-//	cmd, _ := CommandLine(solver, opts)   what to execute
-//	f := NewFollower(folder, …)           f.Poll() every second
-//	Decide(snapshot, exit)                the verdict, never success on doubt
+//	solver.Validate()                         the operator's part
+//	folder, _ := rundir.Open(base, rel)       the task's part
+//	old, _ := folder.Snapshot()               outputs of earlier runs
+//	cmd, _ := launch.Build(solver, options)   what to execute
+//	f := rundir.NewFollower(folder, …)        f.Poll() every second
+//	output.Decide(snapshot, exit)             the verdict, never success on doubt
 //
-// [Inspect] does the reading half of it for any folder or file.
+// rundir.Inspect does the reading half of it for any folder or file.
 package lsdyna

@@ -4,13 +4,10 @@
 package lsdyna
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
 )
 
 // KillFile is the file from which LS-DYNA takes sense switches. It reads and
@@ -58,7 +55,7 @@ func Switches() []Switch { return append([]Switch(nil), switches...) }
 func ParseSwitch(text string) (Switch, error) {
 	name := strings.ToLower(strings.TrimSpace(text))
 	if value, ok := strings.CutPrefix(name, "endtime="); ok {
-		t, ok := fortranFloat([]byte(value))
+		t, ok := fortran.Float([]byte(value))
 		if !ok || t <= 0 || strings.ContainsAny(value, " \t") {
 			return Switch{}, fmt.Errorf("sense switch %q: endtime needs a problem time above 0, e.g. endtime=0.02", text)
 		}
@@ -74,60 +71,4 @@ func ParseSwitch(text string) (Switch, error) {
 		names[i] = strings.TrimSuffix(sw.Name, ".")
 	}
 	return Switch{}, fmt.Errorf("%q is not a sense switch; use one of %s or endtime=T", text, strings.Join(names, ", "))
-}
-
-// ErrSwitchPending is returned when an earlier switch was not taken yet.
-var ErrSwitchPending = errors.New("an earlier sense switch was not taken yet")
-
-// Owner is the user and group that a written file is given to; negative numbers
-// leave it alone.
-type Owner struct{ UID, GID int }
-
-// NoOwner leaves a written file to the process that writes it.
-var NoOwner = Owner{UID: -1, GID: -1}
-
-// WriteSwitch puts a switch into the folder's d3kil, whole or not at all, owned
-// by the task's user, so that the solver can delete it. A link, FIFO or device
-// of that name is replaced, never followed. While an earlier switch is pending
-// the error is ErrSwitchPending, unless the new one terminates the run: that
-// one replaces it.
-func (f *RunFolder) WriteSwitch(sw Switch, owner Owner) error {
-	checked, err := ParseSwitch(sw.Name)
-	if err != nil {
-		return err
-	}
-	pending, err := f.SwitchPending()
-	if err != nil {
-		return err
-	}
-	if pending && !checked.Terminates {
-		return fmt.Errorf("send sense switch %s: %w", checked.Name, ErrSwitchPending)
-	}
-	if err := f.replace(KillFile, []byte(checked.Name+"\n"), 0o644, owner, transient); err != nil {
-		return fmt.Errorf("send sense switch %s: %w", checked.Name, err)
-	}
-	return nil
-}
-
-// SwitchPending is true while a switch lies in the folder, not yet taken: after
-// WriteSwitch, false means that the solver took it.
-func (f *RunFolder) SwitchPending() (bool, error) {
-	_, err := f.stat(KillFile)
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, ErrNotRegular):
-		return false, nil
-	}
-	return false, fmt.Errorf("look for a pending sense switch: %w", err)
-}
-
-// ClearSwitch removes a switch that nobody took. It is for the moment before a
-// start: a d3kil left behind would stop the new run at once.
-func (f *RunFolder) ClearSwitch() error {
-	err := unix.Unlinkat(int(f.dir.Fd()), KillFile, 0)
-	if err == nil || err == unix.ENOENT {
-		return nil
-	}
-	return &os.PathError{Op: "remove", Path: filepath.Join(f.path, KillFile), Err: err}
 }

@@ -67,13 +67,13 @@ var ofJobs = []removal{
 		},
 	},
 	{
-		lineWorkDir, "work_dir may lead upwards", []string{"TestOpenRunFolder_staysBelowItsBase"}, []mutant.Edit{
-			mutant.In("lsdyna/runfolder.go", "	if !filepath.IsLocal(rel) {\n", "	if rel == \"\" {\n"),
+		lineWorkDir, "work_dir may lead upwards", []string{"TestOpen_staysBelowItsBase"}, []mutant.Edit{
+			mutant.In("lsdyna/rundir/folder.go", "	if !filepath.IsLocal(rel) {\n", "	if rel == \"\" {\n"),
 		},
 	},
 	{
-		lineWorkDir, "work_dir may lead through links", []string{"TestOpenRunFolder_staysBelowItsBase"}, []mutant.Edit{
-			mutant.In("lsdyna/runfolder.go", "unix.Openat(fd, part, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|", "unix.Openat(fd, part, unix.O_RDONLY|unix.O_DIRECTORY|"),
+		lineWorkDir, "work_dir may lead through links", []string{"TestOpen_staysBelowItsBase"}, []mutant.Edit{
+			mutant.In("lsdyna/rundir/folder.go", "unix.Openat(fd, part, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|", "unix.Openat(fd, part, unix.O_RDONLY|unix.O_DIRECTORY|"),
 		},
 	},
 	{
@@ -103,30 +103,30 @@ var ofJobs = []removal{
 		},
 	},
 	{
-		lineDeck, "names may lead upwards", []string{"TestCommandLine_namesOfTheJobLeadNowhereElse", "TestCheckInput_tellsTheUserWhatToDo"}, []mutant.Edit{
-			mutant.In("lsdyna/commandline.go", "case !filepath.IsLocal(name):", "case !filepath.IsLocal(name) && false:"),
+		lineDeck, "names may lead upwards", []string{"TestBuild_namesOfTheJobLeadNowhereElse", "TestCheckInput_tellsTheUserWhatToDo"}, []mutant.Edit{
+			mutant.In("lsdyna/names.go", "case !filepath.IsLocal(name):", "case !filepath.IsLocal(name) && false:"),
 		},
 	},
 	{
-		lineDeck, "a jobid may hold a path", []string{"TestCommandLine_namesOfTheJobLeadNowhereElse"}, []mutant.Edit{
-			mutant.In("lsdyna/commandline.go", "(r == '_' || r == '-' || r == '.'):", "(r == '_' || r == '-' || r == '.' || r == '/'), r == '.':"),
+		lineDeck, "a jobid may hold a path", []string{"TestBuild_namesOfTheJobLeadNowhereElse"}, []mutant.Edit{
+			mutant.In("lsdyna/launch/build.go", "(r == '_' || r == '-' || r == '.'):", "(r == '_' || r == '-' || r == '.' || r == '/'), r == '.':"),
 		},
 	},
 	{
-		lineDeck, "a dump may lie anywhere", []string{"TestCommandLine_namesOfTheJobLeadNowhereElse"}, []mutant.Edit{
-			mutant.In("lsdyna/commandline.go", `validatePath("restart", o.Restart); err != nil {`, `validatePath("restart", "x"); err != nil {`),
+		lineDeck, "a dump may lie anywhere", []string{"TestBuild_namesOfTheJobLeadNowhereElse"}, []mutant.Edit{
+			mutant.In("lsdyna/launch/build.go", `ValidatePath("restart", o.Restart); err != nil {`, `ValidatePath("restart", "x"); err != nil {`),
 		},
 	},
 	{
 		lineDeck, "a deck's links may lead out", []string{"TestCheckInput_tellsTheUserWhatToDo"}, []mutant.Edit{
-			mutant.In("lsdyna/runfolder.go", "	info, err := root.Stat(name)\n", "	info, err := os.Stat(f.path + \"/\" + name)\n"),
-			mutant.In("lsdyna/runfolder.go", "root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)", "os.OpenFile(f.path+\"/\"+name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)"),
+			mutant.In("lsdyna/rundir/folder.go", "	info, err := root.Stat(name)\n", "	info, err := os.Stat(f.path + \"/\" + name)\n"),
+			mutant.In("lsdyna/rundir/folder.go", "root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)", "os.OpenFile(f.path+\"/\"+name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)"),
 		},
 	},
 	{
 		lineDeck, "a deck may be a FIFO", []string{"TestCheckInput_tellsTheUserWhatToDo"}, []mutant.Edit{
-			mutant.In("lsdyna/runfolder.go", "if err == nil && !info.Mode().IsRegular() {", "if err == nil && info.IsDir() {"),
-			mutant.In("lsdyna/runfolder.go", "if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {", "if info, err := file.Stat(); err != nil || info.IsDir() {"),
+			mutant.In("lsdyna/rundir/folder.go", "if err == nil && !info.Mode().IsRegular() {", "if err == nil && info.IsDir() {"),
+			mutant.In("lsdyna/rundir/folder.go", "if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {", "if info, err := file.Stat(); err != nil || info.IsDir() {"),
 		},
 	},
 	{
@@ -141,23 +141,23 @@ var ofJobs = []removal{
 		},
 	},
 	{
-		lineArgs, "args override what was checked", []string{"TestCommandLine_argsAreTheSolversAlone"}, []mutant.Edit{
-			mutant.In("lsdyna/commandline.go", "if ours, ok := ours[key]; ok {", "if ours, ok := ours[key]; ok && false {"),
+		lineArgs, "args override what was checked", []string{"TestBuild_argsAreTheSolversAlone"}, []mutant.Edit{
+			mutant.In("lsdyna/launch/build.go", "if ours, ok := ours[key]; ok {", "if ours, ok := ours[key]; ok && false {"),
 		},
 	},
 	{
-		lineArgs, "args override what was checked, behind a dash", []string{"TestCommandLine_argsAreTheSolversAlone"}, []mutant.Edit{
-			mutant.In("lsdyna/commandline.go", "	key = strings.TrimLeft(key, \"-\")\n", ""),
+		lineArgs, "args override what was checked, behind a dash", []string{"TestBuild_argsAreTheSolversAlone"}, []mutant.Edit{
+			mutant.In("lsdyna/launch/build.go", "	key = strings.TrimLeft(key, \"-\")\n", ""),
 		},
 	},
 	{
-		lineArgs, "an entry of args may hold several", []string{"TestCommandLine_argsAreTheSolversAlone"}, []mutant.Edit{
-			mutant.In("lsdyna/commandline.go", "return r <= ' ' || r == 0x7f }) {\n		return fmt.Errorf(\"args has", "return r == 0x7f }) {\n		return fmt.Errorf(\"args has"),
+		lineArgs, "an entry of args may hold several", []string{"TestBuild_argsAreTheSolversAlone"}, []mutant.Edit{
+			mutant.In("lsdyna/launch/build.go", "return r <= ' ' || r == 0x7f }) {\n		return fmt.Errorf(\"args has", "return r == 0x7f }) {\n		return fmt.Errorf(\"args has"),
 		},
 	},
 	{
-		lineArgs, "args come before the solver", []string{"TestCommandLine_argsAreTheSolversAlone"}, []mutant.Edit{
-			mutant.In("lsdyna/commandline.go", "append(append(launch.args, s.Path), args...)", "append(append(append(launch.args, o.Args...), s.Path), args...)"),
+		lineArgs, "args come before the solver", []string{"TestBuild_argsAreTheSolversAlone"}, []mutant.Edit{
+			mutant.In("lsdyna/launch/build.go", "append(append(launch.args, s.Path), args...)", "append(append(append(launch.args, o.Args...), s.Path), args...)"),
 		},
 	},
 	{

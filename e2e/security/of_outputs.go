@@ -17,7 +17,7 @@ const (
 const (
 	logsGo      = "supervisor/supervise/logs.go"
 	outputGo    = "supervisor/supervise/output.go"
-	runFolderGo = "lsdyna/runfolder.go"
+	runFolderGo = "lsdyna/rundir/folder.go"
 )
 
 var ofOutputs = []removal{
@@ -38,19 +38,19 @@ var ofOutputs = []removal{
 	},
 	{
 		// An entry is looked at before it is opened, and afterwards once more.
-		linePlanted, "links in the run folder are followed", []string{"TestRunFolder_opensRegularFilesOnlyAndNeverBlocks"}, []mutant.Edit{
+		linePlanted, "links in the run folder are followed", []string{"TestFolder_opensRegularFilesOnlyAndNeverBlocks"}, []mutant.Edit{
 			mutant.In(runFolderGo, "unix.Fstatat(int(f.dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {", "unix.Fstatat(int(f.dir.Fd()), name, &st, 0); err != nil {"),
 			mutant.In(runFolderGo, "unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|", "unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|"),
 		},
 	},
 	{
-		linePlanted, "FIFOs and devices in the run folder are read", []string{"TestRunFolder_opensRegularFilesOnlyAndNeverBlocks"}, []mutant.Edit{
+		linePlanted, "FIFOs and devices in the run folder are read", []string{"TestFolder_opensRegularFilesOnlyAndNeverBlocks"}, []mutant.Edit{
 			mutant.In(runFolderGo, "	if st.Mode&unix.S_IFMT != unix.S_IFREG {\n		return st", "	if st.Mode&unix.S_IFMT == unix.S_IFLNK {\n		return st"),
 			mutant.In(runFolderGo, "err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {", "err != nil {"),
 		},
 	},
 	{
-		linePlanted, "FIFOs in the run folder are waited for", []string{"TestRunFolder_opensRegularFilesOnlyAndNeverBlocks"}, []mutant.Edit{
+		linePlanted, "FIFOs in the run folder are waited for", []string{"TestFolder_opensRegularFilesOnlyAndNeverBlocks"}, []mutant.Edit{
 			mutant.In(runFolderGo, "	if st.Mode&unix.S_IFMT != unix.S_IFREG {\n		return st", "	if m := st.Mode & unix.S_IFMT; m != unix.S_IFREG && m != unix.S_IFIFO {\n		return st"),
 			mutant.In(runFolderGo, "unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|", "unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NOCTTY|"),
 		},
@@ -69,7 +69,7 @@ var ofOutputs = []removal{
 	},
 	{
 		lineEndless, "a line is kept as a whole", []string{"TestReader_keepsLittleOfALineWithoutEnd"}, []mutant.Edit{
-			mutant.In("lsdyna/reader.go", "len(p) > room {", "len(p) > room && r.cut {"),
+			mutant.In("lsdyna/output/reader.go", "len(p) > room {", "len(p) > room && r.cut {"),
 		},
 	},
 	{
@@ -84,7 +84,7 @@ var ofOutputs = []removal{
 	{
 		// What is read of an output is made plain besides.
 		lineTerminal, "inspect shows what solvers wrote", []string{"TestInspect_showsNoControlCharactersOfUsers"}, append(cleansNothing[:1:1],
-			mutant.In("lsdyna/reader.go", "case c < ' ' || c == 0x7f ||", "case")),
+			mutant.In("lsdyna/internal/sanitize/sanitize.go", "case c < ' ' || c == 0x7f ||", "case")),
 	},
 }
 

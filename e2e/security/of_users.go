@@ -55,8 +55,8 @@ var ofUsers = []removal{
 		},
 	},
 	{
-		lineTaskEnv, "lstc_qrun has the agent's environment", []string{"TestCheckLicence_theProgramHasAnEnvironmentOfItsOwn"}, []mutant.Edit{
-			mutant.In("lsdyna/licence.go", "	cmd.Env = []string{\"PATH=/usr/bin:/bin\", \"LSTC_LICENSE_SERVER=\" + l.Server}\n", "	cmd.Env = append(cmd.Environ(), \"PATH=/usr/bin:/bin\", \"LSTC_LICENSE_SERVER=\"+l.Server)\n"),
+		lineTaskEnv, "lstc_qrun has the agent's environment", []string{"TestCheck_theProgramHasAnEnvironmentOfItsOwn"}, []mutant.Edit{
+			mutant.In("lsdyna/license/license.go", "	cmd.Env = []string{\"PATH=/usr/bin:/bin\", \"LSTC_LICENSE_SERVER=\" + l.Server}\n", "	cmd.Env = append(cmd.Environ(), \"PATH=/usr/bin:/bin\", \"LSTC_LICENSE_SERVER=\"+l.Server)\n"),
 		},
 	},
 	{
@@ -88,7 +88,7 @@ var ofUsers = []removal{
 		// What is read of a solver's words hides hosts, and events hide what is known.
 		lineSecrets, "events repeat what a solver says of its licence server",
 		[]string{"TestReader_licenceTroubleNamesNoServer", "TestTask_SecretsAreNotWritten", "TestDriver_KeepsSecretsToTheSolver"}, []mutant.Edit{
-			mutant.In("lsdyna/licencelines.go", "func hideHosts(text string) string {\n", "func hideHosts(text string) string {\n	if text != \"\" {\n		return text\n	}\n"),
+			mutant.In("lsdyna/internal/sanitize/sanitize.go", "func HideHosts(text string) string {\n", "func HideHosts(text string) string {\n	if text != \"\" {\n		return text\n	}\n"),
 			mutant.In("driver/events.go", "	return e.secrets.Redact(text)\n", "	return text\n"),
 		},
 	},

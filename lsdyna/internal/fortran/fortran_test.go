@@ -1,0 +1,25 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package fortran
+
+import (
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+func TestFloat(t *testing.T) {
+	for text, want := range map[string]float64{
+		"1.2000E+02": 120, " 0.3500E-01": 0.035, "-1.5000-345": 0, "1.5000-103": 1.5e-103, "1.5000+103": 1.5e103, "1.0D+00": 1,
+		"120": 120, "-2.5": -2.5, "1.3908E+00": 1.3908, "3.5024E-02": 3.5024e-2, ".5": .5, "5.": 5, "1e22": 1e22,
+	} {
+		got, ok := Float([]byte(text))
+		must.True(t, ok, must.Sprint(text))
+		must.Eq(t, want, got+0, must.Sprint(text))
+	}
+	for _, text := range []string{"", " ", "E+02", "1.2E", "1.2E+", "abc", "1.2.3", "********", "NaN", "Infinity", "9.9+999", "1.2E+12345"} {
+		_, ok := Float([]byte(text))
+		must.False(t, ok, must.Sprint(text))
+	}
+}

@@ -1,0 +1,220 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package launch
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
+)
+
+// Options is what one run asks of a solver.
+type Options struct {
+	Input   string   // deck, relative to the run folder; i=
+	NCPU    int      // cores in all; below 0 asks SMP threads for consistent results; 0 counts as 1
+	Memory  string   // memory= in words, "auto", or "" for LS-DYNA's default
+	Memory2 string   // memory2= in words, "auto" or "" (MPP and hybrid only)
+	JobID   string   // jobid=
+	Restart string   // name of a dump (d3dump01, d3full01, runrsf), "" to start from the deck
+	Args    []string // further arguments, passed on untouched
+
+	ResourceMemoryBytes int64 // what the run may use in all; 0 is not known
+	Root                bool  // the run's user is root
+	Placement           Placement
+
+	Env     map[string]string // the task's environment
+	License *license.Config   // nil leaves the licence variables of Env alone
+}
+
+// Placement is the CPUs that a run owns. CPUs are logical CPU numbers as Linux
+// counts them. Both lists empty mean that the run is not pinned.
+type Placement struct {
+	CPUs   []int   // in the order in which ranks take them: one per physical core first, SMT siblings after
+	ByNode [][]int // the same CPUs by NUMA node, each in the same order; may be nil for one node
+}
+
+// Command is what has to be executed, in the run folder.
+type Command struct {
+	Path    string            // absolute
+	Args    []string          // without the program's own name
+	Env     []string          // complete, NAME=value, sorted
+	Files   map[string][]byte // files that must exist in the run folder before the start, by name
+	Ranks   int               // MPI ranks, 1 for SMP
+	Threads int               // threads of each rank
+	Notes   []string          // one line each, for the operator: e.g. memory asked above the limit
+}
+
+// Build builds the command of a run: for SMP the solver itself, for MPP
+// and hybrid the launcher with the place of every rank. It touches no file.
+// Errors are the user's and say what to change.
+func Build(s lsdyna.Solver, o Options) (Command, error) {
+	s = s.WithDefaults()
+	if err := s.Validate(); err != nil {
+		return Command{}, err
+	}
+	if err := o.validate(s); err != nil {
+		return Command{}, err
+	}
+	plan, err := planRanks(s, o)
+	if err != nil {
+		return Command{}, err
+	}
+	mem, err := planMemory(s, o, len(plan.ranks))
+	if err != nil {
+		return Command{}, err
+	}
+	args := solverArgs(s, o, plan, mem)
+	cmd := Command{Path: s.Path, Args: args, Ranks: len(plan.ranks), Threads: plan.threads, Notes: mem.notes}
+	if s.Parallel != lsdyna.SMP {
+		launch := launcherArgs(s, o, plan)
+		cmd.Path, cmd.Files = s.MPIRun, launch.files
+		cmd.Args = append(append(launch.args, s.Path), args...)
+	}
+	cmd.Env = environment(s, o, plan)
+	return cmd, nil
+}
+
+// solverArgs is the solver's own part of the line, in the order of LS-DYNA's
+// manual.
+func solverArgs(s lsdyna.Solver, o Options, plan rankPlan, mem memoryPlan) []string {
+	var args []string
+	if o.Restart == "" || lsdyna.IsFullDump(o.Restart) {
+		// A simple restart takes everything from the dump; a deck beside it
+		// would make it a small restart.
+		args = append(args, "i="+o.Input)
+	}
+	if o.Restart != "" {
+		args = append(args, "r="+o.Restart)
+	}
+	switch {
+	case s.Parallel == lsdyna.SMP && o.NCPU < 0, s.Parallel == lsdyna.Hybrid && o.NCPU < 0:
+		args = append(args, "ncpu=-"+strconv.Itoa(plan.threads))
+	case s.Parallel == lsdyna.SMP, s.Parallel == lsdyna.Hybrid:
+		args = append(args, "ncpu="+strconv.Itoa(plan.threads))
+	}
+	if mem.memory != "" {
+		args = append(args, "memory="+mem.memory)
+	}
+	if mem.memory2 != "" {
+		args = append(args, "memory2="+mem.memory2)
+	}
+	if o.JobID != "" {
+		args = append(args, "jobid="+o.JobID)
+	}
+	return append(args, o.Args...)
+}
+
+// ours are the arguments that the driver itself gives, each with the task
+// configuration key that sets it.
+var ours = map[string]string{
+	"i": "input", "ncpu": "ncpu", "memory": "memory", "memory2": "memory2", "jobid": "jobid", "r": "restart",
+}
+
+func (o Options) validate(s lsdyna.Solver) error {
+	if o.Restart == "" || lsdyna.IsFullDump(o.Restart) {
+		if err := lsdyna.ValidatePath("input", o.Input); err != nil {
+			return err
+		}
+	}
+	if o.Restart != "" {
+		if err := lsdyna.ValidatePath("restart", o.Restart); err != nil {
+			return err
+		}
+		if !lsdyna.IsDump(o.Restart) {
+			return fmt.Errorf("restart = %q is not the name of a dump; give d3dumpNN, d3fullNN or runrsf, or \"auto\" or \"never\"", o.Restart)
+		}
+	}
+	if err := validateJobID(o.JobID); err != nil {
+		return err
+	}
+	if o.NCPU < 0 && s.Parallel == lsdyna.MPP {
+		return fmt.Errorf("ncpu = %d: a negative number asks SMP threads for consistent results, but solver %q is MPP; give a positive number", o.NCPU, s.Name)
+	}
+	if n := abs(o.NCPU); n > maxCPUs {
+		return fmt.Errorf("ncpu = %d is more than any machine has; give at most %d", o.NCPU, maxCPUs)
+	}
+	for _, arg := range o.Args {
+		if err := validateArg(arg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxCPUs bounds ncpu; it is the kernel's own NR_CPUS limit on x86-64.
+const maxCPUs = 8192
+
+// validateJobID keeps jobid, the prefix of all output names, a plain name.
+func validateJobID(id string) error {
+	if len(id) > 80 {
+		return fmt.Errorf("jobid has %d characters; give at most 80", len(id))
+	}
+	for i, r := range id {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+		case i > 0 && (r == '_' || r == '-' || r == '.'):
+		default:
+			return fmt.Errorf("jobid = %q becomes part of file names; use letters, digits, _, - and . only, and begin with a letter or digit", id)
+		}
+	}
+	return nil
+}
+
+// validateArg refuses an argument of the user that would override ours, and one
+// that LS-DYNA would read as several.
+func validateArg(arg string) error {
+	if arg == "" || strings.ContainsFunc(arg, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return fmt.Errorf("args has %q: an argument must not be empty or hold blanks or control characters; give each argument its own entry", arg)
+	}
+	key, _, _ := strings.Cut(strings.ToLower(arg), "=")
+	key = strings.TrimLeft(key, "-")
+	if ours, ok := ours[key]; ok {
+		return fmt.Errorf("args has %q, which would override what the driver sets; use %s in the task configuration instead", arg, ours)
+	}
+	return nil
+}
+
+// inherited are the prefixes of variables that must not reach the solver by
+// accident: an OpenMP setting of somebody's shell disturbs SMP runs, and the
+// variables of an MPI launcher around us confuse the one that we start.
+var inherited = []string{"OMP_", "KMP_", "GOMP_", "OMPI_COMM_", "OMPI_MCA_orte_", "OMPI_MCA_ess", "OMPI_MCA_hwloc_", "OMPI_MCA_rmaps_", "PRTE_MCA_", "PMIX_", "PMI_", "I_MPI_PIN", "MPI_BIND", "MPI_CPU_", "MPI_THREAD_AFFINITY", "HYDRA_"}
+
+// environment is the complete environment of the run: the task's without what
+// must not be inherited, then ours, the operator's and the licence's, the later
+// over the earlier.
+func environment(s lsdyna.Solver, o Options, plan rankPlan) []string {
+	env := make(map[string]string, len(o.Env)+8)
+	for name, value := range o.Env {
+		if name != "" && !slices.ContainsFunc(inherited, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			env[name] = value
+		}
+	}
+	env["OMP_NUM_THREADS"] = strconv.Itoa(plan.threads)
+	env["OMP_DYNAMIC"] = "false"
+	// The kernel holds the run on its cores. A runtime that binds single
+	// threads as well would keep them behind when the run is moved.
+	env["OMP_PROC_BIND"] = "false"
+	maps.Copy(env, s.Env)
+	if o.License != nil {
+		maps.Copy(env, o.License.Env())
+	}
+	list := make([]string, 0, len(env))
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func abs(n int) int {
+	if n < 0 {
+		return -n
+	}
+	return n
+}

@@ -1,0 +1,348 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package output
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
+)
+
+// lineRule is one kind of line: what it begins with, without leading blanks,
+// and what it says. The rest is what follows the prefix.
+type lineRule struct {
+	prefix string
+	take   func(r *Reader, rest []byte)
+}
+
+// rules by the first byte of a line. Sources: lsdyna's own outputs of R6 to R16.
+var rules = [256][]lineRule{
+	'*': {
+		{"*** Error ", (*Reader).solverError},
+		{"*** Warning ", (*Reader).warning},
+		{"*** termination ", (*Reader).termination},
+		{"*** kill file detected", func(r *Reader, _ []byte) { r.facts.KillFile = true; r.facts.reach(PhaseEnding) }},
+	},
+	'N': {
+		{"N o r m a l ", func(r *Reader, rest []byte) { r.banner(rest, NormalBanner) }},
+		{"Number of CPU's", func(r *Reader, rest []byte) { r.processors(rest) }},
+	},
+	'E': {
+		{"E r r o r ", func(r *Reader, rest []byte) { r.banner(rest, ErrorBanner) }},
+		{"Executing with ", (*Reader).licenceGranted},
+		{"Elapsed time ", (*Reader).elapsed},
+	},
+	'P': {
+		{"Problem time ", (*Reader).problemTime},
+		{"Problem cycle ", (*Reader).problemCycle},
+		{"Parallel execution with ", func(r *Reader, rest []byte) { r.facts.Parallel = mpp(r.facts.Parallel); r.processors(rest) }},
+		{"Performing Decomposition", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseDecomposing) }},
+	},
+	'M': {
+		{"MPP execution with ", func(r *Reader, rest []byte) { r.facts.Parallel = mpp(r.facts.Parallel); r.processors(rest) }},
+		{"Memory required to complete solution", (*Reader).memoryRequired},
+	},
+	'|': {
+		{"|  Version :", (*Reader).version},
+		{"|  Revision:", (*Reader).revision},
+		{"|  Precision  :", (*Reader).precision},
+	},
+	'D': {{"Date: ", (*Reader).headerDate}},
+	't': {
+		{"termination time...", (*Reader).endTime},
+		{"termination time ", (*Reader).endTime},
+	},
+	'i': {
+		{"initialization completed", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseInitialising) }},
+		{"input of data is completed", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseInitialising) }},
+	},
+	'I': {{"Initial reading of file", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseReading) }}},
+	'B': {
+		{"Beginning of keyword reader", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseReading) }},
+		{"BEGIN implicit ", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseSolving); r.facts.Implicit = true }},
+	},
+	'f': {{"forrtl: ", func(r *Reader, rest []byte) { r.crash("forrtl: ", rest) }}},
+	'm': {{"mpirun noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }}},
+	'n': {{"ncpu=", (*Reader).threadsAsked}},
+	'>': {{">", (*Reader).commandEcho}},
+}
+
+// classify takes a line without leading blanks; it is not empty.
+func (r *Reader) classify(text []byte) {
+	for _, rule := range rules[text[0]] {
+		if len(text) >= len(rule.prefix) && string(text[:len(rule.prefix)]) == rule.prefix {
+			rule.take(r, text[len(rule.prefix):])
+			return
+		}
+	}
+	if !r.facts.LicenceGranted {
+		r.licenceNoise(text)
+	}
+}
+
+// solverError takes ` *** Error 40500 (SOL+500)`. Rows of asterisks, notes and
+// errors without a number are none.
+func (r *Reader) solverError(rest []byte) {
+	code, class, ok := numbered(rest)
+	if !ok {
+		return
+	}
+	f := &r.facts
+	f.Errors++
+	if code == studentLimit {
+		f.StudentLimit = true
+	}
+	if len(f.FirstErrors) < MaxErrors {
+		f.FirstErrors = append(f.FirstErrors, SolverError{Code: code, Class: class})
+		r.inError = true
+	}
+}
+
+// studentLimit is the number of the error "Number of elements exceeds limit",
+// which a student licence ends with. No banner follows.
+const studentLimit = 70043
+
+func (r *Reader) warning(rest []byte) {
+	if _, _, ok := numbered(rest); ok {
+		r.facts.Warnings++
+	}
+}
+
+// numbered reads `40500 (SOL+500)`.
+func numbered(rest []byte) (code int, class string, ok bool) {
+	digits, after, _ := bytes.Cut(bytes.TrimLeft(rest, " "), []byte(" "))
+	n, ok := fortran.Integer(bytes.TrimRight(digits, "\r"))
+	if !ok || len(digits) > 9 {
+		return 0, "", false
+	}
+	if after = bytes.TrimLeft(after, " "); len(after) > 0 && after[0] == '(' {
+		if end := bytes.IndexAny(after, "+)"); end > 0 && end < 24 {
+			class = sanitize.Line(after[1:end], 24)
+		}
+	}
+	return int(n), class, true
+}
+
+// termination takes ` *** termination time reached ***`,
+// ` *** termination due to sense switch: stop ***` and others of the kind.
+func (r *Reader) termination(rest []byte) {
+	f := &r.facts
+	text := strings.TrimRight(sanitize.Line(rest, maxFactText), " *")
+	switch {
+	case text == "time reached":
+		f.TimeReached = true
+	case strings.HasPrefix(text, "due to sense switch:"):
+		f.SenseSwitch = strings.TrimSpace(strings.TrimPrefix(text, "due to sense switch:"))
+	default:
+		f.Termination = sanitize.HideServers(text)
+	}
+	f.reach(PhaseEnding)
+}
+
+// banner takes the spaced-out words. The number of blanks between the two words
+// differs: 4 in the normal one, 3 in the error one.
+func (r *Reader) banner(rest []byte, b Banner) {
+	if !bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("t e r m i n a t i o n")) {
+		return
+	}
+	f := &r.facts
+	f.Banner = b
+	f.afterDump()
+	f.reach(PhaseEnding)
+	if f.HasElapsed {
+		f.EndBlock = true
+		f.reach(PhaseEnded)
+	}
+}
+
+// maxProcessors bounds what is believed of a number of processors that an output
+// names: a hundred times what the largest machines have.
+const maxProcessors = 8 << 20
+
+func (r *Reader) processors(rest []byte) {
+	if n, ok := firstInteger(rest); ok && n > 0 && n <= maxProcessors {
+		r.facts.Processors = int(n)
+	}
+}
+
+func mpp(was lsdyna.Parallel) lsdyna.Parallel {
+	if was == lsdyna.Hybrid {
+		return lsdyna.Hybrid
+	}
+	return lsdyna.MPP
+}
+
+// elapsed takes `Elapsed time    4592 seconds(   1 hours …) for   16386 cycles`
+// and `Elapsed time       0 second  for     576 cycles using  2 SMP threads`.
+func (r *Reader) elapsed(rest []byte) {
+	if n, ok := firstInteger(rest); ok {
+		r.facts.ElapsedSeconds, r.facts.HasElapsed = n, true
+	}
+	switch {
+	case bytes.Contains(rest, []byte("SMP thread")) && r.facts.Parallel == "":
+		r.facts.Parallel = lsdyna.SMP
+	case bytes.Contains(rest, []byte("MPP proc")):
+		r.facts.Parallel = mpp(r.facts.Parallel)
+	}
+}
+
+func (r *Reader) problemTime(rest []byte) {
+	if t, ok := afterEquals(rest); ok {
+		r.facts.HasTime, r.facts.Time, r.facts.FinalTime = true, t, true
+	}
+}
+
+func (r *Reader) problemCycle(rest []byte) {
+	if n, ok := firstInteger(rest); ok {
+		r.facts.Cycle = n
+	}
+}
+
+// memoryRequired takes the words of the static pool: `: 5457K` or `: 1265102`.
+func (r *Reader) memoryRequired(rest []byte) {
+	_, value, ok := bytes.Cut(rest, []byte(":"))
+	if !ok {
+		return
+	}
+	text := strings.ToLower(string(bytes.TrimSpace(value)))
+	if words, err := lsdyna.ParseWords(text); err == nil {
+		r.facts.MemoryWords = words
+	}
+}
+
+// endTime takes `termination time                  = 1.200E+02` of stdout and
+// `termination time...............................    0.3500E-01` of d3hsp, but
+// not `termination time for dynamic relaxation`.
+func (r *Reader) endTime(rest []byte) {
+	value := bytes.TrimLeft(rest, " .=")
+	// The dots may have taken the point of ".35": there is always a digit before it.
+	if t, ok := fortran.Float(value); ok && t > 0 {
+		r.facts.EndTime = t
+		r.facts.LicenceGranted = true
+	}
+}
+
+// header begins a run. A second one in the same file begins another run, of
+// which nothing before it is true.
+func (r *Reader) header() {
+	if f := &r.facts; f.Runs > 0 {
+		*f = Facts{Runs: f.Runs}
+	}
+	r.inError = false
+	r.facts.Runs++
+	if r.date != 0 {
+		r.facts.Started = time.Unix(r.date, 0).UTC()
+	}
+	r.facts.reach(PhaseLicence)
+}
+
+// headerDate takes `Date: 05/20/2026      Time: 15:05:29`, printed above the
+// header's box.
+func (r *Reader) headerDate(rest []byte) {
+	fields := bytes.Fields(rest)
+	if len(fields) < 3 || len(fields[0]) != 10 || string(fields[1]) != "Time:" {
+		return
+	}
+	short := append(append([]byte(nil), fields[0][:6]...), fields[0][8:]...)
+	if wall, ok := wallClock(short, fields[2]); ok {
+		r.date = wall
+	}
+}
+
+// version takes ` smp d R13 |` and ` smp s R6.1.1    Date: 01/02/2013 |`, which
+// stands once in every header.
+func (r *Reader) version(rest []byte) {
+	r.header()
+	f := &r.facts
+	for i, field := range bytes.Fields(rest) {
+		word := strings.ToLower(string(field))
+		switch {
+		case i == 0 && word == "smp":
+			f.Parallel = lsdyna.SMP
+		case i == 0 && word == "mpp":
+			f.Parallel = lsdyna.MPP
+		case i == 0 && strings.HasPrefix(word, "hyb"):
+			f.Parallel = lsdyna.Hybrid
+		case i == 1 && word == "s":
+			f.Precision = lsdyna.Single
+		case i == 1 && word == "d":
+			f.Precision = lsdyna.Double
+		case i == 2 && word != "|":
+			f.Version = sanitize.Line(field, 40)
+		}
+	}
+}
+
+// revision takes ` R13.1.1-27-g8731a0d8c5`, which tells more than the version
+// line of R12 and later does, or the number of a Subversion commit.
+func (r *Reader) revision(rest []byte) {
+	fields := bytes.Fields(rest)
+	if len(fields) == 0 || fields[0][0] == '|' {
+		return
+	}
+	f := &r.facts
+	f.Revision = sanitize.Line(fields[0], 40)
+	release, _, _ := strings.Cut(f.Revision, "-")
+	if len(release) > 1 && release[0] == 'R' && release[1] >= '0' && release[1] <= '9' {
+		f.Version = release
+	}
+}
+
+func (r *Reader) precision(rest []byte) {
+	switch {
+	case bytes.Contains(rest, []byte("Single")):
+		r.facts.Precision = lsdyna.Single
+	case bytes.Contains(rest, []byte("Double")):
+		r.facts.Precision = lsdyna.Double
+	}
+}
+
+// crash takes `forrtl: error (78): process killed (SIGTERM)` of the Fortran
+// runtime, and `mpirun noticed that process rank 1 with PID 0 on node x exited on
+// signal 9 (Killed).` of Open MPI.
+func (r *Reader) crash(who string, rest []byte) {
+	if r.facts.Crash == "" {
+		r.facts.Crash = sanitize.HideServers(sanitize.Line(append([]byte(who), rest...), maxFactText))
+	}
+}
+
+// threadsAsked takes the ncpu= of the echoed command line. The closing block
+// tells the number that was used.
+func (r *Reader) threadsAsked(rest []byte) {
+	if r.facts.Processors == 0 {
+		r.processors(bytes.TrimLeft(rest, "-"))
+	}
+}
+
+func (r *Reader) commandEcho(rest []byte) {
+	if _, after, ok := bytes.Cut(rest, []byte(" ncpu=")); ok {
+		r.threadsAsked(after)
+	}
+}
+
+// firstInteger reads the first digits in a text.
+func firstInteger(b []byte) (int64, bool) {
+	i := bytes.IndexAny(b, "0123456789")
+	if i < 0 {
+		return 0, false
+	}
+	end := i
+	for end < len(b) && b[end]-'0' <= 9 {
+		end++
+	}
+	return fortran.Integer(b[i:end])
+}
+
+func afterEquals(b []byte) (float64, bool) {
+	_, value, ok := bytes.Cut(b, []byte("="))
+	if !ok {
+		return 0, false
+	}
+	value, _, _ = bytes.Cut(bytes.TrimSpace(value), []byte(" "))
+	return fortran.Float(value)
+}

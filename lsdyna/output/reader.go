@@ -1,0 +1,187 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package output
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
+)
+
+// Reader turns the text of one output file into facts: stdout, messag, mes0000,
+// d3hsp or status.out, of R6 to R16, SMP and MPP, explicit and implicit. Bytes
+// go in in pieces of any size, each once; memory is bounded whatever they are.
+// Text is treated as bytes: it may hold NUL, Latin-1, CRLF and LS-OPT's prefix.
+type Reader struct {
+	facts   Facts
+	partial []byte // the beginning of a line whose end has not come yet
+	cut     bool   // partial has reached maxLine: the rest of the line is dropped
+	inError bool   // lines may belong to the text of the last of facts.FirstErrors
+	date    int64  // seconds of the header's date, printed before the header itself
+	last    []byte // the last line with text of the bytes being written
+
+	// What the last progress line's columns stood for; not worth storing.
+	lastDt, lastDate [8]byte
+	dt               float64
+	midnight         int64
+	dateOK           bool
+}
+
+// readerState is a Reader as JSON.
+type readerState struct {
+	Facts   Facts  `json:"facts"`
+	Partial []byte `json:"partial,omitempty"`
+	Cut     bool   `json:"cut,omitempty"`
+	InError bool   `json:"in_error,omitempty"`
+	Date    int64  `json:"date,omitempty"`
+}
+
+// MarshalJSON stores the reader, so that another process can go on with the
+// next byte.
+func (r *Reader) MarshalJSON() ([]byte, error) {
+	return json.Marshal(readerState{r.facts, r.partial, r.cut, r.inError, r.date})
+}
+
+// UnmarshalJSON restores what MarshalJSON stored.
+func (r *Reader) UnmarshalJSON(data []byte) error {
+	var s readerState
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("read the state of an output reader: %w", err)
+	}
+	if len(s.Partial) > maxLine || len(s.Facts.FirstErrors) > MaxErrors || len(s.Facts.Dumps) > MaxDumps ||
+		(s.InError && len(s.Facts.FirstErrors) == 0) || !s.Facts.Rate.valid() {
+		return fmt.Errorf("read the state of an output reader: not one that a reader writes")
+	}
+	*r = Reader{facts: s.Facts, partial: s.Partial, cut: s.Cut, inError: s.InError, date: s.Date}
+	return nil
+}
+
+// Write takes the next bytes. It never fails.
+func (r *Reader) Write(p []byte) (int, error) {
+	n := len(p)
+	defer r.keepLast()
+	if len(r.partial) > 0 || r.cut {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			r.hold(p)
+			return n, nil
+		}
+		r.hold(p[:end])
+		r.line(r.partial)
+		r.keepLast() // before its bytes are overwritten
+		r.partial, r.cut = r.partial[:0], false
+		p = p[end+1:]
+	}
+	for {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			r.hold(p)
+			return n, nil
+		}
+		r.line(p[:end])
+		p = p[end+1:]
+	}
+}
+
+// keepLast copies the last line that said something out of the caller's bytes.
+func (r *Reader) keepLast() {
+	if r.last == nil {
+		return
+	}
+	r.facts.LastLine, r.last = sanitize.HideServers(sanitize.Line(r.last, maxFactText)), nil
+}
+
+// hold keeps the beginning of a line. NUL bytes at its beginning are dropped,
+// so that a hole in a sparse file costs nothing.
+func (r *Reader) hold(p []byte) {
+	if len(r.partial) == 0 {
+		p = bytes.TrimLeft(p, "\x00")
+	}
+	if room := maxLine - len(r.partial); len(p) > room {
+		p, r.cut = p[:room], true
+	}
+	r.partial = append(r.partial, p...)
+}
+
+// Facts is what the complete lines up to now say. The copy is the caller's.
+func (r *Reader) Facts() Facts { return r.facts.clone() }
+
+// Final is what the file says when nothing more will come: a last line without
+// a line end counts as well. The reader itself stays as it is.
+func (r *Reader) Final() Facts {
+	last := *r
+	last.facts = r.facts.clone()
+	if len(r.partial) > 0 {
+		last.line(r.partial)
+		last.keepLast()
+	}
+	return last.facts
+}
+
+var lsoptPrefix = []byte("[STDOUT] ")
+
+// line takes one line without its line feed.
+func (r *Reader) line(line []byte) {
+	if len(line) > maxLine {
+		line = line[:maxLine]
+	}
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	if len(line) > 0 && line[0] == 0 {
+		line = bytes.TrimLeft(line, "\x00")
+	}
+	if len(line) > 0 && line[0] == '[' {
+		line = bytes.TrimPrefix(line, lsoptPrefix)
+	}
+	if r.inError && r.errorText(line) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			r.last = line
+		}
+		return
+	}
+	if isProgress(line) {
+		r.last = line
+		r.progress(line)
+		return
+	}
+	i := 0
+	for i < len(line) && (line[i] == ' ' || line[i] == '\t') {
+		i++
+	}
+	if i < len(line) {
+		r.last = line
+		r.classify(line[i:])
+	}
+}
+
+// errorText takes a line as part of an error's text and reports whether it was
+// one. The text is what is indented below the error, up to an empty line; lines
+// of blanks may come before it.
+func (r *Reader) errorText(line []byte) bool {
+	e := &r.facts.FirstErrors[len(r.facts.FirstErrors)-1]
+	text := bytes.TrimSpace(line)
+	switch {
+	case len(text) == 0 && e.Text == "":
+		r.inError = len(line) > 0
+		return true
+	case len(text) == 0, !bytes.HasPrefix(line, []byte("    ")), bytes.HasPrefix(text, []byte("***")), isProgress(line), inHeader(text):
+		r.inError = false
+		return len(text) == 0
+	}
+	if e.Text != "" {
+		e.Text += " "
+	}
+	e.Text = sanitize.HideServers(sanitize.Line(append([]byte(e.Text), text...), maxErrorText))
+	r.inError = len(e.Text) < maxErrorText
+	return true
+}
+
+// inHeader tells whether a line belongs to the box at the beginning of a run: a
+// run that ended without a word may be followed by another in the same file.
+func inHeader(text []byte) bool {
+	return text[0] == '|' || text[0] == '_' || bytes.HasPrefix(text, []byte("Date: "))
+}

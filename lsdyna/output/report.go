@@ -1,0 +1,62 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package output
+
+import (
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+)
+
+// Report is what happened in a run folder or an output file; its JSON is the
+// inspect command's. What is not known is null.
+type Report struct {
+	Path           string            `json:"path"`
+	Outcome        Kind              `json:"outcome"`
+	Reason         string            `json:"reason"`
+	Time           *float64          `json:"time"`     // problem time
+	EndTime        *float64          `json:"end_time"` // problem time
+	Cycle          *int64            `json:"cycle"`
+	Version        *string           `json:"version"`
+	Parallel       *lsdyna.Parallel  `json:"parallel"`
+	Precision      *lsdyna.Precision `json:"precision"`
+	Processors     *int              `json:"processors"`
+	Warnings       *int64            `json:"warnings"`
+	Errors         *int64            `json:"errors"`
+	FirstError     *SolverError      `json:"first_error"`
+	RestartFile    *string           `json:"restart_file"` // only when it is really there
+	ElapsedSeconds *float64          `json:"elapsed_seconds"`
+	ETASeconds     *float64          `json:"eta_seconds"`
+}
+
+// NewReport puts a snapshot and its verdict into a report without a path.
+func NewReport(s Snapshot, e Exit) Report {
+	o := Decide(s, e)
+	r := Report{
+		Outcome: o.Kind, Reason: o.Reason, FirstError: o.FirstError,
+		EndTime: known(s.EndTime), Version: known(s.Version), Parallel: known(s.Parallel), Precision: known(s.Precision),
+		Processors: known(s.Processors), RestartFile: known(o.RestartFile),
+	}
+	if s.HasTime {
+		r.Time, r.Cycle = &s.Time, &s.Cycle
+	}
+	if len(s.Sources) > 0 {
+		r.Warnings, r.Errors = &s.Warnings, &s.Errors
+		if elapsed := s.Elapsed.Seconds(); s.Elapsed > 0 || s.EndBlock {
+			r.ElapsedSeconds = &elapsed
+		}
+	}
+	if o.Kind == Running && s.HasETA {
+		eta := s.Remaining.Seconds()
+		r.ETASeconds = &eta
+	}
+	return r
+}
+
+// known is nil for a zero value.
+func known[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}

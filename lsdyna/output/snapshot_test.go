@@ -1,0 +1,39 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package output
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+)
+
+func TestSnapshot_saysHowLongASwitchWillTake(t *testing.T) {
+	run := func(first string) Snapshot {
+		var r Reader
+		_, _ = r.Write([]byte(first))
+		for i := range 10 { // 10 s for a problem time of 0.01, steps of 1e-4: 0.1 s each
+			fmt.Fprintf(&r, "%8d t %.4E dt 1.00E-04 write d3plot file            03/02/25 10:%02d:%02d\n", i*100, float64(i)*.01, i*10/60, i*10%60)
+		}
+		return Combine([]Source{{Name: "stdout", Kind: lsdyna.KindStdout, Facts: r.Facts()}})
+	}
+	must.Eq(t, 10*time.Second, run("").SwitchDelay.Round(time.Second))
+	must.Between(t, 0, run(" BEGIN implicit statics  step      2 t= 2.0000E-01\n").SwitchDelay, time.Second)
+	must.Eq(t, 10.0, run("").CyclesPerSecond)
+	must.Eq(t, 0, Snapshot{}.SwitchDelay)
+}
+
+func TestSnapshot_summary(t *testing.T) {
+	for want, s := range map[string]Snapshot{
+		"no cycle was run, 0 errors, 0 warnings":                           {},
+		"t = 0.01 of 0.02, 1 cycle, 2m5s, 1 error, 3 warnings":             {HasTime: true, Time: .01, EndTime: .02, Cycle: 1, Elapsed: 125 * time.Second, Errors: 1, Warnings: 3},
+		"t = 1.235e-05, end time not known, 7 cycles, 0 errors, 1 warning": {HasTime: true, Time: 1.23456e-5, Cycle: 7, Warnings: 1},
+	} {
+		must.Eq(t, want, s.Summary())
+	}
+}

@@ -1,0 +1,15 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+// Package rundir is the folder that a solver runs in: the deck, the outputs as
+// they grow, dumps and which of them a run can go on from, the sense switch in
+// d3kil, and the record of the run.
+//
+// Files in a run folder belong to an untrusted user. They are reached only
+// through a [Folder]: never across a symbolic link, never a FIFO, socket, device
+// or directory, never more of a file at a time than a fixed buffer; only the deck
+// may be reached through links, as long as they stay in the folder. What is
+// written there are few and new files: the sense switch, the files of a
+// launch.Command, the run's record, and the file for the solver's stdout. Each is
+// made under a name that is not there, given to the task's user, and renamed.
+package rundir

@@ -1,0 +1,349 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+)
+
+// Bounds of one Poll. Text is read at more than 500 MB/s, so that a source with
+// a backlog costs an eighth of a second at most.
+const (
+	pollBytes     = 64 << 20 // of each source
+	chunkBytes    = 64 << 10
+	maxCandidates = 64 // files of one kind that are looked at
+)
+
+// chunks are shared: most followers have nothing to read most of the time.
+var chunks = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
+
+// FollowOptions says what to follow.
+type FollowOptions struct {
+	Stdout string  `json:"stdout"`          // name of the file that holds the solver's stdout; "stdout" when empty
+	JobID  string  `json:"jobid,omitempty"` // jobid= of the run, "" for none
+	Old    Outputs `json:"old,omitempty"`   // outputs that were there before the run
+	anyJob bool    // read outputs of any jobid
+}
+
+// Follower reads the outputs of one run as they grow, each byte once. It is not
+// safe for concurrent use.
+type Follower struct {
+	folder    *Folder
+	opts      FollowOptions
+	sources   map[lsdyna.OutputKind]*followed
+	names     map[lsdyna.OutputKind][]string // candidates of the last listing
+	listed    time.Time                      // the folder's mtime at the last listing
+	snapshot  output.Snapshot
+	lastError string
+}
+
+// followed is a source with the place up to which it was read.
+type followed struct {
+	Name   string         `json:"name"`
+	Inode  uint64         `json:"inode"`
+	Offset int64          `json:"offset"`
+	Reader *output.Reader `json:"reader"`
+}
+
+// followerState is a Follower as JSON.
+type followerState struct {
+	Options FollowOptions                   `json:"options"`
+	Sources map[lsdyna.OutputKind]*followed `json:"sources"`
+}
+
+// NewFollower starts at the beginning of the run's outputs.
+func NewFollower(folder *Folder, o FollowOptions) *Follower {
+	o.Stdout = cmp.Or(o.Stdout, lsdyna.DefaultStdout)
+	return &Follower{folder: folder, opts: o, sources: map[lsdyna.OutputKind]*followed{}, snapshot: output.Snapshot{Phase: output.PhaseStarting}}
+}
+
+// ResumeFollower goes on where the follower that returned state had come.
+func ResumeFollower(folder *Folder, state []byte) (*Follower, error) {
+	var s followerState
+	if err := json.Unmarshal(state, &s); err != nil {
+		return nil, fmt.Errorf("resume reading %s: %w", folder.path, err)
+	}
+	f := NewFollower(folder, s.Options)
+	for kind, src := range s.Sources {
+		if src == nil || src.Reader == nil || src.Offset < 0 || folder.plainName(src.Name) != nil {
+			return nil, fmt.Errorf("resume reading %s: the state of %s is not valid", folder.path, kind)
+		}
+		f.sources[kind] = src
+	}
+	f.update(false)
+	return f, nil
+}
+
+// State is everything that ResumeFollower needs, as JSON.
+func (f *Follower) State() ([]byte, error) {
+	return json.Marshal(followerState{Options: f.opts, Sources: f.sources})
+}
+
+// Poll reads what is new, a bounded amount, and returns what is known now. It
+// costs a few system calls when nothing changed. An error tells about a source
+// that cannot be read, each once; the snapshot is valid all the same.
+func (f *Follower) Poll() (output.Snapshot, error) {
+	_, err := f.poll()
+	return f.snapshot, f.once(err)
+}
+
+// Drain reads to the end of every source as it is now, or until ctx ends, and
+// takes a last line without a line end as whole. It is for the end of a run.
+func (f *Follower) Drain(ctx context.Context) (output.Snapshot, error) {
+	var err error
+	for more := true; more; {
+		if more, err = f.poll(); ctx.Err() != nil {
+			f.update(true)
+			return f.snapshot, fmt.Errorf("read the outputs in %s to their end: %w", f.folder.path, ctx.Err())
+		}
+	}
+	f.update(true)
+	if f.snapshot.Errors == 0 && f.snapshot.Banner != output.NormalBanner {
+		f.readRanks(ctx)
+	}
+	return f.snapshot, f.once(err)
+}
+
+// readRanks looks for errors in the message files of MPP ranks above 0: each
+// rank prints its own errors there, and rank 0 may know of none.
+func (f *Follower) readRanks(ctx context.Context) {
+	names, _ := f.folder.names() // what cannot be listed cannot be read
+	slices.Sort(names)
+	read := 0
+	for _, name := range names {
+		out, _ := lsdyna.ParseOutputName(name)
+		if out.Kind != lsdyna.KindMessag || out.Rank == 0 || read == maxCandidates || !f.ours(out) || !f.written(name) {
+			continue
+		}
+		read++
+		facts, err := f.folder.readWhole(ctx, name)
+		if err != nil || len(facts.FirstErrors) == 0 {
+			continue
+		}
+		f.snapshot.Errors += facts.Errors
+		f.snapshot.StudentLimit = f.snapshot.StudentLimit || facts.StudentLimit
+		if f.snapshot.FirstError == nil {
+			f.snapshot.FirstError = &facts.FirstErrors[0]
+		}
+	}
+}
+
+// ours tells whether an output's name is one of this run's.
+func (f *Follower) ours(out lsdyna.OutputName) bool {
+	return f.opts.anyJob || out.JobID == "" || out.JobID == f.opts.JobID
+}
+
+// written tells whether a file was written to since before the run.
+func (f *Follower) written(name string) bool {
+	st, err := f.folder.stat(name)
+	if err != nil {
+		return false
+	}
+	was, known := f.opts.Old[name]
+	return !known || was.Inode != st.Ino || was.Size != st.Size || !was.ModTime.Equal(time.Unix(st.Mtim.Unix()))
+}
+
+// once lets an error through when it is not the one of the last time.
+func (f *Follower) once(err error) error {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text == f.lastError {
+		return nil
+	}
+	f.lastError = text
+	return err
+}
+
+// poll reads up to pollBytes of each source; more is true while there is a rest.
+func (f *Follower) poll() (more bool, err error) {
+	var errs []error
+	if err := f.list(); err != nil {
+		errs = append(errs, err)
+	}
+	changed := false
+	for _, kind := range []lsdyna.OutputKind{lsdyna.KindStdout, lsdyna.KindMessag, lsdyna.KindD3hsp, lsdyna.KindStatus, lsdyna.KindStderr} {
+		name, err := f.choose(kind)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if name == "" {
+			continue
+		}
+		n, rest, err := f.read(kind, name)
+		changed = changed || n > 0
+		more = more || rest
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if changed {
+		f.update(false)
+	}
+	return more, errors.Join(errs...)
+}
+
+func (f *Follower) update(final bool) {
+	facts := make([]output.Source, 0, len(f.sources))
+	for kind, src := range f.sources {
+		said := src.Reader.Facts()
+		if final {
+			said = src.Reader.Final()
+		}
+		facts = append(facts, output.Source{Name: src.Name, Kind: kind, Facts: said})
+	}
+	f.snapshot = output.Combine(facts)
+}
+
+// list looks for outputs by name, but only when the folder's entries changed. A
+// change within the clock's own step would be missed, so a folder that changed
+// a moment ago is listed again.
+func (f *Follower) list() error {
+	state, err := stateOf(f.folder.dir)
+	if err != nil {
+		return fmt.Errorf("stat run folder %s: %w", f.folder.path, err)
+	}
+	if f.names != nil && state.ModTime.Equal(f.listed) && time.Since(state.ModTime) > 2*time.Second {
+		return nil
+	}
+	all, err := f.folder.names()
+	if err != nil {
+		return err
+	}
+	f.listed = state.ModTime
+	f.names = map[lsdyna.OutputKind][]string{}
+	slices.Sort(all)
+	for _, name := range slices.Backward(all) { // later sequence numbers first
+		out, _ := lsdyna.ParseOutputName(name)
+		if out.Rank == 0 && out.Kind != lsdyna.KindDump && f.ours(out) && len(f.names[out.Kind]) < maxCandidates {
+			f.names[out.Kind] = append(f.names[out.Kind], name)
+		}
+	}
+	return nil
+}
+
+// choose names the file of a kind that belongs to this run: of those that the
+// run has written to, the one written to last.
+func (f *Follower) choose(kind lsdyna.OutputKind) (string, error) {
+	switch {
+	case kind == lsdyna.KindStdout:
+		return f.opts.Stdout, nil
+	case kind == lsdyna.KindStderr && f.opts.Stdout == lsdyna.DefaultStdout:
+		return lsdyna.DefaultStderr, nil
+	}
+	best, newest := "", time.Time{}
+	var errs []error
+	for _, name := range f.names[kind] {
+		st, err := f.folder.stat(name)
+		if err != nil {
+			if !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
+			continue
+		}
+		modified := time.Unix(st.Mtim.Unix()).UTC()
+		if was, ok := f.opts.Old[name]; ok && was.Inode == st.Ino && was.Size == st.Size && was.ModTime.Equal(modified) {
+			continue
+		}
+		if best == "" || modified.After(newest) {
+			best, newest = name, modified
+		}
+	}
+	return best, errors.Join(errs...)
+}
+
+// read takes what a source has that was not read yet.
+func (f *Follower) read(kind lsdyna.OutputKind, name string) (n int64, more bool, err error) {
+	st, err := f.folder.stat(name)
+	if err != nil {
+		return 0, false, err
+	}
+	src := f.sources[kind]
+	if src != nil && src.Name == name && src.Inode == st.Ino && src.Offset == st.Size {
+		return 0, false, nil
+	}
+	file, err := f.folder.Open(name)
+	if err != nil {
+		return 0, false, err
+	}
+	defer file.Close()
+	state, err := stateOf(file)
+	if err != nil {
+		return 0, false, fmt.Errorf("stat %s: %w", file.Name(), err)
+	}
+	if src == nil || src.Name != name || src.Inode != state.Inode || src.Offset > state.Size {
+		start, fresh, err := f.opts.Old.startOffset(name, file)
+		if err != nil || !fresh {
+			return 0, false, err
+		}
+		src = &followed{Name: name, Inode: state.Inode, Offset: start, Reader: &output.Reader{}}
+		f.sources[kind] = src
+	}
+	n, err = src.advance(file, state.Size)
+	if err != nil {
+		err = fmt.Errorf("read %s at %d: %w", file.Name(), src.Offset, err)
+	}
+	return n, err == nil && src.Offset < state.Size, err
+}
+
+// advance reads up to size, but no more than pollBytes. Holes of a sparse file
+// are jumped over.
+func (s *followed) advance(file *os.File, size int64) (int64, error) {
+	buf := chunks.Get().(*[chunkBytes]byte)
+	defer chunks.Put(buf)
+	begin := s.Offset
+	for read := 0; s.Offset < size && read < pollBytes; {
+		n, err := file.ReadAt(buf[:min(chunkBytes, size-s.Offset)], s.Offset)
+		read += n
+		s.Offset += int64(n)
+		_, _ = s.Reader.Write(buf[:n])
+		if err == io.EOF || n == 0 {
+			break // cut shorter meanwhile; the next Poll sees to it
+		}
+		if err != nil {
+			return s.Offset - begin, err
+		}
+		if n == chunkBytes && isZero(buf[:n]) {
+			s.Offset = nextData(file, s.Offset, size)
+		}
+	}
+	return s.Offset - begin, nil
+}
+
+func isZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// nextData is the offset of the next bytes after a hole, the size where there
+// are none, or the offset itself where the file system cannot tell.
+func nextData(file *os.File, offset, size int64) int64 {
+	next, err := unix.Seek(int(file.Fd()), offset, unix.SEEK_DATA)
+	switch {
+	case err == unix.ENXIO:
+		return size
+	case err != nil || next < offset:
+		return offset
+	}
+	return min(next, size)
+}

@@ -1,0 +1,158 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+)
+
+// Inspect reads a run folder or one output file to its end, or until ctx ends.
+// A run without an end is Unknown, or Running with an ETA where the caller
+// knows that it lives. The path is trusted, what lies in it is not.
+func Inspect(ctx context.Context, path string, running bool) (output.Report, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return output.Report{}, fmt.Errorf("inspect: %w", err)
+	}
+	dir, name := path, ""
+	if !info.IsDir() {
+		dir, name = filepath.Split(path)
+	}
+	folder, err := Open(cmp.Or(dir, "."), ".")
+	if err != nil {
+		return output.Report{}, fmt.Errorf("inspect: %w", err)
+	}
+	defer folder.Close()
+	snapshot, err := inspectFolder(ctx, folder, name)
+	if err != nil {
+		return output.Report{}, fmt.Errorf("inspect: %w", err)
+	}
+	report := output.NewReport(snapshot, output.Exit{Running: running})
+	report.Path = path
+	if d := snapshot.LastDump(); d != nil && !folder.HasDump(d.Name) {
+		report.RestartFile = nil
+	}
+	return report, nil
+}
+
+// inspectFolder reads the outputs of a folder, or the one file named. An error
+// is returned only where nothing could be read.
+func inspectFolder(ctx context.Context, folder *Folder, name string) (output.Snapshot, error) {
+	opts := FollowOptions{anyJob: true}
+	if name != "" {
+		return inspectFile(ctx, folder, name)
+	}
+	stdout, err := folder.findStdout()
+	if err != nil {
+		return output.Snapshot{}, err
+	}
+	opts.Stdout = stdout
+	follower := NewFollower(folder, opts)
+	snapshot, err := follower.Drain(ctx)
+	if len(snapshot.Sources) == 0 {
+		if err == nil {
+			err = fmt.Errorf("%s holds no LS-DYNA output: no messag, mes0000, d3hsp or stdout", folder.path)
+		}
+		return snapshot, err
+	}
+	return snapshot, ctx.Err()
+}
+
+func inspectFile(ctx context.Context, folder *Folder, name string) (output.Snapshot, error) {
+	facts, err := folder.readWhole(ctx, name)
+	if err != nil {
+		return output.Snapshot{}, err
+	}
+	kind := lsdyna.KindStdout
+	if out, ok := lsdyna.ParseOutputName(name); ok && out.Kind != lsdyna.KindDump {
+		kind = out.Kind
+	}
+	return output.Combine([]output.Source{{Name: name, Kind: kind, Facts: facts}}), nil
+}
+
+// Bounds of the search for a stdout file of unknown name.
+const (
+	maxSniffed = 64
+	sniffBytes = 64 << 10
+)
+
+// findStdout looks for the file that holds the solver's stdout. Its name is
+// whatever the one who started the run chose, so files with usual names are
+// opened and the newest that begins like LS-DYNA's stdout is taken.
+func (f *Folder) findStdout() (string, error) {
+	dir, err := f.Dir()
+	if err != nil {
+		return "", err
+	}
+	defer dir.Close()
+	best, newest := "", time.Time{}
+	sniffed := 0
+	for seen := 0; seen < maxEntries && sniffed < maxSniffed; {
+		batch, err := dir.Readdirnames(1024)
+		seen += len(batch)
+		for _, name := range batch {
+			if !mayBeStdout(name) || sniffed >= maxSniffed {
+				continue
+			}
+			sniffed++
+			if modified, ok := f.sniff(name); ok && (best == "" || modified.After(newest)) {
+				best, newest = name, modified
+			}
+		}
+		if errors.Is(err, io.EOF) || len(batch) == 0 {
+			break
+		}
+		if err != nil {
+			return "", fmt.Errorf("list run folder %s: %w", f.path, err)
+		}
+	}
+	return cmp.Or(best, lsdyna.DefaultStdout), nil
+}
+
+func mayBeStdout(name string) bool {
+	if _, known := lsdyna.ParseOutputName(name); known {
+		return false
+	}
+	lower := strings.ToLower(name)
+	for _, word := range []string{"stdout", ".log", ".out", "screen", "output"} {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	return slices.Contains([]string{"out", "log", "nohup"}, lower)
+}
+
+// sniff reports whether a file begins like LS-DYNA's stdout, and its age.
+func (f *Folder) sniff(name string) (time.Time, bool) {
+	file, err := f.Open(name)
+	if err != nil {
+		return time.Time{}, false
+	}
+	defer file.Close()
+	state, err := stateOf(file)
+	if err != nil {
+		return time.Time{}, false
+	}
+	buf := make([]byte, sniffBytes)
+	n, _ := io.ReadFull(file, buf)
+	for _, mark := range []string{"|  Version :", "t e r m i n a t i o n", "Executing with "} {
+		if bytes.Contains(buf[:n], []byte(mark)) {
+			return state.ModTime, true
+		}
+	}
+	return time.Time{}, false
+}

@@ -1,0 +1,202 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+)
+
+// maxEntries bounds how many entries of a run folder are looked at: a model of
+// 10,000 plot states run on 4,096 ranks stays below, a folder filled on purpose
+// costs a bounded time.
+const maxEntries = 200_000
+
+// fingerprintBytes is how much of a file's beginning and end is remembered. The
+// header with the date and time of the run lies in the first 8 KiB.
+const fingerprintBytes = 8 << 10
+
+// FileState identifies one version of a file, so that a later look can tell
+// whether it was left alone, appended to or replaced.
+type FileState struct {
+	Inode   uint64    `json:"inode"`
+	Size    int64     `json:"size"` // bytes
+	ModTime time.Time `json:"mtime"`
+	Birth   int64     `json:"birth,omitempty"` // nanoseconds since 1970; 0 where the file system does not say
+	Head    uint64    `json:"head,omitempty"`  // fingerprint of the first bytes
+	Tail    uint64    `json:"tail,omitempty"`  // fingerprint of the last bytes before Size
+}
+
+// Outputs is the state of a run folder's LS-DYNA outputs by name.
+type Outputs map[string]FileState
+
+// names lists the entries of the folder that are known outputs. Entries are
+// read in batches, so that a huge folder costs little memory.
+func (f *Folder) names() ([]string, error) {
+	return f.list(func(name string) bool {
+		_, ok := lsdyna.ParseOutputName(name)
+		return ok
+	})
+}
+
+// list returns the names of entries that are wanted.
+func (f *Folder) list(wanted func(name string) bool) ([]string, error) {
+	dir, err := f.Dir()
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	var names []string
+	for seen := 0; seen < maxEntries; {
+		batch, err := dir.Readdirnames(1024)
+		for _, name := range batch {
+			if wanted(name) {
+				names = append(names, name)
+			}
+		}
+		seen += len(batch)
+		if err == io.EOF {
+			return names, nil
+		}
+		if err != nil {
+			return names, fmt.Errorf("list run folder %s: %w", f.path, err)
+		}
+	}
+	return names, nil
+}
+
+// Outputs lists the LS-DYNA outputs that are in the folder and regular files.
+func (f *Folder) Outputs() ([]string, error) {
+	names, err := f.names()
+	regular := names[:0]
+	for _, name := range names {
+		if _, err := f.stat(name); err == nil {
+			regular = append(regular, name)
+		}
+	}
+	return regular, err
+}
+
+// Snapshot records the outputs that are in the folder now, and the further
+// files named. Taken before a start, it keeps the outputs of earlier runs from
+// being read as the new run's.
+func (f *Folder) Snapshot(further ...string) (Outputs, error) {
+	names, err := f.names()
+	if err != nil {
+		return nil, err
+	}
+	outputs := make(Outputs, len(names))
+	for _, name := range append(names, further...) {
+		state, err := f.fileState(name)
+		switch {
+		case err == nil:
+			outputs[name] = state
+		case errors.Is(err, os.ErrNotExist), errors.Is(err, ErrNotRegular):
+			// never read, so it needs no record
+		default:
+			return nil, err
+		}
+	}
+	return outputs, nil
+}
+
+func (f *Folder) fileState(name string) (FileState, error) {
+	file, err := f.Open(name)
+	if err != nil {
+		return FileState{}, err
+	}
+	defer file.Close()
+	state, err := stateOf(file)
+	if err != nil {
+		return state, fmt.Errorf("stat %s: %w", filepath.Join(f.path, name), err)
+	}
+	if out, ok := lsdyna.ParseOutputName(name); ok && (out.Kind == lsdyna.KindDump || out.Rank > 0) {
+		return state, nil // never read from the middle, and there may be thousands
+	}
+	state.Head, state.Tail, err = fingerprints(file, state.Size)
+	if err != nil {
+		return state, fmt.Errorf("read %s: %w", filepath.Join(f.path, name), err)
+	}
+	return state, nil
+}
+
+// stateOf asks for the time of birth as well: a file that was removed and made
+// again often gets the same inode.
+func stateOf(file *os.File) (FileState, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(int(file.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st); err != nil {
+		return FileState{}, err
+	}
+	state := FileState{Inode: st.Ino, Size: int64(st.Size), ModTime: time.Unix(st.Mtime.Sec, int64(st.Mtime.Nsec)).UTC()}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		state.Birth = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
+	}
+	return state, nil
+}
+
+// fingerprints hashes the first and the last bytes of what lies before size.
+func fingerprints(file io.ReaderAt, size int64) (head, tail uint64, err error) {
+	n := min(size, fingerprintBytes)
+	buf := make([]byte, n)
+	if _, err := file.ReadAt(buf, 0); err != nil && err != io.EOF {
+		return 0, 0, err
+	}
+	head = fingerprint(buf)
+	if _, err := file.ReadAt(buf, size-n); err != nil && err != io.EOF {
+		return 0, 0, err
+	}
+	return head, fingerprint(buf), nil
+}
+
+func fingerprint(b []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(b)
+	return h.Sum64()
+}
+
+// startOffset tells where, in a file that may have been there before the run,
+// the run's own bytes begin; fresh is false where there are none. A solver may
+// append to an old file, or overwrite it in place: then old and new differ in
+// what lies before the old end.
+func (old Outputs) startOffset(name string, file *os.File) (offset int64, fresh bool, err error) {
+	was, known := old[name]
+	if !known {
+		return 0, true, nil
+	}
+	now, err := stateOf(file)
+	if err != nil {
+		return 0, false, err
+	}
+	if now.Inode == was.Inode && now.Birth == was.Birth && now.Size == was.Size && now.ModTime.Equal(was.ModTime) {
+		return 0, false, nil
+	}
+	if now.Inode != was.Inode || now.Birth != was.Birth || now.Size < was.Size {
+		return 0, true, nil
+	}
+	head, tail, err := fingerprints(file, was.Size)
+	if err != nil {
+		return 0, false, err
+	}
+	if head != was.Head || tail != was.Tail {
+		return 0, true, nil
+	}
+	return was.Size, now.Size > was.Size, nil
+}
+
+func randomName() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
+}

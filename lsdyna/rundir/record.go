@@ -1,0 +1,146 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+)
+
+// Identity is what a dump depends on: it continues only with the same deck,
+// executable, precision and number of processors.
+type Identity struct {
+	Deck       string           `json:"deck"`   // hash of the deck and what it includes
+	Solver     string           `json:"solver"` // name and size of the executable: its path may differ from client to client
+	Parallel   lsdyna.Parallel  `json:"parallel"`
+	Precision  lsdyna.Precision `json:"precision"`
+	Processors int              `json:"processors"`
+	Ranks      int              `json:"ranks"`
+	JobID      string           `json:"jobid,omitempty"`
+}
+
+// NewIdentity reads the deck with its includes, and looks at the executable.
+// cmd is what Build made of the same solver and options.
+func NewIdentity(ctx context.Context, folder *Folder, s lsdyna.Solver, o launch.Options, cmd launch.Command) (Identity, error) {
+	s = s.WithDefaults()
+	deck, err := folder.hashDeck(ctx, o.Input)
+	if err != nil {
+		return Identity{}, fmt.Errorf("identify the deck %s: %w", o.Input, err)
+	}
+	info, err := os.Stat(s.Path)
+	if err != nil {
+		return Identity{}, fmt.Errorf("identify the solver: %w", err)
+	}
+	return Identity{
+		Deck: deck, Solver: fmt.Sprintf("%s:%d", filepath.Base(s.Path), info.Size()), Parallel: s.Parallel, Precision: s.Precision,
+		Processors: cmd.Ranks * cmd.Threads, Ranks: cmd.Ranks, JobID: o.JobID,
+	}, nil
+}
+
+// difference says in words what differs, or nothing.
+func (i Identity) difference(now Identity) string {
+	switch {
+	case i.Deck != now.Deck:
+		return "the deck or a file it includes was changed"
+	case i.Solver != now.Solver:
+		return fmt.Sprintf("the solver was %s and is %s", i.Solver, now.Solver)
+	case i.Parallel != now.Parallel || i.Precision != now.Precision:
+		return fmt.Sprintf("the solver was %s %s precision and is %s %s precision", i.Parallel, i.Precision, now.Parallel, now.Precision)
+	case i.Processors != now.Processors || i.Ranks != now.Ranks:
+		return fmt.Sprintf("the run had %d processors in %d ranks and has %d in %d", i.Processors, i.Ranks, now.Processors, now.Ranks)
+	case i.JobID != now.JobID:
+		return fmt.Sprintf("jobid was %q and is %q", i.JobID, now.JobID)
+	}
+	return ""
+}
+
+// RecordFile is the file in the run folder that keeps a run's identity. It lies
+// there, and not with the driver, so that it moves with the folder to another
+// client.
+const RecordFile = ".lsdyna-run.json"
+
+// Record is what RecordFile holds. The task's user can write it: all that a
+// forged one can do is to start this user's own run from a dump of this folder.
+type Record struct {
+	Identity Identity      `json:"identity"`
+	Started  time.Time     `json:"started"`           // of the first start from the deck, by our clock
+	Earlier  []output.Dump `json:"earlier,omitempty"` // dumps of other runs, told by the outputs that were there at that start
+	Chosen   *output.Dump  `json:"chosen,omitempty"`  // dump that the last start began with
+	Bad      []output.Dump `json:"bad,omitempty"`     // dumps that the solver could not begin with
+}
+
+// maxRecord bounds how much of a record is read, and maxEarlier how many dumps
+// of other runs stand in it: some 100 bytes each.
+const (
+	maxRecord  = 64 << 10
+	maxEarlier = 256
+)
+
+// NewRecord begins the record of a run that starts from the deck. What the
+// folder's outputs tell of dumps up to now belongs to other runs, and the dumps'
+// own times cannot show that for long: a folder that Nomad moves to another client
+// arrives with new ones. stdout is as for SelectRestart.
+func NewRecord(ctx context.Context, folder *Folder, id Identity, stdout string) (Record, error) {
+	said, err := folder.saidDumps(ctx, id.JobID, stdout)
+	if err != nil {
+		return Record{}, err
+	}
+	return Record{Identity: id, Started: time.Now(), Earlier: said[:min(len(said), maxEarlier)]}, nil
+}
+
+// RejectChosen notes that the solver could not go on from the dump of the last
+// start. It counts until the solver writes a dump of that name anew.
+func (r *Record) RejectChosen() {
+	if r.Chosen != nil {
+		r.Bad = append(r.Bad, *r.Chosen)
+		r.Chosen = nil
+	}
+}
+
+// ofEarlier tells whether a dump was there before the run began.
+func (r Record) ofEarlier(d output.Dump) bool {
+	return slices.ContainsFunc(r.Earlier, func(e output.Dump) bool { return e.Same(d) })
+}
+
+// WriteRecord stores a run's record in its folder, on the disk: the start after a
+// power cut goes by it, and without it the run would begin anew.
+func (f *Folder) WriteRecord(r Record) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write the run's record: %w", err)
+	}
+	return f.replace(RecordFile, data, 0o644, NoOwner, durable)
+}
+
+// ReadRecord reads what WriteRecord stored; os.ErrNotExist when there is none.
+func (f *Folder) ReadRecord() (Record, error) {
+	file, err := f.Open(RecordFile)
+	if err != nil {
+		return Record{}, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxRecord+1))
+	if err == nil && len(data) > maxRecord {
+		err = errors.New("too large")
+	}
+	var r Record
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("read the run's record %s: %w", file.Name(), err)
+	}
+	return r, nil
+}
