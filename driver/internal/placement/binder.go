@@ -14,7 +14,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -112,7 +112,7 @@ func (b *Binder) Describe() string {
 
 // LaunchPlacement says where ranks and threads are to be placed, on the cores that
 // Lease got; nowhere in particular without.
-func (b *Binder) LaunchPlacement() lsdyna.Placement {
+func (b *Binder) LaunchPlacement() launch.Placement {
 	b.mu.Lock()
 	defer b.unlock()
 	return launchOrder(b.cores.alloc.Topology(), b.granted.CPUs)

@@ -20,7 +20,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 )
 
 // discover reads the machine, and which CPUs of it the driver may give out.
@@ -107,7 +107,7 @@ func physicalCores(topo *allocator.Topology, cpus cpuset.Set) int {
 
 // launchOrder is the CPUs in the order in which ranks and threads take them: one
 // of each physical core first, siblings after; and the same by NUMA node.
-func launchOrder(topo *allocator.Topology, cpus cpuset.Set) lsdyna.Placement {
+func launchOrder(topo *allocator.Topology, cpus cpuset.Set) launch.Placement {
 	var first, rest []allocator.CPU
 	seen := map[int]bool{}
 	for index := range cpus.All() {
@@ -122,7 +122,7 @@ func launchOrder(topo *allocator.Topology, cpus cpuset.Set) lsdyna.Placement {
 		seen[cpu.Core] = true
 		first = append(first, cpu)
 	}
-	var p lsdyna.Placement
+	var p launch.Placement
 	nodeAt := map[int]int{}
 	for _, cpu := range slices.Concat(first, rest) {
 		p.CPUs = append(p.CPUs, cpu.Index)
