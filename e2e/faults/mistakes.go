@@ -22,61 +22,60 @@ func (m mistake) mutant() mutant.Mutant { return mutant.Mutant{Name: m.name, Edi
 var mistakes = []mistake{
 	{
 		name: "leaks a core at a task's end", rule: check.NoCoreLeaked, fault: "kill solver",
-		edits: []mutant.Edit{mutant.In("driver/bind.go", "	t.released = true\n	t.cores.release(t.id.String())\n", "	t.released = true\n")},
+		edits: []mutant.Edit{mutant.Drop("(*task).releaseCores", "t.cores.release(t.id.String())")},
 	},
 	{
 		name: "starts a second solver beside a live one", rule: check.OneSolver, fault: "kill both in start", job: "ok",
 		edits: []mutant.Edit{
-			mutant.In("driver/predecessor.go", "		if t.isOver() || t.awaitStop(s.d.ctx) {", "		if true {"),
-			mutant.In("driver/predecessor.go", "	return s.endLeftovers(ctx)\n}", "	return nil\n}"),
-			mutant.In("driver/start.go", "	if t := s.d.runningIn(s.folder.Path()); t != nil && !t.awaitStop(s.d.ctx) {", "	if t := s.d.runningIn(s.folder.Path()); false && t != nil {"),
+			mutant.Always("(*start).endPredecessors", "if t.isOver() || t.awaitStop(s.d.ctx)"),
+			mutant.Replace("(*start).endPredecessors", "s.endLeftovers(ctx)", "nil"),
+			mutant.Never("(*start).openFolder", "t != nil && !t.awaitStop(s.d.ctx)"),
 		},
 	},
 	{
 		name: "invents exit code 0", rule: check.NoneInvented, fault: "kill supervisor",
 		edits: []mutant.Edit{
-			mutant.In("driver/finish.go", "		r.ExitCode = -1\n	}\n	if o.Success() && exit.Known && r.ExitCode == 0", "		r.ExitCode = 0\n		return r\n	}\n	if o.Success() && exit.Known && r.ExitCode == 0"),
+			mutant.Replace("exitResult", "r.ExitCode = -1", "r.ExitCode = 0\nreturn r"),
 		},
 	},
 	{
 		name: "forgets the signal that ended a solver", rule: check.NoneInvented, fault: "kill solver",
-		edits: []mutant.Edit{mutant.In("driver/finish.go", "		r.ExitCode = 128 + exit.Signal\n", "		r.ExitCode, r.Signal = 1, 0\n")},
+		edits: []mutant.Edit{mutant.Replace("exitResult", "r.ExitCode = 128 + exit.Signal", "r.ExitCode, r.Signal = 1, 0")},
 	},
 	{
 		name: "believes an exit code of 0", rule: check.NoneInvented, fault: "kill plugin", job: "error",
-		edits: []mutant.Edit{mutant.In("driver/finish.go", "	if o.Success() && exit.Known && r.ExitCode == 0", "	if exit.Known && r.ExitCode == 0")},
+		edits: []mutant.Edit{mutant.Always("exitResult", "o.Success()")},
 	},
 	{
 		name: "binds to cores that it did not lease", rule: check.CoresAsLeased, fault: "kill plugin", job: "ok",
-		edits: []mutant.Edit{mutant.In("supervisor/supervise/supervisor.go", "Join: join, CPUs: s.spec.CPUs,", "Join: join, CPUs: nil,"), mutant.In("driver/drift.go", "	found := t.findDrift(lease)\n", "	var found []string\n")},
+		edits: []mutant.Edit{mutant.SetField("(*supervisor).startStage", "CPUs", "nil"), mutant.Replace("(*task).checkDrift", "t.findDrift(lease)", "[]string(nil)")},
 	},
 	{
 		name: "repairs no affinity", rule: check.CoresAsLeased, fault: "foreign affinity",
-		edits: []mutant.Edit{mutant.In("driver/drift.go", "	found := t.findDrift(lease)\n", "	var found []string\n")},
+		edits: []mutant.Edit{mutant.Replace("(*task).checkDrift", "t.findDrift(lease)", "[]string(nil)")},
 	},
 	{
 		name: "forgets cores over a restart", rule: check.CoresKept, fault: "kill both in start", job: "ok",
-		edits: []mutant.Edit{mutant.In("driver/recover.go", "	d.restoreCores(t, cpus, \"\")\n", "")},
+		edits: []mutant.Edit{mutant.Drop("(*Driver).takeUp", `d.restoreCores(t, cpus, "")`)},
 	},
 	{
 		// What stays in the cgroup, Nomad ends.
 		name: "leaves processes behind", rule: check.NoneLeft, fault: "kill solver", job: "ok",
 		edits: []mutant.Edit{
-			mutant.In("supervisor/supervise/supervisor.go", "	s.endLeftovers()\n	s.logs.finish()", "	s.endLeftovers()\n	select {}"),
-			mutant.In("supervisor/process.go", "	if p.supervisor != nil {\n		select {\n		case <-p.supervisor.end:\n",
-				"	if p.supervisor != nil {\n		for _, err := p.readExit(); err != nil; _, err = p.readExit() {\n			time.Sleep(pollEvery)\n		}\n"+
-					"		ended := make(chan struct{})\n		close(ended)\n		select {\n		case <-ended:\n"),
+			mutant.After("(*supervisor).attend", "s.endLeftovers()", "select {}"),
+			mutant.Begin("(*Process).supervisorEnded", "for _, err := p.readExit(); err != nil; _, err = p.readExit() {\n\ttime.Sleep(pollEvery)\n}\nreturn true"),
 		},
 	},
 	{
 		name: "trusts a forged pid", rule: check.Untouched, fault: "innocent pid, then stop", job: "switchless",
 		edits: []mutant.Edit{
-			mutant.In("supervisor/internal/proctree/signal.go", "e != nil || p.start != t.MainStart || p.dead() || !t.HoldsMain() {", "e != nil || p.dead() {"),
-			mutant.In("pidfile/identity.go", "return a != 0 && b != 0 && a != b }", "return a != 0 && b != 0 && a != b && a == b }"),
+			mutant.Never("proctree.(*Tree).SignalMain", "p.start != t.MainStart"),
+			mutant.Never("proctree.(*Tree).SignalMain", "!t.HoldsMain()"),
+			mutant.Begin("Record.Contradicts", "return false"),
 		},
 	},
 	{
 		name: "loses a task when the client restarts", rule: check.NoRunLost, fault: "kill both",
-		edits: []mutant.Edit{mutant.In("driver/recover.go", "	if err := h.Validate(); err != nil {\n		return err\n	}\n	if err := d.waitReady()", "	if h.Version > 0 {\n		return errors.New(\"no such task\")\n	}\n	if err := d.waitReady()")},
+		edits: []mutant.Edit{mutant.Before("(*Driver).RecoverTask", "if err := d.waitReady(); err != nil", "if h.Version > 0 {\n\treturn errors.New(\"no such task\")\n}")},
 	},
 }

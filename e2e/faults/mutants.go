@@ -58,7 +58,11 @@ func hunt(ctx context.Context, o options, m mistake) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(bin) }()
-	if err := mutant.Bin(ctx, ".", m.mutant(), o.bin, bin); err != nil {
+	module, err := mutant.Load(".")
+	if err != nil {
+		return err
+	}
+	if err := module.Bin(ctx, m.mutant(), o.bin, bin); err != nil {
 		return err
 	}
 	o.bin, o.only, o.jobs, o.steps, o.patience, o.quiet = bin, m.fault, m.job, mutantSteps, mutantPatience, true

@@ -20,27 +20,27 @@ const (
 var ofJobs = []removal{
 	{
 		lineMounts, "mounts are passed over", []string{"TestCores_ComeBackAfterAFailedStart"}, []mutant.Edit{
-			mutant.In("driver/start.go", "if len(s.cfg.Mounts) > 0 || len(s.cfg.Devices) > 0 {", "if len(s.cfg.Devices) > 0 {"),
+			mutant.Never("(*start).decode", "len(s.cfg.Mounts) > 0"),
 		},
 	},
 	{
 		lineMounts, "devices are passed over", []string{"TestCores_ComeBackAfterAFailedStart"}, []mutant.Edit{
-			mutant.In("driver/start.go", "if len(s.cfg.Mounts) > 0 || len(s.cfg.Devices) > 0 {", "if len(s.cfg.Mounts) > 0 {"),
+			mutant.Never("(*start).decode", "len(s.cfg.Devices) > 0"),
 		},
 	},
 	{
 		lineProgram, "any command is taken", []string{"TestTaskConfig_ValidateSaysWhatToWrite"}, []mutant.Edit{
-			mutant.In("driver/taskconfig.go", "	case !c.AllowCommand:\n", "	case !c.AllowCommand && false:\n"),
+			mutant.Never("(*TaskConfig).Validate", "case !c.AllowCommand:"),
 		},
 	},
 	{
 		lineProgram, "a solver need not be on the list", []string{"TestTaskConfig_ValidateSaysWhatToWrite"}, []mutant.Edit{
-			mutant.In("driver/taskconfig.go", "_, ok := c.Solvers[t.Solver]; !ok {", "_, ok := c.Solvers[t.Solver]; !ok && false {"),
+			mutant.Never("(*TaskConfig).Validate", "if _, ok := c.Solvers[t.Solver]; !ok"),
 		},
 	},
 	{
 		lineProgram, "commands are allowed by default", []string{"TestConfig_AsOperatorsWriteIt"}, []mutant.Edit{
-			mutant.In("driver/config.go", `withDefault("allow_command", "bool", "false")`, `withDefault("allow_command", "bool", "true")`),
+			mutant.SetField("configSpec", `"allow_command"`, `withDefault("allow_command", "bool", "true")`),
 		},
 	},
 	{
@@ -48,32 +48,32 @@ var ofJobs = []removal{
 	},
 	{
 		lineAccount, "no user is denied", []string{"TestTaskUser_DeniedIDs", "TestStart_DeniedUserIsRefused"}, []mutant.Edit{
-			mutant.In("driver/user.go", "if uids.contain(u.UID) {", "if uids.contain(u.UID) && false {"),
+			mutant.Never("(*Config).denies", "uids.contain(u.UID)"),
 		},
 	},
 	{
 		lineAccount, "no group is denied", []string{"TestTaskUser_DeniedIDs"}, []mutant.Edit{
-			mutant.In("driver/user.go", "if gids.contain(gid) {", "if gids.contain(gid) && false {"),
+			mutant.Never("(*Config).denies", "gids.contain(gid)"),
 		},
 	},
 	{
 		lineWorkDir, "an absolute work_dir may be anywhere", []string{"TestTaskConfig_ValidateSaysWhatToWrite"}, []mutant.Edit{
-			mutant.In("driver/taskconfig.go", `filepath.IsAbs(t.WorkDir) && c.workRoot(t.WorkDir) == "" {`, `filepath.IsAbs(t.WorkDir) && t.WorkDir == "" {`),
+			mutant.Never("(*TaskConfig).Validate", `c.workRoot(t.WorkDir) == ""`),
 		},
 	},
 	{
 		lineWorkDir, "a work root is looked for before .. is resolved", []string{"TestTaskConfig_ValidateSaysWhatToWrite"}, []mutant.Edit{
-			mutant.In("driver/taskconfig.go", "	clean := filepath.Clean(path)\n	for", "	clean := path\n	for"),
+			mutant.Replace("(*Config).workRoot", "clean := filepath.Clean(path)", "clean := path"),
 		},
 	},
 	{
 		lineWorkDir, "work_dir may lead upwards", []string{"TestOpen_staysBelowItsBase"}, []mutant.Edit{
-			mutant.In("lsdyna/rundir/folder.go", "	if !filepath.IsLocal(rel) {\n", "	if rel == \"\" {\n"),
+			mutant.Never("rundir.Open", "!filepath.IsLocal(rel)"),
 		},
 	},
 	{
 		lineWorkDir, "work_dir may lead through links", []string{"TestOpen_staysBelowItsBase"}, []mutant.Edit{
-			mutant.In("lsdyna/rundir/folder.go", "unix.Openat(fd, part, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|", "unix.Openat(fd, part, unix.O_RDONLY|unix.O_DIRECTORY|"),
+			mutant.DropFlag("rundir.Open", "unix.O_NOFOLLOW"),
 		},
 	},
 	{
@@ -83,81 +83,82 @@ var ofJobs = []removal{
 	},
 	{
 		lineOthers, "nobody asks whether the user may write there", []string{"TestStart_LeavesAnotherUsersFolderAlone"}, []mutant.Edit{
-			mutant.In("driver/access.go", "asUser(u, func() error { return mayUse(folder) }); err != nil {", "asUser(u, func() error { return nil }); err != nil {"),
-			mutant.In("driver/start.go", "	return asUser(s.user, func() error {\n		if err := s.folder.WriteFiles", "	return asUser(supervisor.User{}, func() error {\n		if err := s.folder.WriteFiles"),
+			mutant.Replace("openRunFolder", "mayUse(folder)", "error(nil)"),
+			mutant.SetArg("(*start).writeFiles", "asUser", 0, "supervisor.User{}"),
 		},
 	},
 	{
 		lineOthers, "the way to the folder is not gone as the user", []string{"TestStart_SeesNothingBehindAClosedDoor"}, []mutant.Edit{
-			mutant.In("driver/access.go", "unix.Stat(folder.Path(), &named)", "unix.Fstat(int(dir.Fd()), &named)"),
+			mutant.Replace("mayUse", "unix.Stat(folder.Path(), &named)", "unix.Fstat(int(dir.Fd()), &named)"),
 		},
 	},
 	{
 		lineOthers, "threads keep a user's rights", []string{"TestAsUser_LeavesNoThreadBehindWithItsRights"}, []mutant.Edit{
-			mutant.In("driver/access.go", "		if own.takeBack() == nil {", "		if own.gid == 0 {"),
+			mutant.Replace("asUser", "own.takeBack() == nil", "own.gid == 0"),
 		},
 	},
 	{
 		lineOthers, "the thread that acts as the user keeps root's groups", []string{"TestAsUser_LeavesNoThreadBehindWithItsRights"}, []mutant.Edit{
-			mutant.In("driver/access.go", "		if g > 0 {", "		if g >= 0 {"),
+			mutant.Replace("rightsOf", "g > 0", "g >= 0"),
 		},
 	},
 	{
 		lineDeck, "names may lead upwards", []string{"TestBuild_namesOfTheJobLeadNowhereElse", "TestCheckInput_tellsTheUserWhatToDo"}, []mutant.Edit{
-			mutant.In("lsdyna/names.go", "case !filepath.IsLocal(name):", "case !filepath.IsLocal(name) && false:"),
+			mutant.Never("lsdyna.ValidatePath", "!filepath.IsLocal(name)"),
 		},
 	},
 	{
 		lineDeck, "a jobid may hold a path", []string{"TestBuild_namesOfTheJobLeadNowhereElse"}, []mutant.Edit{
-			mutant.In("lsdyna/launch/build.go", "(r == '_' || r == '-' || r == '.'):", "(r == '_' || r == '-' || r == '.' || r == '/'), r == '.':"),
+			mutant.Always("validateJobID", "i > 0"),
+			mutant.Replace("validateJobID", "r == '.'", "r == '.' || r == '/'"),
 		},
 	},
 	{
 		lineDeck, "a dump may lie anywhere", []string{"TestBuild_namesOfTheJobLeadNowhereElse"}, []mutant.Edit{
-			mutant.In("lsdyna/launch/build.go", `ValidatePath("restart", o.Restart); err != nil {`, `ValidatePath("restart", "x"); err != nil {`),
+			mutant.Replace("launch.Options.validate", `lsdyna.ValidatePath("restart", o.Restart)`, `lsdyna.ValidatePath("restart", "x")`),
 		},
 	},
 	{
 		lineDeck, "a deck's links may lead out", []string{"TestCheckInput_tellsTheUserWhatToDo"}, []mutant.Edit{
-			mutant.In("lsdyna/rundir/folder.go", "	info, err := root.Stat(name)\n", "	info, err := os.Stat(f.path + \"/\" + name)\n"),
-			mutant.In("lsdyna/rundir/folder.go", "root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)", "os.OpenFile(f.path+\"/\"+name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)"),
+			mutant.Replace("(*Folder).openInput", "root.Stat(name)", `os.Stat(f.path + "/" + name)`),
+			mutant.Replace("(*Folder).openInput", "root.OpenFile", "os.OpenFile"),
+			mutant.SetArg("(*Folder).openInput", "os.OpenFile", 0, `f.path + "/" + name`),
 		},
 	},
 	{
 		lineDeck, "a deck may be a FIFO", []string{"TestCheckInput_tellsTheUserWhatToDo"}, []mutant.Edit{
-			mutant.In("lsdyna/rundir/folder.go", "if err == nil && !info.Mode().IsRegular() {", "if err == nil && info.IsDir() {"),
-			mutant.In("lsdyna/rundir/folder.go", "if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {", "if info, err := file.Stat(); err != nil || info.IsDir() {"),
+			mutant.Replace("(*Folder).openInput", "err == nil && !info.Mode().IsRegular()", "err == nil && info.IsDir()"),
+			mutant.Replace("(*Folder).openInput", "err != nil || !info.Mode().IsRegular()", "err != nil || info.IsDir()"),
 		},
 	},
 	{
 		lineDeck, "root reads the deck", []string{"TestStart_ReadsTheDeckWithTheUsersRights"}, []mutant.Edit{
-			mutant.In("driver/start.go", "asUser(s.user, func() error { return s.folder.CheckInput(s.task.Input) })", "asUser(supervisor.User{}, func() error { return s.folder.CheckInput(s.task.Input) })"),
+			mutant.SetArg("(*start).openFolder", "asUser", 0, "supervisor.User{}"),
 		},
 	},
 	{
 		lineDeck, "root reads what the deck includes", []string{"TestStart_ReadsTheDeckWithTheUsersRights"}, []mutant.Edit{
-			mutant.In("driver/restart.go", "	err := asUser(s.user, func() (err error) {\n		now, err =", "	err := asUser(s.cfgUser(), func() (err error) {\n		now, err ="),
-			mutant.In("driver/user.go", "// idRanges are", "func (s *start) cfgUser() supervisor.User { return supervisor.User{} }\n\n// idRanges are"),
+			mutant.SetArg("(*start).chooseDump", "asUser(_, func() (err error) { now, err = _; return err })", 0, "supervisor.User{}"),
 		},
 	},
 	{
 		lineArgs, "args override what was checked", []string{"TestBuild_argsAreTheSolversAlone"}, []mutant.Edit{
-			mutant.In("lsdyna/launch/build.go", "if ours, ok := ours[key]; ok {", "if ours, ok := ours[key]; ok && false {"),
+			mutant.Never("validateArg", "if ours, ok := ours[key]; ok"),
 		},
 	},
 	{
 		lineArgs, "args override what was checked, behind a dash", []string{"TestBuild_argsAreTheSolversAlone"}, []mutant.Edit{
-			mutant.In("lsdyna/launch/build.go", "	key = strings.TrimLeft(key, \"-\")\n", ""),
+			mutant.Drop("validateArg", `key = strings.TrimLeft(key, "-")`),
 		},
 	},
 	{
 		lineArgs, "an entry of args may hold several", []string{"TestBuild_argsAreTheSolversAlone"}, []mutant.Edit{
-			mutant.In("lsdyna/launch/build.go", "return r <= ' ' || r == 0x7f }) {\n		return fmt.Errorf(\"args has", "return r == 0x7f }) {\n		return fmt.Errorf(\"args has"),
+			mutant.Never("validateArg", "r <= ' '"),
 		},
 	},
 	{
 		lineArgs, "args come before the solver", []string{"TestBuild_argsAreTheSolversAlone"}, []mutant.Edit{
-			mutant.In("lsdyna/launch/build.go", "append(append(launch.args, s.Path), args...)", "append(append(append(launch.args, o.Args...), s.Path), args...)"),
+			mutant.Replace("launch.Build", "append(launch.args, s.Path)", "append(append(launch.args, o.Args...), s.Path)"),
 		},
 	},
 	{
@@ -168,14 +169,13 @@ var ofJobs = []removal{
 	},
 	{
 		lineUnderAgents, "a refused start leaves its record", []string{"TestDriver_JobsReachNoFurtherThanTheirUser"}, []mutant.Edit{
-			mutant.In("driver/start.go", "		s.decode, s.findUser, s.endPredecessors, s.openFolder,", "		s.decode, s.openRecord, s.findUser, s.endPredecessors, s.openFolder,"),
-			mutant.In("driver/start.go", "	if s.record, err = s.d.store.Create(s.id); err != nil {\n		return structs.NewRecoverableError(err, true)\n	}\n	details", "	details"),
-			mutant.In("driver/start.go", "func (s *start) findUser() (err error) {", "func (s *start) openRecord() (err error) {\n	s.record, err = s.d.store.Create(s.id)\n	return err\n}\n\nfunc (s *start) findUser() (err error) {"),
-			mutant.In("driver/start.go", "		if err := s.record.Remove(); err != nil {", "		if err := error(nil); err != nil {"),
+			mutant.Begin("(*start).findUser", "if s.record, err = s.d.store.Create(s.id); err != nil {\n\treturn err\n}"),
+			mutant.Drop("(*start).makeRecord", "if s.record, err = s.d.store.Create(s.id); err != nil"),
+			mutant.Drop("(*start).undo", "if err := s.record.Remove(); err != nil"),
 		},
 	},
 }
 
-var rootAllowed = mutant.In("driver/user.go", "if found.UID == 0 && !c.AllowRoot {", "if found.UID == 0 && !c.AllowRoot && false {")
+var rootAllowed = mutant.Never("taskUser", "found.UID == 0")
 
-var rootActs = []mutant.Edit{mutant.In("driver/access.go", "if os.Geteuid() != 0 || u.UID == 0 {", "if os.Geteuid() != 0 || u.UID >= 0 {")}
+var rootActs = []mutant.Edit{mutant.Replace("asUser", "u.UID == 0", "u.UID >= 0")}

@@ -14,71 +14,64 @@ const (
 	lineBombs       = "Bombs: memory, processes"
 )
 
-// Files of the rooms that launch and end.
-const (
-	superviseGo  = "supervisor/supervise/supervisor.go"
-	superviseCgo = "supervisor/supervise/cgroup.go"
-	execGo       = "supervisor/exec.go"
-)
-
 var ofProcesses = []removal{
 	{
 		// Whose real user id it is may signal a process.
 		lineSupervisor, "the supervisor is the user's, too", []string{"TestSupervisorIsOutOfTheUsersReach"}, []mutant.Edit{
-			mutant.In(superviseGo, "	s.spec = spec\n	return nil\n", "	s.spec = spec\n	syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(spec.User.UID), ^uintptr(0), ^uintptr(0))\n	return nil\n"),
+			mutant.Before("(*supervisor).prepare", "return nil", "syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(spec.User.UID), ^uintptr(0), ^uintptr(0))"),
 		},
 	},
 	{
 		lineSupervisor, "its records are everybody's to read", []string{"TestSupervisorIsOutOfTheUsersReach"}, []mutant.Edit{
-			mutant.In(superviseGo, "	s.spec = spec\n	return nil\n", "	s.spec = spec\n	_ = os.Chmod(s.dir, 0o755)\n	return nil\n"),
+			mutant.Before("(*supervisor).prepare", "return nil", "_ = os.Chmod(s.dir, 0o755)"),
 		},
 	},
 	{
 		lineDescriptors, "those of the agent pass", []string{"TestDescriptorsStayHere"}, []mutant.Edit{
-			mutant.In(stage, "	keepDescriptors()\n", "	_ = keepDescriptors\n"),
+			mutant.Drop("(*StageOrder).run", "keepDescriptors()"),
 		},
 	},
 	{
 		lineDescriptors, "the record's lock passes", []string{"TestDescriptorsStayHere"}, []mutant.Edit{
-			mutant.In(stage, "	keepDescriptors()\n", "	_ = keepDescriptors\n"),
-			mutant.In(superviseGo, "	syscall.CloseOnExec(LockFD)\n", ""),
+			mutant.Drop("(*StageOrder).run", "keepDescriptors()"),
+			mutant.Drop("superviseMain", "syscall.CloseOnExec(LockFD)"),
 		},
 	},
 	{
 		lineLeftovers, "the supervisor ends with the solver", []string{"TestLeftoversAreEnded", "TestExecEndsWithTheTask"}, []mutant.Edit{
-			mutant.In(superviseGo, "	s.endLeftovers()\n	s.logs.finish()\n", "	s.logs.finish()\n"),
+			mutant.Drop("(*supervisor).attend", "s.endLeftovers()"),
 		},
 	},
 	{
 		lineLeftovers, "the supervisor is no subreaper", []string{"TestLeftoversAreEnded"}, []mutant.Edit{
-			mutant.In(superviseGo, "	if err := becomeSubreaper(); err != nil {", "	if err := error(nil); err != nil && becomeSubreaper() != nil {"),
+			mutant.Drop("(*supervisor).prepare", "if err := becomeSubreaper(); err != nil"),
 		},
 	},
 	{
 		lineExec, "it runs as root", []string{"TestTask_ExecRunsInTheTasksPlace", "TestDriver_ExecHasTheTasksRightsOnly"}, []mutant.Edit{
-			mutant.In(execGo, "Dir: spec.Dir, User: spec.User,", "Dir: spec.Dir,"),
+			mutant.DropField("supervisor.Command", "User"),
 		},
 	},
 	{
 		lineExec, "it has root's group", []string{"TestTask_ExecRunsInTheTasksPlace"}, []mutant.Edit{
-			mutant.In(execGo, "Dir: spec.Dir, User: spec.User,", "Dir: spec.Dir, User: withRootsGroup(spec.User),"),
-			mutant.In(execGo, "// ExecCmd is", "func withRootsGroup(u User) User {\n	u.Groups = append(slices.Clone(u.Groups), 0)\n	return u\n}\n\n// ExecCmd is"),
-			mutant.In(stage, "if g >= 0 && (g != 0 || u.UID == 0) {", "if g >= 0 {"),
+			mutant.SetField("supervisor.Command", "User", "withRootsGroup(spec.User)"),
+			mutant.Declare("supervisor.Command", "func withRootsGroup(u User) User {\n\tu.Groups = append(slices.Clone(u.Groups), 0)\n\treturn u\n}"),
+			mutant.Always("User.supplementary", "g != 0 || u.UID == 0"),
 		},
 	},
 	{
 		lineExec, "it runs outside the cgroup", []string{"TestTask_ExecRunsInTheTasksPlace", "TestDriver_ExecHasTheTasksRightsOnly"}, []mutant.Edit{
-			mutant.In(execGo, "Join: spec.Cgroups.Join, CPUs: opts.CPUs,", "CPUs: opts.CPUs,"),
+			mutant.DropField("supervisor.Command", "Join"),
 		},
 	},
 	{
 		lineExec, "it runs on all cores", []string{"TestTask_ExecRunsInTheTasksPlace", "TestDriver_ExecHasTheTasksRightsOnly"}, []mutant.Edit{
-			mutant.In(execGo, "Join: spec.Cgroups.Join, CPUs: opts.CPUs,", "Join: spec.Cgroups.Join,"),
+			mutant.DropField("supervisor.Command", "CPUs"),
 		},
 	},
 	{
 		lineExec, "it runs in another folder", []string{"TestTask_ExecRunsInTheTasksPlace"}, []mutant.Edit{
-			mutant.In(execGo, "Dir: spec.Dir, User: spec.User,", "Dir: \"/\", User: spec.User,"),
+			mutant.Replace("supervisor.Command", "spec.Dir", `"/"`),
 		},
 	},
 	{
@@ -86,22 +79,22 @@ var ofProcesses = []removal{
 	},
 	{
 		lineBombs, "there is no limit of memory", []string{"TestLimitsAreWritten", "TestOOMKill", "TestDriver_OutOfMemoryIsTold", "TestDriver_LimitsAreRawExecs"}, []mutant.Edit{
-			mutant.In(superviseCgo, "		add(memory, limit, strconv.FormatInt(l.MemoryMax, 10))\n", ""),
+			mutant.Never("limitFiles", "l.MemoryMax > 0"),
 		},
 	},
 	{
 		lineBombs, "there is no limit of processes", []string{"TestLimitsAreWritten"}, []mutant.Edit{
-			mutant.In(superviseCgo, "		add(c.Join[0], \"pids.max\", strconv.FormatInt(l.Processes, 10))\n", ""),
+			mutant.Never("limitFiles", "l.Processes > 0"),
 		},
 	},
 	{
 		lineBombs, "max_processes is not handed on", []string{"TestStart_HandsOnLimitsAndRights"}, []mutant.Edit{
-			mutant.In("driver/start.go", "	spec.Limits.Processes = s.config.MaxProcesses\n", ""),
+			mutant.Drop("(*start).spec", "spec.Limits.Processes = s.config.MaxProcesses"),
 		},
 	},
 	{
 		lineBombs, "the kernel spares the solver as it does the agent", []string{"TestBirth"}, []mutant.Edit{
-			mutant.In(stage, "	if err := resetOOMScore(); err != nil {\n		return err\n	}\n", "	_ = resetOOMScore\n"),
+			mutant.Drop("(*StageOrder).enter", "if err := resetOOMScore(); err != nil"),
 		},
 	},
 }

@@ -14,24 +14,22 @@ const (
 	lineSecrets   = "Tokens or the licence server stand in records"
 )
 
-const stage = "supervisor/supervise/stage.go"
-
 var ofUsers = []removal{
 	{
 		lineGroups, "root's group is kept", []string{"TestBirth", "TestSupplementaryGroups"}, []mutant.Edit{
-			mutant.In(stage, "if g >= 0 && (g != 0 || u.UID == 0) {", "if g >= 0 {"),
+			mutant.Always("User.supplementary", "g != 0 || u.UID == 0"),
 		},
 	},
 	{
 		// What was set is read back besides.
 		lineGroups, "the groups of whoever started the supervisor are kept", []string{"TestBirth"}, []mutant.Edit{
-			mutant.In(stage, "if _, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(groups)), uintptr(list), 0); errno != 0 {", "if errno := syscall.Errno(0); list != nil && errno != 0 {"),
-			mutant.In(stage, "	return u.verify(groups)\n", "	_ = u.verify(groups)\n	return nil\n"),
+			mutant.SetArg("User.assume", "syscall.RawSyscall(syscall.SYS_SETGROUPS, _, _, _)", 0, "syscall.SYS_GETPID"),
+			mutant.Replace("User.assume", "u.verify(groups)", "nil"),
 		},
 	},
 	{
 		lineSetuid, "setuid programs give rights", []string{"TestNoNewPrivileges", "TestStart_HandsOnLimitsAndRights"}, []mutant.Edit{
-			mutant.In(stage, "	if !o.AllowSetuid {\n", "	if false {\n"),
+			mutant.Never("(*StageOrder).become", "!o.AllowSetuid"),
 		},
 	},
 	{
@@ -39,59 +37,59 @@ var ofUsers = []removal{
 	},
 	{
 		lineSetuid, "allow_setuid is always on", []string{"TestStart_HandsOnLimitsAndRights"}, []mutant.Edit{
-			mutant.In("driver/start.go", "AllowSetuid: s.config.AllowSetuid,", "AllowSetuid: true,"),
+			mutant.SetField("(*start).spec", "AllowSetuid", "true"),
 		},
 	},
 	{
 		lineTaskEnv, "the supervisor has the task's environment", []string{"TestTaskEnvironmentReachesTheSolverOnly"}, []mutant.Edit{
-			mutant.In("supervisor/start.go", "Env:   withRaceOptions(supervisorEnv),", "Env:   append(l.Env, withRaceOptions(supervisorEnv)...),"),
+			mutant.SetField("forkSupervisor", "Env", "append(l.Env, withRaceOptions(supervisorEnv)...)"),
 		},
 	},
 	{
 		lineTaskEnv, "the launch stage has the task's environment", []string{"TestTaskEnvironmentReachesTheSolverOnly"}, []mutant.Edit{
-			mutant.In("supervisor/supervise/supervisor.go", "pid, join, err := forkStage(s.spec, theirs)", "stageEnv = first.Env\n	pid, join, err := forkStage(s.spec, theirs)"),
-			mutant.In("supervisor/supervise/cgroup.go", `[]string{"GOMAXPROCS=1", "GOGC=off"},`, `append([]string{"GOMAXPROCS=1", "GOGC=off"}, stageEnv...),`),
-			mutant.In("supervisor/supervise/cgroup.go", "const swappiness =", "var stageEnv []string\n\nconst swappiness ="),
+			mutant.Before("(*supervisor).startStage", "pid, join, err := forkStage(_, _)", "stageEnv = first.Env"),
+			mutant.SetField("forkStage", "Env", `append([]string{"GOMAXPROCS=1", "GOGC=off"}, stageEnv...)`),
+			mutant.Declare("forkStage", "var stageEnv []string"),
 		},
 	},
 	{
 		lineTaskEnv, "lstc_qrun has the agent's environment", []string{"TestCheck_theProgramHasAnEnvironmentOfItsOwn"}, []mutant.Edit{
-			mutant.In("lsdyna/license/license.go", "	cmd.Env = []string{\"PATH=/usr/bin:/bin\", \"LSTC_LICENSE_SERVER=\" + l.Server}\n", "	cmd.Env = append(cmd.Environ(), \"PATH=/usr/bin:/bin\", \"LSTC_LICENSE_SERVER=\"+l.Server)\n"),
+			mutant.Replace("license.Config.ask", "cmd.Env = _", `cmd.Env = append(cmd.Environ(), "PATH=/usr/bin:/bin", "LSTC_LICENSE_SERVER="+l.Server)`),
 		},
 	},
 	{
 		linePluginEnv, "solvers have it", []string{"TestTask_EnvironmentsStayApart", "TestDriver_KeepsSecretsToTheSolver"}, []mutant.Edit{
-			mutant.In("supervisor/start.go", "supervise.Order{Env: userEnv(l.Env, user), THP", "supervise.Order{Env: userEnv(append(os.Environ(), l.Env...), user), THP"),
+			mutant.SetArg("converse", "userEnv", 0, "append(os.Environ(), l.Env...)"),
 		},
 	},
 	{
 		linePluginEnv, "supervisors have it", []string{"TestTask_EnvironmentsStayApart"}, []mutant.Edit{
-			mutant.In("supervisor/start.go", "Env:   withRaceOptions(supervisorEnv),", "Env:   append(os.Environ(), withRaceOptions(supervisorEnv)...),"),
+			mutant.SetField("forkSupervisor", "Env", "append(os.Environ(), withRaceOptions(supervisorEnv)...)"),
 		},
 	},
 	{
 		linePluginEnv, "alloc exec has it", []string{"TestTask_EnvironmentsStayApart"}, []mutant.Edit{
-			mutant.In("supervisor/exec.go", "Argv: opts.Argv, Env: userEnv(opts.Env, spec.User),", "Argv: opts.Argv, Env: userEnv(append(os.Environ(), opts.Env...), spec.User),"),
+			mutant.SetArg("supervisor.Command", "userEnv", 0, "append(os.Environ(), opts.Env...)"),
 		},
 	},
 	{
 		lineSecrets, "the environment is written to the record", []string{"TestTask_SecretsAreNotWritten", "TestDriver_KeepsSecretsToTheSolver"}, []mutant.Edit{
-			mutant.In("driver/start.go", "Placement: s.lease.Reason,", "Placement: s.lease.Reason + fmt.Sprint(s.cfg.Env),"),
+			mutant.SetField("(*start).makeDetails", "Placement", "s.lease.Reason + fmt.Sprint(s.cfg.Env)"),
 		},
 	},
 	{
 		lineSecrets, "the environment is written to the driver state", []string{"TestTask_SecretsAreNotWritten"}, []mutant.Edit{
-			mutant.In("driver/start.go", "Details: details, DriverPluginVersion: Version,", "Details: details, DriverPluginVersion: Version + fmt.Sprint(s.cfg.Env),"),
+			mutant.SetField("(*start).handle", "DriverPluginVersion", "Version + fmt.Sprint(s.cfg.Env)"),
 		},
 	},
 	{
 		// What is read of a solver's words hides hosts, and events hide what is known.
 		lineSecrets, "events repeat what a solver says of its licence server",
 		[]string{"TestReader_licenceTroubleNamesNoServer", "TestTask_SecretsAreNotWritten", "TestDriver_KeepsSecretsToTheSolver"}, []mutant.Edit{
-			mutant.In("lsdyna/internal/sanitize/sanitize.go", "func HideHosts(text string) string {\n", "func HideHosts(text string) string {\n	if text != \"\" {\n		return text\n	}\n"),
-			mutant.In("driver/events.go", "	return e.secrets.Redact(text)\n", "	return text\n"),
+			mutant.Begin("sanitize.HideHosts", "return text"),
+			mutant.Replace("(*events).redact", "return e.secrets.Redact(text)", "return text"),
 		},
 	},
 }
 
-var execGainsRights = mutant.In("supervisor/exec.go", "AllowSetuid: spec.AllowSetuid,", "AllowSetuid: true,")
+var execGainsRights = mutant.SetField("supervisor.Command", "AllowSetuid", "true")

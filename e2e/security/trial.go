@@ -123,10 +123,14 @@ func (o options) runMutant(ctx context.Context, r removal, s suite) (map[string]
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	module, err := mutant.Load(".")
+	if err != nil {
+		return nil, err
+	}
 	if s.dir == e2eDir {
-		s.bin, err = dir, mutant.Bin(ctx, ".", r.mutant(), o.bin, dir)
+		s.bin, err = dir, module.Bin(ctx, r.mutant(), o.bin, dir)
 	} else {
-		s.overlay, err = mutant.Overlay(".", r.mutant(), dir)
+		s.overlay, err = module.Overlay(r.mutant(), dir)
 	}
 	if err != nil {
 		return nil, err
