@@ -9,37 +9,40 @@ import (
 	"sync"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/internal/grid"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
 // Allocator gives out leases on the CPUs it manages. All methods may be called
 // from several goroutines; each is one atomic step.
 type Allocator struct {
-	mu          sync.Mutex
-	opts        Options
-	topo        *Topology
+	opts Options
+
+	mu          sync.Mutex // guards all below; no other lock is taken under it
+	topo        *topology.Topology
 	managed     cpuset.Set // online and usable
 	unavailable cpuset.Set // reserved for others, as SetUnavailable was told
-	grid        *grid
+	grid        *grid.Grid
 	leases      map[string]*record
-	free        *stock // units that can be given out
-	trial       *stock // those that a plan, or a move, leaves out of account
+	free        *grid.Free // units that can be given out
+	trial       *grid.Free // units that a plan, or a move, may use: working space
 }
 
 // New returns an allocator for the managed CPUs of the machine: those it may
 // give out at all. CPUs that are offline or unknown to the topology are left
 // out. Options that are not valid count as their defaults; see Validate.
-func New(topo *Topology, managed cpuset.Set, opts Options) *Allocator {
+func New(topo *topology.Topology, managed cpuset.Set, opts Options) *Allocator {
 	a := &Allocator{opts: opts, leases: map[string]*record{}}
-	a.lay(topo, managed)
+	a.buildGrid(topo, managed)
 	return a
 }
 
-// lay takes over a topology; the lock is held, or nobody else knows a yet.
-func (a *Allocator) lay(topo *Topology, managed cpuset.Set) {
+// buildGrid takes over a topology. The lock is held, or nobody else knows a yet.
+func (a *Allocator) buildGrid(topo *topology.Topology, managed cpuset.Set) {
 	a.topo = topo
 	a.managed = managed.Intersect(topo.Online)
-	a.grid = newGrid(topo, a.managed, a.opts)
-	a.free, a.trial = a.grid.newStock(), a.grid.newStock()
+	a.grid = grid.New(topo, a.managed, grid.Options{WholeCores: a.opts.isolate(), Scatter: a.opts.scatter()})
+	a.free, a.trial = a.grid.NewFree(), a.grid.NewFree()
 	a.refresh()
 }
 
@@ -51,8 +54,8 @@ func (a *Allocator) refresh() {
 	if a.opts.isolate() {
 		taken = a.topo.CoresOf(taken)
 	}
-	free := a.grid.unitsWithout(taken)
-	a.free.set(&free)
+	free := a.grid.Without(taken)
+	a.free.Set(&free)
 }
 
 // taken returns the CPUs that are held by leases or reserved for others.
@@ -84,7 +87,7 @@ func (a *Allocator) Allocate(owner string, n int) (Lease, error) {
 	return a.lease(r), nil
 }
 
-// Plan says which cores Allocate would give to a job of n cores if the busy
+// Plan returns the lease that Allocate would give to a job of n cores if the busy
 // CPUs were held by somebody, too. Nothing is changed.
 func (a *Allocator) Plan(n int, busy cpuset.Set) (Lease, error) {
 	a.mu.Lock()
@@ -92,9 +95,9 @@ func (a *Allocator) Plan(n int, busy cpuset.Set) (Lease, error) {
 	if a.opts.isolate() {
 		busy = a.topo.CoresOf(busy)
 	}
-	others := a.grid.unitsWithout(busy)
-	free := a.free.units.and(&others)
-	a.trial.set(&free)
+	free, others := a.free.Units(), a.grid.Without(busy)
+	free = free.And(&others)
+	a.trial.Set(&free)
 	r, err := a.pick(n, a.trial)
 	if err != nil {
 		return Lease{}, err
@@ -103,17 +106,17 @@ func (a *Allocator) Plan(n int, busy cpuset.Set) (Lease, error) {
 }
 
 // pick places n cores on the free units.
-func (a *Allocator) pick(n int, free *stock) (*record, error) {
+func (a *Allocator) pick(n int, free *grid.Free) (*record, error) {
 	if n < 1 {
 		return nil, ErrNoCores
 	}
-	picked, tier := a.grid.place(free, n, a.opts.scatter())
-	if tier == nil {
-		return nil, &ShortageError{Asked: n, Free: free.count()}
+	placed, ok := a.grid.Place(free, n)
+	if !ok {
+		return nil, &ShortageError{Asked: n, Free: free.Len()}
 	}
 	r := &record{size: n}
-	r.cpus, r.held = a.grid.cpusOf(&picked)
-	r.reason = a.grid.reason(&picked, tier, n, a.opts)
+	r.cpus, r.held = a.grid.CPUs(&placed.Units)
+	r.reason = reason(a.grid.Facts(&placed), n, r.held.Len()-r.cpus.Len(), a.opts.scatter())
 	return r, nil
 }
 
@@ -170,7 +173,7 @@ func (a *Allocator) SetPID(owner string, pid int) {
 func (a *Allocator) Available() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.free.count()
+	return a.free.Len()
 }
 
 // Free returns the managed CPUs that nobody holds and that are not reserved for
@@ -200,7 +203,7 @@ func (a *Allocator) Managed() cpuset.Set {
 }
 
 // Topology returns the machine as the allocator sees it now.
-func (a *Allocator) Topology() *Topology {
+func (a *Allocator) Topology() *topology.Topology {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.topo

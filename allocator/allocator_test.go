@@ -14,11 +14,13 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 )
 
 // xeon is a machine of 2 packages, each one node and one cache of 4 cores with 2
 // threads: CPUs 0-3 and 4-7, siblings 8-11 and 12-15.
-func xeon() *Topology { return shape{2, 1, 1, 4, 2}.topology() }
+func xeon() *topology.Topology { return topologytest.Of(2, 1, 1, 4, 2).Topology() }
 
 func parse(t testing.TB, list string) cpuset.Set {
 	t.Helper()
@@ -77,21 +79,21 @@ func TestAllocate_placesByTheOptions(t *testing.T) {
 // TestAllocate_unevenThreads: Kubernetes reasons with the average number of
 // threads, and gives CPU 4, which is in use, where {0-2,5-6} are free and 2 asked.
 func TestAllocate_unevenThreads(t *testing.T) {
-	topo := shape{1, 1, 1, 4, 2}.topology().only(parse(t, "0-2,4-6")) // siblings 0,4 1,5 2,6
+	topo := topologytest.Only(topologytest.Of(1, 1, 1, 4, 2).Topology(), parse(t, "0-2,4-6")) // siblings 0,4 1,5 2,6
 	a := New(topo, topo.Online, Options{SMT: SMTShare})
 	lease, err := a.Plan(2, parse(t, "4"))
 	must.NoError(t, err)
 	must.Eq(t, "1,5", lease.CPUs.String())
 }
 
-func hybrid() *Topology { // cache 0: 2 fast cores with 2 threads; cache 1: 2 slow ones with 1
-	topo := shape{1, 1, 2, 2, 2}.topology()
+func hybrid() *topology.Topology { // cache 0: 2 fast cores with 2 threads; cache 1: 2 slow ones with 1
+	topo := topologytest.Of(1, 1, 2, 2, 2).Topology()
 	for i := range topo.CPUs {
 		if topo.CPUs[i].L3 == 1 {
-			topo.CPUs[i].Kind = Efficiency
+			topo.CPUs[i].Kind = topology.Efficiency
 		}
 	}
-	return topo.only(topo.Online.Difference(cpuset.Of(6, 7)))
+	return topologytest.Only(topo, topo.Online.Difference(cpuset.Of(6, 7)))
 }
 
 func TestAllocate_givesOneKindOfCore(t *testing.T) {
@@ -199,7 +201,7 @@ func TestUnleased_staysOffLeasedCores(t *testing.T) {
 }
 
 func TestStatus_isTheCommandsFormat(t *testing.T) {
-	topo := shape{1, 1, 1, 2, 2}.topology()
+	topo := topologytest.Of(1, 1, 1, 2, 2).Topology()
 	a := New(topo, topo.Online, Options{})
 	allocate(t, a, "job", 1)
 	a.SetPID("job", 4711)
@@ -250,8 +252,10 @@ func TestNew_withNothingToManage(t *testing.T) {
 
 // TestLargestMachine has as many CPUs as a set has room for.
 func TestLargestMachine(t *testing.T) {
-	for _, s := range []shape{{8, 4, 4, 8, 2}, {1, 1, 1, 2048, 1}, {2, 1, 1024, 1, 1}} {
-		topo := s.topology()
+	for _, s := range []topologytest.Shape{
+		topologytest.Of(8, 4, 4, 8, 2), topologytest.Of(1, 1, 1, 2048, 1), topologytest.Of(2, 1, 1024, 1, 1),
+	} {
+		topo := s.Topology()
 		must.Eq(t, cpuset.MaxCPUs, topo.LogicalCores())
 		for _, opts := range []Options{{}, {SMT: SMTShare}, {Layout: LayoutScatter}} {
 			a := New(topo, topo.Online, opts)
@@ -267,7 +271,7 @@ func TestLargestMachine(t *testing.T) {
 
 // TestConcurrentUse is invariant 14: any interleaving leaves the leases disjoint.
 func TestConcurrentUse(t *testing.T) {
-	topo := shape{2, 2, 2, 4, 2}.topology()
+	topo := topologytest.Of(2, 2, 2, 4, 2).Topology()
 	a := New(topo, topo.Online, Options{})
 	var wg sync.WaitGroup
 	for worker := range 8 {
@@ -294,8 +298,8 @@ func TestConcurrentUse(t *testing.T) {
 	must.Eq(t, topo.PhysicalCores(), a.Available())
 }
 
-func randomCall(a *Allocator, topo *Topology, r *rand.Rand, owner string) {
-	some := randomPart(r, topo.Online, 2)
+func randomCall(a *Allocator, topo *topology.Topology, r *rand.Rand, owner string) {
+	some := topologytest.RandomPart(r, topo.Online, 2)
 	switch r.Intn(11) {
 	case 0, 1:
 		_, _ = a.Allocate(owner, 1+r.Intn(8))
@@ -308,9 +312,9 @@ func randomCall(a *Allocator, topo *Topology, r *rand.Rand, owner string) {
 	case 5:
 		_, _, _ = a.Move(owner)
 	case 6:
-		a.SetUnavailable(topo.Online.Difference(randomPart(r, topo.Online, 10)))
+		a.SetUnavailable(topo.Online.Difference(topologytest.RandomPart(r, topo.Online, 10)))
 	case 7:
-		a.SetManaged(topo.only(randomPart(r, topo.Online, 10)), topo.Online)
+		a.SetManaged(topologytest.Only(topo, topologytest.RandomPart(r, topo.Online, 10)), topo.Online)
 	case 8:
 		_, _ = a.Plan(1+r.Intn(8), some)
 		a.SetPID(owner, r.Intn(100))

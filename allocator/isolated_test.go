@@ -9,37 +9,21 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 )
+
+// everyOptions are the four ways to place.
+var everyOptions = []Options{
+	{SMTIsolate, LayoutPack}, {SMTIsolate, LayoutScatter}, {SMTShare, LayoutPack}, {SMTShare, LayoutScatter},
+}
 
 // withIsolated is a machine of two L3 caches with four cores each, CPUs 0-7 and
 // their siblings 8-15; the cores of some CPUs are isolated, or without timer tick.
-func withIsolated(isolated, tickless cpuset.Set) *Topology {
-	topo := shape{1, 1, 2, 4, 2}.topology()
+func withIsolated(isolated, tickless cpuset.Set) *topology.Topology {
+	topo := topologytest.Of(1, 1, 2, 4, 2).Topology()
 	topo.Isolated, topo.NoHzFull = topo.CoresOf(isolated), topo.CoresOf(tickless)
 	return topo
-}
-
-func TestManageable_isolatedCPUsOnlyWhereTheyAreNamed(t *testing.T) {
-	topo := withIsolated(cpuset.Range(4, 7), cpuset.Set{})
-	for _, tc := range []struct {
-		name, among, named, want string
-	}{
-		{"nothing named", "0-15", "", "0-3,8-11"},
-		{"isolated ones named", "0-15", "4-7,12-15", "4-7,12-15"},
-		{"all named", "0-15", "0-15", "0-15"},
-		{"offline ones named", "0-15", "7,99", "7"},
-		{"only isolated ones there", "5-6", "", "5-6"},
-		{"some of both there", "3-6", "", "3"},
-		{"nothing there", "", "", ""},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			among, err := cpuset.Parse(tc.among)
-			must.NoError(t, err)
-			named, err := cpuset.Parse(tc.named)
-			must.NoError(t, err)
-			must.Eq(t, tc.want, topo.Manageable(among, named).String())
-		})
-	}
 }
 
 func TestAllocate_isolatedCoresFirstAndNeverMixedUnlessNothingElseIsLeft(t *testing.T) {

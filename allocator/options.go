@@ -63,8 +63,8 @@ func (o Options) Validate() error {
 	return err
 }
 
-// isolate tells whether leases are of whole cores.
+// isolate reports whether leases are of whole cores.
 func (o Options) isolate() bool { return o.SMT != SMTShare }
 
-// scatter tells whether jobs are spread.
+// scatter reports whether jobs are spread.
 func (o Options) scatter() bool { return o.Layout == LayoutScatter }

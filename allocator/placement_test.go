@@ -11,13 +11,15 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 )
 
 // TestAllocate_bindsToOneThreadOfEachCore is invariant 4 for picked leases.
 func TestAllocate_bindsToOneThreadOfEachCore(t *testing.T) {
 	r := rand.New(rand.NewSource(2))
 	for range 300 {
-		topo := randomMachine(r)
+		topo := topologytest.Random(r)
 		a := New(topo, topo.Online, Options{})
 		lease, err := a.Allocate("job", 1+r.Intn(topo.PhysicalCores()))
 		must.NoError(t, err)
@@ -49,19 +51,19 @@ func TestAllocate_isDeterministic(t *testing.T) {
 func TestRelease_undoesAllocate(t *testing.T) {
 	r := rand.New(rand.NewSource(3))
 	for range 200 {
-		topo := randomMachine(r)
-		a := New(topo, randomPart(r, topo.Online, 8), randomOptions(r))
+		topo := topologytest.Random(r)
+		a := New(topo, topologytest.RandomPart(r, topo.Online, 8), randomOptions(r))
 		for i := range 4 {
 			_, _ = a.Allocate(fmt.Sprint("other", i), 1+r.Intn(4))
 		}
-		before, status := a.free, a.Status()
+		before, status := a.free.Units(), a.Status()
 		lease, err := a.Allocate("job", 1+r.Intn(6))
 		if err != nil {
 			continue
 		}
 		_, ok := a.Release("job")
 		must.True(t, ok)
-		must.Eq(t, before, a.free)
+		must.Eq(t, before, a.free.Units())
 		must.Eq(t, status, a.Status())
 
 		again, err := a.AllocateSpecific("job", lease.CPUs)
@@ -82,10 +84,10 @@ func TestRelease_undoesAllocate(t *testing.T) {
 func TestAllocate_numberingOfCPUsDoesNotMatter(t *testing.T) {
 	r := rand.New(rand.NewSource(4))
 	for range 200 {
-		s := shape{1 + r.Intn(3), 1 + r.Intn(3), 1 + r.Intn(4), 1 + r.Intn(6), 1 + r.Intn(2)}
-		plain := s.topology()
+		s := topologytest.Of(1+r.Intn(3), 1+r.Intn(3), 1+r.Intn(4), 1+r.Intn(6), 1+r.Intn(2))
+		plain := s.Topology()
 		names := r.Perm(plain.LogicalCores())
-		other := s.renumbered(names)
+		other := s.Renumbered(names)
 		opts := randomOptions(r)
 		a, b := New(plain, plain.Online, opts), New(other, other.Online, opts)
 		var busy, busyToo cpuset.Set
@@ -104,7 +106,7 @@ func TestAllocate_numberingOfCPUsDoesNotMatter(t *testing.T) {
 	}
 }
 
-func perCache(topo *Topology, cpus cpuset.Set) map[int]int {
+func perCache(topo *topology.Topology, cpus cpuset.Set) map[int]int {
 	count := map[int]int{}
 	for index := range cpus.All() {
 		cpu, _ := topo.CPU(index)

@@ -12,53 +12,9 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 )
-
-// randomMachine is a machine of any make: several levels, one to four threads,
-// CPUs offline, two kinds of core.
-func randomMachine(r *rand.Rand) *Topology {
-	s := shape{
-		packages: 1 + r.Intn(3), nodes: 1 + r.Intn(3), l3s: 1 + r.Intn(3), cores: 1 + r.Intn(4),
-		threads: []int{1, 2, 2, 4}[r.Intn(4)],
-	}
-	topo := s.topology()
-	if r.Intn(3) == 0 { // hybrid: some caches' cores are slow and have one thread
-		online := topo.Online
-		for i := range topo.CPUs {
-			if cpu := &topo.CPUs[i]; cpu.L3%3 == 1 {
-				cpu.Kind = Efficiency
-				if cpu.Siblings.First() != cpu.Index {
-					online.Remove(cpu.Index)
-				}
-			}
-		}
-		topo = topo.only(online)
-	}
-	if r.Intn(2) == 0 {
-		topo = topo.only(randomPart(r, topo.Online, 5))
-	}
-	if r.Intn(4) == 0 {
-		topo.Isolated = topo.CoresOf(randomPart(r, topo.Online, 3))
-	}
-	if r.Intn(4) == 0 {
-		topo.NoHzFull = topo.Online.Difference(randomPart(r, topo.Online, 2))
-	}
-	return topo
-}
-
-// randomPart leaves out one CPU of outOf on average, but not all of them.
-func randomPart(r *rand.Rand, cpus cpuset.Set, outOf int) cpuset.Set {
-	part := cpus
-	for index := range cpus.All() {
-		if r.Intn(outOf) == 0 {
-			part.Remove(index)
-		}
-	}
-	if part.IsEmpty() {
-		return cpus
-	}
-	return part
-}
 
 func randomOptions(r *rand.Rand) Options {
 	return Options{
@@ -71,8 +27,8 @@ func randomOptions(r *rand.Rand) Options {
 type world struct {
 	t       *testing.T
 	r       *rand.Rand
-	full    *Topology // with all its CPUs online
-	topo    *Topology
+	full    *topology.Topology // with all its CPUs online
+	topo    *topology.Topology
 	managed cpuset.Set
 	others  cpuset.Set // SetUnavailable
 	a       *Allocator
@@ -83,10 +39,10 @@ type world struct {
 
 func newWorld(t *testing.T, r *rand.Rand) *world {
 	w := &world{t: t, r: r, opts: randomOptions(r), sizes: map[string]int{}}
-	w.full = randomMachine(r)
+	w.full = topologytest.Random(r)
 	w.topo, w.managed = w.full, w.full.Online
 	if r.Intn(2) == 0 {
-		w.managed = randomPart(r, w.full.Online, 6)
+		w.managed = topologytest.RandomPart(r, w.full.Online, 6)
 	}
 	w.a = New(w.topo, w.managed, w.opts)
 	return w
@@ -128,12 +84,12 @@ func (w *world) step() {
 	case 5:
 		w.reserve(owner)
 	case 6:
-		w.others = randomPart(w.r, w.topo.Online, 2).Difference(randomPart(w.r, w.topo.Online, 3))
+		w.others = topologytest.RandomPart(w.r, w.topo.Online, 2).Difference(topologytest.RandomPart(w.r, w.topo.Online, 3))
 		w.note("unavailable %s", w.others)
 		w.move(w.a.SetUnavailable(w.others))
 	case 7:
-		w.topo = w.full.only(randomPart(w.r, w.full.Online, 10))
-		w.managed = randomPart(w.r, w.full.Online, 12)
+		w.topo = topologytest.Only(w.full, topologytest.RandomPart(w.r, w.full.Online, 10))
+		w.managed = topologytest.RandomPart(w.r, w.full.Online, 12)
 		w.note("online %s managed %s", w.topo.Online, w.managed)
 		displaced := w.a.SetManaged(w.topo, w.managed)
 		w.managed = w.managed.Intersect(w.topo.Online)
@@ -174,7 +130,7 @@ func (w *world) allocate(owner string) {
 }
 
 func (w *world) specific(owner string) {
-	cpus := randomPart(w.r, w.topo.Online, 2).Difference(randomPart(w.r, w.topo.Online, 4))
+	cpus := topologytest.RandomPart(w.r, w.topo.Online, 2).Difference(topologytest.RandomPart(w.r, w.topo.Online, 4))
 	before := w.a.Held()
 	lease, err := w.a.AllocateSpecific(owner, cpus)
 	w.note("specific %s %s: %v", owner, cpus, err)
@@ -191,7 +147,7 @@ func (w *world) specific(owner string) {
 }
 
 func (w *world) reserve(owner string) {
-	cpus := randomPart(w.r, w.topo.Online, 2).Difference(randomPart(w.r, w.topo.Online, 4))
+	cpus := topologytest.RandomPart(w.r, w.topo.Online, 2).Difference(topologytest.RandomPart(w.r, w.topo.Online, 4))
 	lease, displaced, err := w.a.Reserve(owner, cpus)
 	w.note("reserve %s %s: %v", owner, cpus, err)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 )
 
 // The trace that placement quality is measured on: jobs of whole cores come at
@@ -70,11 +72,11 @@ type spans struct {
 func percent(part, of int) float64 { return 100 * float64(part) / float64(of) }
 
 // replay runs the trace through an allocator.
-func (s *spans) replay(t testing.TB, machine shape, opts Options, seed int64) {
-	topo := machine.topology()
+func (s *spans) replay(t testing.TB, machine topologytest.Shape, opts Options, seed int64) {
+	topo := machine.Topology()
 	a := New(topo, topo.Online, opts)
-	perNode := machine.l3s * machine.cores
-	perPackage := machine.nodes * perNode
+	perNode := machine.L3s * machine.Cores
+	perPackage := machine.Nodes * perNode
 	running := map[string]float64{}
 	for i, job := range jobTrace(topo.PhysicalCores(), seed) {
 		for owner, end := range running {
@@ -94,7 +96,7 @@ func (s *spans) replay(t testing.TB, machine shape, opts Options, seed int64) {
 		s.jobs++
 		s.packages += more(packages, job.cores, perPackage)
 		s.nodes += more(nodes, job.cores, perNode)
-		s.l3s += more(l3s, job.cores, machine.cores)
+		s.l3s += more(l3s, job.cores, machine.Cores)
 	}
 }
 
@@ -107,12 +109,12 @@ func more(spanned, cores, size int) int {
 }
 
 // domains counts what the CPUs span.
-func domains(topo *Topology, cpus cpuset.Set) (packages, nodes, l3s int) {
+func domains(topo *topology.Topology, cpus cpuset.Set) (packages, nodes, l3s int) {
 	p, n, l := map[int]bool{}, map[int]bool{}, map[int]bool{}
 	for index := range cpus.All() {
 		cpu, _ := topo.CPU(index)
 		p[cpu.Package], n[cpu.NUMANode] = true, true
-		if cpu.L3 == None {
+		if cpu.L3 == topology.None {
 			l[-2-cpu.Package*cpuset.MaxCPUs-cpu.NUMANode] = true
 		} else {
 			l[cpu.L3] = true
@@ -124,15 +126,15 @@ func domains(topo *Topology, cpus cpuset.Set) (packages, nodes, l3s int) {
 // qualityMachine is a machine with the most that may straddle, in percent.
 type qualityMachine struct {
 	name                 string
-	shape                shape
+	shape                topologytest.Shape
 	maxPkg, maxNode, max float64
 }
 
 var qualityMachines = []qualityMachine{
-	{"2x64_cores_16_L3", shape{2, 1, 8, 8, 2}, 4.7, 100, 4},
-	{"2x64_cores_8_nodes", shape{2, 4, 2, 8, 2}, 4.7, 10, 4},
-	{"2x96_cores_24_L3", shape{2, 1, 12, 8, 2}, 3.5, 100, 4},
-	{"2x20_cores", shape{2, 1, 1, 20, 2}, 4.2, 100, 100},
+	{"2x64_cores_16_L3", topologytest.Of(2, 1, 8, 8, 2), 4.7, 100, 4},
+	{"2x64_cores_8_nodes", topologytest.Of(2, 4, 2, 8, 2), 4.7, 10, 4},
+	{"2x96_cores_24_L3", topologytest.Of(2, 1, 12, 8, 2), 3.5, 100, 4},
+	{"2x20_cores", topologytest.Of(2, 1, 1, 20, 2), 4.2, 100, 100},
 }
 
 func (m qualityMachine) measure(t testing.TB, seeds ...int64) (s spans) {
@@ -165,5 +167,17 @@ func BenchmarkQuality(b *testing.B) {
 				b.ReportMetric(percent(s.packages, s.jobs), "%socket")
 			})
 		}
+	}
+}
+
+// TestPack_meetsTheBars keeps the figures that BenchmarkQuality shows.
+func TestPack_meetsTheBars(t *testing.T) {
+	for _, m := range qualityMachines {
+		t.Run(m.name, func(t *testing.T) {
+			s := m.measure(t, 1, 2, 3)
+			must.LessEq(t, m.maxPkg, percent(s.packages, s.jobs), must.Sprint("% that straddle sockets"))
+			must.LessEq(t, m.maxNode, percent(s.nodes, s.jobs), must.Sprint("% that straddle NUMA nodes"))
+			must.LessEq(t, m.max, percent(s.l3s, s.jobs), must.Sprint("% that straddle L3 caches"))
+		})
 	}
 }

@@ -17,19 +17,19 @@ import (
 func (a *Allocator) AllocateSpecific(owner string, cpus cpuset.Set) (Lease, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.mayLease(owner, cpus); err != nil {
+	if err := a.checkRequest(owner, cpus); err != nil {
 		return Lease{}, err
 	}
-	if err := a.conflict(cpus, a.whole(cpus)); err != nil {
+	if err := a.conflict(cpus, a.withSiblings(cpus)); err != nil {
 		return Lease{}, err
 	}
-	r := a.exactly(owner, cpus, "exactly the cores asked for")
+	r := a.addExactly(owner, cpus, "exactly the cores asked for")
 	a.refresh()
 	return a.lease(r), nil
 }
 
-// mayLease checks what does not depend on who holds what.
-func (a *Allocator) mayLease(owner string, cpus cpuset.Set) error {
+// checkRequest checks what does not depend on who holds what.
+func (a *Allocator) checkRequest(owner string, cpus cpuset.Set) error {
 	if a.leases[owner] != nil {
 		return ErrAlreadyLeased
 	}
@@ -39,9 +39,9 @@ func (a *Allocator) mayLease(owner string, cpus cpuset.Set) error {
 	return nil
 }
 
-// whole returns the CPUs that a lease on these holds: in isolate mode with all
+// withSiblings returns the CPUs that a lease on these holds: in isolate mode with all
 // managed siblings.
-func (a *Allocator) whole(cpus cpuset.Set) cpuset.Set {
+func (a *Allocator) withSiblings(cpus cpuset.Set) cpuset.Set {
 	if !a.opts.isolate() {
 		return cpus
 	}
@@ -73,9 +73,9 @@ func (a *Allocator) conflict(asked, hold cpuset.Set) error {
 	return e
 }
 
-// exactly notes a lease of these CPUs; nothing is in its way.
-func (a *Allocator) exactly(owner string, cpus cpuset.Set, reason string) *record {
-	r := &record{owner: owner, size: cpus.Len(), cpus: cpus, held: a.whole(cpus), reason: reason}
+// addExactly adds a lease of these CPUs; nothing is in its way.
+func (a *Allocator) addExactly(owner string, cpus cpuset.Set, reason string) *record {
+	r := &record{owner: owner, size: cpus.Len(), cpus: cpus, held: a.withSiblings(cpus), reason: reason}
 	a.leases[owner] = r
 	return r
 }
@@ -125,15 +125,15 @@ func (a *Allocator) displace(lost cpuset.Set) []Lease {
 	for _, r := range a.leases {
 		if gone := lost.Difference(r.fixed); r.held.Overlaps(gone) {
 			displaced = append(displaced, a.lease(r))
-			r.lose(gone)
+			r.remove(gone)
 		}
 	}
 	sortByOwner(displaced)
 	return displaced
 }
 
-// lose takes CPUs out of the record and remembers what it had before.
-func (r *record) lose(gone cpuset.Set) {
+// remove takes CPUs out of the record and remembers what it had before.
+func (r *record) remove(gone cpuset.Set) {
 	if !r.displaced() {
 		r.before = r.cpus
 	}

@@ -19,7 +19,7 @@ import (
 func (a *Allocator) Restore(owner string, wanted cpuset.Set, specific bool) (Lease, Restored, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.mayLease(owner, wanted); err != nil {
+	if err := a.checkRequest(owner, wanted); err != nil {
 		return Lease{}, RestoredOther, err
 	}
 	if a.restoreSame(owner, wanted, specific) {
@@ -27,7 +27,7 @@ func (a *Allocator) Restore(owner string, wanted cpuset.Set, specific bool) (Lea
 		return a.lease(a.leases[owner]), RestoredSame, nil
 	}
 	r := &record{owner: owner, size: wanted.Len()}
-	r.cpus, r.held = a.keepable(wanted)
+	r.cpus, r.held = a.stillFree(wanted)
 	how := RestoredPartly
 	if r.cpus.IsEmpty() {
 		how = RestoredOther
@@ -43,10 +43,10 @@ func (a *Allocator) Restore(owner string, wanted cpuset.Set, specific bool) (Lea
 // restoreSame leases the wanted CPUs where nothing is in the way.
 func (a *Allocator) restoreSame(owner string, wanted cpuset.Set, specific bool) bool {
 	if !specific {
-		if a.conflict(wanted, a.whole(wanted)) != nil {
+		if a.conflict(wanted, a.withSiblings(wanted)) != nil {
 			return false
 		}
-		a.exactly(owner, wanted, "the same cores as before")
+		a.addExactly(owner, wanted, "the same cores as before")
 		return true
 	}
 	var held cpuset.Set
@@ -61,12 +61,12 @@ func (a *Allocator) restoreSame(owner string, wanted cpuset.Set, specific bool) 
 	return true
 }
 
-// keepable returns those of the wanted CPUs that can be had, with what they hold.
-func (a *Allocator) keepable(wanted cpuset.Set) (cpus, held cpuset.Set) {
+// stillFree returns those of the wanted CPUs that can be had, with what they hold.
+func (a *Allocator) stillFree(wanted cpuset.Set) (cpus, held cpuset.Set) {
 	for index := range wanted.All() {
-		if u := a.grid.unitOf[index]; u != None && a.free.units.has(u) {
+		if n, unit := a.grid.UnitOf(index); unit != nil && a.free.Has(n) {
 			cpus.Add(index)
-			held = held.Union(a.grid.units[u].held)
+			held = held.Union(unit.Held)
 		}
 	}
 	return cpus, held
@@ -80,17 +80,17 @@ func (a *Allocator) fill(r *record, near cpuset.Set) error {
 	if missing <= 0 {
 		return nil
 	}
-	free := a.free.units
+	free := a.free.Units()
 	for index := range r.held.All() {
-		if u := a.grid.unitOf[index]; u != None {
-			free.clear(u)
+		if n, unit := a.grid.UnitOf(index); unit != nil {
+			free.Clear(n)
 		}
 	}
-	if left := free.count(0, len(a.grid.units)); left < missing {
+	if left := free.Len(); left < missing {
 		return &ShortageError{Asked: r.size, Free: left + r.cpus.Len()}
 	}
 	if near.Intersect(a.topo.Online).IsEmpty() {
-		a.trial.set(&free)
+		a.trial.Set(&free)
 		picked, err := a.pick(missing, a.trial)
 		if err != nil {
 			return err
@@ -98,8 +98,8 @@ func (a *Allocator) fill(r *record, near cpuset.Set) error {
 		r.cpus, r.held, r.reason = r.cpus.Union(picked.cpus), r.held.Union(picked.held), picked.reason
 		return nil
 	}
-	picked := a.grid.nearest(&free, near, missing)
-	bind, held := a.grid.cpusOf(&picked)
+	picked := a.grid.Nearest(&free, near, missing)
+	bind, held := a.grid.CPUs(&picked)
 	r.reason = "the nearest free cores to those it had"
 	if !r.cpus.IsEmpty() {
 		r.reason = "kept what was free of the cores it had, filled up with the nearest"
@@ -111,12 +111,12 @@ func (a *Allocator) fill(r *record, near cpuset.Set) error {
 // rebind binds to cores the record still holds but lost the bound thread of.
 func (a *Allocator) rebind(r *record) {
 	for index := range r.held.All() {
-		u := a.grid.unitOf[index]
-		if u == None || r.cpus.Len() >= r.size {
+		_, unit := a.grid.UnitOf(index)
+		if unit == nil || r.cpus.Len() >= r.size {
 			continue
 		}
-		if core := &a.grid.units[u]; !core.held.Overlaps(r.cpus) && core.held.SubsetOf(r.held) {
-			r.cpus.Add(core.bind)
+		if !unit.Held.Overlaps(r.cpus) && unit.Held.SubsetOf(r.held) {
+			r.cpus.Add(unit.Bind)
 		}
 	}
 }
@@ -144,7 +144,7 @@ func (a *Allocator) Move(owner string) (old, new Lease, err error) {
 	}
 	moved.before = cpuset.Set{}
 	a.leases[owner] = &moved
-	a.adoptSiblings()
+	a.extendToSiblings()
 	a.refresh()
 	return old, a.lease(&moved), nil
 }

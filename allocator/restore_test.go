@@ -9,6 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 )
 
 func TestReserve_takesPrecedence(t *testing.T) {
@@ -119,7 +120,7 @@ func TestRestore(t *testing.T) {
 }
 
 func TestNearest_goesByTheDistanceOfTheNodes(t *testing.T) {
-	topo := shape{4, 1, 1, 2, 1}.topology() // cores 0-1, 2-3, 4-5, 6-7
+	topo := topologytest.Of(4, 1, 1, 2, 1).Topology() // cores 0-1, 2-3, 4-5, 6-7
 	for i := range topo.Nodes {
 		topo.Nodes[i].Distances = [][]int{{10, 40, 20, 30}, {40, 10, 20, 30}, {20, 20, 10, 30}, {30, 30, 30, 10}}[i]
 	}
@@ -147,7 +148,7 @@ func TestSetManaged_aCPUGoesOffline(t *testing.T) {
 			topo := xeon()
 			a := New(topo, topo.Online, Options{})
 			before := allocate(t, a, "job", 2)
-			left := topo.only(topo.Online.Difference(parse(t, tc.offline)))
+			left := topologytest.Only(topo, topo.Online.Difference(parse(t, tc.offline)))
 			displaced := a.SetManaged(left, topo.Online)
 			must.Eq(t, tc.displaced, len(displaced) == 1)
 			if tc.displaced {

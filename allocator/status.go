@@ -3,6 +3,8 @@
 
 package allocator
 
+import "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+
 // Status is the machine and who owns what, as the `status` command prints it.
 type Status struct {
 	PhysicalCores  int          `json:"physical_cores"`
@@ -34,7 +36,7 @@ func (a *Allocator) Status() Status {
 	s := Status{
 		PhysicalCores: a.topo.PhysicalCores(), LogicalCores: a.topo.LogicalCores(),
 		HyperThreading: a.topo.HyperThreading(),
-		AvailableCores: a.free.count(),
+		AvailableCores: a.free.Len(),
 		Cores:          []CoreStatus{},
 	}
 	for _, cpu := range a.topo.CPUs {
@@ -45,11 +47,14 @@ func (a *Allocator) Status() Status {
 	return s
 }
 
-func (a *Allocator) coreStatus(cpu CPU) CoreStatus {
+func (a *Allocator) coreStatus(cpu topology.CPU) CoreStatus {
 	row := CoreStatus{
 		Index: cpu.Index, Core: cpu.Core, Package: cpu.Package, NUMANode: cpu.NUMANode,
-		L3: known(cpu.L3), Kind: cpu.Kind.String(),
+		Kind:    cpu.Kind.String(),
 		Managed: a.managed.Contains(cpu.Index), Reserved: a.unavailable.Contains(cpu.Index),
+	}
+	if cpu.L3 != topology.None {
+		row.L3 = &cpu.L3
 	}
 	for owner, r := range a.leases {
 		if !r.held.Contains(cpu.Index) {

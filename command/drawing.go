@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
 // cell is how one CPU is drawn.
@@ -23,9 +23,9 @@ type cell struct {
 // drawing draws a machine: a column for each physical core, a row for each
 // hardware thread, grouped by socket, NUMA node, kind of core and L3 cache.
 type drawing struct {
-	topo    *allocator.Topology
+	topo    *topology.Topology
 	screen  screen
-	cell    func(allocator.CPU) cell
+	cell    func(topology.CPU) cell
 	caption func(cpuset.Set) string // beside the name of a node; nil for none
 
 	legend []cell // in the order in which cells were met
@@ -122,11 +122,11 @@ func (d *drawing) kinds(first block, in cpuset.Set) []block {
 		first.caption = d.caption(in)
 	}
 	if !d.topo.Hybrid() {
-		first.cores = d.coresOf(in, allocator.Performance)
+		first.cores = d.coresOf(in, topology.Performance)
 		return []block{first}
 	}
-	first.kind, first.cores = "fast", d.coresOf(in, allocator.Performance)
-	slow := block{kind: "slow", cores: d.coresOf(in, allocator.Efficiency)}
+	first.kind, first.cores = "fast", d.coresOf(in, topology.Performance)
+	slow := block{kind: "slow", cores: d.coresOf(in, topology.Efficiency)}
 	switch {
 	case len(first.cores) == 0:
 		first.kind, first.cores = slow.kind, slow.cores
@@ -139,7 +139,7 @@ func (d *drawing) kinds(first block, in cpuset.Set) []block {
 
 // coresOf returns the cores of one kind among CPUs, by L3 cache and then by
 // their first CPU.
-func (d *drawing) coresOf(in cpuset.Set, kind allocator.Kind) []cpuset.Set {
+func (d *drawing) coresOf(in cpuset.Set, kind topology.Kind) []cpuset.Set {
 	var cores []cpuset.Set
 	for _, core := range d.topo.CoreSets() {
 		if cpu, ok := d.topo.CPU(core.First()); ok && in.Contains(cpu.Index) && cpu.Kind == kind {

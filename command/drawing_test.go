@@ -9,18 +9,18 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
 // checkDrawing holds for the drawing of every machine: every online CPU is drawn
 // once, with the width that the screen has.
-func checkDrawing(t *testing.T, topo *allocator.Topology, width int) {
+func checkDrawing(t *testing.T, topo *topology.Topology, width int) {
 	t.Helper()
 	drawn := map[int]int{}
 	s := screen{width: width}
 	d := drawing{
 		topo: topo, screen: s,
-		cell: func(cpu allocator.CPU) cell {
+		cell: func(cpu topology.CPU) cell {
 			drawn[cpu.Index]++
 			return cell{glyph: 'o', means: "core"}
 		},
@@ -50,7 +50,7 @@ func TestDrawing_fitsEveryMachineAndWidth(t *testing.T) {
 		"four threads per core": {packages: 1, nodes: 2, l3s: 1, cores: 5, threads: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			topo, _, err := allocator.Discover(m.sysfs(t))
+			topo, _, err := topology.Discover(m.sysfs(t))
 			must.NoError(t, err)
 			for width := leastWidth; width <= 200; width += 7 {
 				checkDrawing(t, topo, width)
@@ -60,10 +60,10 @@ func TestDrawing_fitsEveryMachineAndWidth(t *testing.T) {
 }
 
 func TestDrawing_groupsByCacheAndNode(t *testing.T) {
-	topo, _, err := allocator.Discover(machine{packages: 2, nodes: 2, l3s: 2, cores: 3, threads: 1}.sysfs(t))
+	topo, _, err := topology.Discover(machine{packages: 2, nodes: 2, l3s: 2, cores: 3, threads: 1}.sysfs(t))
 	must.NoError(t, err)
 	draw := func(width int) string {
-		d := drawing{topo: topo, screen: screen{width: width}, cell: func(allocator.CPU) cell { return cell{glyph: 'o', means: "core"} }}
+		d := drawing{topo: topo, screen: screen{width: width}, cell: func(topology.CPU) cell { return cell{glyph: 'o', means: "core"} }}
 		return d.screen.render(d.draw())
 	}
 	must.Eq(t, strings.TrimPrefix(`

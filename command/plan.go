@@ -10,6 +10,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
 const planHelp = `USAGE
@@ -129,7 +130,7 @@ func parsePlan(args []string) (planRequest, error) {
 }
 
 // writePlan draws the machine with the chosen cores and says why.
-func writePlan(req planRequest, topo *allocator.Topology, lease allocator.Lease, report planReport, s streams) error {
+func writePlan(req planRequest, topo *topology.Topology, lease allocator.Lease, report planReport, s streams) error {
 	screen := screenOf(s.out)
 	lines := append(wrap(describeMachine(topo), screen.width, 0), nil)
 	d := drawing{topo: topo, screen: screen, cell: planCell(req, screen, topo, lease)}
@@ -163,13 +164,13 @@ func writePlan(req planRequest, topo *allocator.Topology, lease allocator.Lease,
 }
 
 // planCell draws one CPU of a plan.
-func planCell(req planRequest, screen screen, topo *allocator.Topology, lease allocator.Lease) func(allocator.CPU) cell {
+func planCell(req planRequest, screen screen, topo *topology.Topology, lease allocator.Lease) func(topology.CPU) cell {
 	blocked := req.busy
 	managed := topo.Manageable(topo.Online, req.usable)
 	if req.opts.SMT == allocator.SMTIsolate {
 		blocked = topo.CoresOf(req.busy)
 	}
-	return func(cpu allocator.CPU) cell {
+	return func(cpu topology.CPU) cell {
 		switch {
 		case lease.CPUs.Contains(cpu.Index):
 			return cell{screen.pick('█', '#'), "1;32", "the job"}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
 var twoSockets = machine{packages: 2, nodes: 1, l3s: 1, cores: 4, threads: 2}
@@ -19,7 +20,7 @@ var twoSockets = machine{packages: 2, nodes: 1, l3s: 1, cores: 4, threads: 2}
 func TestPlan_drawsTheCoresAndSaysWhy(t *testing.T) {
 	t.Setenv("COLUMNS", "100")
 	sysfs := twoSockets.sysfs(t)
-	topo, _, err := allocator.Discover(sysfs)
+	topo, _, err := topology.Discover(sysfs)
 	must.NoError(t, err)
 	lease, err := allocator.New(topo, topo.Online, allocator.Options{}).Plan(3, cpuset.Of(0, 9))
 	must.NoError(t, err)
@@ -44,7 +45,7 @@ Why: `, "\n")+lease.Reason+"\n", r.out)
 
 func TestPlan_jsonSaysWhatTheAllocatorSays(t *testing.T) {
 	sysfs := twoSockets.sysfs(t)
-	topo, _, err := allocator.Discover(sysfs)
+	topo, _, err := topology.Discover(sysfs)
 	must.NoError(t, err)
 	for name, c := range map[string]struct {
 		args []string

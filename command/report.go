@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
@@ -104,7 +105,7 @@ func (s *survey) report() statusReport {
 	return r
 }
 
-func (s *survey) coreReport(cpu allocator.CPU) coreReport {
+func (s *survey) coreReport(cpu topology.CPU) coreReport {
 	row := coreReport{
 		CoreStatus: allocator.CoreStatus{
 			Index: cpu.Index, Core: cpu.Core, Package: cpu.Package, NUMANode: cpu.NUMANode, Kind: cpu.Kind.String(),
@@ -112,7 +113,7 @@ func (s *survey) coreReport(cpu allocator.CPU) coreReport {
 		},
 		Claims: len(s.owners[cpu.Index]), Drift: len(s.drifters[cpu.Index]) > 0,
 	}
-	if cpu.L3 != allocator.None {
+	if cpu.L3 != topology.None {
 		row.L3 = &cpu.L3
 	}
 	if t, idle := s.owner(cpu.Index); t != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
 // taskLetters mark tasks in the drawing. Those behind the last get moreTasks.
@@ -94,8 +95,8 @@ func freeLine(s *survey) line {
 }
 
 // cell draws one CPU by who has it.
-func (s *survey) cell(screen screen, known letters) func(allocator.CPU) cell {
-	return func(cpu allocator.CPU) cell {
+func (s *survey) cell(screen screen, known letters) func(topology.CPU) cell {
+	return func(cpu topology.CPU) cell {
 		owners := s.owners[cpu.Index]
 		switch {
 		case len(owners) > 1:

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -22,7 +23,7 @@ import (
 // records, the pid files, the kernel and the run folders.
 type survey struct {
 	now       time.Time
-	topo      *allocator.Topology
+	topo      *topology.Topology
 	settings  state.Settings // of the plugin that took state_dir last; zero where they are not known
 	opts      allocator.Options
 	tasks     []*task // live and ended, the oldest first
@@ -59,7 +60,7 @@ func (v *surveyor) survey(ctx context.Context) (*survey, error) {
 
 // look reads what there is.
 func (v *surveyor) look(ctx context.Context) (*survey, error) {
-	topo, warnings, err := allocator.Discover(v.sysfs)
+	topo, warnings, err := topology.Discover(v.sysfs)
 	if err != nil {
 		return nil, err
 	}

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
 const topologyHelp = `USAGE
@@ -59,8 +59,8 @@ func runTopology(_ context.Context, args []string, s streams) error {
 }
 
 // discover reads the machine and tells the warnings.
-func discover(sysfs string, s streams) (*allocator.Topology, error) {
-	topo, warnings, err := allocator.Discover(sysfs)
+func discover(sysfs string, s streams) (*topology.Topology, error) {
+	topo, warnings, err := topology.Discover(sysfs)
 	for _, w := range warnings {
 		fmt.Fprintf(s.err, "warning: %s\n", clean(w))
 	}
@@ -68,7 +68,7 @@ func discover(sysfs string, s streams) (*allocator.Topology, error) {
 }
 
 // describeMachine says what a machine has, in one line.
-func describeMachine(topo *allocator.Topology) string {
+func describeMachine(topo *topology.Topology) string {
 	threads := "no hyper-threading"
 	if topo.HyperThreading() {
 		threads = "hyper-threading"
@@ -81,16 +81,16 @@ func describeMachine(topo *allocator.Topology) string {
 }
 
 // drawTopology draws the machine with the L3 cache of each core as its cell.
-func drawTopology(topo *allocator.Topology, screen screen) []line {
+func drawTopology(topo *topology.Topology, screen screen) []line {
 	d := drawing{
 		topo: topo, screen: screen,
-		cell: func(cpu allocator.CPU) cell {
+		cell: func(cpu topology.CPU) cell {
 			switch {
 			case topo.Isolated.Contains(cpu.Index):
 				return cell{glyph: 'i', style: yellow, means: "isolated (isolcpus)"}
 			case cpu.Siblings.First() != cpu.Index:
 				return cell{glyph: screen.pick('·', '.'), style: dim, means: "second thread of the core above"}
-			case cpu.Kind == allocator.Efficiency:
+			case cpu.Kind == topology.Efficiency:
 				return cell{glyph: 'e', style: cyan, means: "efficiency core"}
 			case topo.NoHzFull.Contains(cpu.Index):
 				return cell{glyph: 'n', style: green, means: "core without timer tick (nohz_full)"}
@@ -116,7 +116,7 @@ func drawTopology(topo *allocator.Topology, screen screen) []line {
 }
 
 // coresAmong counts the physical cores that CPUs belong to.
-func coresAmong(topo *allocator.Topology, cpus cpuset.Set) int {
+func coresAmong(topo *topology.Topology, cpus cpuset.Set) int {
 	seen := map[int]bool{}
 	for index := range cpus.All() {
 		if cpu, ok := topo.CPU(index); ok && cpu.Online {

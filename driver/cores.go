@@ -14,6 +14,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -78,8 +79,8 @@ func newCores(config *Config, nomad nomadCores, logger hclog.Logger) (*cores, er
 }
 
 // machine reads the machine and which CPUs of it the driver may give out.
-func (c *cores) machine() (*allocator.Topology, cpuset.Set, error) {
-	topo, warnings, err := allocator.Discover(c.sysfs)
+func (c *cores) machine() (*topology.Topology, cpuset.Set, error) {
+	topo, warnings, err := topology.Discover(c.sysfs)
 	if err != nil {
 		return nil, cpuset.Set{}, err
 	}
@@ -130,8 +131,8 @@ func ownAffinity() (cpuset.Set, error) {
 	return set, nil
 }
 
-func (c *cores) topology() *allocator.Topology { return c.alloc.Topology() }
-func (c *cores) managed() cpuset.Set           { return c.alloc.Managed() }
+func (c *cores) topology() *topology.Topology { return c.alloc.Topology() }
+func (c *cores) managed() cpuset.Set          { return c.alloc.Managed() }
 
 // reservedByNomad returns the cores that Nomad has reserved for tasks, of any
 // driver. Nomad writes them before it starts the task that asked for them.
@@ -240,7 +241,7 @@ func (c *cores) physical(cpus cpuset.Set) int {
 // each physical core first, siblings after; and the same by NUMA node.
 func (c *cores) placement(lease allocator.Lease) launch.Placement {
 	topo := c.alloc.Topology()
-	var first, rest []allocator.CPU
+	var first, rest []topology.CPU
 	seen := map[int]bool{}
 	for index := range lease.CPUs.All() {
 		cpu, ok := topo.CPU(index)

@@ -29,7 +29,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
 // The test binary plays the plugin, and, since it links package supervisor, the
@@ -135,7 +135,7 @@ func needRoot(t *testing.T) {
 // needCPUs skips where the machine has fewer physical cores than a test needs.
 func needCPUs(t *testing.T, n int) {
 	t.Helper()
-	topo, _, err := allocator.Discover("")
+	topo, _, err := topology.Discover("")
 	must.NoError(t, err)
 	own, err := ownAffinity()
 	must.NoError(t, err)
@@ -165,7 +165,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Fatalf("after %s still not: %s", patience, what)
 }
 
-var topology = sync.OnceValue(func() *numalib.Topology { return numalib.Scan(numalib.PlatformScanners(false)) })
+var nomadTopology = sync.OnceValue(func() *numalib.Topology { return numalib.Scan(numalib.PlatformScanners(false)) })
 
 // persist turns a handle into what the client has of it after a restart: it
 // keeps it in msgpack, and the driver's configuration is not part of that.

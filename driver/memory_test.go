@@ -13,6 +13,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -36,7 +37,7 @@ func machine(t *testing.T, nodes int, hasMemory, mode string) *cores {
 		files = append(files, fmt.Sprintf("devices/system/node/node%d/cpulist=%d-%d\n", node, 2*node, 2*node+1))
 	}
 	c := &cores{config: &Config{Cores: CoresConfig{Memory: mode}}, sysfs: tree(t, files...)}
-	topo, _, err := allocator.Discover(c.sysfs)
+	topo, _, err := topology.Discover(c.sysfs)
 	must.NoError(t, err)
 	must.Len(t, nodes, topo.Nodes)
 	c.alloc = allocator.New(topo, topo.Online, allocator.Options{})

@@ -117,7 +117,7 @@ func encodeConfig(t *testing.T, config *Config) *base.Config {
 	must.NoError(t, base.MsgPackEncode(&data, config))
 	return &base.Config{
 		ApiVersion: drivers.ApiVersion010, PluginConfig: data,
-		AgentConfig: &base.AgentConfig{Driver: &base.ClientDriverConfig{Topology: topology()}},
+		AgentConfig: &base.AgentConfig{Driver: &base.ClientDriverConfig{Topology: nomadTopology()}},
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -69,7 +70,7 @@ func New(settings Settings, logger hclog.Logger) (*Cores, error) {
 }
 
 // Topology returns the machine as it was last read.
-func (c *Cores) Topology() *allocator.Topology { return c.alloc.Topology() }
+func (c *Cores) Topology() *topology.Topology { return c.alloc.Topology() }
 
 // Managed returns the CPUs that the driver may give out.
 func (c *Cores) Managed() cpuset.Set { return c.alloc.Managed() }

@@ -17,15 +17,15 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 )
 
 // discover reads the machine, and which CPUs of it the driver may give out.
-func (s *Settings) discover(logger hclog.Logger) (*allocator.Topology, cpuset.Set, error) {
-	topo, warnings, err := allocator.Discover(s.Sysfs)
+func (s *Settings) discover(logger hclog.Logger) (*topology.Topology, cpuset.Set, error) {
+	topo, warnings, err := topology.Discover(s.Sysfs)
 	if err != nil {
 		return nil, cpuset.Set{}, err
 	}
@@ -95,7 +95,7 @@ func ownAffinity() (cpuset.Set, error) {
 }
 
 // physicalCores counts the physical cores that have one of the CPUs online.
-func physicalCores(topo *allocator.Topology, cpus cpuset.Set) int {
+func physicalCores(topo *topology.Topology, cpus cpuset.Set) int {
 	seen := map[int]bool{}
 	for index := range cpus.All() {
 		if cpu, ok := topo.CPU(index); ok && cpu.Online {
@@ -107,8 +107,8 @@ func physicalCores(topo *allocator.Topology, cpus cpuset.Set) int {
 
 // launchOrder is the CPUs in the order in which ranks and threads take them: one
 // of each physical core first, siblings after; and the same by NUMA node.
-func launchOrder(topo *allocator.Topology, cpus cpuset.Set) launch.Placement {
-	var first, rest []allocator.CPU
+func launchOrder(topo *topology.Topology, cpus cpuset.Set) launch.Placement {
+	var first, rest []topology.CPU
 	seen := map[int]bool{}
 	for index := range cpus.All() {
 		cpu, ok := topo.CPU(index)

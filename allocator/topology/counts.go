@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package topology
 
 import (
 	"errors"
@@ -43,7 +43,7 @@ func (s *sysfs) countCPUs(t *Topology, count counter) error {
 	for index := range logical {
 		t.CPUs = append(t.CPUs, CPU{
 			Index: index, Online: true, Core: index, Siblings: cpuset.Of(index),
-			Die: None, L3: None, l3ID: None,
+			Die: None, L3: None, L3ID: None,
 		})
 	}
 	return nil

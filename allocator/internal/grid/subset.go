@@ -1,18 +1,18 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package grid
 
 // subset goes through the subsets of k domains that together have enough free
 // units, in a fixed order and without allocating.
 type subset struct {
-	of     []int // domains to choose from
-	free   []int // free units by domain
-	at     []int // positions in of, ascending
-	picked []int // the domains at those positions
-	k      int
-	fresh  bool
-	once   bool // only the k with most free units
+	of          []int // domains to choose from
+	free        []int // free units by domain
+	at          []int // positions in of, ascending
+	picked      []int // the domains at those positions
+	k           int
+	fresh       bool
+	onlyLargest bool // only the k with most free units, not every subset
 }
 
 func newSubset(domains int) subset {
@@ -21,7 +21,7 @@ func newSubset(domains int) subset {
 
 // searchBudget bounds how many subsets are tried one by one, for as many leaves
 // as there are: trying a subset costs about as much as it has leaves, and on a
-// machine with few leaves every subset tells. With 16 leaves there may be 78, more
+// machine with few leaves every subset matters. With 16 leaves there may be 78, more
 // than there are of 4 out of 8 domains.
 const searchBudget = 20000
 
@@ -30,10 +30,10 @@ const searchBudget = 20000
 // units.
 func (c *subset) start(of, free []int, k, leaves int) {
 	c.of, c.free, c.k, c.fresh = of, free, k, true
-	c.once = k > 1 && k < len(of) && !fewCombinations(len(of), k, searchBudget/(leaves*leaves))
+	c.onlyLargest = k > 1 && k < len(of) && !fewCombinations(len(of), k, searchBudget/(leaves*leaves))
 }
 
-// fewCombinations tells whether n over k is at most limit.
+// fewCombinations reports whether n over k is at most limit.
 func fewCombinations(n, k, limit int) bool {
 	combinations := 1
 	for i := 1; i <= min(k, n-k); i++ {
@@ -46,8 +46,8 @@ func fewCombinations(n, k, limit int) bool {
 
 // next picks the next subset with at least n free units; false after the last.
 func (c *subset) next(n int) bool {
-	if c.once {
-		return c.nextOnce()
+	if c.onlyLargest {
+		return c.nextLargest()
 	}
 	for c.step() {
 		sum := 0
@@ -86,8 +86,8 @@ func (c *subset) step() bool {
 	return true
 }
 
-// nextOnce picks the k domains with most free units, the first time.
-func (c *subset) nextOnce() bool {
+// nextLargest picks the k domains with most free units, the first time.
+func (c *subset) nextLargest() bool {
 	if !c.fresh {
 		return false
 	}

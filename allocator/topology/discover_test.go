@@ -1,11 +1,10 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package topology_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -16,7 +15,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
 // tree is a sysfs tree: contents by path below the root.
@@ -51,8 +52,8 @@ func (tr tree) write(t testing.TB) string {
 	return root
 }
 
-func (tr tree) discover(t testing.TB) (*Topology, []string) {
-	topo, warnings, err := Discover(tr.write(t))
+func (tr tree) discover(t testing.TB) (*topology.Topology, []string) {
+	topo, warnings, err := topology.Discover(tr.write(t))
 	must.NoError(t, err)
 	checkConsistent(t, topo)
 	return topo, warnings
@@ -213,7 +214,7 @@ func TestDiscover_tellsKindsOfCores(t *testing.T) {
 			topo, _ := twoSockets().with(tc.more).discover(t)
 			var slow cpuset.Set
 			for _, cpu := range topo.CPUs {
-				if cpu.Kind == Efficiency {
+				if cpu.Kind == topology.Efficiency {
 					slow.Add(cpu.Index)
 				}
 			}
@@ -225,7 +226,7 @@ func TestDiscover_tellsKindsOfCores(t *testing.T) {
 
 func TestDiscover_failsWithoutCPUs(t *testing.T) {
 	for _, root := range []string{t.TempDir(), "/nonexistent", tree{cpuRoot + "online": "0-3"}.write(t)} {
-		_, _, err := Discover(root)
+		_, _, err := topology.Discover(root)
 		must.ErrorContains(t, err, "is "+root+" a copy of /sys?")
 	}
 }
@@ -233,38 +234,16 @@ func TestDiscover_failsWithoutCPUs(t *testing.T) {
 func TestDiscover_doesNotHangOnAPipe(t *testing.T) {
 	root := twoSockets().without("isolated").write(t)
 	must.NoError(t, syscall.Mkfifo(filepath.Join(root, cpuRoot, "isolated"), 0o600))
-	_, _, err := Discover(root)
+	_, _, err := topology.Discover(root)
 	must.NoError(t, err)
 }
 
 func TestDiscover_thisMachine(t *testing.T) {
-	topo, warnings, err := Discover("")
+	topo, warnings, err := topology.Discover("")
 	must.NoError(t, err)
 	t.Log(warnings)
 	checkConsistent(t, topo)
 	must.Positive(t, topo.LogicalCores())
-}
-
-func TestCountCPUs_makesAFlatMachine(t *testing.T) {
-	fs := &sysfs{}
-	topo := &Topology{}
-	must.NoError(t, fs.countCPUs(topo, func() (int, int, error) { return 4, 2, nil }))
-	topo.index()
-	checkConsistent(t, topo)
-	must.Eq(t, 4, topo.LogicalCores())
-	must.StrContains(t, fs.warnings[0], "4 CPUs (2 cores)")
-
-	must.Error(t, fs.countCPUs(topo, func() (int, int, error) { return 0, 0, errors.New("no /proc") }))
-	must.Error(t, fs.countCPUs(topo, func() (int, int, error) { return 0, 0, nil }))
-}
-
-func TestCrossCheck_warnsOfOtherCounts(t *testing.T) {
-	topo, _ := twoSockets().discover(t)
-	fs := &sysfs{}
-	fs.crossCheck(topo, func() (int, int, error) { return 8, 4, nil })
-	must.SliceEmpty(t, fs.warnings)
-	fs.crossCheck(topo, func() (int, int, error) { return 8, 8, nil })
-	must.StrContains(t, fs.warnings[0], "8 logical and 4 physical cores, gopsutil counts 8 and 8")
 }
 
 func TestTopologyJSON_isTheCommandsFormat(t *testing.T) {
@@ -312,12 +291,12 @@ func FuzzDiscover(f *testing.F) {
 				}
 			}()
 		}
-		topo, _, err := Discover(root)
+		topo, _, err := topology.Discover(root)
 		if err != nil {
 			return
 		}
 		checkConsistent(t, topo)
-		a := New(topo, topo.Online, Options{})
+		a := allocator.New(topo, topo.Online, allocator.Options{})
 		if n := a.Available(); n > 0 {
 			lease, err := a.Allocate("job", n)
 			must.NoError(t, err)

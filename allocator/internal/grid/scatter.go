@@ -1,12 +1,12 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package grid
 
 // scatter selects n units spread evenly over the NUMA nodes, and within each
-// node evenly over the L3 caches. Enough units are free.
-func (g *grid) scatter(n int) {
-	s := &g.s
+// node evenly over its leaves. Enough units are free.
+func (g *Grid) scatter(n int) {
+	s := &g.work
 	s.used = s.used[:0]
 	spread(g.nodeList, s.node, s.nodeTake, n)
 	for node, leaves := range g.nodeLeaves {
@@ -25,7 +25,7 @@ func (g *grid) scatter(n int) {
 // spread takes n units of the domains: the same number of each, as far as they
 // have them, and what is left over one each of those with most units left.
 func spread(of, free, take []int, n int) {
-	level, rest := waterLevel(of, free, n)
+	level, rest := evenShare(of, free, n)
 	for _, d := range of {
 		take[d] = min(free[d], level)
 	}
@@ -46,9 +46,9 @@ func spread(of, free, take []int, n int) {
 	}
 }
 
-// waterLevel returns the largest number such that all domains can give as many,
-// or all they have, without giving more than n together, and how many are left.
-func waterLevel(of, free []int, n int) (level, rest int) {
+// evenShare returns the largest number such that all domains can give as many, or
+// all they have, without giving more than n together; and how many are left.
+func evenShare(of, free []int, n int) (level, rest int) {
 	for rest = n; rest > 0; {
 		open, least := 0, rest
 		for _, d := range of {

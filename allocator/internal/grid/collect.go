@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package grid
 
 import "math/bits"
 
@@ -9,10 +9,10 @@ import "math/bits"
 // cores have several units, in share mode, first whole cores, then what is left
 // of cores that are in use already: so two jobs seldom meet on the threads of one
 // core.
-func (g *grid) collect(picked *bitmap) {
-	s := &g.s
+func (g *Grid) collect(picked *Bitmap) {
+	s := &g.work
 	for _, l := range s.used {
-		at, n := &g.spans[l], s.take[l]
+		at, n := &g.bits[l], s.take[l]
 		switch {
 		case at.mask == 0:
 			g.collectWide(picked, at, n)
@@ -21,40 +21,40 @@ func (g *grid) collect(picked *bitmap) {
 		case !g.threaded:
 			picked[at.word] |= lowest(s.free[at.word]&at.mask, n)
 		default:
-			picked[at.word] |= threads(s.free[at.word]&at.mask, at.mask, g.first[at.word], n)
+			picked[at.word] |= pickThreads(s.free[at.word]&at.mask, at.mask, g.first[at.word], n)
 		}
 	}
 }
 
-// threads picks n of the free units of a leaf that lies in one word.
-func threads(free, leaf, first uint64, n int) uint64 {
+// pickThreads picks n of the free units of a leaf that lies in one word.
+func pickThreads(free, leaf, first uint64, n int) uint64 {
 	taken := wholeCores(free, leaf, first, n)
 	n -= bits.OnesCount64(taken)
-	broken := lowest(brokenCores(free, leaf, first), n)
-	n -= bits.OnesCount64(broken)
-	taken |= broken
+	partial := lowest(partialCores(free, leaf, first), n)
+	n -= bits.OnesCount64(partial)
+	taken |= partial
 	return taken | lowest(free&^taken, n)
 }
 
 // collectWide picks n units of a leaf that lies in several words.
-func (g *grid) collectWide(picked *bitmap, leaf *span, n int) {
+func (g *Grid) collectWide(picked *Bitmap, leaf *leafBits, n int) {
 	const (
 		whole = iota
-		broken
+		partial
 		anyOne
 	)
 	for stage := whole; stage <= anyOne; stage++ {
 		if !g.threaded {
 			stage = anyOne
 		}
-		for _, at := range leaf.pieces {
+		for _, at := range leaf.parts {
 			all, first := ^uint64(0)>>(64-(at.to-at.from)), g.first.window(at.from, at.to)
-			free := g.s.free.window(at.from, at.to) &^ picked.window(at.from, at.to)
+			free := g.work.free.window(at.from, at.to) &^ picked.window(at.from, at.to)
 			switch stage {
 			case whole:
 				free = wholeCores(free, all, first, n)
-			case broken:
-				free = brokenCores(free, all, first)
+			case partial:
+				free = partialCores(free, all, first)
 			}
 			free = lowest(free, n)
 			n -= bits.OnesCount64(free)
@@ -76,8 +76,8 @@ func wholeCores(free, leaf, first uint64, n int) (taken uint64) {
 	return taken
 }
 
-// brokenCores returns the free units of cores that are already in use.
-func brokenCores(free, leaf, first uint64) uint64 {
+// partialCores returns the free units of cores that are already in use.
+func partialCores(free, leaf, first uint64) uint64 {
 	for ends := coreEnds(free, leaf, first); ends != 0; ends &= ends - 1 {
 		free &^= coreUpTo(ends&-ends, leaf, first)
 	}

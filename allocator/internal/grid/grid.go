@@ -1,38 +1,48 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package grid
 
 import (
 	"cmp"
 	"slices"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
-// grid is the machine as placement sees it: a tree of three levels over the
-// units. On most machines they are package, NUMA node, L3 cache. Where a cache
-// spans several NUMA nodes (sub-NUMA clustering) the middle level is the cache
-// and the leaf the node; where a node spans several packages the middle level is
-// the package. Except for the scratch space it is not changed once built; it
-// belongs to one allocator and is used under its lock.
-type grid struct {
-	topo   *Topology
-	units  []unit
-	unitOf []int // by CPU index, None where the CPU is in no unit
+// Options say what is given out, and how a job's cores are laid out.
+type Options struct {
+	WholeCores bool // a unit is a physical core, bound to one of its CPUs; else each CPU is a unit
+	Scatter    bool // spread evenly over NUMA nodes; else packed into few domains
+}
 
-	leaves []leaf
-	spans  []span   // of the leaves, close together for speed
-	mids   []domain // ranges of leaves
-	pkgs   []domain // ranges of mids
-	nodes  int      // number of NUMA nodes
-	l3s    int      // number of L3 caches
-	widest int      // units of the largest leaf
-	first  bitmap   // the first unit of each core
-
-	leavesAt []piece // leaves that lie, wholly or in part, in each word of a bitmap
-	// threaded: cores may have more than one unit, as in share mode.
+// Grid is the machine as placement sees it: a tree of three levels over the units,
+// see the package's page. Except for the working space it is not changed once built.
+type Grid struct {
+	topo   *topology.Topology
+	opts   Options
+	units  []Unit
+	unitOf []int  // by CPU index, topology.None where the CPU is in no unit
+	first  Bitmap // the first unit of each core
+	// threaded: cores may have more than one unit.
 	threaded bool
+	tree
+	tiers []tier // in the order of preference; see buildTiers
+	work  scratch
+}
+
+// tree is the domains of the units.
+type tree struct {
+	leaves []leaf
+	bits   []leafBits // of the leaves, close together for speed
+	mids   []domain   // ranges of leaves
+	pkgs   []domain   // ranges of mids
+	nodes  int        // number of NUMA nodes
+	l3s    int        // number of L3 caches
+	widest int        // units of the largest leaf
+
+	leavesInWord []interval // leaves that lie, wholly or in part, in each word of a Bitmap
 	// nodeFirst is false where the leaf is the NUMA node: then the fewest leaves
 	// come before the fewest middle domains.
 	nodeFirst bool
@@ -40,86 +50,76 @@ type grid struct {
 
 	nodeList   []int   // all nodes
 	nodeLeaves [][]int // leaves by node
-	leafWords  int     // of a bitmap of leaves that are in use
-	leafValue  []int32 // leaf.value of the largest leaf
-
-	tiers []tier // in the order of preference; see tiersOf
-	s     scratch
+	leafWords  int     // of a Bitmap of leaves that are in use
+	leafScore  []int32 // leaf.score of the largest leaf
 }
 
-// leaf is the smallest piece of the machine that is told apart: what a package,
-// a NUMA node and an L3 cache have in common.
+// leaf is the smallest domain: what a package, a NUMA node and an L3 cache have in
+// common.
 type leaf struct {
 	from, to int // units
 	mid, pkg int
 	node, l3 int     // numbered from 0 in the order of the tree
-	value    []int32 // of its free units, by their number
+	score    []int32 // of its free units, by their number
 }
 
-// span is the place of a leaf in a bitmap of units.
-type span struct {
+// leafBits is the place of a leaf in a Bitmap of units.
+type leafBits struct {
 	mask     uint64 // bits of the word all units lie in, 0 where they lie in several
 	word     int
 	from, to int
-	pieces   []piece // of a leaf in several words: at most 64 units, whole cores
+	parts    []interval // of a leaf in several words: at most 64 units, whole cores
 }
 
-// piece is a range, of units or of leaves.
-type piece struct{ from, to int }
+// interval is a range, of units or of leaves.
+type interval struct{ from, to int }
 
 // domain is a range of the next lower level.
 type domain struct {
 	from, to int
-	value    []int32 // of its free units, by their number
-	leaves   bitmap  // of a middle domain
+	score    []int32 // of its free units, by their number
+	leaves   Bitmap  // of a middle domain
 }
 
-// tier is a class of units a job may be placed on as a whole.
-type tier struct {
-	mask  bitmap
-	note  string // for the reason, "" where there is nothing to say
-	quiet int    // index of the tier that is the part of this one without timer tick, 0 for none
-	part  bool   // it is such a part
-}
-
-// newGrid lays the managed CPUs out for the given options.
-func newGrid(topo *Topology, managed cpuset.Set, opts Options) *grid {
-	g := &grid{topo: topo, nodeFirst: !cachesSpanNodes(topo)}
-	for number, core := range topo.cores {
+// New builds the grid of the managed CPUs.
+func New(topo *topology.Topology, managed cpuset.Set, opts Options) *Grid {
+	g := &Grid{topo: topo, opts: opts, tree: tree{nodeFirst: !cachesSpanNodes(topo)}}
+	for number, core := range topo.CoreSets() {
 		usable := core.Intersect(managed)
 		if usable.IsEmpty() {
 			continue
 		}
-		if opts.isolate() {
-			g.units = append(g.units, unit{bind: usable.First(), held: usable, core: number})
+		if opts.WholeCores {
+			g.units = append(g.units, Unit{Bind: usable.First(), Held: usable, core: number})
 			continue
 		}
 		g.threaded = g.threaded || usable.Len() > 1
 		for index := range usable.All() {
-			g.units = append(g.units, unit{bind: index, held: cpuset.Of(index), core: number})
+			g.units = append(g.units, Unit{Bind: index, Held: cpuset.Of(index), core: number})
 		}
 	}
 	slices.SortStableFunc(g.units, g.compare)
-	g.unitOf = slices.Repeat([]int{None}, cpuset.MaxCPUs)
+	g.unitOf = slices.Repeat([]int{topology.None}, cpuset.MaxCPUs)
 	for i, u := range g.units {
-		for index := range u.held.All() {
+		for index := range u.Held.All() {
 			g.unitOf[index] = i
 		}
 		if i == 0 || u.core != g.units[i-1].core {
-			g.first.set(i)
+			g.first.Set(i)
 		}
 	}
-	g.cut()
-	g.appraise(tuned)
-	g.tiersOf(opts)
-	g.s.make(g)
+	g.partition()
+	g.indexLeaves()
+	g.score(defaultWeights)
+	g.buildTiers()
+	g.work = newScratch(g)
 	return g
 }
 
-// cachesSpanNodes tells whether L3 caches are wider than NUMA nodes.
-func cachesSpanNodes(topo *Topology) bool {
+// cachesSpanNodes reports whether L3 caches are wider than NUMA nodes.
+func cachesSpanNodes(topo *topology.Topology) bool {
 	wide := false
-	for _, l3 := range topo.l3s {
+	for _, l3 := range topo.L3Sets() {
 		wide = wide || len(topo.NodesOf(l3)) > 1
 	}
 	for _, node := range topo.Nodes {
@@ -137,18 +137,18 @@ func cachesSpanNodes(topo *Topology) bool {
 }
 
 // cpu returns the CPU whose place stands for the unit's.
-func (g *grid) cpu(u unit) CPU {
-	cpu, _ := g.topo.CPU(u.bind)
+func (g *Grid) cpu(u Unit) topology.CPU {
+	cpu, _ := g.topo.CPU(u.Bind)
 	return cpu
 }
 
 // compare orders units by their place in the machine. The kernel's numbers of
 // packages, nodes and caches come before those of CPUs, so that another
 // numbering of the CPUs leaves the order of the domains as it is.
-func (g *grid) compare(x, y unit) int {
+func (g *Grid) compare(x, y Unit) int {
 	a, b := g.cpu(x), g.cpu(y)
 	node := cmp.Compare(a.NUMANode, b.NUMANode)
-	l3 := cmp.Or(cmp.Compare(a.l3ID, b.l3ID), cmp.Compare(a.L3, b.L3))
+	l3 := cmp.Or(cmp.Compare(a.L3ID, b.L3ID), cmp.Compare(a.L3, b.L3))
 	if !g.nodeFirst {
 		node, l3 = l3, node
 	}
@@ -156,10 +156,10 @@ func (g *grid) compare(x, y unit) int {
 		cmp.Compare(a.Core, b.Core), cmp.Compare(a.Index, b.Index))
 }
 
-// cut divides the units into leaves, middle domains and packages.
-func (g *grid) cut() {
+// partition divides the units into leaves, middle domains and packages.
+func (g *Grid) partition() {
 	nodes, l3s := numbering{}, numbering{}
-	var last CPU
+	var last topology.CPU
 	for i := range g.units {
 		cpu := g.cpu(g.units[i])
 		newPkg := i == 0 || cpu.Package != last.Package
@@ -178,7 +178,7 @@ func (g *grid) cut() {
 		}
 		if newNode || newL3 {
 			at := leaf{from: i, mid: len(g.mids) - 1, pkg: len(g.pkgs) - 1, node: nodes.of(cpu.NUMANode)}
-			if cpu.L3 != None {
+			if cpu.L3 != topology.None {
 				at.l3 = l3s.of(cpu.L3)
 			} else { // without an L3 the node's part of the package stands for it
 				at.l3 = l3s.of(-2 - at.pkg*cpuset.MaxCPUs - at.node)
@@ -191,6 +191,10 @@ func (g *grid) cut() {
 	}
 	g.nodes, g.l3s = len(nodes), len(l3s)
 	g.nested = g.nodeFirst && g.nodes == len(g.mids) && g.l3s == len(g.leaves)
+}
+
+// indexLeaves fills the tables by which leaves are found.
+func (g *Grid) indexLeaves() {
 	g.leafWords = (len(g.leaves) + 63) >> 6
 	g.nodeLeaves = make([][]int, g.nodes)
 	for node := range g.nodes {
@@ -199,34 +203,34 @@ func (g *grid) cut() {
 	for l := range g.leaves {
 		at := &g.leaves[l]
 		word, mask := oneWord(at.from, at.to)
-		g.spans = append(g.spans, span{mask: mask, word: word, from: at.from, to: at.to})
+		g.bits = append(g.bits, leafBits{mask: mask, word: word, from: at.from, to: at.to})
 		if mask == 0 {
-			g.spans[l].pieces = g.pieces(at.from, at.to)
+			g.bits[l].parts = g.parts(at.from, at.to)
 		}
 		g.widest = max(g.widest, at.to-at.from)
 		g.nodeLeaves[at.node] = append(g.nodeLeaves[at.node], l)
-		g.mids[at.mid].leaves.set(l)
+		g.mids[at.mid].leaves.Set(l)
 		for w := at.from >> 6; w <= (at.to-1)>>6; w++ {
-			if w == len(g.leavesAt) {
-				g.leavesAt = append(g.leavesAt, piece{from: l})
+			if w == len(g.leavesInWord) {
+				g.leavesInWord = append(g.leavesInWord, interval{from: l})
 			}
-			g.leavesAt[w].to = l + 1
+			g.leavesInWord[w].to = l + 1
 		}
 	}
 }
 
-// pieces cuts a range of units between cores. (Only a broken sysfs has a core of
-// more than 64 threads, which is cut, too.)
-func (g *grid) pieces(from, to int) (list []piece) {
+// parts divides a range of units between cores. (Only a broken sysfs has a core of
+// more than 64 threads, which is divided, too.)
+func (g *Grid) parts(from, to int) (list []interval) {
 	for from < to {
 		end := min(from+64, to)
-		for end < to && end > from && !g.first.has(end) {
+		for end < to && end > from && !g.first.Has(end) {
 			end--
 		}
 		if end == from {
 			end = min(from+64, to)
 		}
-		list = append(list, piece{from, end})
+		list = append(list, interval{from, end})
 		from = end
 	}
 	return list

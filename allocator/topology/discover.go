@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package topology
 
 import (
 	"fmt"
@@ -18,16 +18,16 @@ const (
 )
 
 // Discover reads the machine's topology below sysfsRoot, which stands for /sys
-// ("" is /sys itself). What a file that is missing or makes no sense would have
-// told is filled in as well as can be and named in a warning: a sentence for
-// the operator. It fails only where no CPU at all can be found.
+// ("" is /sys itself). Where a file is missing or makes no sense, its value is
+// filled in as well as possible, and a warning names it: a sentence for the
+// operator. Discover fails only where no CPU at all can be found.
 func Discover(sysfsRoot string) (topo *Topology, warnings []string, err error) {
 	live := sysfsRoot == "" || filepath.Clean(sysfsRoot) == liveRoot
 	if live {
 		sysfsRoot = liveRoot
 	}
 	fs := &sysfs{root: sysfsRoot}
-	t := &Topology{}
+	t := &Topology{} // without its tables until all is read
 	fs.readCPUs(t)
 	switch {
 	case t.Online.IsEmpty() && live:
@@ -46,10 +46,10 @@ func Discover(sysfsRoot string) (topo *Topology, warnings []string, err error) {
 			fs.crossCheck(t, gopsutilCounts)
 		}
 	}
-	t.Isolated, _ = fs.list(filepath.Join(cpuDir, "isolated"))
-	t.NoHzFull, _ = fs.list(filepath.Join(cpuDir, "nohz_full"))
-	t.index()
-	return t, fs.warnings, nil
+	topo = New(t.CPUs, t.Nodes)
+	topo.Isolated, _ = fs.list(filepath.Join(cpuDir, "isolated"))
+	topo.NoHzFull, _ = fs.list(filepath.Join(cpuDir, "nohz_full"))
+	return topo, fs.warnings, nil
 }
 
 // readCPUs finds the CPUs and which of them are online.
@@ -64,8 +64,8 @@ func (s *sysfs) readCPUs(t *Topology) {
 	}
 	online, ok := s.list(filepath.Join(cpuDir, "online"))
 	if ok && !online.IsEmpty() {
-		if lost := online.Difference(dirs); !lost.IsEmpty() {
-			s.warn("CPUs %s are online but have no directory in %s: left out", lost, cpuDir)
+		if missing := online.Difference(dirs); !missing.IsEmpty() {
+			s.warn("CPUs %s are online but have no directory in %s: left out", missing, cpuDir)
 		}
 		t.Online = online.Intersect(dirs)
 	} else if !dirs.IsEmpty() {
@@ -75,7 +75,7 @@ func (s *sysfs) readCPUs(t *Topology) {
 	for index := range dirs.All() {
 		t.CPUs = append(t.CPUs, CPU{
 			Index: index, Online: t.Online.Contains(index),
-			Package: None, Die: None, NUMANode: None, Core: None, L3: None, l3ID: None,
+			Package: None, Die: None, NUMANode: None, Core: None, L3: None, L3ID: None,
 		})
 	}
 }
@@ -150,7 +150,7 @@ func (s *sysfs) readCores(t *Topology) {
 			siblings[index] = set
 		}
 	}
-	groups := s.partition(t.Online, siblings, "SMT siblings")
+	groups := s.disjointGroups(t.Online, siblings, "SMT siblings")
 	for number, group := range groups {
 		t.eachOf(group, func(c *CPU) { c.Core, c.Siblings = number, group })
 	}
@@ -183,15 +183,15 @@ func (s *sysfs) readL3(t *Topology) {
 			}
 		}
 	}
-	for number, group := range s.partition(cached, sharing, "L3 caches") {
-		t.eachOf(group, func(c *CPU) { c.L3, c.l3ID = number, ids[group.First()] })
+	for number, group := range s.disjointGroups(cached, sharing, "L3 caches") {
+		t.eachOf(group, func(c *CPU) { c.L3, c.L3ID = number, ids[group.First()] })
 	}
 }
 
-// partition makes disjoint groups, in the order of their first CPU, of what
+// disjointGroups makes groups, in the order of their first CPU, of what
 // each CPU says of its neighbours. Where two CPUs contradict each other the
 // lower one is believed.
-func (s *sysfs) partition(cpus cpuset.Set, neighbours map[int]cpuset.Set, what string) []cpuset.Set {
+func (s *sysfs) disjointGroups(cpus cpuset.Set, neighbours map[int]cpuset.Set, what string) []cpuset.Set {
 	var groups []cpuset.Set
 	left := cpus
 	for index := range cpus.All() {
@@ -211,40 +211,4 @@ func (s *sysfs) partition(cpus cpuset.Set, neighbours map[int]cpuset.Set, what s
 		left = left.Difference(group)
 	}
 	return groups
-}
-
-// eachOf calls f for every known CPU of the set.
-func (t *Topology) eachOf(set cpuset.Set, f func(*CPU)) {
-	for i := range t.CPUs {
-		if set.Contains(t.CPUs[i].Index) {
-			f(&t.CPUs[i])
-		}
-	}
-}
-
-// index fills the tables that answer lookups.
-func (t *Topology) index() {
-	t.packages = map[int]cpuset.Set{}
-	cores, l3s := 0, 0
-	last := None
-	for _, cpu := range t.CPUs {
-		cores, l3s, last = max(cores, cpu.Core+1), max(l3s, cpu.L3+1), max(last, cpu.Index)
-	}
-	t.cores, t.l3s = make([]cpuset.Set, cores), make([]cpuset.Set, l3s)
-	t.at = make([]int, last+1)
-	for i := range t.at {
-		t.at[i] = None
-	}
-	for i, cpu := range t.CPUs {
-		t.at[cpu.Index] = i
-		if !cpu.Online {
-			continue
-		}
-		self := cpuset.Of(cpu.Index)
-		t.packages[cpu.Package] = t.packages[cpu.Package].Union(self)
-		t.cores[cpu.Core] = t.cores[cpu.Core].Union(self)
-		if cpu.L3 != None {
-			t.l3s[cpu.L3] = t.l3s[cpu.L3].Union(self)
-		}
-	}
 }

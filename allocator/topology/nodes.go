@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package topology
 
 import (
 	"path/filepath"
@@ -33,26 +33,26 @@ func (s *sysfs) readNodes(t *Topology) {
 		t.eachOf(cpus.Difference(claimed), func(c *CPU) { c.NUMANode = id })
 		claimed = claimed.Union(cpus)
 	}
-	if orphans := t.Online.Difference(claimed); !orphans.IsEmpty() {
-		s.warn("CPUs %s belong to no NUMA node: taken for the node of their package", orphans)
-		t.eachOf(orphans, func(c *CPU) { t.adopt(c) })
+	if unclaimed := t.Online.Difference(claimed); !unclaimed.IsEmpty() {
+		s.warn("CPUs %s belong to no NUMA node: taken for the node of their package", unclaimed)
+		t.eachOf(unclaimed, func(c *CPU) { t.assignNode(c) })
 	}
 }
 
-// adopt puts a CPU that no node claims into the lowest node of its package, or
+// assignNode puts a CPU that no node claims into the lowest node of its package, or
 // into the lowest of all.
-func (t *Topology) adopt(orphan *CPU) {
+func (t *Topology) assignNode(cpu *CPU) {
 	best := 0
 	for i := len(t.Nodes) - 1; i >= 0; i-- {
-		for _, cpu := range t.CPUs {
-			if cpu.Package == orphan.Package && t.Nodes[i].CPUs.Contains(cpu.Index) {
+		for _, other := range t.CPUs {
+			if other.Package == cpu.Package && t.Nodes[i].CPUs.Contains(other.Index) {
 				best = i
 				break
 			}
 		}
 	}
-	orphan.NUMANode = t.Nodes[best].ID
-	t.Nodes[best].CPUs.Add(orphan.Index)
+	cpu.NUMANode = t.Nodes[best].ID
+	t.Nodes[best].CPUs.Add(cpu.Index)
 }
 
 // distances reads one row of the SLIT table: a number for each online node.

@@ -1,36 +1,38 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package grid
 
 import (
 	"cmp"
 	"slices"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
-// nearest picks n of the free units, those nearest to the given CPUs first: the
+// Nearest picks n of the free units, those nearest to the given CPUs first: the
 // same core, then the same L3 cache, NUMA node and package, then by the distance
-// of the nodes. Enough units are free. Units of the kind of core that the CPUs
-// are come first, and those that are isolated as the CPUs are. CPUs whose place is not known (offline ones) do not count.
-func (g *grid) nearest(free *bitmap, near cpuset.Set, n int) (picked bitmap) {
-	ranks := g.ranks(near)
+// of the nodes. Enough units are free. Units of the CPUs' kind of core come first,
+// and those that are isolated as the CPUs are. CPUs whose place is not known (offline
+// ones) do not count.
+func (g *Grid) Nearest(free *Bitmap, near cpuset.Set, n int) (picked Bitmap) {
+	far := g.distances(near)
 	order := make([]int, 0, len(g.units))
 	for u := range g.units {
-		if free.has(u) {
+		if free.Has(u) {
 			order = append(order, u)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(ranks[a], ranks[b]) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(far[a], far[b]) })
 	for _, u := range order[:n] {
-		picked.set(u)
+		picked.Set(u)
 	}
 	return picked
 }
 
-// ranks says how far every unit is from the CPUs; see nearest.
-func (g *grid) ranks(near cpuset.Set) []int {
+// distances returns how far every unit is from the CPUs; see Nearest.
+func (g *Grid) distances(near cpuset.Set) []int {
 	const (
 		sameCore    = iota
 		sameCache   // and node
@@ -42,14 +44,14 @@ func (g *grid) ranks(near cpuset.Set) []int {
 	)
 	kinds := [2]int{}
 	apart := near.Overlaps(g.topo.Isolated)
-	var places []CPU
+	var places []topology.CPU
 	for index := range near.All() {
 		if cpu, ok := g.topo.CPU(index); ok && cpu.Online {
 			places = append(places, cpu)
 			kinds[cpu.Kind]++
 		}
 	}
-	distance := func(u, p CPU) int {
+	distance := func(u, p topology.CPU) int {
 		switch {
 		case u.Core == p.Core:
 			return sameCore
@@ -62,7 +64,7 @@ func (g *grid) ranks(near cpuset.Set) []int {
 		}
 		return farFactor + g.topo.Distance(p.NUMANode, u.NUMANode)
 	}
-	ranks := make([]int, len(g.units))
+	far := make([]int, len(g.units))
 	for i := range g.units {
 		cpu := g.cpu(g.units[i])
 		best := 2 * farFactor
@@ -72,10 +74,10 @@ func (g *grid) ranks(near cpuset.Set) []int {
 		if kinds[cpu.Kind] == 0 && kinds[1-cpu.Kind] > 0 {
 			best += kindFactor
 		}
-		if apart != g.units[i].held.SubsetOf(g.topo.Isolated) {
+		if apart != g.units[i].Held.SubsetOf(g.topo.Isolated) {
 			best += apartFactor
 		}
-		ranks[i] = best
+		far[i] = best
 	}
-	return ranks
+	return far
 }

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package topology_test
 
 import (
 	"encoding/json"
@@ -11,8 +11,11 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 )
 
 // expectedMachine is one entry of the collection's expected.json.
@@ -34,7 +37,7 @@ type expectedMachine struct {
 // of the project: tests that use it are skipped where it is missing. It is one
 // hundred thousand small files; -short leaves most of them out.
 func sharedMachines(t testing.TB) (dir string, expected map[string]expectedMachine) {
-	shared, err := filepath.Abs("../../shared/topologies")
+	shared, err := filepath.Abs("../../../shared/topologies")
 	must.NoError(t, err)
 	data, err := os.ReadFile(filepath.Join(shared, "expected.json"))
 	if err != nil {
@@ -59,7 +62,7 @@ func TestDiscover_readsCapturedMachines(t *testing.T) {
 	must.NoError(t, err)
 	for _, entry := range entries {
 		t.Run(entry.Name(), func(t *testing.T) {
-			topo, warnings, err := Discover(filepath.Join(dir, entry.Name()))
+			topo, warnings, err := topology.Discover(filepath.Join(dir, entry.Name()))
 			must.NoError(t, err)
 			for _, warning := range warnings {
 				t.Log(warning)
@@ -76,7 +79,7 @@ func TestDiscover_readsCapturedMachines(t *testing.T) {
 	}
 }
 
-func checkMachine(t *testing.T, want expectedMachine, topo *Topology) {
+func checkMachine(t *testing.T, want expectedMachine, topo *topology.Topology) {
 	t.Helper()
 	must.Eq(t, want.Packages, topo.Packages(), must.Sprint("packages"))
 	must.Eq(t, max(want.NUMANodes, 1), len(topo.Nodes), must.Sprint("NUMA nodes"))
@@ -111,20 +114,20 @@ func checkMachine(t *testing.T, want expectedMachine, topo *Topology) {
 }
 
 // checkPlacement gives all cores of a machine out, in two jobs.
-func checkPlacement(t *testing.T, topo *Topology) {
+func checkPlacement(t *testing.T, topo *topology.Topology) {
 	t.Helper()
-	for _, opts := range []Options{{}, {SMT: SMTShare}, {Layout: LayoutScatter}} {
-		a := New(topo, topo.Online, opts)
+	for _, opts := range []allocator.Options{{}, {SMT: allocator.SMTShare}, {Layout: allocator.LayoutScatter}} {
+		a := allocator.New(topo, topo.Online, opts)
 		n := a.Available()
 		want := topo.PhysicalCores()
-		if opts.SMT == SMTShare {
+		if opts.SMT == allocator.SMTShare {
 			want = topo.LogicalCores()
 		}
 		must.Eq(t, want, n)
 		first, err := a.Allocate("first", (n+1)/2)
 		must.NoError(t, err)
 		must.Eq(t, (n+1)/2, first.CPUs.Len())
-		t.Log(Describe(first), first.Reason)
+		t.Log(allocator.Describe(first), first.Reason)
 		if n > 1 {
 			second, err := a.Allocate("second", n/2)
 			must.NoError(t, err)
@@ -136,7 +139,7 @@ func checkPlacement(t *testing.T, topo *Topology) {
 
 // checkConsistent holds for every topology, whatever the tree was: cores,
 // caches and packages are disjoint and made of online CPUs.
-func checkConsistent(t testing.TB, topo *Topology) {
+func checkConsistent(t testing.TB, topo *topology.Topology) {
 	t.Helper()
 	disjoint := func(what string, sets []cpuset.Set, whole bool) {
 		var seen cpuset.Set
@@ -160,7 +163,7 @@ func checkConsistent(t testing.TB, topo *Topology) {
 		if cpu.Online {
 			must.Eq(t, topo.CoreSets()[cpu.Core], cpu.Siblings)
 			must.True(t, cpu.Siblings.Contains(cpu.Index))
-			must.NotEq(t, None, cpu.NUMANode)
+			must.NotEq(t, topology.None, cpu.NUMANode)
 		}
 	}
 	_, err := json.Marshal(topo)

@@ -1,10 +1,9 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package topology
 
 import (
-	"encoding/json"
 	"slices"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
@@ -45,8 +44,7 @@ type CPU struct {
 	L3       int        // L3 cache, counted from 0 over the whole machine; None without one
 	Siblings cpuset.Set // online hardware threads of the core, this one included
 	Kind     Kind       //
-
-	l3ID int // cache id as the kernel numbers it, None where it does not
+	L3ID     int        // cache id as the kernel numbers it; None where it does not
 }
 
 // NUMANode is one node of the machine's memory.
@@ -73,6 +71,42 @@ type Topology struct {
 	packages map[int]cpuset.Set
 }
 
+// New returns the topology of a machine with these CPUs and nodes, both ascending.
+// An online CPU has a package, a node and a core; cores and L3 caches are numbered
+// without gaps.
+func New(cpus []CPU, nodes []NUMANode) *Topology {
+	t := &Topology{CPUs: cpus, Nodes: nodes, packages: map[int]cpuset.Set{}}
+	cores, l3s, last := 0, 0, None
+	for _, cpu := range cpus {
+		cores, l3s, last = max(cores, cpu.Core+1), max(l3s, cpu.L3+1), max(last, cpu.Index)
+	}
+	t.cores, t.l3s = make([]cpuset.Set, cores), make([]cpuset.Set, l3s)
+	t.at = slices.Repeat([]int{None}, last+1)
+	for i, cpu := range cpus {
+		t.at[cpu.Index] = i
+		if !cpu.Online {
+			continue
+		}
+		self := cpuset.Of(cpu.Index)
+		t.Online = t.Online.Union(self)
+		t.packages[cpu.Package] = t.packages[cpu.Package].Union(self)
+		t.cores[cpu.Core] = t.cores[cpu.Core].Union(self)
+		if cpu.L3 != None {
+			t.l3s[cpu.L3] = t.l3s[cpu.L3].Union(self)
+		}
+	}
+	return t
+}
+
+// eachOf calls f for every known CPU of the set.
+func (t *Topology) eachOf(set cpuset.Set, f func(*CPU)) {
+	for i := range t.CPUs {
+		if set.Contains(t.CPUs[i].Index) {
+			f(&t.CPUs[i])
+		}
+	}
+}
+
 // CPU returns the CPU with the given index.
 func (t *Topology) CPU(index int) (CPU, bool) {
 	if index < 0 || index >= len(t.at) || t.at[index] == None {
@@ -90,10 +124,10 @@ func (t *Topology) PhysicalCores() int { return len(t.cores) }
 // LogicalCores returns the number of online CPUs.
 func (t *Topology) LogicalCores() int { return t.Online.Len() }
 
-// HyperThreading tells whether any core has more than one online CPU.
+// HyperThreading reports whether any core has more than one online CPU.
 func (t *Topology) HyperThreading() bool { return t.LogicalCores() > t.PhysicalCores() }
 
-// Hybrid tells whether the machine has efficiency cores beside performance cores.
+// Hybrid reports whether the machine has efficiency cores beside performance cores.
 func (t *Topology) Hybrid() bool {
 	return slices.ContainsFunc(t.CPUs, func(c CPU) bool { return c.Online && c.Kind == Efficiency })
 }
@@ -119,8 +153,8 @@ func (t *Topology) PackageIDs() []int {
 
 // Manageable returns which of some CPUs an allocator should give out: those that
 // the operator named, or all where none is named, but then not the isolated ones.
-// Who takes CPUs away from the scheduler (isolcpus=) has a use for them already,
-// and must say where it is this one; or leave nothing else.
+// An operator who takes CPUs away from the scheduler (isolcpus=) has a use for
+// them already: they must be named to be given out, unless there are no others.
 func (t *Topology) Manageable(among, named cpuset.Set) cpuset.Set {
 	among = among.Intersect(t.Online)
 	if !named.IsEmpty() {
@@ -182,60 +216,3 @@ const (
 	localDistance  = 10
 	remoteDistance = 20
 )
-
-// MarshalJSON writes what the `topology` command prints. An offline CPU's place
-// is null, as is the l3 of a CPU without one.
-func (t *Topology) MarshalJSON() ([]byte, error) {
-	type cpuJSON struct {
-		Index    int     `json:"index"`
-		Online   bool    `json:"online"`
-		Package  *int    `json:"package"`
-		Die      *int    `json:"die"`
-		NUMANode *int    `json:"numa_node"`
-		Core     *int    `json:"core"`
-		L3       *int    `json:"l3"`
-		Siblings []int   `json:"siblings"`
-		Kind     *string `json:"kind"`
-	}
-	type nodeJSON struct {
-		ID        int    `json:"id"`
-		CPUs      string `json:"cpus"`
-		Distances []int  `json:"distances,omitempty"`
-	}
-	out := struct {
-		Packages       int        `json:"packages"`
-		NUMANodes      int        `json:"numa_nodes"`
-		PhysicalCores  int        `json:"physical_cores"`
-		LogicalCores   int        `json:"logical_cores"`
-		HyperThreading bool       `json:"hyper_threading_enabled"`
-		Isolated       string     `json:"isolated"`
-		NoHzFull       string     `json:"nohz_full"`
-		Nodes          []nodeJSON `json:"nodes"`
-		CPUs           []cpuJSON  `json:"cpus"`
-	}{
-		t.Packages(), len(t.Nodes), t.PhysicalCores(), t.LogicalCores(), t.HyperThreading(),
-		t.Isolated.String(), t.NoHzFull.String(), []nodeJSON{}, []cpuJSON{},
-	}
-	for _, node := range t.Nodes {
-		out.Nodes = append(out.Nodes, nodeJSON{node.ID, node.CPUs.String(), node.Distances})
-	}
-	for _, c := range t.CPUs {
-		row := cpuJSON{Index: c.Index, Online: c.Online, Siblings: c.Siblings.Slice()}
-		if c.Online {
-			kind := c.Kind.String()
-			row.Kind = &kind
-			row.Package, row.Die, row.NUMANode = known(c.Package), known(c.Die), known(c.NUMANode)
-			row.Core, row.L3 = known(c.Core), known(c.L3)
-		}
-		out.CPUs = append(out.CPUs, row)
-	}
-	return json.Marshal(out)
-}
-
-// known returns nil for None, so that JSON says null.
-func known(id int) *int {
-	if id == None {
-		return nil
-	}
-	return &id
-}

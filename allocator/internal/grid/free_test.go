@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package allocator
+package grid
 
 import (
 	"math/bits"
@@ -10,50 +10,58 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 )
 
+// randomOptions returns one of the four ways to place.
+func randomOptions(r *rand.Rand) Options {
+	return everyOptions[r.Intn(len(everyOptions))]
+}
+
 // randomUnits returns some of a grid's units.
-func randomUnits(r *rand.Rand, g *grid) (units bitmap) {
+func randomUnits(r *rand.Rand, g *Grid) (units Bitmap) {
 	outOf := 1 + r.Intn(4)
 	for u := range g.units {
 		if r.Intn(outOf) == 0 {
-			units.set(u)
+			units.Set(u)
 		}
 	}
 	return units
 }
 
-// TestStock_keepsTheSumsThatCountingGives: however units come and go, the sums are
+// TestFree_keepsTheSumsThatCountingGives: however units come and go, the sums are
 // those of a count from the beginning.
-func TestStock_keepsTheSumsThatCountingGives(t *testing.T) {
+func TestFree_keepsTheSumsThatCountingGives(t *testing.T) {
 	r := rand.New(rand.NewSource(8))
-	machines := []*Topology{shape{2, 1, 2, 96, 2}.topology(), shape{4, 4, 4, 8, 2}.topology()}
+	machines := []*topology.Topology{topologytest.Of(2, 1, 2, 96, 2).Topology(), topologytest.Of(4, 4, 4, 8, 2).Topology()}
 	for range 100 {
-		machines = append(machines, randomMachine(r))
+		machines = append(machines, topologytest.Random(r))
 	}
 	for _, topo := range machines {
-		g := newGrid(topo, randomPart(r, topo.Online, 8), randomOptions(r))
-		kept := g.newStock()
+		g := New(topo, topologytest.RandomPart(r, topo.Online, 8), randomOptions(r))
+		kept := g.NewFree()
 		for range 20 {
 			free := randomUnits(r, g)
-			kept.set(&free)
+			kept.Set(&free)
 			must.Eq(t, free, kept.units)
 			for i := range g.tiers {
-				must.Eq(t, countTier(g, free.and(&g.tiers[i].mask)), kept.tallies[i])
+				must.Eq(t, countTier(g, free.And(&g.tiers[i].mask)), kept.counts[i])
 			}
 		}
 	}
 }
 
 // countTier counts unit by unit.
-func countTier(g *grid, free bitmap) tally {
-	t := g.newStock().tallies[0]
+func countTier(g *Grid, free Bitmap) counts {
+	t := g.NewFree().counts[0]
 	t.free = free
 	for l := range g.leaves {
 		at := &g.leaves[l]
 		n := 0
 		for u := at.from; u < at.to; u++ {
-			if free.has(u) {
+			if free.Has(u) {
 				n++
 			}
 		}
@@ -64,7 +72,7 @@ func countTier(g *grid, free bitmap) tally {
 		t.total += n
 		if n > 0 {
 			t.class[n*g.leafWords+l>>6] |= 1 << (l & 63)
-			t.filled.set(n - 1)
+			t.filled.Set(n - 1)
 			t.classes = append(t.classes, n)
 		}
 	}
@@ -74,9 +82,9 @@ func countTier(g *grid, free bitmap) tally {
 	return t
 }
 
-// TestThreads_wholeCoresThenBrokenOnes compares the arithmetic on words with a walk
+// TestPickThreads_wholeCoresThenPartialOnes compares the arithmetic on words with a walk
 // over the cores.
-func TestThreads_wholeCoresThenBrokenOnes(t *testing.T) {
+func TestPickThreads_wholeCoresThenPartialOnes(t *testing.T) {
 	r := rand.New(rand.NewSource(9))
 	for range 20000 {
 		size := 1 + r.Intn(64)
@@ -86,7 +94,7 @@ func TestThreads_wholeCoresThenBrokenOnes(t *testing.T) {
 		first |= leaf & -leaf
 		free := (r.Uint64() | r.Uint64()) & leaf
 		n := r.Intn(bits.OnesCount64(free) + 1)
-		must.Eq(t, walkThreads(free, leaf, first, n), threads(free, leaf, first, n),
+		must.Eq(t, walkThreads(free, leaf, first, n), pickThreads(free, leaf, first, n),
 			must.Sprintf("%d of %b in %b, cores begin at %b", n, free, leaf, first))
 	}
 }
