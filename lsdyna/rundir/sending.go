@@ -1,0 +1,152 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+)
+
+// effectPatience is how long after a switch was taken its effect is waited for.
+const effectPatience = 10 * time.Minute
+
+// Sending is a sense switch to be sent.
+type Sending struct {
+	Switch lsdyna.Switch
+	Asked  time.Time // from when its effect counts; now where it is zero
+
+	// Again: somebody may have sent it before, in this process or in one that is
+	// gone. It is not written once more when this watcher sent the same, or when the
+	// outputs show that the solver took it. LastDump is the newest dump that the
+	// solver had told of when it was first asked for.
+	Again    bool
+	LastDump *output.Dump
+
+	// Written is called in the watcher's goroutine when the switch lies in the
+	// folder; nil for nothing. It must not block.
+	Written func()
+}
+
+// SwitchView is what is known of a sense switch that was sent.
+type SwitchView struct {
+	Switch   lsdyna.Switch
+	Asked    time.Time
+	Taken    time.Time // when the solver took it; zero: not yet
+	Dump     DumpState
+	Plot     bool    // a plot state was written since, at
+	PlotTime float64 // this problem time
+	Ended    bool    // the run is over: nothing more comes
+}
+
+// Name is the switch as users write it.
+func (s *SwitchView) Name() string { return strings.TrimSuffix(s.Switch.Name, ".") }
+
+// Since is from when the time of its effect counts.
+func (s *SwitchView) Since() time.Time {
+	if s.Taken.IsZero() {
+		return s.Asked
+	}
+	return s.Taken
+}
+
+// sentSwitch is a sense switch from its writing until its effect is there.
+type sentSwitch struct {
+	view  SwitchView
+	watch DumpWatch
+	plots int64 // plot states that were there before
+}
+
+// done reports whether there is nothing more to wait for.
+func (s *sentSwitch) done() bool {
+	v := &s.view
+	return v.Ended || v.Dump.Complete || v.Plot || !v.Taken.IsZero() && time.Since(v.Taken) > effectPatience
+}
+
+// closely reports whether it is looked at often: all along where the run is to
+// end by it, for a while otherwise.
+func (s *sentSwitch) closely() bool {
+	return !s.done() && (s.view.Switch.Terminates || time.Since(s.view.Asked) < switchHaste)
+}
+
+// Send writes a sense switch into the folder and follows it from then on.
+func (w *Watcher) Send(ctx context.Context, s Sending) error {
+	return w.Do(ctx, func(f *Folder) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if s.Asked.IsZero() {
+			s.Asked = time.Now()
+		}
+		now := w.View().Snapshot
+		if s.Again && w.follow != nil {
+			now, _ = w.follow.Poll()
+			if w.sent != nil && w.sent.view.Switch == s.Switch && w.sent.view.Asked.Equal(s.Asked) {
+				return nil
+			}
+		} else {
+			s.LastDump = now.LastDump()
+		}
+		if !s.Again || !now.KillFile && now.SenseSwitch == "" {
+			if err := w.options.As(func() error { return f.WriteSwitch(s.Switch, w.options.Owner) }); err != nil {
+				return err
+			}
+		}
+		w.remember(s, now.PlotStates)
+		if s.Written != nil {
+			s.Written()
+		}
+		return nil
+	})
+}
+
+// Recall follows a sense switch that an earlier process sent, to be called before
+// Finish. Nobody saw when the solver took it.
+func (w *Watcher) Recall(ctx context.Context, s Sending) error {
+	return w.post(ctx, func() error {
+		if w.sent == nil {
+			w.remember(s, 0)
+			w.sent.view.Taken = s.Asked
+		}
+		return nil
+	})
+}
+
+func (w *Watcher) remember(s Sending, plots int64) {
+	w.sent = &sentSwitch{
+		view:  SwitchView{Switch: s.Switch, Asked: s.Asked},
+		watch: DumpWatch{Since: s.Asked, Last: s.LastDump}, plots: plots,
+	}
+	view := w.sent.view
+	w.publish(func(v *View) { v.Switch = &view })
+}
+
+// followSwitch looks what came of the last sense switch. ended means that the
+// solver is gone: what it wrote is final.
+func (w *Watcher) followSwitch(f *Folder, s output.Snapshot, ended bool) error {
+	sent := w.sent
+	if sent == nil || sent.done() {
+		return nil
+	}
+	pending, err := f.SwitchPending()
+	if err != nil {
+		return err
+	}
+	if ended && pending {
+		err = w.options.As(f.ClearSwitch)
+	}
+	if sent.view.Taken.IsZero() && !pending {
+		sent.view.Taken = time.Now()
+	}
+	sent.view.Dump = sent.watch.Look(f, s)
+	sent.view.PlotTime = s.Time
+	sent.view.Plot = !sent.view.Switch.Dumps && !sent.view.Switch.Terminates && s.PlotStates > sent.plots
+	sent.view.Ended = ended
+	view := sent.view
+	w.publish(func(v *View) { v.Switch = &view })
+	return err
+}

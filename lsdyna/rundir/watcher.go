@@ -1,0 +1,344 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+)
+
+// How often a watcher looks at its folder: usually, and while a sense switch is
+// followed. switchHaste is how long a switch that does not end the run is followed
+// closely.
+const (
+	lookInterval   = 2 * time.Second
+	switchInterval = 200 * time.Millisecond
+	switchHaste    = 10 * time.Second
+)
+
+var (
+	// ErrClosed is returned by requests to a watcher that was closed.
+	ErrClosed = errors.New("the run folder is not watched any more")
+
+	// ErrNoAnswer is wrapped when a request's deadline has passed: the file system
+	// does not answer.
+	ErrNoAnswer = errors.New("the run folder does not answer")
+
+	// ErrNotOpen is wrapped when the folder cannot be opened.
+	ErrNotOpen = errors.New("the run folder cannot be opened")
+)
+
+// openError is an ErrNotOpen that reads like its cause.
+type openError struct{ error }
+
+func (e openError) Unwrap() error        { return e.error }
+func (e openError) Is(target error) bool { return target == ErrNotOpen }
+
+// failures are what a file system says that lost its server, or its disk.
+var failures = []error{
+	ErrNoAnswer, ErrNotOpen, context.DeadlineExceeded,
+	unix.EIO, unix.ESTALE, unix.ENOTCONN, unix.ETIMEDOUT, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ECONNREFUSED, unix.ECONNRESET, unix.ECONNABORTED,
+}
+
+// Unreadable reports whether an error says that the folder could not be read at
+// all, so that nothing follows from what was read: its file system failed or did
+// not answer. A file that is missing, or that is none, is not of that kind.
+func Unreadable(err error) bool {
+	return slices.ContainsFunc(failures, func(f error) bool { return errors.Is(err, f) })
+}
+
+// WatchOptions say what a Watcher watches.
+type WatchOptions struct {
+	// Open opens the run folder. It is called in the watcher's goroutine, again at
+	// every look until it succeeds.
+	Open func() (*Folder, error)
+
+	// Follow says which outputs are read; nil: none until Watcher.Follow is called.
+	Follow *FollowOptions
+
+	// As does something with the rights of the task's user; nil: with the process's own.
+	As func(do func() error) error
+
+	// Owner is who written files are given to.
+	Owner Owner
+
+	// Report takes errors of looks; nil: they are dropped. It must not block.
+	Report func(error)
+
+	interval time.Duration // of looks; lookInterval when 0
+}
+
+// View is what a Watcher knows. It is a copy that nobody changes.
+type View struct {
+	Snapshot output.Snapshot
+	Looks    int64       // finished looks at the outputs; 0: nothing is known of them yet
+	At       time.Time   // when the last of them began
+	Open     bool        // the folder is open
+	Err      error       // why it is not
+	Switch   *SwitchView // the last sense switch that was sent, nil for none
+}
+
+// Watcher owns the run folder of one run: its open descriptor, the reading of
+// its outputs, and the sense switch that was sent last. One goroutine does all of
+// it, because a file server may stop answering and a thread that waits for it
+// cannot be interrupted. Everybody else reads the last View, which never blocks, or
+// posts a request with a deadline. A request that the goroutine has not begun by
+// its deadline is never done.
+type Watcher struct {
+	options  WatchOptions
+	requests chan *folderRequest
+	changed  chan struct{}
+	view     atomic.Pointer[View]
+	busy     atomic.Pointer[time.Time] // since when the file system is waited for
+	ctx      context.Context
+	cancel   context.CancelFunc
+	ended    chan struct{}
+
+	// Of the goroutine alone.
+	folder *Folder
+	follow *Follower
+	sent   *sentSwitch
+}
+
+// folderRequest is something to do in the folder. done takes the answer without
+// a receiver.
+type folderRequest struct {
+	do   func() error
+	done chan error
+}
+
+// Watch starts to watch. Close ends it.
+func Watch(o WatchOptions) *Watcher {
+	if o.As == nil {
+		o.As = func(do func() error) error { return do() }
+	}
+	if o.Report == nil {
+		o.Report = func(error) {}
+	}
+	if o.interval == 0 {
+		o.interval = lookInterval
+	}
+	w := &Watcher{
+		options: o, requests: make(chan *folderRequest), changed: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.view.Store(&View{Snapshot: output.Snapshot{Phase: output.PhaseStarting}})
+	go w.run()
+	return w
+}
+
+// View returns what is known. It never blocks.
+func (w *Watcher) View() View { return *w.view.Load() }
+
+// Changed has a value when the view changed since the last one was received. It
+// is for one receiver.
+func (w *Watcher) Changed() <-chan struct{} { return w.changed }
+
+// Stalled returns for how long the file system has not answered; 0 where nothing
+// is asked of it.
+func (w *Watcher) Stalled() time.Duration {
+	since := w.busy.Load()
+	if since == nil {
+		return 0
+	}
+	return time.Since(*since)
+}
+
+// Close ends the watching without waiting: an answer of the file system that is
+// still under way is waited for by the goroutine alone. See Done.
+func (w *Watcher) Close() { w.cancel() }
+
+// Done is closed when the goroutine has ended: nothing more happens in the folder.
+func (w *Watcher) Done() <-chan struct{} { return w.ended }
+
+// Do does something in the folder, which is opened first where it is not open
+// yet. When the context ends first the error wraps ErrNoAnswer, and what was begun
+// goes on behind it.
+func (w *Watcher) Do(ctx context.Context, do func(*Folder) error) error {
+	return w.post(ctx, func() error {
+		if err := w.open(); err != nil {
+			return err
+		}
+		return do(w.folder)
+	})
+}
+
+// DoAs is Do with the rights of the task's user.
+func (w *Watcher) DoAs(ctx context.Context, do func(*Folder) error) error {
+	return w.Do(ctx, func(f *Folder) error { return w.options.As(func() error { return do(f) }) })
+}
+
+// Follow begins to read the outputs.
+func (w *Watcher) Follow(ctx context.Context, o FollowOptions) error {
+	return w.Do(ctx, func(f *Folder) error {
+		w.follow = NewFollower(f, o)
+		return nil
+	})
+}
+
+// Look reads what is new in the outputs. Without an answer in time the view is
+// the last one.
+func (w *Watcher) Look(ctx context.Context) (View, error) {
+	err := w.post(ctx, func() error { return w.look() })
+	return w.View(), err
+}
+
+// Finish reads the outputs of a run that is over to their end, and what came of
+// the last sense switch: a switch that nobody took is removed, since it would end
+// the next run that somebody starts here.
+func (w *Watcher) Finish(ctx context.Context) (View, error) {
+	err := w.Do(ctx, func(f *Folder) error {
+		if w.follow == nil {
+			return nil
+		}
+		w.follow.lastError = "" // an error counts each time
+		began := time.Now()
+		s, err := w.follow.Drain(ctx)
+		w.publish(func(v *View) { v.Snapshot, v.Looks, v.At = s, v.Looks+1, began })
+		return errors.Join(err, w.followSwitch(f, s, true))
+	})
+	return w.View(), err
+}
+
+// post has the goroutine do something.
+func (w *Watcher) post(ctx context.Context, do func() error) error {
+	r := &folderRequest{do: do, done: make(chan error, 1)}
+	select {
+	case w.requests <- r:
+	case <-w.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return w.noAnswer(ctx)
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		return w.noAnswer(ctx)
+	}
+}
+
+func (w *Watcher) noAnswer(ctx context.Context) error {
+	if stalled := w.Stalled(); stalled > time.Second {
+		return fmt.Errorf("%w for %s now: is its file server down? (%w)", ErrNoAnswer, stalled.Round(time.Second), context.Cause(ctx))
+	}
+	return fmt.Errorf("%w in time (%w)", ErrNoAnswer, context.Cause(ctx))
+}
+
+func (w *Watcher) run() {
+	defer close(w.ended)
+	defer w.closeFolder()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case r := <-w.requests:
+			w.wait(func() { r.done <- r.do() })
+		case <-timer.C:
+			if w.watching() {
+				w.wait(func() { w.options.report(w.look()) })
+			}
+		}
+		timer.Reset(w.pause())
+	}
+}
+
+func (o *WatchOptions) report(err error) {
+	if err != nil {
+		o.Report(err)
+	}
+}
+
+// wait does something that may take as long as the file system likes.
+func (w *Watcher) wait(do func()) {
+	now := time.Now()
+	w.busy.Store(&now)
+	defer w.busy.Store(nil)
+	do()
+}
+
+func (w *Watcher) watching() bool { return w.follow != nil || w.options.Follow != nil }
+
+// pause is how long to wait before the next look.
+func (w *Watcher) pause() time.Duration {
+	if w.sent != nil && w.sent.closely() {
+		return min(switchInterval, w.options.interval)
+	}
+	return w.options.interval
+}
+
+// open opens the folder where it is not open.
+func (w *Watcher) open() error {
+	if w.folder != nil {
+		return nil
+	}
+	folder, err := w.options.Open()
+	if err != nil {
+		w.publish(func(v *View) { v.Err = err })
+		return openError{err}
+	}
+	w.folder = folder
+	switch {
+	case w.follow != nil:
+		w.follow.folder = folder // goes on where it was
+	case w.options.Follow != nil:
+		w.follow = NewFollower(folder, *w.options.Follow)
+	}
+	w.publish(func(v *View) { v.Open, v.Err = true, nil })
+	return nil
+}
+
+func (w *Watcher) closeFolder() {
+	if w.folder != nil {
+		_ = w.folder.Close()
+		w.folder = nil
+	}
+}
+
+// look is one round: it opens the folder if need be, reads what is new, and sees
+// what came of the last sense switch.
+func (w *Watcher) look() error {
+	if err := w.open(); err != nil {
+		return err
+	}
+	if w.follow == nil {
+		return nil
+	}
+	began := time.Now()
+	s, err := w.follow.Poll()
+	if lostConnection(err) {
+		// The folder is opened anew: the descriptor stays useless when a file
+		// system was mounted again, or its server was restarted.
+		w.closeFolder()
+		w.publish(func(v *View) { v.Open, v.Err = false, err })
+		return err
+	}
+	w.publish(func(v *View) { v.Snapshot, v.Looks, v.At = s, v.Looks+1, began })
+	return errors.Join(err, w.followSwitch(w.folder, s, false))
+}
+
+func lostConnection(err error) bool {
+	return errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOTCONN)
+}
+
+// publish replaces the view by a changed copy.
+func (w *Watcher) publish(change func(*View)) {
+	next := *w.view.Load()
+	change(&next)
+	w.view.Store(&next)
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}

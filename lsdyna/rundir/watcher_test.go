@@ -1,0 +1,267 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+)
+
+// server stands for the file server of a run folder: while it is down, everything
+// that is done with the user's rights, and every opening, waits for it.
+type server struct {
+	dir  string
+	down atomic.Pointer[chan struct{}]
+	fail atomic.Pointer[error] // what opening says
+}
+
+func (s *server) wait() {
+	if c := s.down.Load(); c != nil {
+		<-*c
+	}
+}
+
+// stop lets the server answer no more until it is started again.
+func (s *server) stop() (start func()) {
+	c := make(chan struct{})
+	s.down.Store(&c)
+	return func() { s.down.Store(nil); close(c) }
+}
+
+func (s *server) options() WatchOptions {
+	return WatchOptions{
+		Open: func() (*Folder, error) {
+			s.wait()
+			if err := s.fail.Load(); err != nil {
+				return nil, *err
+			}
+			return Open(filepath.Dir(s.dir), filepath.Base(s.dir))
+		},
+		As:       func(do func() error) error { s.wait(); return do() },
+		Owner:    NoOwner,
+		Follow:   &FollowOptions{},
+		interval: time.Millisecond,
+	}
+}
+
+func newServer(t *testing.T) *server { return &server{dir: t.TempDir()} }
+
+func (s *server) write(t *testing.T, name, text string) {
+	t.Helper()
+	must.NoError(t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644))
+}
+
+func (s *server) watch(t *testing.T, change ...func(*WatchOptions)) *Watcher {
+	o := s.options()
+	for _, c := range change {
+		c(&o)
+	}
+	w := Watch(o)
+	t.Cleanup(func() {
+		w.Close()
+		<-w.Done()
+	})
+	return w
+}
+
+// await waits for a view.
+func await(t *testing.T, w *Watcher, what string, is func(View) bool) View {
+	t.Helper()
+	end := time.After(20 * time.Second)
+	for {
+		if v := w.View(); is(v) {
+			return v
+		}
+		select {
+		case <-w.Changed():
+		case <-time.After(20 * time.Millisecond): // Stalled is not announced
+		case <-end:
+			t.Fatalf("not seen: %s; the view is %+v", what, w.View())
+		}
+	}
+}
+
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func expired() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+const solving = "     100 t 1.0000E-02 dt 1.00E-04 flush i/o buffers            12/21/25 20:15:16\n"
+
+func TestWatcher_readsWhatTheSolverWrites(t *testing.T) {
+	s := newServer(t)
+	w := s.watch(t)
+	await(t, w, "a first look", func(v View) bool { return v.Looks > 0 && v.Open })
+	s.write(t, "stdout", solving)
+	await(t, w, "cycle 100", func(v View) bool { return v.Snapshot.Cycle == 100 })
+}
+
+func TestWatcher_opensLaterWhatCannotBeOpenedNow(t *testing.T) {
+	s := newServer(t)
+	gone := error(unix.ENOENT)
+	s.fail.Store(&gone)
+	s.write(t, "stdout", solving)
+	w := s.watch(t)
+	await(t, w, "the reason", func(v View) bool { return errors.Is(v.Err, unix.ENOENT) })
+	err := w.Do(soon(t), func(*Folder) error { return nil })
+	must.ErrorIs(t, err, ErrNotOpen)
+	must.ErrorIs(t, err, unix.ENOENT)
+	must.True(t, Unreadable(err))
+	s.fail.Store(nil)
+	v := await(t, w, "cycle 100", func(v View) bool { return v.Snapshot.Cycle == 100 })
+	must.NoError(t, v.Err)
+}
+
+// Nobody waits for a server that does not answer, and what was asked of it too
+// late is never done.
+func TestWatcher_serverThatDoesNotAnswer(t *testing.T) {
+	s := newServer(t)
+	start := s.stop()
+	w := s.watch(t)
+	await(t, w, "that the server stalls", func(View) bool { return w.Stalled() > 0 })
+
+	done := false
+	must.ErrorIs(t, w.Do(expired(), func(*Folder) error { done = true; return nil }), ErrNoAnswer)
+	_, err := w.Look(expired())
+	must.ErrorIs(t, err, ErrNoAnswer)
+	must.True(t, Unreadable(err))
+	sw, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	must.ErrorIs(t, w.Send(expired(), Sending{Switch: sw}), ErrNoAnswer)
+	must.Eq(t, 0, w.View().Looks)
+
+	start()
+	await(t, w, "a look", func(v View) bool { return v.Looks > 0 })
+	must.False(t, done)
+	_, err = os.Lstat(filepath.Join(s.dir, lsdyna.KillFile))
+	must.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// A request that the server holds up is given up by who waits for it, not undone.
+func TestWatcher_requestThatIsHeldUp(t *testing.T) {
+	s := newServer(t)
+	w := s.watch(t)
+	await(t, w, "a first look", func(v View) bool { return v.Looks > 0 })
+	start := s.stop()
+	ctx, giveUp := context.WithCancel(t.Context())
+	begun := make(chan struct{})
+	failed := make(chan error)
+	done := make(chan struct{})
+	go func() {
+		failed <- w.Do(ctx, func(*Folder) error { close(begun); s.wait(); close(done); return nil })
+	}()
+	<-begun
+	giveUp()
+	must.ErrorIs(t, <-failed, ErrNoAnswer)
+	start()
+	<-done
+}
+
+func TestWatcher_closeDoesNotWaitForTheServer(t *testing.T) {
+	s := newServer(t)
+	start := s.stop()
+	w := s.watch(t)
+	await(t, w, "that the server stalls", func(View) bool { return w.Stalled() > 0 })
+	w.Close()
+	must.ErrorIs(t, w.Do(soon(t), func(*Folder) error { return nil }), ErrClosed)
+	select {
+	case <-w.Done():
+		t.Error("it ended while the server was asked")
+	default:
+	}
+	start()
+	<-w.Done()
+}
+
+func TestWatcher_switchUntilItsDumpIsComplete(t *testing.T) {
+	s := newServer(t)
+	s.write(t, "stdout", solving)
+	w := s.watch(t)
+	await(t, w, "cycle 100", func(v View) bool { return v.Snapshot.Cycle == 100 })
+	sw, err := lsdyna.ParseSwitch("sw3")
+	must.NoError(t, err)
+	written := false
+	must.NoError(t, w.Send(soon(t), Sending{Switch: sw, Written: func() { written = true }}))
+	must.True(t, written)
+	must.ErrorIs(t, w.Send(soon(t), Sending{Switch: sw}), ErrSwitchPending)
+	v := w.View()
+	must.NotNil(t, v.Switch)
+	must.True(t, v.Switch.Taken.IsZero())
+
+	must.NoError(t, os.Remove(filepath.Join(s.dir, lsdyna.KillFile)))
+	await(t, w, "that it was taken", func(v View) bool { return !v.Switch.Taken.IsZero() })
+	s.write(t, "d3dump01", "a dump")
+	s.write(t, "stdout", solving+"     101 t 1.0100E-02 dt 1.00E-04 write d3dump01 file          12/21/25 20:15:17\n"+solving)
+	v = await(t, w, "a complete dump", func(v View) bool { return v.Switch.Dump.Complete })
+	must.Eq(t, "d3dump01", v.Switch.Dump.Dump.Name)
+}
+
+// Who resumes a stop does not write a switch that the solver took already.
+func TestWatcher_switchThatWasSentBefore(t *testing.T) {
+	sw, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	for name, c := range map[string]struct {
+		stdout string
+		writes bool
+	}{
+		"not taken yet": {solving, true},
+		"taken":         {solving + " *** termination due to sense switch: sw1 ***\n", false},
+		"kill file":     {solving + " *** kill file detected - terminating ****\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.write(t, "stdout", c.stdout)
+			w := s.watch(t)
+			must.NoError(t, w.Send(soon(t), Sending{Switch: sw, Again: true, Asked: time.Now().Add(-time.Minute)}))
+			_, err := os.Lstat(filepath.Join(s.dir, lsdyna.KillFile))
+			must.Eq(t, c.writes, err == nil)
+			must.NotNil(t, w.View().Switch)
+		})
+	}
+}
+
+func TestWatcher_finishReadsToTheEndAndRemovesTheSwitch(t *testing.T) {
+	s := newServer(t)
+	s.write(t, "stdout", solving)
+	w := s.watch(t)
+	sw, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	must.NoError(t, w.Send(soon(t), Sending{Switch: sw}))
+	s.write(t, "stdout", solving+strings.Repeat(solving, 10)+"     999 t 2.0000E-02 dt 1.00E-04 flush i/o buffers            12/21/25 20:15:18")
+	v, err := w.Finish(soon(t))
+	must.NoError(t, err)
+	must.Eq(t, 999, v.Snapshot.Cycle)
+	must.True(t, v.Switch.Ended)
+	must.True(t, v.Switch.Taken.IsZero())
+	_, err = os.Lstat(filepath.Join(s.dir, lsdyna.KillFile))
+	must.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestUnreadable(t *testing.T) {
+	for _, err := range []error{ErrNoAnswer, openError{unix.ENOENT}, &os.PathError{Op: "read", Path: "x", Err: unix.EIO}, unix.ESTALE, context.DeadlineExceeded} {
+		must.True(t, Unreadable(err), must.Sprint(err))
+	}
+	for _, err := range []error{nil, unix.ENOENT, &os.PathError{Op: "open", Path: "x", Err: ErrNotRegular}, unix.EACCES, ErrClosed} {
+		must.False(t, Unreadable(err), must.Sprint(err))
+	}
+}
