@@ -17,6 +17,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -182,7 +183,7 @@ func (m madeTask) writePID(t testing.TB, dir string) pidfile.Record {
 	if rec.PID == 0 {
 		rec.PID, rec.StartTime = 1<<22+17, 1 // above any pid that Linux gives
 	}
-	boot, err := pidfile.BootID("/proc")
+	boot, err := procfs.BootID("/proc")
 	must.NoError(t, err)
 	rec.BootID = boot
 	data, err := rec.Encode()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -45,7 +46,7 @@ func newReapRecord(t *testing.T) *reapRecord {
 		Cgroups: supervisor.Cgroups{Mode: supervisor.CgroupNone},
 	}))
 	must.NoError(t, m.record.WriteDetails(&state.Details{JobID: "crash", AllocDir: m.alloc, StartedAt: time.Now()}))
-	boot, err := pidfile.BootID("/proc")
+	boot, err := procfs.BootID("/proc")
 	must.NoError(t, err)
 	m.pid(pidfile.Record{PID: 1<<22 + 17, StartTime: 1, BootID: boot, Cores: []int{0}})
 	m.record.Unlock()
@@ -102,14 +103,14 @@ func TestReap_removesOnlyWithProof(t *testing.T) {
 		"the disk of all allocations is not mounted": {func(m *reapRecord) { must.NoError(m.t, os.Remove(filepath.Dir(m.alloc))) },
 			false, "is Nomad's data_dir mounted?"},
 		"the pid lives": {func(m *reapRecord) {
-			start, err := pidfile.StartTime("/proc", os.Getpid())
+			start, err := procfs.StartTicks("/proc", os.Getpid())
 			must.NoError(m.t, err)
-			boot, err := pidfile.BootID("/proc")
+			boot, err := procfs.BootID("/proc")
 			must.NoError(m.t, err)
 			m.pid(pidfile.Record{PID: os.Getpid(), StartTime: start, BootID: boot, Cores: []int{0}})
 		}, false, "its solver lives without a supervisor"},
 		"the pid is another process's": {func(m *reapRecord) {
-			boot, err := pidfile.BootID("/proc")
+			boot, err := procfs.BootID("/proc")
 			must.NoError(m.t, err)
 			m.pid(pidfile.Record{PID: os.Getpid(), StartTime: 1, BootID: boot, Cores: []int{0}})
 		}, true, "is gone"},
@@ -185,7 +186,7 @@ func TestReap_wrongCalls(t *testing.T) {
 }
 
 // liveReapRun is a real supervisor with a solver that sleeps. This test binary
-// runs as the supervisor: package supervise sees to that in its init.
+// runs as the supervisor: package shim sees to that in its init.
 type liveReapRun struct {
 	*reapRecord
 	proc *supervisor.Process

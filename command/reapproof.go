@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -145,7 +146,7 @@ func (c *reapCase) rebooted() bool {
 	if err != nil && !errors.Is(err, pidfile.ErrNoCores) {
 		return false
 	}
-	boot, err := pidfile.BootID("/proc")
+	boot, err := procfs.BootID("/proc")
 	return err == nil && rec.BootID != "" && rec.BootID != boot
 }
 

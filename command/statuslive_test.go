@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -53,7 +53,7 @@ func ownCPUs(t *testing.T) cpuset.Set {
 // liveTask is a record of a solver whose supervisor is gone.
 func liveTask(t *testing.T, cmd *exec.Cmd, cores ...int) madeTask {
 	t.Helper()
-	start, err := pidfile.StartTime("/proc", cmd.Process.Pid)
+	start, err := procfs.StartTicks("/proc", cmd.Process.Pid)
 	must.NoError(t, err)
 	return madeTask{
 		job: "live", alloc: allocA, task: "solve", cores: cores, pid: cmd.Process.Pid, start: start, over: true,
@@ -120,7 +120,7 @@ func TestStatus_showsWhereTheKernelDisagreesWithThePIDFile(t *testing.T) {
 }
 
 // TestStatus_ofARealSupervisor has this test binary run as a supervisor: package
-// supervise sees to that in its init.
+// shim sees to that in its init.
 func TestStatus_ofARealSupervisor(t *testing.T) {
 	cpu := ownCPUs(t).First()
 	dir := stateDir(t)

@@ -198,7 +198,7 @@ func kernelMask(proc *supervisor.Process) cpuset.Set {
 		return mask
 	}
 	for _, thread := range threads {
-		mask = mask.Union(cpuset.Of(thread.CPUs...))
+		mask = mask.Union(thread.CPUs)
 	}
 	return mask
 }

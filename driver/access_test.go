@@ -4,11 +4,9 @@
 package driver
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -88,50 +86,6 @@ func TestStart_ReadsTheDeckWithTheUsersRights(t *testing.T) {
 	must.NoError(t, os.Chmod(filepath.Join(j.folder, "main.k"), 0o600))
 	_, _, err := n.StartTask(n.task(j))
 	must.ErrorContains(t, err, "permission denied")
-}
-
-func TestAsUser_LeavesNoThreadBehindWithItsRights(t *testing.T) {
-	needRoot(t)
-	t.Parallel()
-	u := supervisor.User{UID: stranger, GID: stranger, Groups: []int{0, 4}}
-	var seen string
-	must.NoError(t, asUser(u, func() error {
-		status, err := os.ReadFile("/proc/thread-self/status")
-		seen = string(status)
-		return err
-	}))
-	id := fmt.Sprint(stranger)
-	must.Eq(t, "0\t"+id+"\t0\t"+id, statusField(seen, "Uid"))
-	must.Eq(t, "4", statusField(seen, "Groups"))
-	must.Eq(t, "0000000000000000", statusField(seen, "CapEff"))
-
-	var wait sync.WaitGroup
-	for range 50 {
-		wait.Go(func() {
-			err := asUser(u, func() error { return os.WriteFile("/proc/sys/kernel/hostname", nil, 0) })
-			if !errors.Is(err, os.ErrPermission) {
-				t.Errorf("got %v", err)
-			}
-		})
-	}
-	wait.Wait()
-	// Other tests act as users meanwhile.
-	eventually(t, "all threads have root's rights", func() bool {
-		files, err := filepath.Glob("/proc/self/task/*/status")
-		must.NoError(t, err)
-		for _, file := range files {
-			status, err := os.ReadFile(file)
-			if err != nil {
-				continue // the thread has ended
-			}
-			for _, field := range []string{"Uid", "Gid"} {
-				if statusField(string(status), field) != "0\t0\t0\t0" {
-					return false
-				}
-			}
-		}
-		return len(files) > 0
-	})
 }
 
 // Nothing that lies in the run folder makes the driver act elsewhere or wait.

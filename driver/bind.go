@@ -43,11 +43,10 @@ func (t *task) rebind() error {
 // bind moves every thread of the task to its lease, after the pid file says so.
 // Memory follows. The caller holds t.placing.
 func (t *task) bind(lease allocator.Lease) error {
-	cpus := lease.CPUs.Slice()
-	if err := t.process().Bind(cpus); err != nil {
+	if err := t.process().Bind(lease.CPUs); err != nil {
 		return err
 	}
-	before := t.setCPUs(cpus)
+	before := t.setCPUs(lease.CPUs.Slice())
 	t.roams, t.confined = cpuset.Set{}, false
 	if len(before) == 0 || !slices.Equal(t.cores.nodes(cpuset.Of(before...)), t.cores.nodes(lease.CPUs)) {
 		t.memoryFollows()
@@ -62,7 +61,7 @@ func (t *task) roam() error {
 	if t.confined && where == t.roams && where.IsEmpty() {
 		return nil // it runs everywhere already
 	}
-	if err := t.process().Confine(t.roams.Slice(), where.Slice()); err != nil {
+	if err := t.process().Confine(t.roams, where); err != nil {
 		return err
 	}
 	t.roams, t.confined = where, true

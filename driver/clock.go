@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -30,7 +31,7 @@ func startedAt(rec pidfile.Record, details state.Details) time.Time {
 // processAge is how long ago a record's process started; false where it was
 // before the last boot, or is not known.
 func processAge(rec pidfile.Record) (time.Duration, bool) {
-	boot, err := pidfile.BootID("/proc")
+	boot, err := procfs.BootID("/proc")
 	if err != nil || rec.BootID != boot || rec.StartTime == 0 {
 		return 0, false
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -37,9 +38,9 @@ func TestResumedDeadline_NeverMoreThanTheStopHadAndSomeGraceWhateverTheClock(t *
 // that may have been set since.
 func TestStartedAt_GoesByTheProcessNotByTheClock(t *testing.T) {
 	t.Parallel()
-	self, err := pidfile.StartTime("/proc", os.Getpid())
+	self, err := procfs.StartTicks("/proc", os.Getpid())
 	must.NoError(t, err)
-	boot, err := pidfile.BootID("/proc")
+	boot, err := procfs.BootID("/proc")
 	must.NoError(t, err)
 	yesterday := state.Details{StartedAt: time.Now().Add(-24 * time.Hour).Round(0)}
 	rec := pidfile.Record{PID: os.Getpid(), StartTime: self, BootID: boot}

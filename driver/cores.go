@@ -5,16 +5,15 @@ package driver
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/client/lib/numalib"
-	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/affinity"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -117,19 +116,7 @@ func (c *cores) settings() state.Settings {
 
 // ownAffinity returns the CPUs that this process may run on; what the agent's
 // service manager or cgroup withholds is not ours to give.
-func ownAffinity() (cpuset.Set, error) {
-	var mask unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &mask); err != nil {
-		return cpuset.Set{}, fmt.Errorf("sched_getaffinity: %w", err)
-	}
-	var set cpuset.Set
-	for cpu := range len(mask) * 64 {
-		if mask.IsSet(cpu) {
-			set.Add(cpu)
-		}
-	}
-	return set, nil
-}
+func ownAffinity() (cpuset.Set, error) { return affinity.Get(0) }
 
 func (c *cores) topology() *topology.Topology { return c.alloc.Topology() }
 func (c *cores) managed() cpuset.Set          { return c.alloc.Managed() }

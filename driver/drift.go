@@ -98,10 +98,9 @@ func (t *task) threads() []supervisor.Thread {
 func (t *task) strayed(threads []supervisor.Thread, lease cpuset.Set) (words string) {
 	var strayed, on cpuset.Set
 	for _, thread := range threads {
-		mask := cpuset.Of(thread.CPUs...)
-		on = on.Union(mask)
-		if !mask.SubsetOf(lease) {
-			strayed = strayed.Union(mask)
+		on = on.Union(thread.CPUs)
+		if !thread.CPUs.SubsetOf(lease) {
+			strayed = strayed.Union(thread.CPUs)
 		}
 	}
 	crowded := cpuset.Set{}

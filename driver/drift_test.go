@@ -58,7 +58,7 @@ func TestDrift_NarrowedWithinTheLease(t *testing.T) {
 
 // A rank or an OpenMP thread binds itself more tightly than its task.
 func TestDrift_TighterThreadsAreLeftAlone(t *testing.T) {
-	thread := func(cpus ...int) supervisor.Thread { return supervisor.Thread{CPUs: cpus} }
+	thread := func(cpus ...int) supervisor.Thread { return supervisor.Thread{CPUs: cpuset.Of(cpus...)} }
 	lease := cpuset.Range(0, 3)
 	for name, c := range map[string]struct {
 		threads []supervisor.Thread

@@ -10,6 +10,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 )
 
@@ -22,7 +23,7 @@ func innocent(t *testing.T) (pid int, start uint64) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	start, err := pidfile.StartTime("/proc", cmd.Process.Pid)
+	start, err := procfs.StartTicks("/proc", cmd.Process.Pid)
 	must.NoError(t, err)
 	return cmd.Process.Pid, start
 }

@@ -16,7 +16,7 @@ import (
 // adoptWithDetails adopts a live task once more whose task.json cannot be read:
 // the driver state has what stood in it at the start. The task is another one from
 // here on, because nobody expects a task's details to change under a running watch.
-func (d *Driver) adoptWithDetails(old *task, h *state.Handle) *task {
+func (d *Driver) adoptWithDetails(old *task, h *state.TaskState) *task {
 	details, err := state.DecodeDetails(h.Details)
 	if err != nil {
 		old.logger.Warn("the driver state does not tell the run's details either", "error", err)
@@ -58,7 +58,7 @@ func (d *Driver) adoptWithDetails(old *task, h *state.Handle) *task {
 // judgeAgain reads the outcome of a run once more that ended after it was adopted
 // without its details: without them nobody knew where its outputs are, and not even
 // a completed run is a success that LS-DYNA did not call one.
-func (d *Driver) judgeAgain(old *task, cfg *drivers.TaskConfig, h *state.Handle) error {
+func (d *Driver) judgeAgain(old *task, cfg *drivers.TaskConfig, h *state.TaskState) error {
 	if err := d.recoverOver(old.record, cfg, h); err != nil {
 		old.logger.Error("cannot read the outcome again with the details of the driver state", "error", err)
 		return err

@@ -90,7 +90,7 @@ func TestRecover_DamagedDetailsEverywhere(t *testing.T) {
 	r := n.start(slowJob("ncpu = 1"))
 	n.stop()
 	must.NoError(t, os.Remove(filepath.Join(r.recordDir(), "task.json")))
-	var h state.Handle
+	var h state.TaskState
 	must.NoError(t, r.handle.GetDriverState(&h))
 	h.Details = []byte("{")
 	must.NoError(t, r.handle.SetDriverState(&h))

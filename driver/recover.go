@@ -16,6 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -32,7 +33,7 @@ func (d *Driver) RecoverTask(handle *drivers.TaskHandle) error {
 	if handle == nil || handle.Config == nil {
 		return errors.New("cannot recover a task without its handle")
 	}
-	var h state.Handle
+	var h state.TaskState
 	if err := handle.GetDriverState(&h); err != nil {
 		return fmt.Errorf("decode driver state: %w", err)
 	}
@@ -189,7 +190,7 @@ var errForeignPID = errors.New("the pid file names processes that are not the ta
 
 // claim hands a live task to Nomad. The pid file's cores count first, then the
 // driver state's; what neither knows was settled when the task was adopted.
-func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.Handle) error {
+func (d *Driver) claim(t *task, cfg *drivers.TaskConfig, h *state.TaskState) error {
 	if t.details.TaskID == "" && t.abandon != nil {
 		t = d.adoptWithDetails(t, h)
 		if t.details.TaskID == "" && t.isOver() && d.judgeAgain(t, cfg, h) == nil {
@@ -238,7 +239,7 @@ func (t *task) identify(rec pidfile.Record) bool {
 
 // claimFromHandle restores the process's identity and its cores from the driver
 // state, because the pid file does not tell them.
-func (d *Driver) claimFromHandle(t *task, h *state.Handle, why error) {
+func (d *Driver) claimFromHandle(t *task, h *state.TaskState, why error) {
 	t.logger.Warn("the pid file does not tell the cores; using the driver state", "error", why)
 	if err := t.reopen(h); err != nil {
 		t.logger.Error("cannot open the record with the driver state", "error", err)
@@ -271,7 +272,7 @@ func (d *Driver) bindToLease(t *task) {
 
 // reopen finds the task's processes by what the driver state remembers of them;
 // the pid file is written again with the next binding.
-func (t *task) reopen(h *state.Handle) error {
+func (t *task) reopen(h *state.TaskState) error {
 	known := h.Process()
 	proc, err := supervisor.OpenKnown(t.record.Dir, known)
 	if err != nil {
@@ -286,7 +287,7 @@ func (t *task) reopen(h *state.Handle) error {
 
 // recoverOver makes a task of a run that ended while nobody watched. Whether it
 // has, only the driver state can tell where the pid file is spoiled.
-func (d *Driver) recoverOver(record *state.Record, cfg *drivers.TaskConfig, h *state.Handle) error {
+func (d *Driver) recoverOver(record *state.Record, cfg *drivers.TaskConfig, h *state.TaskState) error {
 	details, err := record.ReadDetails()
 	if err != nil {
 		if details, err = state.DecodeDetails(h.Details); err != nil {
@@ -323,7 +324,7 @@ func (d *Driver) endOrphans(t *task) {
 }
 
 // recoverLost makes a task of a handle whose record is gone.
-func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
+func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.TaskState) error {
 	details, err := state.DecodeDetails(h.Details)
 	if err != nil {
 		return err
@@ -367,7 +368,7 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, h *state.Handle) error {
 }
 
 // recoverAlive takes up a live run that only the driver state knows.
-func (d *Driver) recoverAlive(t *task, h *state.Handle) {
+func (d *Driver) recoverAlive(t *task, h *state.TaskState) {
 	t.openOutputs()
 	d.restoreCores(t, h.Cores, "driver state")
 	d.bindToLease(t)
@@ -397,8 +398,8 @@ func (d *Driver) addOver(t *task, rebooted bool) {
 }
 
 // rebooted tells whether the machine was started since the run was.
-func rebooted(h *state.Handle) bool {
-	boot, err := pidfile.BootID("/proc")
+func rebooted(h *state.TaskState) bool {
+	boot, err := procfs.BootID("/proc")
 	return err == nil && h.BootID != "" && boot != h.BootID
 }
 

@@ -327,7 +327,7 @@ func TestRecover_HostRebooted(t *testing.T) {
 			endProcess(t, r.pid)
 			rec.BootID = "11111111-2222-3333-4444-555555555555"
 			must.NoError(t, pidfile.Write(r.pidPath(), rec))
-			var h state.Handle
+			var h state.TaskState
 			must.NoError(t, r.handle.GetDriverState(&h))
 			h.BootID = rec.BootID
 			must.NoError(t, r.handle.SetDriverState(&h))
@@ -346,7 +346,7 @@ func TestRecover_HostRebooted(t *testing.T) {
 
 func TestRecover_HandleThatCannotBeRead(t *testing.T) {
 	n := newNode(t)
-	handle := func(h *state.Handle) *drivers.TaskHandle {
+	handle := func(h *state.TaskState) *drivers.TaskHandle {
 		th := drivers.NewTaskHandle(1)
 		th.Config = &drivers.TaskConfig{ID: "a/b/c"}
 		must.NoError(t, th.SetDriverState(h))
@@ -360,13 +360,13 @@ func TestRecover_HandleThatCannotBeRead(t *testing.T) {
 		"no config":      {drivers.NewTaskHandle(1), "without its handle"},
 		"no state":       {&drivers.TaskHandle{Config: &drivers.TaskConfig{}}, "decode driver state"},
 		"garbage":        {&drivers.TaskHandle{Config: &drivers.TaskConfig{}, DriverState: []byte{0xc1, 1, 2}}, "decode driver state"},
-		"no version":     {handle(&state.Handle{TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}), "no version"},
-		"newer version":  {handle(&state.Handle{Version: 99, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}), "newer version of the plugin"},
-		"no task":        {handle(&state.Handle{Version: 1}), "does not name its task"},
-		"leads out":      {handle(&state.Handle{Version: 1, TaskID: "a/../c", AllocID: "a", Task: "..", Invocation: "c"}), "not a plain name"},
-		"no details":     {handle(&state.Handle{Version: 1, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}), "decode task.json"},
-		"newer details":  {handle(&state.Handle{Version: 1, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c", Details: []byte(`{"version":9}`)}), "newer version"},
-		"broken details": {handle(&state.Handle{Version: 1, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c", Details: []byte(`{`)}), "decode task.json"},
+		"no version":     {handle(&state.TaskState{TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}), "no version"},
+		"newer version":  {handle(&state.TaskState{Version: 99, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}), "newer version of the plugin"},
+		"no task":        {handle(&state.TaskState{Version: 1}), "does not name its task"},
+		"leads out":      {handle(&state.TaskState{Version: 1, TaskID: "a/../c", AllocID: "a", Task: "..", Invocation: "c"}), "not a plain name"},
+		"no details":     {handle(&state.TaskState{Version: 1, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}), "decode task.json"},
+		"newer details":  {handle(&state.TaskState{Version: 1, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c", Details: []byte(`{"version":9}`)}), "newer version"},
+		"broken details": {handle(&state.TaskState{Version: 1, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c", Details: []byte(`{`)}), "decode task.json"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			must.ErrorContains(t, n.RecoverTask(c.handle), c.want)

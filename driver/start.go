@@ -353,11 +353,11 @@ func (s *start) handle() (*drivers.TaskHandle, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := drivers.NewTaskHandle(state.HandleVersion)
+	h := drivers.NewTaskHandle(state.TaskStateVersion)
 	h.Config = s.cfg
 	h.State = drivers.TaskStateRunning
-	return h, h.SetDriverState(&state.Handle{
-		Version: state.HandleVersion, TaskID: s.cfg.ID, AllocID: s.id.Alloc, Task: s.id.Task, Invocation: s.id.Invocation,
+	return h, h.SetDriverState(&state.TaskState{
+		Version: state.TaskStateVersion, TaskID: s.cfg.ID, AllocID: s.id.Alloc, Task: s.id.Task, Invocation: s.id.Invocation,
 		PID: rec.PID, StartTicks: rec.StartTime, SupervisorPID: rec.SupervisorPID, SupervisorStart: rec.SupervisorStartTime,
 		BootID: rec.BootID, StartedAt: s.t.details.StartedAt.UnixNano(), Cores: s.t.cpus, Reserved: !s.reserved.IsEmpty(),
 		Details: details, DriverPluginVersion: Version,

@@ -41,7 +41,7 @@ func newFormerRun(t *testing.T) *formerRun {
 	var err error
 	th.DriverState, err = os.ReadFile(filepath.Join(goldenV1, "handle.msgpack"))
 	must.NoError(t, err)
-	var h state.Handle
+	var h state.TaskState
 	must.NoError(t, th.GetDriverState(&h))
 	th.Config = &drivers.TaskConfig{ID: h.TaskID, AllocID: h.AllocID, Name: h.Task}
 	f := &formerRun{n: n, dir: filepath.Join(n.config.StateDir, "tasks", h.TaskID), handle: th, id: h.TaskID}

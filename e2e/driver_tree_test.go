@@ -16,7 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -74,10 +74,7 @@ func (r *run) others() []proc.Process {
 }
 
 // supervisor identifies the solver's parent.
-func (r *run) supervisor() pidfile.Record {
-	rec := r.pidFile()
-	return pidfile.Record{PID: rec.SupervisorPID, StartTime: rec.SupervisorStartTime, BootID: rec.BootID}
-}
+func (r *run) supervisor() procfs.Identity { return r.pidFile().Supervisor() }
 
 // A task's user forks without end: the kernel says no at max_processes, and only
 // the task has to live with it. A solver that is stopped, too, cannot save the bomb.

@@ -26,10 +26,6 @@ import (
 // generous share of keys we do not know.
 const MaxBytes = 256 << 10
 
-// MaxCPU is the highest logical CPU index that is believed (Linux allows 8192
-// CPUs at most, CONFIG_NR_CPUS).
-const MaxCPU = 8191
-
 var (
 	// ErrNoPID says that the first line is no process id: nothing in the
 	// file can be used.
@@ -45,8 +41,8 @@ var (
 type Record struct {
 	PID int
 
-	// Cores are logical CPU indices in the order in which they were
-	// written. Empty but not nil: the solver runs without affinity. Nil: the file
+	// Cores are logical CPU indices below cpuset.MaxCPUs in the order in which they
+	// were written. Empty but not nil: the solver runs without affinity. Nil: the file
 	// has no usable core list (ErrNoCores).
 	Cores []int
 

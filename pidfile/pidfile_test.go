@@ -10,14 +10,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 )
 
 func TestParse(t *testing.T) {
@@ -46,7 +47,8 @@ func TestParse(t *testing.T) {
 		"cores null":                      {"7\n{\"cores\":null}\n", Record{PID: 7}, ErrNoCores},
 		"cores of words":                  {"7\n{\"cores\":[\"1\"]}\n", Record{PID: 7}, ErrNoCores},
 		"a negative core":                 {"7\n{\"cores\":[-1]}\n", Record{PID: 7}, ErrNoCores},
-		"a core beyond all machines":      {"7\n{\"cores\":[8192]}\n", Record{PID: 7}, ErrNoCores},
+		"a core beyond all machines":      {"7\n{\"cores\":[2048]}\n", Record{PID: 7}, ErrNoCores},
+		"the last core there may be":      {"7\n{\"cores\":[2047]}\n", Record{PID: 7, Cores: []int{2047}}, nil},
 		"half a core":                     {"7\n{\"cores\":[1.5]}\n", Record{PID: 7}, ErrNoCores},
 		"a core twice":                    {"7\n{\"cores\":[1,1]}\n", Record{PID: 7}, ErrNoCores},
 		"two lists of cores":              {"7\n{\"cores\":[1],\"cores\":[2]}\n", Record{PID: 7}, ErrNoCores},
@@ -84,7 +86,7 @@ func extra(key, value string) map[string]json.RawMessage {
 // randomRecord is any record that can be written.
 func randomRecord(r *rand.Rand) Record {
 	rec := Record{PID: 1 + r.IntN(1<<22), Cores: []int{}}
-	rec.Cores = append(rec.Cores, r.Perm(MaxCPU + 1)[:r.IntN(200)]...)
+	rec.Cores = append(rec.Cores, r.Perm(cpuset.MaxCPUs)[:r.IntN(200)]...)
 	if r.IntN(2) == 0 {
 		rec.StartTime, rec.BootID = r.Uint64(), strconv.FormatUint(r.Uint64(), 36)
 	}
@@ -198,143 +200,60 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func TestReadTakesNothingButAModestFile(t *testing.T) {
-	dir := t.TempDir()
-	good := filepath.Join(dir, "good")
-	if err := Write(good, Record{PID: 1, Cores: []int{1}}); err != nil {
+func TestRead_AndWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pid")
+	if _, err := Read(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	want := Record{PID: 7, Cores: []int{3, 1}, StartTime: 8, BootID: "b", SupervisorPID: 6, SupervisorStartTime: 5}
+	if err := Write(path, want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Read(path); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := Write(path, Record{}); !errors.Is(err, ErrNoPID) {
+		t.Errorf("no pid: %v", err)
+	}
+	if err := os.WriteFile(path, append([]byte("1\n"), bytes.Repeat([]byte(" "), MaxBytes)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// The words: nothing that was read, and is no pid, may be the reason.
+	if r, err := Read(path); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("too much: %+v, %v", r, err)
+	}
+}
+
+func TestRecord_NamesTwoProcesses(t *testing.T) {
+	r := Record{PID: 7, StartTime: 8, BootID: "b", SupervisorPID: 6, SupervisorStartTime: 5}
+	if got, want := r.Solver(), (procfs.Identity{PID: 7, StartTicks: 8, BootID: "b"}); got != want {
+		t.Errorf("solver %+v", got)
+	}
+	if got, want := r.Supervisor(), (procfs.Identity{PID: 6, StartTicks: 5, BootID: "b"}); got != want {
+		t.Errorf("supervisor %+v", got)
+	}
+	boot, err := procfs.BootID(procfs.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := procfs.StartTicks(procfs.Root, os.Getpid())
+	if err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		plant func(path string) error
-		want  string
+		r                  Record
+		solver, supervisor bool
 	}{
-		"a link":             {func(path string) error { return os.Symlink(good, path) }, "too many levels of symbolic links"},
-		"a link to a device": {func(path string) error { return os.Symlink("/dev/zero", path) }, "too many levels of symbolic links"},
-		"a FIFO":             {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "not a regular file"},
-		"a folder":           {func(path string) error { return os.Mkdir(path, 0o700) }, "not a regular file"},
-		"too much": {func(path string) error {
-			return os.WriteFile(path, append([]byte("1\n"), bytes.Repeat([]byte(" "), MaxBytes)...), 0o600)
-		}, "larger than"},
+		"the solver":     {Record{PID: os.Getpid(), StartTime: self, BootID: boot}, true, false},
+		"the supervisor": {Record{SupervisorPID: os.Getpid(), SupervisorStartTime: self, BootID: boot}, false, true},
+		"neither":        {Record{PID: os.Getpid(), StartTime: self + 1, BootID: boot, SupervisorPID: os.Getpid()}, false, false},
 	} {
-		path := filepath.Join(dir, name)
-		if err := c.plant(path); err != nil {
-			t.Fatal(err)
+		if got := c.r.Alive(procfs.Root); got != c.solver {
+			t.Errorf("%s: solver alive %v", name, got)
 		}
-		// The words: nothing that was read, and is no pid, may be the reason.
-		if r, err := Read(path); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %+v, %v", name, r, err)
+		if got := c.r.SupervisorAlive(procfs.Root); got != c.supervisor {
+			t.Errorf("%s: supervisor alive %v", name, got)
 		}
-	}
-	if _, err := Read(filepath.Join(dir, "nothing")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing file: %v", err)
-	}
-}
-
-func TestWriteReplacesALink(t *testing.T) {
-	dir := t.TempDir()
-	victim, path := filepath.Join(dir, "victim"), filepath.Join(dir, "pid")
-	if err := os.WriteFile(victim, []byte("untouched"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(victim, path); err != nil {
-		t.Fatal(err)
-	}
-	if err := Write(path, Record{PID: 1, Cores: []int{1}}); err != nil {
-		t.Fatal(err)
-	}
-	if data, _ := os.ReadFile(victim); string(data) != "untouched" {
-		t.Error("the link was followed")
-	}
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info, err)
-	}
-	linked := filepath.Join(t.TempDir(), "dir")
-	if err := os.Symlink(dir, linked); err != nil {
-		t.Fatal(err)
-	}
-	if err := Write(filepath.Join(linked, "pid"), Record{PID: 2}); err == nil {
-		t.Error("a directory that is a link was followed")
-	}
-}
-
-func TestIdentity(t *testing.T) {
-	root := t.TempDir()
-	put := func(path, text string) {
-		path = filepath.Join(root, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	stat := func(command, state string, start string) string {
-		return "7 (" + command + ") " + state + " 1 7 7 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 " + start + " 1000 1 18446744073709551615\n"
-	}
-	put("sys/kernel/random/boot_id", "b\n")
-	put("7/stat", stat("ls) Z 9 (dyna", "S", "8123456"))
-	put("8/stat", stat("x", "Z", "5"))
-	put("9/stat", "9 (short) S 1 2\n")
-	put("10/stat", "")
-	if start, err := StartTime(root, 7); err != nil || start != 8123456 {
-		t.Errorf("start time %d, %v", start, err)
-	}
-	for _, pid := range []int{9, 10, 11} {
-		if start, err := StartTime(root, pid); err == nil {
-			t.Errorf("process %d: start time %d", pid, start)
-		}
-	}
-	if _, err := StartTime(root, 11); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no process: %v", err)
-	}
-	cases := map[string]struct {
-		r    Record
-		want bool
-	}{
-		"the process":        {Record{PID: 7, StartTime: 8123456, BootID: "b"}, true},
-		"another start time": {Record{PID: 7, StartTime: 8123455, BootID: "b"}, false},
-		"another boot":       {Record{PID: 7, StartTime: 8123456, BootID: "c"}, false},
-		"no start time":      {Record{PID: 7, BootID: "b"}, false},
-		"no boot":            {Record{PID: 7, StartTime: 8123456}, false},
-		"a zombie":           {Record{PID: 8, StartTime: 5, BootID: "b"}, false},
-		"nobody":             {Record{PID: 11, StartTime: 5, BootID: "b"}, false},
-	}
-	for name, c := range cases {
-		if got := c.r.Alive(root); got != c.want {
-			t.Errorf("%s: alive %v", name, got)
-		}
-		s := Record{SupervisorPID: c.r.PID, SupervisorStartTime: c.r.StartTime, BootID: c.r.BootID}
-		if got := s.SupervisorAlive(root); got != c.want {
-			t.Errorf("supervisor, %s: alive %v", name, got)
-		}
-	}
-}
-
-func TestIdentityOfThisProcess(t *testing.T) {
-	boot, err := BootID("/proc")
-	if err != nil || len(boot) != 36 {
-		t.Errorf("boot id %q, %v", boot, err)
-	}
-	start, err := StartTime("/proc", os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := Record{PID: os.Getpid(), StartTime: start, BootID: boot}
-	if !r.Alive("/proc") {
-		t.Error("not alive")
-	}
-	child := exec.Command("true")
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	began, err := StartTime("/proc", child.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	child.Wait()
-	if (Record{PID: child.Process.Pid, StartTime: began, BootID: boot}).Alive("/proc") {
-		t.Error("alive after its end")
 	}
 }
 

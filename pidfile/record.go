@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 )
 
 // The second line's keys that we know.
@@ -143,15 +145,14 @@ func parseCores(raw json.RawMessage) ([]int, error) {
 }
 
 func checkCores(cores []int) error {
-	seen := make(map[int]bool, len(cores))
+	var seen cpuset.Set
 	for _, c := range cores {
-		switch {
-		case c < 0 || c > MaxCPU:
-			return fmt.Errorf("%s: %d is no CPU index", keyCores, c)
-		case seen[c]:
+		if seen.Contains(c) {
 			return fmt.Errorf("%s: %d stands there twice", keyCores, c)
 		}
-		seen[c] = true
+		if !seen.Add(c) {
+			return fmt.Errorf("%s: %d is no CPU index: 0 to %d are supported", keyCores, c, cpuset.MaxCPUs-1)
+		}
 	}
 	return nil
 }

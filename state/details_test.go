@@ -66,7 +66,7 @@ func TestDetails_WhatCannotBeRead(t *testing.T) {
 	must.ErrorIs(t, err, fs.ErrNotExist)
 	must.NoError(t, os.WriteFile(filepath.Join(r.Dir, "task.json"), bytes.Repeat([]byte(" "), maxDetails+1), 0o600))
 	_, err = r.ReadDetails()
-	must.ErrorContains(t, err, "decode task.json")
+	must.ErrorContains(t, err, "larger than")
 }
 
 func TestDetails_FailedWriteLeavesTheOld(t *testing.T) {
@@ -82,16 +82,16 @@ func TestDetails_FailedWriteLeavesTheOld(t *testing.T) {
 	must.ErrorContains(t, r.WriteDetails(broken), "encode task.json")
 }
 
-func TestHandle_RoundTripThroughNomad(t *testing.T) {
-	want := Handle{
-		Version: HandleVersion, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c", PID: 1234, StartTicks: 1 << 40,
+func TestTaskState_RoundTripThroughNomad(t *testing.T) {
+	want := TaskState{
+		Version: TaskStateVersion, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c", PID: 1234, StartTicks: 1 << 40,
 		SupervisorPID: 1233, SupervisorStart: 1<<40 - 1, BootID: "boot", StartedAt: time.Now().UnixNano(), Cores: []int{0, 3},
 		Reserved: true, Details: []byte(`{"version":1}`), DriverPluginVersion: "1.2.3",
 	}
-	th := drivers.NewTaskHandle(HandleVersion)
+	th := drivers.NewTaskHandle(TaskStateVersion)
 	must.NoError(t, th.SetDriverState(&want))
 	must.StrNotContains(t, string(th.DriverState), "TOKEN")
-	var got Handle
+	var got TaskState
 	must.NoError(t, th.GetDriverState(&got))
 	must.Eq(t, want, got)
 	must.NoError(t, got.Validate())
@@ -106,27 +106,27 @@ func TestHandle_RoundTripThroughNomad(t *testing.T) {
 	must.Eq(t, want.Cores, rec.Cores)
 }
 
-func TestHandle_Validate(t *testing.T) {
+func TestTaskState_Validate(t *testing.T) {
 	for name, c := range map[string]struct {
-		spoil func(*Handle)
+		spoil func(*TaskState)
 		want  string
 	}{
-		"no version":    {func(h *Handle) { h.Version = 0 }, "has no version"},
-		"newer version": {func(h *Handle) { h.Version = HandleVersion + 1 }, "newer version of the plugin"},
-		"no task ID":    {func(h *Handle) { h.TaskID = "" }, "does not name its task"},
-		"no alloc":      {func(h *Handle) { h.AllocID = "" }, "does not name its task"},
-		"no task":       {func(h *Handle) { h.Task = "" }, "does not name its task"},
-		"no invocation": {func(h *Handle) { h.Invocation = "" }, "does not name its task"},
-		"leads out":     {func(h *Handle) { h.Task = "../.." }, "not a plain name"},
+		"no version":    {func(h *TaskState) { h.Version = 0 }, "has no version"},
+		"newer version": {func(h *TaskState) { h.Version = TaskStateVersion + 1 }, "newer version of the plugin"},
+		"no task ID":    {func(h *TaskState) { h.TaskID = "" }, "does not name its task"},
+		"no alloc":      {func(h *TaskState) { h.AllocID = "" }, "does not name its task"},
+		"no task":       {func(h *TaskState) { h.Task = "" }, "does not name its task"},
+		"no invocation": {func(h *TaskState) { h.Invocation = "" }, "does not name its task"},
+		"leads out":     {func(h *TaskState) { h.Task = "../.." }, "not a plain name"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := Handle{Version: HandleVersion, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}
+			h := TaskState{Version: TaskStateVersion, TaskID: "a/b/c", AllocID: "a", Task: "b", Invocation: "c"}
 			must.NoError(t, h.Validate())
 			c.spoil(&h)
 			must.ErrorContains(t, h.Validate(), c.want)
 		})
 	}
-	must.True(t, errors.Is((&Handle{Version: 9}).Validate(), ErrNewer))
+	must.True(t, errors.Is((&TaskState{Version: 9}).Validate(), ErrNewer))
 }
 
 func FuzzDecodeDetails(f *testing.F) {

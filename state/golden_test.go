@@ -30,16 +30,16 @@ const (
 )
 
 // What version 1 wrote means the same for ever.
-func TestGolden_Handle(t *testing.T) {
+func TestGolden_TaskState(t *testing.T) {
 	th := &drivers.TaskHandle{DriverState: golden(t, "handle.msgpack")}
-	var h Handle
+	var h TaskState
 	must.NoError(t, th.GetDriverState(&h))
 	must.NoError(t, h.Validate())
 	details, err := DecodeDetails(h.Details)
 	must.NoError(t, err)
 	must.Eq(t, goldenDetails(), details)
 	h.Details = nil
-	must.Eq(t, Handle{
+	must.Eq(t, TaskState{
 		Version: 1, TaskID: goldenAlloc + "/solve/fd73c814", AllocID: goldenAlloc, Task: "solve", Invocation: "fd73c814",
 		PID: 5330, StartTicks: 1461889, SupervisorPID: 5326, SupervisorStart: 1461888, BootID: goldenBoot,
 		StartedAt: 1795386373840018913, Cores: []int{0}, DriverPluginVersion: h.DriverPluginVersion,
@@ -84,7 +84,7 @@ func TestGolden_KeysOfALaterVersion(t *testing.T) {
 	raw["to_come"] = map[string]any{"a": []int{1}}
 	var data []byte
 	must.NoError(t, base.MsgPackEncode(&data, raw))
-	var h Handle
+	var h TaskState
 	must.NoError(t, (&drivers.TaskHandle{DriverState: data}).GetDriverState(&h))
 	must.NoError(t, h.Validate())
 	must.Eq(t, 5330, h.PID)
@@ -99,8 +99,8 @@ func TestGolden_KeysOfALaterVersion(t *testing.T) {
 	must.Eq(t, "crash", details.JobID)
 }
 
-// FuzzHandle feeds what Nomad might hand back as driver state.
-func FuzzHandle(f *testing.F) {
+// FuzzTaskState feeds what Nomad might hand back as driver state.
+func FuzzTaskState(f *testing.F) {
 	if data, err := os.ReadFile("testdata/v1/handle.msgpack"); err == nil {
 		f.Add(data)
 	}
@@ -108,7 +108,7 @@ func FuzzHandle(f *testing.F) {
 	f.Add([]byte{0xc1, 1, 2})
 	f.Add([]byte{0x82, 0xa7, 'v', 'e', 'r', 's', 'i', 'o', 'n', 1, 0xa5, 'c', 'o', 'r', 'e', 's', 0x91, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var h Handle
+		var h TaskState
 		if err := (&drivers.TaskHandle{DriverState: data}).GetDriverState(&h); err != nil {
 			return
 		}
@@ -120,7 +120,7 @@ func FuzzHandle(f *testing.F) {
 		}
 		_, _ = DecodeDetails(h.Details)
 		// What is valid can be kept again.
-		th := drivers.NewTaskHandle(HandleVersion)
+		th := drivers.NewTaskHandle(TaskStateVersion)
 		if err := th.SetDriverState(&h); err != nil {
 			t.Fatal(err)
 		}

@@ -5,14 +5,12 @@ package state
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 )
 
 // Record is the folder of one run.
@@ -23,13 +21,7 @@ type Record struct {
 	lock *os.File // held by this process; only between Create and Unlock
 }
 
-func (r *Record) openLock(flags int) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(r.Dir, "lock"), os.O_RDWR|unix.O_NOFOLLOW|flags, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open record's lock: %w", err)
-	}
-	return f, nil
-}
+func (r *Record) path(name string) string { return filepath.Join(r.Dir, name) }
 
 // Lock returns the lock file that Create flocked, to be inherited by the
 // supervisor: a flock belongs to the open file, so it passes on without a gap.
@@ -43,55 +35,42 @@ func (r *Record) Unlock() {
 	}
 }
 
-// Release is Unlock for a lock that no supervisor has inherited: it is free at
-// once. A process that is being forked at this moment has the open file too,
-// until it executes something else.
+// Release is Unlock for a lock that no supervisor has inherited: it is free at once
+// (durable.Unlock).
 func (r *Record) Release() {
 	if r.lock != nil {
-		_ = unix.Flock(int(r.lock.Fd()), unix.LOCK_UN)
+		_ = durable.Unlock(r.lock)
+		r.lock = nil
 	}
-	r.Unlock()
 }
 
-// Locked tells whether somebody holds the record: a supervisor whose solver's
+// Locked reports whether somebody holds the record: a supervisor whose solver's
 // tree is not gone yet, or a plugin that is just starting one.
 func (r *Record) Locked() bool {
 	if r.lock != nil {
 		return true
 	}
-	f, err := r.openLock(0)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	// A shared lock that is tried and dropped: two probes at once do not see each other.
-	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	if err == nil {
-		_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // also for a process that is being forked
-	}
-	return errors.Is(err, unix.EWOULDBLOCK)
+	held, err := durable.Held(r.path(durable.LockFile))
+	return err == nil && held
 }
 
 // TryLock takes the record's lock, unless somebody holds it: nobody can start a
 // solver in the record until Unlock. The error wraps ErrHeld then.
 func (r *Record) TryLock() error {
-	f, err := r.openLock(os.O_CREATE)
+	return r.takeLock(os.O_RDWR | os.O_CREATE)
+}
+
+func (r *Record) takeLock(flag int) error {
+	lock, err := durable.Lock(r.path(durable.LockFile), flag)
 	if err != nil {
-		return err
+		return fmt.Errorf("record: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrHeld
-		}
-		return fmt.Errorf("lock record %s: %w", r.Dir, err)
-	}
-	r.lock = f
+	r.lock = lock
 	return nil
 }
 
 // ErrHeld means that a supervisor or a plugin holds a record's lock.
-var ErrHeld = errors.New("its lock is held")
+var ErrHeld = durable.ErrHeld
 
 // Remove deletes the record, and the folders above it that become empty. The
 // caller knows that the run is over.
@@ -177,39 +156,14 @@ func (r *Record) WriteDetails(d *Details) error {
 	if err != nil {
 		return err
 	}
-	return r.writeWhole("task.json", data)
+	return durable.WriteFile(r.path(durable.TaskFile), data)
 }
 
 // ReadDetails reads task.json.
 func (r *Record) ReadDetails() (Details, error) {
-	f, err := os.OpenFile(filepath.Join(r.Dir, "task.json"), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return Details{}, fmt.Errorf("read record: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxDetails))
+	data, err := durable.ReadFile(r.path(durable.TaskFile), maxDetails)
 	if err != nil {
 		return Details{}, fmt.Errorf("read record: %w", err)
 	}
 	return DecodeDetails(data)
-}
-
-// writeWhole replaces a file so that after a crash at any moment the old or
-// the new content is there: temporary file, fsync, rename, fsync of the folder.
-func (r *Record) writeWhole(name string, data []byte) error {
-	path := filepath.Join(r.Dir, name)
-	tmp, err := os.CreateTemp(r.Dir, "."+name+"-*")
-	if err != nil {
-		return fmt.Errorf("write record: %w", err)
-	}
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-		return fmt.Errorf("write record %s: %w", path, err)
-	}
-	return syncDirs(r.Dir)
 }

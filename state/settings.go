@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 )
 
 // settingsVersion is the version of Settings that this plugin writes. It reads
@@ -37,13 +37,13 @@ func (s *Store) WriteSettings(settings Settings) error {
 	if err != nil {
 		return fmt.Errorf("encode settings: %w", err)
 	}
-	return pidfile.WriteWhole(s.settingsPath(), append(data, '\n'))
+	return durable.WriteFile(s.settingsPath(), append(data, '\n'))
 }
 
 // Settings reads the settings. Where no plugin has written any, the error is
 // fs.ErrNotExist.
 func (s *Store) Settings() (Settings, error) {
-	data, err := pidfile.ReadBounded(s.settingsPath(), settingsMax)
+	data, err := durable.ReadFile(s.settingsPath(), settingsMax)
 	if err != nil {
 		return Settings{}, fmt.Errorf("read settings: %w", err)
 	}

@@ -6,12 +6,9 @@ package state
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 )
 
 // StopVersion is the version of Stop that this plugin writes.
@@ -37,23 +34,18 @@ func (r *Record) WriteStop(s Stop) error {
 	if err != nil {
 		return fmt.Errorf("encode stop.json: %w", err)
 	}
-	return r.writeWhole("stop.json", data)
+	return durable.WriteFile(r.path(durable.StopFile), data)
 }
 
 // ReadStop reads stop.json; os.ErrNotExist where no stop was begun.
 func (r *Record) ReadStop() (Stop, error) {
-	f, err := os.OpenFile(filepath.Join(r.Dir, "stop.json"), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	data, err := durable.ReadFile(r.path(durable.StopFile), maxStop)
 	if err != nil {
 		return Stop{}, fmt.Errorf("read record: %w", err)
 	}
-	defer f.Close()
 	var s Stop
-	data, err := io.ReadAll(io.LimitReader(f, maxStop))
-	if err == nil {
-		err = json.Unmarshal(data, &s)
-	}
-	if err != nil {
-		return Stop{}, fmt.Errorf("read record %s: %w", f.Name(), err)
+	if err := json.Unmarshal(data, &s); err != nil {
+		return Stop{}, fmt.Errorf("read record %s: %w", r.path(durable.StopFile), err)
 	}
 	if s.Version > StopVersion {
 		return Stop{}, fmt.Errorf("stop.json of version %d %w", s.Version, ErrNewer)

@@ -11,10 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 )
 
 // ID names one run of one task: the record's place below state_dir.
@@ -78,20 +78,20 @@ type Holder struct {
 // thisHolder describes this process.
 func thisHolder() Holder {
 	h := Holder{PID: os.Getpid(), ParentPID: os.Getppid()}
-	h.Start, _ = pidfile.StartTime("/proc", h.PID)
-	h.ParentStart, _ = pidfile.StartTime("/proc", h.ParentPID)
-	h.BootID, _ = pidfile.BootID("/proc")
+	h.Start, _ = procfs.StartTicks(procfs.Root, h.PID)
+	h.ParentStart, _ = procfs.StartTicks(procfs.Root, h.ParentPID)
+	h.BootID, _ = procfs.BootID(procfs.Root)
 	return h
 }
 
 // Process returns the holder's identity.
-func (h Holder) Process() pidfile.Record {
-	return pidfile.Record{PID: h.PID, StartTime: h.Start, BootID: h.BootID}
+func (h Holder) Process() procfs.Identity {
+	return procfs.Identity{PID: h.PID, StartTicks: h.Start, BootID: h.BootID}
 }
 
 // Parent returns the identity of the agent that launched the holder.
-func (h Holder) Parent() pidfile.Record {
-	return pidfile.Record{PID: h.ParentPID, StartTime: h.ParentStart, BootID: h.BootID}
+func (h Holder) Parent() procfs.Identity {
+	return procfs.Identity{PID: h.ParentPID, StartTicks: h.ParentStart, BootID: h.BootID}
 }
 
 // Store is a state_dir that was checked and is held by this process.
@@ -113,20 +113,16 @@ func Open(dir string) (*Store, error) {
 		}
 	}
 	path := filepath.Join(dir, "plugin.lock")
-	held, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if errors.Is(err, unix.EROFS) {
+	held, err := durable.Lock(path, os.O_RDWR|os.O_CREATE)
+	if errors.Is(err, syscall.EROFS) {
 		// Running tasks must be found again all the same; a lock needs no writing.
-		held, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+		held, err = durable.Lock(path, os.O_RDONLY)
+	}
+	if errors.Is(err, durable.ErrHeld) {
+		return nil, &InUseError{Dir: dir, Holder: readHolder(path)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open state_dir: %w", err)
-	}
-	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = held.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, &InUseError{Dir: dir, Holder: readHolder(path)}
-		}
-		return nil, fmt.Errorf("lock state_dir %s: %w", dir, err)
 	}
 	s.held = held
 	// Who holds the lock is for messages and for plugins that nobody uses any more.
@@ -161,9 +157,7 @@ func (s *Store) Close() error {
 	if s.held == nil {
 		return nil
 	}
-	// Unlocked first: a process that is being forked at this moment has the open
-	// file too, until it executes something else.
-	return errors.Join(unix.Flock(int(s.held.Fd()), unix.LOCK_UN), s.held.Close())
+	return durable.Unlock(s.held)
 }
 
 // Dir returns the state_dir's path.
@@ -189,32 +183,15 @@ func (s *Store) Create(id ID) (*Record, error) {
 		return nil, fmt.Errorf("make record: %w", err)
 	}
 	r := &Record{ID: id, Dir: dir}
-	lock, err := r.openLock(os.O_CREATE | os.O_EXCL)
-	if err != nil {
+	if err := r.takeLock(os.O_RDWR | os.O_CREATE | os.O_EXCL); err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = lock.Close()
-		return nil, fmt.Errorf("lock record %s: %w", dir, err)
-	}
-	r.lock = lock
-	return r, syncDirs(filepath.Dir(filepath.Dir(dir)), filepath.Dir(dir), dir)
-}
-
-// syncDirs makes new folders survive a power cut.
-func syncDirs(dirs ...string) error {
-	for _, dir := range dirs {
-		f, err := os.Open(dir)
-		if err != nil {
-			return fmt.Errorf("sync record: %w", err)
-		}
-		err = f.Sync()
-		_ = f.Close()
-		if err != nil {
-			return fmt.Errorf("sync record %s: %w", dir, err)
+	for _, new := range []string{filepath.Dir(filepath.Dir(dir)), filepath.Dir(dir), dir} {
+		if err := durable.SyncDir(new); err != nil {
+			return r, fmt.Errorf("make record: %w", err)
 		}
 	}
-	return nil
+	return r, nil
 }
 
 // Record opens the record of one run.

@@ -27,7 +27,7 @@ func BenchmarkStart(b *testing.B) {
 func measure(b *testing.B, private, took float64) (float64, float64) {
 	b.Helper()
 	dir, run := b.TempDir(), b.TempDir()
-	lock, err := LockRecord(dir)
+	lock, err := lockRecord(dir)
 	if err != nil {
 		b.Fatal(err)
 	}

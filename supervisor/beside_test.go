@@ -6,6 +6,8 @@ package supervisor
 import (
 	"slices"
 	"testing"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 )
 
 // What `nomad alloc exec` starts belongs to the task, with cgroups and without:
@@ -30,7 +32,7 @@ func TestCommandBesideTheSolver(t *testing.T) {
 			pids, err := tr.PIDs()
 			return err == nil && slices.Contains(pids, c.Cmd.Process.Pid) && len(pids) == 4
 		})
-		if err := p.Bind(both[1:]); err != nil {
+		if err := p.Bind(cpuset.Of(both[1])); err != nil {
 			t.Fatal(err)
 		}
 		threads, err := tr.Threads()
@@ -38,7 +40,7 @@ func TestCommandBesideTheSolver(t *testing.T) {
 			t.Errorf("threads %v, %v", threads, err)
 		}
 		for _, th := range threads {
-			if !slices.Equal(th.CPUs, both[1:]) {
+			if th.CPUs != cpuset.Of(both[1]) {
 				t.Errorf("thread %+v was not moved", th)
 			}
 		}

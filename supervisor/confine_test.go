@@ -9,30 +9,31 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/affinity"
 )
 
 // A task without cores of its own is kept on some, and the pid file tells none.
 func TestConfine(t *testing.T) {
-	both := someCPUs(t, 2)
-	all, err := proctree.Affinity(0)
+	cpus := someCPUs(t, 2)
+	all, err := affinity.Get(0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cgroupKinds(t, func(t *testing.T) *task { return shell(t, "sleep 1000 & sleep 1000 & echo up; wait") }, func(t *testing.T, k *task) {
 		if k.spec.Cgroups.Mode == CgroupV1 {
-			k.spec.Cgroups.CPUs = cpuList(all) // as wide as its parent
+			k.spec.Cgroups.CPUs = all.String() // as wide as its parent
 		}
 		p := k.start()
 		k.says("up")
-		check := func(want ...[]int) {
+		check := func(want ...cpuset.Set) {
 			t.Helper()
 			threads, err := tree(t, p).Threads()
 			if err != nil || len(threads) != 3 {
 				t.Fatalf("threads %v, %v", threads, err)
 			}
 			for i, th := range threads {
-				if w := want[min(i, len(want)-1)]; !slices.Equal(th.CPUs, w) {
+				if w := want[min(i, len(want)-1)]; th.CPUs != w {
 					t.Errorf("thread %+v, want %v", th, w)
 				}
 			}
@@ -40,32 +41,34 @@ func TestConfine(t *testing.T) {
 				t.Errorf("pid file %+v, %v", r, err)
 			}
 		}
-		confine := func(was, cpus []int) {
+		confine := func(was, cpus cpuset.Set) {
 			t.Helper()
 			if err := p.Confine(was, cpus); err != nil {
 				t.Fatal(err)
 			}
 		}
-		confine(nil, both[:1])
-		check(both[:1])
-		confine(both[:1], both)
+		first, second, none := cpuset.Of(cpus[0]), cpuset.Of(cpus[1]), cpuset.Set{}
+		both := first.Union(second)
+		confine(none, first)
+		check(first)
+		confine(first, both)
 		check(both)
 		// One binds itself to one of the two, as a rank does, and stays there ...
 		threads, err := tree(t, p).Threads()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := proctree.SetAffinity(threads[2].TID, both[1:]); err != nil {
+		if err := affinity.Bind(threads[2].TID, second); err != nil {
 			t.Fatal(err)
 		}
 		confine(both, both)
-		check(both, both, both[1:])
-		confine(both, nil)
-		check(all, all, both[1:])
+		check(both, both, second)
+		confine(both, none)
+		check(all, all, second)
 		// ... until that one is no longer to be had.
-		confine(nil, both[:1])
-		check(both[:1])
-		confine(nil, nil)
+		confine(none, first)
+		check(first)
+		confine(none, none)
 		check(all)
 	})
 }
@@ -78,14 +81,11 @@ func TestConfineToCPUsThatAreNotThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Confine(nil, []int{4000}); err != nil {
+	if err := p.Confine(cpuset.Set{}, cpuset.Of(2000)); err != nil {
 		t.Errorf("got %v", err)
 	}
-	if after, err := tree(t, p).Threads(); err != nil || !slices.EqualFunc(before, after, func(a, b Thread) bool { return slices.Equal(a.CPUs, b.CPUs) }) {
+	if after, err := tree(t, p).Threads(); err != nil || !slices.EqualFunc(before, after, func(a, b Thread) bool { return a.CPUs == b.CPUs }) {
 		t.Errorf("%v became %v (%v)", before, after, err)
-	}
-	if err := p.Confine(nil, []int{-1}); err == nil {
-		t.Error("-1 is a CPU")
 	}
 }
 
@@ -115,16 +115,16 @@ func TestBindAndTheLeaf(t *testing.T) {
 			}
 			tr := tree(t, p)
 			tr.cgroups.Mode, tr.cgroups.LeafCpuset = c.mode, dir
-			if err := tr.Bind(cpu); err != nil {
+			if err := tr.Bind(cpuset.Of(cpu...)); err != nil {
 				t.Fatal(err)
 			}
 			if got := files(t, dir); got["cpuset.cpus"] != c.bound || len(got) != len(c.files) {
 				t.Errorf("bound: %v", got)
 			}
-			if threads, err := tr.Threads(); err != nil || len(threads) != 1 || !slices.Equal(threads[0].CPUs, cpu) {
+			if threads, err := tr.Threads(); err != nil || len(threads) != 1 || threads[0].CPUs != cpuset.Of(cpu...) {
 				t.Errorf("threads %v, %v", threads, err)
 			}
-			if err := tr.Confine(nil, nil); err != nil {
+			if err := tr.Confine(cpuset.Set{}, cpuset.Set{}); err != nil {
 				t.Fatal(err)
 			}
 			if got := files(t, dir); got["cpuset.cpus"] != c.unconfined || len(got) != len(c.files) {

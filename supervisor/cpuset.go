@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
 
@@ -65,13 +66,17 @@ func setCpuset(leaf, file, list string) error {
 // From are the machine's other nodes with memory. It returns how many pages could
 // not be moved. With much memory it takes minutes.
 func (t *Tree) MoveMemory(from, to []int) (left int, err error) {
+	nodes, err := cpuset.FromSlice(to)
+	if err != nil {
+		return 0, fmt.Errorf("move memory: %w", err)
+	}
 	if leaf := t.cgroups.LeafCpuset; leaf != "" && t.cgroups.Mems != "" {
 		if t.cgroups.Mode == CgroupV1 {
 			if _, err := proctree.WriteCgroup(leaf, "cpuset.memory_migrate", "1"); err != nil {
 				return 0, fmt.Errorf("move memory: set cpuset.memory_migrate of cgroup %s: %w", leaf, err)
 			}
 		}
-		if err := setCpuset(leaf, "cpuset.mems", proctree.FormatCPUs(to)); err != nil {
+		if err := setCpuset(leaf, "cpuset.mems", nodes.String()); err != nil {
 			return 0, fmt.Errorf("move memory: %w", err)
 		}
 	}
@@ -79,7 +84,7 @@ func (t *Tree) MoveMemory(from, to []int) (left int, err error) {
 		return 0, nil
 	}
 	if left, err = t.list.MigratePages(from, to); err != nil {
-		return left, fmt.Errorf("move memory to NUMA nodes %s: %w", proctree.FormatCPUs(to), err)
+		return left, fmt.Errorf("move memory to NUMA nodes %s: %w", nodes.String(), err)
 	}
 	return left, nil
 }

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/supervise"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
 
 // ExecOptions describe a command run beside the solver.
@@ -28,7 +28,7 @@ type ExecOptions struct {
 type ExecCmd struct {
 	Cmd *exec.Cmd
 
-	order   supervise.StageOrder
+	order   shim.StageOrder
 	process *Process // that it runs beside; nil: nobody needs to know
 }
 
@@ -43,12 +43,12 @@ func Command(spec *Spec, opts ExecOptions) (*ExecCmd, error) {
 	return &ExecCmd{
 		Cmd: &exec.Cmd{
 			Path:        "/proc/self/exe",
-			Args:        []string{"stage", supervise.StageCommand},
+			Args:        []string{"stage", shim.StageCommand},
 			Env:         withRaceOptions([]string{"GOMAXPROCS=1"}),
 			Dir:         "/",
 			SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: opts.TTY},
 		},
-		order: supervise.StageOrder{
+		order: shim.StageOrder{
 			Argv: opts.Argv, Env: userEnv(opts.Env, spec.User), Dir: spec.Dir, User: spec.User,
 			Join: spec.Cgroups.Join, CPUs: opts.CPUs, Memory: spec.Memory, THP: hugePages(), AllowSetuid: spec.AllowSetuid,
 		},
@@ -75,15 +75,15 @@ func (c *ExecCmd) Start() error {
 		return err
 	}
 	defer socket.Close()
-	c.Cmd.ExtraFiles = []*os.File{theirs} // descriptor 3, supervise.ControlFD
+	c.Cmd.ExtraFiles = []*os.File{theirs} // descriptor 3, shim.ControlFD
 	err = c.Cmd.Start()
 	theirs.Close()
 	if err != nil {
 		return fmt.Errorf("execute %s: %w", c.order.Argv[0], err)
 	}
-	var report supervise.StageReport
-	sent := supervise.WriteMessage(socket, c.order)
-	err = supervise.ReadMessage(socket, &report)
+	var report shim.StageReport
+	sent := shim.WriteMessage(socket, c.order)
+	err = shim.ReadMessage(socket, &report)
 	if errors.Is(err, io.EOF) && sent == nil {
 		c.process.addBeside(c.Cmd.Process.Pid)
 		return nil // closed by the exec

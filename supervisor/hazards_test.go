@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
@@ -71,12 +73,12 @@ func TestLaunchErrors(t *testing.T) {
 			[]string{"create output file stdout", "permission denied"}, true,
 		},
 		"a CPU that is not there": {
-			func(t *testing.T, k *task) { k.spec.CPUs = []int{4001} },
-			[]string{"bind to CPUs 4001", "none of them"}, false,
+			func(t *testing.T, k *task) { k.spec.CPUs = []int{2001} },
+			[]string{"bind to CPUs 2001", "none of them"}, false,
 		},
 		"a CPU too many": {
-			func(t *testing.T, k *task) { k.spec.CPUs = append(someCPUs(t, 1), 4001) },
-			[]string{"bind to CPUs", "4001", "allows only"}, false,
+			func(t *testing.T, k *task) { k.spec.CPUs = append(someCPUs(t, 1), 2001) },
+			[]string{"bind to CPUs", "2001", "allows only"}, false,
 		},
 		"a CPU outside the cpuset": {
 			func(t *testing.T, k *task) {
@@ -131,7 +133,7 @@ func TestLaunchErrors(t *testing.T) {
 					t.Errorf("no %q in %q", word, err)
 				}
 			}
-			if held, err := lockHeld(k.dir); err != nil || held {
+			if held, err := durable.Held(lockPath(k.dir)); err != nil || held {
 				t.Errorf("the lock is held (%v)", err)
 			}
 			exit := k.wait(open(t, k))
@@ -141,7 +143,7 @@ func TestLaunchErrors(t *testing.T) {
 			if text := k.read(k.run, "stdout"); strings.Contains(text, "ran") {
 				t.Error("the solver ran")
 			}
-			below := proctree.Tree{ProcRoot: procRoot, Parent: os.Getpid()}
+			below := proctree.Tree{ProcRoot: procfs.Root, Parent: os.Getpid()}
 			if pids, err := below.PIDs(); err != nil || len(pids) > 0 {
 				t.Errorf("left processes %v (%v)", pids, err)
 			}
@@ -151,7 +153,7 @@ func TestLaunchErrors(t *testing.T) {
 
 func TestReadyHookCanCallOff(t *testing.T) {
 	k := shell(t, "echo ran")
-	lock, err := LockRecord(k.dir)
+	lock, err := lockRecord(k.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +169,7 @@ func TestReadyHookCanCallOff(t *testing.T) {
 
 func TestContextEndsALaunch(t *testing.T) {
 	k := shell(t, "echo ran")
-	lock, err := LockRecord(k.dir)
+	lock, err := lockRecord(k.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +315,7 @@ func TestExecFailuresAreNotExitCodes(t *testing.T) {
 	}{
 		"not found":    {[]string{"no-such-command"}, nil, "execute no-such-command: no such file"},
 		"not a binary": {[]string{"/etc/passwd"}, nil, "execute /etc/passwd: permission denied"},
-		"no such CPU":  {[]string{"true"}, []int{4000}, "bind to CPUs 4000"},
+		"no such CPU":  {[]string{"true"}, []int{2000}, "bind to CPUs 2000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd, err := Command(&k.spec, ExecOptions{Argv: c.argv, Env: k.env, CPUs: c.cpus})
@@ -442,7 +444,7 @@ func TestPidFileOfARunningTask(t *testing.T) {
 	k.spec.CPUs = someCPUs(t, 1)
 	p := k.start()
 	r, err := pidfile.Read(filepath.Join(k.dir, "pid"))
-	if err != nil || !r.Alive(procRoot) || !r.SupervisorAlive(procRoot) {
+	if err != nil || !r.Alive(procfs.Root) || !r.SupervisorAlive(procfs.Root) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	if !strings.HasPrefix(k.read(k.dir, "pid"), fmt.Sprintf("%d\n{\"cores\":[%d],", r.PID, k.spec.CPUs[0])) {

@@ -17,10 +17,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 )
 
 // The test binary plays every part: as itself it is the plugin; package
-// supervise's init makes it a supervisor or a stage; and with one of these words
+// shim's init makes it a supervisor or a stage; and with one of these words
 // as its first argument it is a solver that needs more than a shell, or a plugin
 // that a test may kill.
 func TestMain(m *testing.M) {
@@ -78,7 +81,7 @@ func talk(args []string) int {
 // the point it is told, for somebody to kill it there.
 func playPlugin(args []string) int {
 	dir, until := args[0], args[1]
-	lock, err := LockRecord(dir)
+	lock, err := lockRecord(dir)
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -98,6 +101,11 @@ func playPlugin(args []string) int {
 	r, _ := p.Record()
 	fmt.Println("started", r.PID)
 	select {}
+}
+
+// lockRecord takes the lock that Launch wants.
+func lockRecord(dir string) (*os.File, error) {
+	return durable.Lock(lockPath(dir), os.O_RDWR|os.O_CREATE)
 }
 
 // bornWithTHP is what this process found before Start changed it.
@@ -186,7 +194,7 @@ func self(t *testing.T, part string, args ...string) *task {
 }
 
 func (k *task) launch() (*Process, error) {
-	lock, err := LockRecord(k.dir)
+	lock, err := lockRecord(k.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -315,8 +323,8 @@ func kill(t *testing.T, pid int) {
 }
 
 func gone(pid int) bool {
-	state, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	return err != nil || zombie(state)
+	stat, err := procfs.ReadStat(procfs.Root, pid)
+	return err != nil || stat.Ended()
 }
 
 func status(t *testing.T, text, key string) string {

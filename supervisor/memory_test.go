@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
 
@@ -128,7 +129,7 @@ func TestMoveMemoryWritesTheLeaf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := leaf(t, c.files)
-			tree := Tree{cgroups: Cgroups{Mode: c.mode, LeafCpuset: dir, Mems: c.mems}, list: proctree.Tree{ProcRoot: procRoot, Cgroup: dir}}
+			tree := Tree{cgroups: Cgroups{Mode: c.mode, LeafCpuset: dir, Mems: c.mems}, list: proctree.Tree{ProcRoot: procfs.Root, Cgroup: dir}}
 			if left, err := tree.MoveMemory([]int{0}, []int{1, 2}); left != 0 || err != nil {
 				t.Errorf("got %d, %v", left, err)
 			}

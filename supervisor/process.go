@@ -14,6 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
@@ -94,15 +97,15 @@ func OpenKnown(dir string, known pidfile.Record) (*Process, error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("open task record: %s is not a directory", dir)
 	}
-	held, err := lockHeld(dir)
+	held, err := durable.Held(lockPath(dir))
 	if err != nil {
 		return nil, fmt.Errorf("open task record: %w", err)
 	}
 	p.spec, _ = ReadSpec(dir)
 	r, err := p.Record()
-	held = held || known.SupervisorAlive(procRoot) // the lock may have been removed under it
+	held = held || known.SupervisorAlive(procfs.Root) // the lock may have been removed under it
 	if held {
-		p.supervisor, _ = watchProcess(r.SupervisorPID, r.SupervisorStartTime, r.BootID)
+		p.supervisor, _ = watchProcess(r.Supervisor())
 	}
 	p.found.state, p.found.record, p.found.err = state(held, r, err), r, err
 	go p.watch()
@@ -147,7 +150,7 @@ func (p *Process) Record() (pidfile.Record, error) {
 // restart the plugin asks several times for each of its tasks, one after the other,
 // and then every few seconds.
 func (p *Process) readPIDFile() (pidfile.Record, error) {
-	data, err := pidfile.ReadBounded(pidPath(p.dir), pidfile.MaxBytes)
+	data, err := durable.ReadFile(pidPath(p.dir), pidfile.MaxBytes)
 	if err != nil {
 		return pidfile.Record{}, fmt.Errorf("read pid file: %w", err)
 	}
@@ -182,8 +185,8 @@ func (p *Process) Supervised() bool {
 // State looks at the lock, the processes and their identities.
 func (p *Process) State() State {
 	r, err := p.Record()
-	held, lockErr := lockHeld(p.dir)
-	return state(lockErr == nil && held || p.known.SupervisorAlive(procRoot), r, err)
+	held, lockErr := durable.Held(lockPath(p.dir))
+	return state(lockErr == nil && held || p.known.SupervisorAlive(procfs.Root), r, err)
 }
 
 // state tells it from the supervisor, and from the pid file with its error.
@@ -193,7 +196,7 @@ func state(held bool, r pidfile.Record, err error) State {
 		return Launching
 	case held:
 		return Running
-	case r.Alive(procRoot):
+	case r.Alive(procfs.Root):
 		return Orphaned
 	}
 	return Ended
@@ -228,7 +231,7 @@ func (p *Process) supervisorEnded() bool {
 		}
 	}
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, pollEvery) {
-		if held, err := lockHeld(p.dir); err == nil && !held {
+		if held, err := durable.Held(lockPath(p.dir)); err == nil && !held {
 			return true
 		}
 		select {
@@ -242,7 +245,7 @@ func (p *Process) supervisorEnded() bool {
 // solverEnded waits for the solver of a supervisor that was killed.
 func (p *Process) solverEnded() bool {
 	r, _ := p.Record()
-	w, alive := watchProcess(r.PID, r.StartTime, r.BootID)
+	w, alive := watchProcess(r.Solver())
 	if !alive {
 		return true
 	}
@@ -270,7 +273,7 @@ func (p *Process) Wait(ctx context.Context) (ExitRecord, error) {
 		return exit, nil
 	}
 	r, _ := p.Record()
-	if boot, e := thisBoot(); e == nil && r.BootID != "" && r.BootID != boot {
+	if boot, e := procfs.BootID(procfs.Root); e == nil && r.BootID != "" && r.BootID != boot {
 		return ExitRecord{Code: -1}, fmt.Errorf("%w: %w", ErrExitUnknown, ErrRebooted)
 	}
 	return ExitRecord{Code: -1}, fmt.Errorf("%w: the supervisor was killed before the solver ended: %w", ErrExitUnknown, err)
@@ -292,12 +295,12 @@ func (p *Process) Tree() (*Tree, error) {
 	}
 	r, _ := p.Record()
 	t := &Tree{cgroups: p.spec.Cgroups, list: proctree.Tree{
-		ProcRoot: procRoot,
+		ProcRoot: procfs.Root,
 		Cgroup:   p.spec.Cgroups.Processes(),
 		V2:       p.spec.Cgroups.Mode == CgroupV2,
 		Session:  p.spec.Cgroups.Mode == CgroupNone,
 	}}
-	boot, err := thisBoot()
+	boot, err := procfs.BootID(procfs.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -306,7 +309,7 @@ func (p *Process) Tree() (*Tree, error) {
 	}
 	if t.list.Cgroup == "" {
 		t.list.Sessions = p.besides()
-		if r.SupervisorAlive(procRoot) {
+		if r.SupervisorAlive(procfs.Root) {
 			t.list.Parent = r.SupervisorPID
 		}
 	}
@@ -316,14 +319,14 @@ func (p *Process) Tree() (*Tree, error) {
 // Bind writes the CPUs to the pid file first, which is what counts after a crash,
 // and then moves every thread of the task. When it fails, the pid file says
 // what it said before.
-func (p *Process) Bind(cpus []int) error {
-	return p.place(cpus, func(t *Tree) error { return t.Bind(cpus) })
+func (p *Process) Bind(cpus cpuset.Set) error {
+	return p.place(cpus.Slice(), func(t *Tree) error { return t.Bind(cpus) })
 }
 
 // Confine keeps the task on some CPUs that are not its own (see Tree.Confine): the
 // pid file tells none.
-func (p *Process) Confine(was, cpus []int) error {
-	return p.place(nil, func(t *Tree) error { return t.Confine(was, cpus) })
+func (p *Process) Confine(was, cpus cpuset.Set) error {
+	return p.place([]int{}, func(t *Tree) error { return t.Confine(was, cpus) })
 }
 
 func (p *Process) place(cores []int, do func(*Tree) error) error {
@@ -338,7 +341,7 @@ func (p *Process) place(cores []int, do func(*Tree) error) error {
 		return fmt.Errorf("move task: %w", err)
 	}
 	moved := old
-	moved.Cores = append([]int{}, cores...)
+	moved.Cores = cores
 	if err := p.writePIDFile(moved); err != nil {
 		return fmt.Errorf("move task: %w", err)
 	}
@@ -355,7 +358,7 @@ func (p *Process) writePIDFile(r pidfile.Record) error {
 	if err != nil {
 		return err
 	}
-	is, err := pidfile.ReadBounded(pidPath(p.dir), pidfile.MaxBytes)
+	is, err := durable.ReadFile(pidPath(p.dir), pidfile.MaxBytes)
 	if err == nil && bytes.Equal(is, want) {
 		return nil
 	}

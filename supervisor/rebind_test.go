@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 )
 
 // After a restart each task may be bound to what it had: that must not wait for
@@ -23,13 +25,13 @@ func TestBindToTheSameWritesNothing(t *testing.T) {
 		return info
 	}
 	before := pidInfo()
-	if err := p.Bind(k.spec.CPUs); err != nil {
+	if err := p.Bind(cpuset.Of(k.spec.CPUs...)); err != nil {
 		t.Fatal(err)
 	}
 	if !os.SameFile(before, pidInfo()) {
 		t.Error("the pid file was written though it said so already")
 	}
-	if err := p.Bind(nil); err != nil {
+	if err := p.Bind(cpuset.Set{}); err != nil {
 		t.Fatal(err)
 	}
 	if os.SameFile(before, pidInfo()) {

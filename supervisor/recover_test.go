@@ -15,6 +15,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 )
 
@@ -110,7 +113,7 @@ func TestSolverEndsWhileNobodyWatches(t *testing.T) {
 			k := shell(t, name)
 			plugin, _ := k.plugin("started")
 			kill(t, plugin)
-			eventually(t, "the lock is free", func() bool { held, _ := lockHeld(k.dir); return !held })
+			eventually(t, "the lock is free", func() bool { held, _ := durable.Held(lockPath(k.dir)); return !held })
 			p := open(t, k)
 			exit := k.wait(p)
 			if exit.Code != want.code || exit.Signal != want.signal || p.State() != Ended {
@@ -126,7 +129,7 @@ func TestSupervisorKilled(t *testing.T) {
 	k.says("up")
 	solver, supervisor := record(t, p)
 	kill(t, supervisor)
-	eventually(t, "the lock is free", func() bool { held, _ := lockHeld(k.dir); return !held })
+	eventually(t, "the lock is free", func() bool { held, _ := durable.Held(lockPath(k.dir)); return !held })
 	again := open(t, k)
 	for _, p := range []*Process{p, again} {
 		if p.State() != Orphaned {
@@ -181,11 +184,11 @@ func TestForgedRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { bystander.Process.Kill(); bystander.Wait() })
-	boot, err := pidfile.BootID(procRoot)
+	boot, err := procfs.BootID(procfs.Root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	began, err := pidfile.StartTime(procRoot, bystander.Process.Pid)
+	began, err := procfs.StartTicks(procfs.Root, bystander.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +299,7 @@ func TestKnownRecordStandsIn(t *testing.T) {
 			if again.State() != Running || tree(t, again).MainPID() != known.PID {
 				t.Errorf("state %s, main %d", again.State(), tree(t, again).MainPID())
 			}
-			if err := again.Bind(someCPUs(t, 1)); err != nil {
+			if err := again.Bind(cpuset.Of(someCPUs(t, 1)...)); err != nil {
 				t.Error(err)
 			}
 			if r, err := pidfile.Read(path); err != nil || r.PID != known.PID || r.StartTime != known.StartTime {
@@ -315,14 +318,14 @@ func TestKnownRecordStandsIn(t *testing.T) {
 func TestLockHasNoGap(t *testing.T) {
 	k := shell(t, "echo up; sleep 1000")
 	p := k.start()
-	if _, err := LockRecord(k.dir); !errors.Is(err, ErrLocked) {
+	if _, err := lockRecord(k.dir); !errors.Is(err, durable.ErrHeld) {
 		t.Errorf("lock: %v", err)
 	}
 	if err := tree(t, p).Kill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	k.wait(p)
-	lock, err := LockRecord(k.dir)
+	lock, err := lockRecord(k.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func TestSupervisorIsOutOfTheUsersReach(t *testing.T) {
 func TestTaskEnvironmentReachesTheSolverOnly(t *testing.T) {
 	k := shell(t, "echo $LD_PRELOAD $GODEBUG")
 	k.env = append(k.env, "LD_PRELOAD=/nonexistent/evil.so", "GODEBUG=inittrace=1")
-	lock, err := LockRecord(k.dir)
+	lock, err := lockRecord(k.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

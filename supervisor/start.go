@@ -17,8 +17,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/supervise"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
 
 // Launch is what Start needs.
@@ -27,7 +28,7 @@ type Launch struct {
 	// invocation's own.
 	Dir string
 
-	// Lock is the record's lock as LockRecord returned it. Start takes it
+	// Lock is the record's lock as durable.Lock returned it. Start takes it
 	// over and closes it in every case: the supervisor inherits the lock without a
 	// gap and holds it until it ends.
 	Lock *os.File
@@ -71,7 +72,7 @@ func Start(ctx context.Context, l Launch) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start supervisor: %w", err)
 	}
-	err = converse(ctx, socket, l, spec.User)
+	err = handshake(ctx, socket, l, spec.User)
 	socket.Close()
 	if err != nil {
 		if e := child.waitOrKill(goodbye); e != nil {
@@ -86,8 +87,8 @@ func Start(ctx context.Context, l Launch) (*Process, error) {
 	return p, nil
 }
 
-// converse takes the supervisor through the launch.
-func converse(ctx context.Context, socket *os.File, l Launch, user User) error {
+// handshake takes the supervisor through the launch.
+func handshake(ctx context.Context, socket *os.File, l Launch, user User) error {
 	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	fail := func(err error) error {
@@ -96,7 +97,7 @@ func converse(ctx context.Context, socket *os.File, l Launch, user User) error {
 		}
 		return err
 	}
-	report, err := ask(socket, supervise.Order{Env: userEnv(l.Env, user), THP: hugePages()})
+	report, err := ask(socket, shim.Order{Env: userEnv(l.Env, user), THP: hugePages()})
 	if err != nil {
 		return fail(err)
 	}
@@ -119,7 +120,7 @@ func converse(ctx context.Context, socket *os.File, l Launch, user User) error {
 	// The end of ctx only shortens the wait.
 	hurry := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Now().Add(goodbye)) })
 	defer hurry()
-	if _, err = ask(socket, supervise.Order{Go: true}); err != nil {
+	if _, err = ask(socket, shim.Order{Go: true}); err != nil {
 		var failed *LaunchError
 		if !errors.As(err, &failed) {
 			// The exec hangs, or the supervisor was killed: end what may have
@@ -132,12 +133,12 @@ func converse(ctx context.Context, socket *os.File, l Launch, user User) error {
 }
 
 // ask sends one order and returns the report that answers it.
-func ask(socket *os.File, order supervise.Order) (supervise.Report, error) {
-	var report supervise.Report
+func ask(socket *os.File, order shim.Order) (shim.Report, error) {
+	var report shim.Report
 	// A supervisor that has given up already does not read; its reason is
 	// waiting for us all the same.
-	sent := supervise.WriteMessage(socket, order)
-	if err := supervise.ReadMessage(socket, &report); err != nil {
+	sent := shim.WriteMessage(socket, order)
+	if err := shim.ReadMessage(socket, &report); err != nil {
 		return report, errors.Join(sent, err)
 	}
 	if report.Error != "" {
@@ -148,7 +149,7 @@ func ask(socket *os.File, order supervise.Order) (supervise.Report, error) {
 
 // hugePages forbids this process transparent huge pages, for its supervisors'
 // sake, and reports whether solvers may have them..
-var hugePages = sync.OnceValue(supervise.DisableTHP)
+var hugePages = sync.OnceValue(shim.DisableTHP)
 
 // forkSupervisor re-executes this binary, through /proc/self/exe so that one
 // replaced on disk does not matter.
@@ -170,7 +171,7 @@ func forkSupervisor(l Launch) (*watched, *os.File, error) {
 	}
 	defer theirs.Close()
 	pidfd := -1
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{filepath.Base(os.Args[0]), supervise.SuperviseCommand, l.Dir}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{filepath.Base(os.Args[0]), shim.SuperviseCommand, l.Dir}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   withRaceOptions(supervisorEnv),
 		Files: []uintptr{null.Fd(), log.Fd(), log.Fd(), theirs.Fd(), l.Lock.Fd()},
@@ -197,12 +198,12 @@ func withRaceOptions(env []string) []string {
 	return env
 }
 
-func logPath(dir string) string { return filepath.Join(dir, "supervisor.log") }
+func logPath(dir string) string { return filepath.Join(dir, durable.LogFile) }
 
 // socketpair returns our end, which goes through Go's poller, and the end
 // to inherit, which blocks.
 func socketpair() (ours, theirs *os.File, err error) {
-	a, b, err := supervise.Socketpair()
+	a, b, err := shim.Socketpair()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,7 +9,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
 
@@ -26,7 +27,7 @@ type Thread = proctree.Thread
 // MainPID returns the solver's process id, or 0 when it is gone (its id may
 // belong to another process then).
 func (t *Tree) MainPID() int {
-	started, err := pidfile.StartTime(procRoot, t.list.Main)
+	started, err := procfs.StartTicks(procfs.Root, t.list.Main)
 	if t.list.Main == 0 || err != nil || started != t.list.MainStart {
 		return 0
 	}
@@ -77,12 +78,12 @@ func joinCause(ctx context.Context, err error) error {
 // task's own it is widened first and narrowed last: a thread that is on none of
 // its cpuset's CPUs for an instant would lose its mask (for good before Linux
 // 6.2). Without CPUs the binding is lifted.
-func (t *Tree) Bind(cpus []int) error {
+func (t *Tree) Bind(cpus cpuset.Set) error {
 	leaf := t.cgroups.LeafCpuset
-	if len(cpus) == 0 {
-		return t.Confine(nil, nil)
+	if cpus.IsEmpty() {
+		return t.Confine(cpuset.Set{}, cpuset.Set{})
 	}
-	list := proctree.FormatCPUs(cpus)
+	list := cpus.String()
 	if err := widenCpuset(leaf, list); err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (t *Tree) Bind(cpus []int) error {
 // Confine keeps a task that is bound to no CPUs of its own on some, or on all
 // there are; was is what the last call said (see proctree.Tree.Confine). Its leaf
 // cpuset is opened: affinity alone gives way when the last of the CPUs is taken.
-func (t *Tree) Confine(was, cpus []int) error {
+func (t *Tree) Confine(was, cpus cpuset.Set) error {
 	if err := t.openCpuset(t.cgroups.LeafCpuset); err != nil {
 		return err
 	}

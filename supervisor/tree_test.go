@@ -11,6 +11,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 )
 
 // cgroupKinds runs a test without cgroups, in v1 and in v2.
@@ -66,7 +69,7 @@ func TestLeftoversOfAnOrphan(t *testing.T) {
 		k.says("up")
 		_, supervisor := record(t, p)
 		kill(t, supervisor)
-		eventually(t, "the lock is free", func() bool { held, _ := lockHeld(k.dir); return !held })
+		eventually(t, "the lock is free", func() bool { held, _ := durable.Held(lockPath(k.dir)); return !held })
 		var pids []int
 		eventually(t, "five processes are found", func() bool {
 			var err error
@@ -149,7 +152,7 @@ func TestBindMovesEveryThread(t *testing.T) {
 		k.says("threads")
 		tr := tree(t, p)
 		for round := range 6 {
-			cpus := []int{both[(round+1)%2]}
+			cpus := cpuset.Of(both[(round+1)%2])
 			if err := p.Bind(cpus); err != nil {
 				t.Fatal(err)
 			}
@@ -161,20 +164,20 @@ func TestBindMovesEveryThread(t *testing.T) {
 				t.Errorf("only %d threads", len(threads))
 			}
 			for _, th := range threads {
-				if !slices.Equal(th.CPUs, cpus) {
+				if th.CPUs != cpus {
 					t.Errorf("round %d: thread %+v, want %v", round, th, cpus)
 				}
 			}
-			if r, err := p.Record(); err != nil || !slices.Equal(r.Cores, cpus) {
+			if r, err := p.Record(); err != nil || !slices.Equal(r.Cores, cpus.Slice()) {
 				t.Errorf("pid file %+v, %v", r, err)
 			}
 			if k.spec.Cgroups.Mode == CgroupV1 {
-				if got := k.read(k.spec.Cgroups.LeafCpuset, "cpuset.cpus"); strings.TrimSpace(got) != cpuList(cpus) {
+				if got := k.read(k.spec.Cgroups.LeafCpuset, "cpuset.cpus"); strings.TrimSpace(got) != cpus.String() {
 					t.Errorf("leaf cpuset %q", got)
 				}
 			}
 		}
-		if err := p.Bind(nil); err != nil {
+		if err := p.Bind(cpuset.Set{}); err != nil {
 			t.Fatal(err)
 		}
 		threads, err := tr.Threads()
@@ -182,7 +185,7 @@ func TestBindMovesEveryThread(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, th := range threads {
-			if len(th.CPUs) < 2 {
+			if th.CPUs.Len() < 2 {
 				t.Errorf("still bound: %+v", th)
 			}
 		}
@@ -197,8 +200,8 @@ func TestBindThatFailsChangesNothing(t *testing.T) {
 	k.spec.CPUs = someCPUs(t, 1)
 	p := k.start()
 	k.says("up")
-	err := p.Bind([]int{4000})
-	if err == nil || !strings.Contains(err.Error(), "4000") {
+	err := p.Bind(cpuset.Of(2000))
+	if err == nil || !strings.Contains(err.Error(), "2000") {
 		t.Fatalf("got %v", err)
 	}
 	if r, err := p.Record(); err != nil || !slices.Equal(r.Cores, k.spec.CPUs) {

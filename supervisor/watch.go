@@ -7,24 +7,20 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
-
-const procRoot = "/proc"
 
 // watched is one process that can be waited for without a thread: its pidfd
 // becomes readable when it ends, and Go's poller watches that. Before Linux 5.3
 // there are no pidfds, and its identity is looked at now and then.
 type watched struct {
-	pid   int
-	start uint64   // clock ticks after boot
+	id    procfs.Identity
 	fd    *os.File // nil: no pidfd
 	child bool     // ours to wait for
 
@@ -39,8 +35,8 @@ const pollEvery = 500 * time.Millisecond
 // watchChild watches a process that this one has just started, with the pidfd
 // that came with it or -1.
 func watchChild(pid, pidfd int) *watched {
-	w := &watched{pid: pid, child: true, end: make(chan struct{}), stop: make(chan struct{})}
-	w.start, _ = pidfile.StartTime(procRoot, pid) // a child's id is its own until it is waited for
+	w := &watched{id: procfs.Identity{PID: pid}, child: true, end: make(chan struct{}), stop: make(chan struct{})}
+	w.id.StartTicks, _ = procfs.StartTicks(procfs.Root, pid) // a child's id is its own until it is waited for
 	if pidfd >= 0 {
 		syscall.SetNonblock(pidfd, true)
 		w.fd = os.NewFile(uintptr(pidfd), "pidfd")
@@ -50,21 +46,15 @@ func watchChild(pid, pidfd int) *watched {
 }
 
 // watchProcess watches any process, if it still is the one that was recorded.
-func watchProcess(pid int, start uint64, bootID string) (*watched, bool) {
+func watchProcess(id procfs.Identity) (*watched, bool) {
 	// The pidfd first: what is true of the id's process afterwards is true
 	// of the pidfd's, because that one lives.
-	fd, err := proctree.OpenPidfd(pid)
-	w := &watched{pid: pid, start: start, end: make(chan struct{}), stop: make(chan struct{})}
+	fd, err := proctree.OpenPidfd(id.PID)
+	w := &watched{id: id, end: make(chan struct{}), stop: make(chan struct{})}
 	if err == nil {
 		w.fd = os.NewFile(uintptr(fd), "pidfd")
 	}
-	var alive bool
-	if w.fd != nil {
-		alive = started(pid, start, bootID) && !ended(uintptr(fd)) // a zombie has ended
-	} else {
-		alive = pidfile.Record{PID: pid, StartTime: start, BootID: bootID}.Alive(procRoot)
-	}
-	if !alive {
+	if !id.Alive(procfs.Root) || w.fd != nil && ended(uintptr(fd)) {
 		if w.fd != nil {
 			w.fd.Close()
 		}
@@ -72,31 +62,6 @@ func watchProcess(pid int, start uint64, bootID string) (*watched, bool) {
 	}
 	go w.wait()
 	return w, true
-}
-
-// started reports whether the process with this id started then, in this boot.
-func started(pid int, start uint64, bootID string) bool {
-	this, err := thisBoot()
-	if err != nil || this != bootID || start == 0 {
-		return false
-	}
-	now, err := pidfile.StartTime(procRoot, pid)
-	return err == nil && now == start
-}
-
-// boot is the boot id once it was read: it stays the same for as long as this
-// process lives, and a plugin that restarts compares it with that of every task.
-var boot atomic.Pointer[string]
-
-func thisBoot() (string, error) {
-	if id := boot.Load(); id != nil {
-		return *id, nil
-	}
-	id, err := pidfile.BootID(procRoot)
-	if err == nil {
-		boot.Store(&id)
-	}
-	return id, err
 }
 
 // ended reports whether a pidfd's process has.
@@ -116,7 +81,7 @@ func (w *watched) wait() {
 	}
 	if w.child {
 		for {
-			_, err := syscall.Wait4(w.pid, nil, 0, nil)
+			_, err := syscall.Wait4(w.id.PID, nil, 0, nil)
 			if err != syscall.EINTR {
 				break
 			}
@@ -139,9 +104,8 @@ func (w *watched) waitEnd() bool {
 			return false
 		default:
 		}
-		state, err := os.ReadFile(fmt.Sprintf("%s/%d/stat", procRoot, w.pid))
-		now, _ := pidfile.StartTime(procRoot, w.pid)
-		if err != nil || now != w.start || zombie(state) {
+		now, err := procfs.ReadStat(procfs.Root, w.id.PID)
+		if err != nil || now.StartTicks != w.id.StartTicks || now.Ended() {
 			return true
 		}
 		select {
@@ -150,15 +114,6 @@ func (w *watched) waitEnd() bool {
 		case <-time.After(pollEvery):
 		}
 	}
-}
-
-func zombie(stat []byte) bool {
-	for i := len(stat) - 3; i > 0; i-- {
-		if stat[i] == ')' {
-			return stat[i+2] == 'Z' || stat[i+2] == 'X'
-		}
-	}
-	return false
 }
 
 // close stops watching.
@@ -180,7 +135,7 @@ func (w *watched) waitOrKill(patience time.Duration) error {
 		return nil
 	case <-timer.C:
 	}
-	if err := syscall.Kill(w.pid, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(w.id.PID, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("end supervisor: %w", err)
 	}
 	<-w.end

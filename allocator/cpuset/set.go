@@ -8,10 +8,13 @@
 // return text or a slice. It reads and writes the kernel's two text forms, the
 // list ("0-3,8") of cpuset(7) and the mask ("f,ffffffff") of the same page.
 //
-// The package touches no file and no process.
+// The package touches no file and no process. It is the only CPU set of the driver,
+// and its limit the only one; the supervisor and the pid file use it too, so it
+// imports little (see package supervisor/shim).
 package cpuset
 
 import (
+	"fmt"
 	"iter"
 	"math/bits"
 )
@@ -23,19 +26,43 @@ const MaxCPUs = 2048
 
 const words = MaxCPUs / 64
 
+// Words are the bits of a set: CPU n is bit n%64 of word n/64, as in the masks of
+// sched_setaffinity(2).
+type Words = [words]uint64
+
 // Set is a set of logical CPU indices. The zero value is the empty set.
 type Set struct {
-	w [words]uint64
+	w Words
 }
 
-// Of returns the set of the given CPUs. Indices out of [0, MaxCPUs) are left out.
+// Of returns the set of the given CPUs. It is for indices that are valid for
+// certain, and panics like an array on one out of [0, MaxCPUs); FromSlice is for
+// those that come from outside.
 func Of(cpus ...int) Set {
-	var s Set
-	for _, cpu := range cpus {
-		s.Add(cpu)
+	s, err := FromSlice(cpus)
+	if err != nil {
+		panic(err)
 	}
 	return s
 }
+
+// FromSlice returns the set of the given CPUs, or an error that names the first one
+// out of [0, MaxCPUs).
+func FromSlice(cpus []int) (Set, error) {
+	var s Set
+	for _, cpu := range cpus {
+		if !s.Add(cpu) {
+			return Set{}, fmt.Errorf("%d is no CPU index: 0 to %d are supported", cpu, MaxCPUs-1)
+		}
+	}
+	return s, nil
+}
+
+// FromWords returns the set with these bits.
+func FromWords(w Words) Set { return Set{w} }
+
+// Words returns the bits of the set.
+func (s Set) Words() Words { return s.w }
 
 // Range returns the set of all CPUs from first to last, both included.
 func Range(first, last int) Set {
@@ -46,11 +73,14 @@ func Range(first, last int) Set {
 	return s
 }
 
-// Add puts a CPU into the set; an index out of [0, MaxCPUs) is ignored.
-func (s *Set) Add(cpu int) {
-	if uint(cpu) < MaxCPUs {
-		s.w[cpu>>6] |= 1 << (cpu & 63)
+// Add puts a CPU into the set. It reports whether that was possible: an index out of
+// [0, MaxCPUs) is left out.
+func (s *Set) Add(cpu int) bool {
+	if uint(cpu) >= MaxCPUs {
+		return false
 	}
+	s.w[cpu>>6] |= 1 << (cpu & 63)
+	return true
 }
 
 // Remove takes a CPU out of the set; one that is not in it is ignored.
@@ -60,7 +90,7 @@ func (s *Set) Remove(cpu int) {
 	}
 }
 
-// Contains tells whether the CPU is in the set.
+// Contains reports whether the CPU is in the set.
 func (s Set) Contains(cpu int) bool {
 	return uint(cpu) < MaxCPUs && s.w[cpu>>6]&(1<<(cpu&63)) != 0
 }
@@ -89,7 +119,7 @@ func (s Set) Difference(t Set) Set {
 	return s
 }
 
-// SubsetOf tells whether every CPU of s is in t.
+// SubsetOf reports whether every CPU of s is in t.
 func (s Set) SubsetOf(t Set) bool {
 	for i := range s.w {
 		if s.w[i]&^t.w[i] != 0 {
@@ -99,7 +129,7 @@ func (s Set) SubsetOf(t Set) bool {
 	return true
 }
 
-// Overlaps tells whether s and t have a CPU in common.
+// Overlaps reports whether s and t have a CPU in common.
 func (s Set) Overlaps(t Set) bool {
 	for i := range s.w {
 		if s.w[i]&t.w[i] != 0 {
@@ -118,7 +148,7 @@ func (s Set) Len() int {
 	return n
 }
 
-// IsEmpty tells whether the set has no CPU.
+// IsEmpty reports whether the set has no CPU.
 func (s Set) IsEmpty() bool { return s == Set{} }
 
 // First returns the lowest CPU, or -1 where the set is empty.

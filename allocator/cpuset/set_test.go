@@ -105,14 +105,31 @@ func TestMask_isShort(t *testing.T) {
 	}
 }
 
-func TestSetIgnoresCPUsOutOfRange(t *testing.T) {
-	s := Of(-1, MaxCPUs, 5)
+func TestSet_ReportsCPUsOutOfRange(t *testing.T) {
+	s := Of(5)
+	for _, cpu := range []int{-1, MaxCPUs, 1 << 62} {
+		must.False(t, s.Add(cpu))
+		_, err := FromSlice([]int{5, cpu})
+		must.ErrorContains(t, err, fmt.Sprint(cpu)+" is no CPU index")
+		must.Panic(t, func() { Of(cpu) })
+	}
 	must.Eq(t, Of(5), s)
+	must.True(t, s.Add(MaxCPUs-1))
+	s.Remove(MaxCPUs - 1)
 	s.Remove(-1)
 	s.Remove(MaxCPUs)
 	must.Eq(t, 1, s.Len())
 	must.False(t, s.Contains(-1))
 	must.False(t, s.Contains(MaxCPUs))
+}
+
+func TestWords_areTheBits(t *testing.T) {
+	s := Of(0, 63, 64, MaxCPUs-1)
+	w := s.Words()
+	must.Eq(t, 1|1<<63, w[0])
+	must.Eq(t, 1, w[1])
+	must.Eq(t, 1<<63, w[len(w)-1])
+	must.Eq(t, s, FromWords(w))
 }
 
 // TestOperations compares every operation with the same one on maps.

@@ -62,14 +62,14 @@ var mistakes = []mistake{
 		// What stays in the cgroup, Nomad ends.
 		name: "leaves processes behind", rule: check.NoneLeft, fault: "kill solver", job: "ok",
 		edits: []mutant.Edit{
-			mutant.After("(*supervisor).attend", "s.endLeftovers()", "select {}"),
+			mutant.After("(*supervisor).waitSolver", "s.endLeftovers()", "select {}"),
 			mutant.Begin("(*Process).supervisorEnded", "for _, err := p.readExit(); err != nil; _, err = p.readExit() {\n\ttime.Sleep(pollEvery)\n}\nreturn true"),
 		},
 	},
 	{
 		name: "trusts a forged pid", rule: check.Untouched, fault: "innocent pid, then stop", job: "switchless",
 		edits: []mutant.Edit{
-			mutant.Never("proctree.(*Tree).SignalMain", "p.start != t.MainStart"),
+			mutant.Never("proctree.(*Tree).SignalMain", "p.StartTicks != t.MainStart"),
 			mutant.Never("proctree.(*Tree).SignalMain", "!t.HoldsMain()"),
 			mutant.Begin("Record.Contradicts", "return false"),
 		},

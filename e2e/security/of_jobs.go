@@ -78,7 +78,7 @@ var ofJobs = []removal{
 	},
 	{
 		lineOthers, "root acts in the user's place",
-		[]string{"TestStart_LeavesAnotherUsersFolderAlone", "TestStart_SeesNothingBehindAClosedDoor", "TestAsUser_LeavesNoThreadBehindWithItsRights"},
+		[]string{"TestStart_LeavesAnotherUsersFolderAlone", "TestStart_SeesNothingBehindAClosedDoor", "TestDo_LeavesNoThreadBehindWithItsRights"},
 		rootActs,
 	},
 	{
@@ -93,13 +93,13 @@ var ofJobs = []removal{
 		},
 	},
 	{
-		lineOthers, "threads keep a user's rights", []string{"TestAsUser_LeavesNoThreadBehindWithItsRights"}, []mutant.Edit{
-			mutant.Replace("asUser", "own.takeBack() == nil", "own.gid == 0"),
+		lineOthers, "threads keep a user's rights", []string{"TestDo_LeavesNoThreadBehindWithItsRights"}, []mutant.Edit{
+			mutant.Replace("creds.User.Do", "own.takeBack() == nil", "own.gid == 0"),
 		},
 	},
 	{
-		lineOthers, "the thread that acts as the user keeps root's groups", []string{"TestAsUser_LeavesNoThreadBehindWithItsRights"}, []mutant.Edit{
-			mutant.Replace("rightsOf", "g > 0", "g >= 0"),
+		lineOthers, "the thread that acts as the user keeps root's groups", []string{"TestDo_HasTheUsersRights"}, []mutant.Edit{
+			mutant.Always("creds.User.supplementary", "g != 0"),
 		},
 	},
 	{
@@ -178,4 +178,4 @@ var ofJobs = []removal{
 
 var rootAllowed = mutant.Never("taskUser", "found.UID == 0")
 
-var rootActs = []mutant.Edit{mutant.Replace("asUser", "u.UID == 0", "u.UID >= 0")}
+var rootActs = []mutant.Edit{mutant.Replace("creds.User.Do", "u.UID == 0", "u.UID >= 0")}

@@ -39,7 +39,7 @@ var ofProcesses = []removal{
 	},
 	{
 		lineLeftovers, "the supervisor ends with the solver", []string{"TestLeftoversAreEnded", "TestExecEndsWithTheTask"}, []mutant.Edit{
-			mutant.Drop("(*supervisor).attend", "s.endLeftovers()"),
+			mutant.Drop("(*supervisor).waitSolver", "s.endLeftovers()"),
 		},
 	},
 	{

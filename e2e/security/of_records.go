@@ -38,12 +38,12 @@ var ofRecords = []removal{
 	},
 	{
 		lineStateDir, "the lock may be a link", []string{"TestOpen_RefusesWhatSomebodyElseCouldHavePrepared"}, []mutant.Edit{
-			mutant.Replace("state.Open", "os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW", "os.O_RDWR|os.O_CREATE"),
+			mutant.DropFlag("durable.Lock", "syscall.O_NOFOLLOW"),
 		},
 	},
 	{
 		lineStateDir, "two plugins have it at once", []string{"TestOpen_OnePluginAtATime"}, []mutant.Edit{
-			mutant.Replace("state.Open", "unix.LOCK_EX", "unix.LOCK_SH"),
+			mutant.Replace("durable.Lock", "syscall.LOCK_EX", "syscall.LOCK_SH"),
 		},
 	},
 	{
@@ -80,27 +80,27 @@ var ofRecords = []removal{
 	},
 	{
 		lineRecords, "details may be read through a link", []string{"TestRecord_LinksAreNotFollowed"}, []mutant.Edit{
-			mutant.DropFlag("(*Record).ReadDetails", "unix.O_NOFOLLOW"),
+			mutant.DropFlag("durable.ReadFile", "syscall.O_NOFOLLOW"),
 		},
 	},
 	{
 		lineRecords, "details are written through a link", []string{"TestRecord_LinksAreNotFollowed"}, []mutant.Edit{
-			mutant.Replace("(*Record).writeWhole", "os.Rename(tmp.Name(), path)", "errors.Join(os.WriteFile(path, data, 0o600), os.Remove(tmp.Name()))"),
+			mutant.Replace("durable.writeWhole", "d.rename(dir, temp, name)", "errors.Join(os.WriteFile(path, data, 0o600), d.unlink(dir, temp))"),
 		},
 	},
 	{
-		lineRecords, "a pid file may be a link", []string{"TestReadTakesNothingButAModestFile"}, []mutant.Edit{
-			mutant.DropFlag("ReadBounded", "syscall.O_NOFOLLOW"),
+		lineRecords, "a pid file may be a link", []string{"TestReadFile_TakesNothingButAModestFile"}, []mutant.Edit{
+			mutant.DropFlag("durable.ReadFile", "syscall.O_NOFOLLOW"),
 		},
 	},
 	{
-		lineRecords, "a pid file may be a FIFO", []string{"TestReadTakesNothingButAModestFile"}, []mutant.Edit{
-			mutant.Never("ReadBounded", "info.Mode&syscall.S_IFMT != syscall.S_IFREG"),
+		lineRecords, "a pid file may be a FIFO", []string{"TestReadFile_TakesNothingButAModestFile"}, []mutant.Edit{
+			mutant.Never("durable.ReadFile", "info.Mode&syscall.S_IFMT != syscall.S_IFREG"),
 		},
 	},
 	{
-		lineRecords, "a pid file may be of any size", []string{"TestReadTakesNothingButAModestFile"}, []mutant.Edit{
-			mutant.Drop("ReadBounded", "if len(data) > limit"),
+		lineRecords, "a pid file may be of any size", []string{"TestReadFile_TakesNothingButAModestFile"}, []mutant.Edit{
+			mutant.Drop("durable.ReadFile", "if len(data) > limit"),
 		},
 	},
 	{
@@ -141,8 +141,8 @@ var ofRecords = []removal{
 		},
 	},
 	{
-		lineVersions, "a newer driver state is read", []string{"TestHandle_Validate", "TestUpgrade_RecordsOfANewerVersionStayAsTheyAre"}, []mutant.Edit{
-			mutant.Never("state.(*Handle).Validate", "h.Version > HandleVersion"),
+		lineVersions, "a newer driver state is read", []string{"TestTaskState_Validate", "TestUpgrade_RecordsOfANewerVersionStayAsTheyAre"}, []mutant.Edit{
+			mutant.Never("state.(*TaskState).Validate", "s.Version > TaskStateVersion"),
 		},
 	},
 	{
@@ -158,19 +158,17 @@ var ofRecords = []removal{
 // listed, and of the driver state.
 var (
 	startTimesIgnored = []mutant.Edit{
-		mutant.Always("sameProcess", "ticks == startTime"),
+		mutant.Always("procfs.Identity.Alive", "s.StartTicks == id.StartTicks"),
 		mutant.Never("Record.Contradicts", "differ(uint64(r.PID), uint64(trusted.PID))"),
 		mutant.Never("Record.Contradicts", "differ(r.StartTime, trusted.StartTime)"),
-		mutant.Always("started", "now == start"),
-		mutant.Never("proctree.(*Tree).SignalMain", "p.start != t.MainStart"),
-		mutant.Never("proctree.(*Tree).addRelatives", "main.start != t.MainStart"),
-		mutant.Always("proctree.(*Tree).addRelatives", "p.start >= t.MainStart"),
+		mutant.Never("proctree.(*Tree).SignalMain", "p.StartTicks != t.MainStart"),
+		mutant.Never("proctree.(*Tree).addRelatives", "main.StartTicks != t.MainStart"),
+		mutant.Always("proctree.(*Tree).addRelatives", "p.StartTicks >= t.MainStart"),
 		mutant.Never("(*Tree).MainPID", "started != t.list.MainStart"),
 	}
 	bootsIgnored = []mutant.Edit{
-		mutant.Never("sameProcess", "boot != bootID"),
+		mutant.Always("procfs.Identity.ThisBoot", "boot == id.BootID"),
 		mutant.Begin("Record.Contradicts", "return false"),
-		mutant.Never("started", "this != bootID"),
 		mutant.Always("(*Process).Tree", "r.BootID == boot"),
 	}
 )

@@ -23,8 +23,8 @@ var ofUsers = []removal{
 	{
 		// What was set is read back besides.
 		lineGroups, "the groups of whoever started the supervisor are kept", []string{"TestBirth"}, []mutant.Edit{
-			mutant.SetArg("User.assume", "syscall.RawSyscall(syscall.SYS_SETGROUPS, _, _, _)", 0, "syscall.SYS_GETPID"),
-			mutant.Replace("User.assume", "u.verify(groups)", "nil"),
+			mutant.SetArg("creds.setGroups", "syscall.RawSyscall(syscall.SYS_SETGROUPS, _, _, _)", 0, "syscall.SYS_GETPID"),
+			mutant.Replace("creds.User.Become", "u.verify(groups)", "nil"),
 		},
 	},
 	{
@@ -59,7 +59,7 @@ var ofUsers = []removal{
 	},
 	{
 		linePluginEnv, "solvers have it", []string{"TestTask_EnvironmentsStayApart", "TestDriver_KeepsSecretsToTheSolver"}, []mutant.Edit{
-			mutant.SetArg("converse", "userEnv", 0, "append(os.Environ(), l.Env...)"),
+			mutant.SetArg("handshake", "userEnv", 0, "append(os.Environ(), l.Env...)"),
 		},
 	},
 	{

@@ -63,11 +63,10 @@ func (b *Binder) rebind() error {
 // bind moves every thread of the run to its lease, after the pid file says so.
 // Memory follows. The caller holds mu.
 func (b *Binder) bind(lease allocator.Lease) error {
-	cpus := lease.CPUs.Slice()
-	if err := b.proc.Bind(cpus); err != nil {
+	if err := b.proc.Bind(lease.CPUs); err != nil {
 		return err
 	}
-	before := cpuset.Of(b.setCPUs(cpus)...)
+	before := cpuset.Of(b.setCPUs(lease.CPUs.Slice())...)
 	b.confined = confinement{}
 	if before.IsEmpty() || !slices.Equal(b.cores.nodes(before), b.cores.nodes(lease.CPUs)) {
 		b.followMemory()
@@ -93,7 +92,7 @@ func (b *Binder) confine() error {
 	if b.confined.applied && b.confined.to.IsEmpty() && where.IsEmpty() {
 		return nil // it runs everywhere already
 	}
-	if err := b.proc.Confine(b.confined.to.Slice(), where.Slice()); err != nil {
+	if err := b.proc.Confine(b.confined.to, where); err != nil {
 		return err
 	}
 	b.confined = confinement{applied: true, to: where}

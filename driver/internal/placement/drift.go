@@ -109,10 +109,9 @@ func (b *Binder) threads() []supervisor.Thread {
 func (d *driftWatch) strayed(threads []supervisor.Thread, lease cpuset.Set, asked int) (words string) {
 	var strayed, on cpuset.Set
 	for _, thread := range threads {
-		mask := cpuset.Of(thread.CPUs...)
-		on = on.Union(mask)
-		if !mask.SubsetOf(lease) {
-			strayed = strayed.Union(mask)
+		on = on.Union(thread.CPUs)
+		if !thread.CPUs.SubsetOf(lease) {
+			strayed = strayed.Union(thread.CPUs)
 		}
 	}
 	crowded := cpuset.Set{}

@@ -139,7 +139,7 @@ func TestImports_RuleRefuses(t *testing.T) {
 	}{
 		{"", "driver", true},
 		{"", "allocator", true},
-		{"driver", "supervisor/supervise", true},
+		{"driver", "supervisor/shim", true},
 		{"", "command", true},
 		{"command", "supervisor", true},
 		{"allocator", "allocator/cpuset", true},

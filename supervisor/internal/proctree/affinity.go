@@ -8,142 +8,25 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"syscall"
-	"unsafe"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/affinity"
 )
-
-// maskWords holds one bit for every CPU Linux can have.
-const maskWords = (pidfile.MaxCPU + 1) / 64
-
-type cpuMask [maskWords]uint64
-
-func maskOf(cpus []int) (cpuMask, error) {
-	var m cpuMask
-	for _, c := range cpus {
-		if c < 0 || c > pidfile.MaxCPU {
-			return m, fmt.Errorf("%d is no CPU index", c)
-		}
-		m[c/64] |= 1 << (c % 64)
-	}
-	return m, nil
-}
-
-func (m *cpuMask) cpus() []int {
-	cpus := []int{}
-	for w, word := range m {
-		for b := 0; word != 0; b, word = b+1, word>>1 {
-			if word&1 != 0 {
-				cpus = append(cpus, w*64+b)
-			}
-		}
-	}
-	return cpus
-}
-
-// SetAffinity binds one thread (0: the calling one) to the CPUs and reads the
-// mask back. Fewer CPUs than asked, which the kernel grants silently when some are
-// outside the cpuset, are an error.
-func SetAffinity(tid int, cpus []int) error {
-	mask, err := maskOf(cpus)
-	if err != nil {
-		return fmt.Errorf("bind to CPUs %s: %w", FormatCPUs(cpus), err)
-	}
-	if err := setMask(tid, &mask); err != nil {
-		if errors.Is(err, syscall.EINVAL) {
-			return fmt.Errorf("bind to CPUs %s: none of them is online and in the task's cpuset (%s): %w", FormatCPUs(cpus), cpusetOf(tid), err)
-		}
-		return fmt.Errorf("bind to CPUs %s: %w", FormatCPUs(cpus), err)
-	}
-	got, err := getMask(tid)
-	if err != nil {
-		return fmt.Errorf("read back CPU affinity: %w", err)
-	}
-	if got != mask {
-		return fmt.Errorf("bind to CPUs %s: the kernel allows only %s of them", FormatCPUs(cpus), FormatCPUs(got.cpus()))
-	}
-	return nil
-}
-
-// Affinity returns the CPUs that a thread may run on.
-func Affinity(tid int) ([]int, error) {
-	m, err := getMask(tid)
-	if err != nil {
-		return nil, err
-	}
-	return m.cpus(), nil
-}
-
-func setMask(tid int, m *cpuMask) error {
-	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, uintptr(tid), unsafe.Sizeof(*m), uintptr(unsafe.Pointer(m)))
-	if errno != 0 {
-		return errno
-	}
-	return nil
-}
-
-func getMask(tid int) (cpuMask, error) {
-	var m cpuMask
-	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, uintptr(tid), unsafe.Sizeof(m), uintptr(unsafe.Pointer(&m)))
-	if errno != 0 {
-		return m, errno
-	}
-	return m, nil
-}
-
-// cpusetOf says which CPUs a thread's cpuset lets it have, for an error message.
-func cpusetOf(tid int) string {
-	self := "self"
-	if tid != 0 {
-		self = strconv.Itoa(tid)
-	}
-	status, err := os.ReadFile("/proc/" + self + "/status")
-	if err != nil {
-		return "unknown"
-	}
-	_, rest, _ := strings.Cut(string(status), "\nCpus_allowed_list:")
-	line, _, _ := strings.Cut(rest, "\n")
-	return strings.TrimSpace(line)
-}
-
-// FormatCPUs prints CPUs in the kernel's list format: "0-3,8".
-func FormatCPUs(cpus []int) string {
-	sorted := slices.Compact(slices.Sorted(slices.Values(cpus)))
-	var b strings.Builder
-	for i := 0; i < len(sorted); {
-		j := i
-		for j+1 < len(sorted) && sorted[j+1] == sorted[j]+1 {
-			j++
-		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(strconv.Itoa(sorted[i]))
-		if j > i {
-			b.WriteByte('-')
-			b.WriteString(strconv.Itoa(sorted[j]))
-		}
-		i = j + 1
-	}
-	return b.String()
-}
 
 // Thread is one thread of a task.
 type Thread struct {
 	PID  int
 	TID  int
-	CPUs []int // its affinity, as the kernel reports it
+	CPUs cpuset.Set // its affinity, as the kernel reports it
 }
 
 // Threads returns every thread of every process with its affinity.
 func (t *Tree) Threads() ([]Thread, error) {
 	var threads []Thread
 	err := t.eachThread(func(pid, tid int) error {
-		cpus, err := Affinity(tid)
+		cpus, err := affinity.Get(tid)
 		if err != nil {
 			return err
 		}
@@ -193,20 +76,16 @@ const bindPasses = 100
 // Bind binds every thread of every process of the task. A thread started
 // by one that was not yet bound inherits the old mask, so it goes on until a whole
 // pass finds nothing to do.
-func (t *Tree) Bind(cpus []int) error {
-	want, err := maskOf(cpus)
-	if err != nil {
-		return fmt.Errorf("bind to CPUs %s: %w", FormatCPUs(cpus), err)
-	}
+func (t *Tree) Bind(cpus cpuset.Set) error {
 	for range bindPasses {
 		moved := false
 		err := t.eachThread(func(_, tid int) error {
-			got, err := getMask(tid)
-			if err != nil || got == want {
+			got, err := affinity.Get(tid)
+			if err != nil || got == cpus {
 				return err
 			}
 			moved = true
-			return SetAffinity(tid, cpus)
+			return affinity.Bind(tid, cpus)
 		})
 		if err != nil {
 			return err
@@ -215,7 +94,7 @@ func (t *Tree) Bind(cpus []int) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("bind to CPUs %s: after %d passes there still were threads elsewhere", FormatCPUs(cpus), bindPasses)
+	return fmt.Errorf("bind to CPUs %s: after %d passes there still were threads elsewhere", cpus, bindPasses)
 }
 
 // Confine keeps every thread on the CPUs without binding all of them alike: a
@@ -224,50 +103,31 @@ func (t *Tree) Bind(cpus []int) error {
 // that the task spreads when CPUs come back; without was every thread gets them. No
 // CPUs means all there are. What the cpuset leaves of the CPUs counts; a thread that
 // it leaves none stays where it is.
-func (t *Tree) Confine(was, cpus []int) error {
-	want, err := maskOf(cpus)
-	if err != nil {
-		return fmt.Errorf("keep on CPUs %s: %w", FormatCPUs(cpus), err)
-	}
-	if len(cpus) == 0 {
-		for i := range want {
-			want[i] = ^uint64(0)
-		}
-	}
-	earlier, err := maskOf(was)
-	if err != nil {
-		return fmt.Errorf("keep on CPUs %s: %w", FormatCPUs(cpus), err)
+func (t *Tree) Confine(was, cpus cpuset.Set) error {
+	want := cpus
+	if want.IsEmpty() {
+		want = cpuset.Range(0, cpuset.MaxCPUs-1)
 	}
 	for range bindPasses {
 		moved := false
 		err := t.eachThread(func(_, tid int) error {
-			before, err := getMask(tid)
-			if err != nil || len(was) > 0 && before != earlier && before.within(&want) {
+			before, err := affinity.Get(tid)
+			if err != nil || !was.IsEmpty() && before != was && before.SubsetOf(want) {
 				return err
 			}
-			if err := setMask(tid, &want); err != nil && !errors.Is(err, syscall.EINVAL) {
+			if err := affinity.Set(tid, want); err != nil && !errors.Is(err, syscall.EINVAL) {
 				return err
 			}
-			after, err := getMask(tid)
+			after, err := affinity.Get(tid)
 			moved = moved || after != before
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("keep on CPUs %s: %w", FormatCPUs(cpus), err)
+			return fmt.Errorf("keep on CPUs %s: %w", cpus, err)
 		}
 		if !moved {
 			return nil
 		}
 	}
-	return fmt.Errorf("keep on CPUs %s: after %d passes there still were threads elsewhere", FormatCPUs(cpus), bindPasses)
-}
-
-// within tells whether every CPU of m is one of o.
-func (m *cpuMask) within(o *cpuMask) bool {
-	for i, word := range m {
-		if word&^o[i] != 0 {
-			return false
-		}
-	}
-	return true
+	return fmt.Errorf("keep on CPUs %s: after %d passes there still were threads elsewhere", cpus, bindPasses)
 }

@@ -17,17 +17,15 @@ const (
 	MemoryBind    = 2 // from the given nodes and nowhere else
 )
 
-// nodeWords holds one bit for every NUMA node Linux can have.
-const nodeWords = maxNode / 64
+// MaxNodes is how many NUMA nodes Linux can have (MAX_NUMNODES).
+const MaxNodes = 1024
 
-const maxNode = 1024
-
-type nodeMask [nodeWords]uint64
+type nodeMask [MaxNodes / 64]uint64
 
 func nodeMaskOf(nodes []int) (nodeMask, error) {
 	var m nodeMask
 	for _, n := range nodes {
-		if n < 0 || n >= maxNode {
+		if n < 0 || n >= MaxNodes {
 			return m, fmt.Errorf("%d is no NUMA node", n)
 		}
 		m[n/64] |= 1 << (n % 64)
@@ -42,7 +40,7 @@ func SetMemoryPolicy(policy int, nodes []int) error {
 	if err != nil {
 		return err
 	}
-	list, size := &mask, uintptr(maxNode+1) // the kernel takes one off
+	list, size := &mask, uintptr(MaxNodes+1) // the kernel takes one off
 	if len(nodes) == 0 {
 		list, size = nil, 0
 	}
@@ -69,7 +67,7 @@ func (t *Tree) MigratePages(from, to []int) (left int, err error) {
 		return 0, err
 	}
 	for _, pid := range pids {
-		n, _, errno := syscall.Syscall6(syscall.SYS_MIGRATE_PAGES, uintptr(pid), maxNode+1,
+		n, _, errno := syscall.Syscall6(syscall.SYS_MIGRATE_PAGES, uintptr(pid), MaxNodes+1,
 			uintptr(unsafe.Pointer(&old)), uintptr(unsafe.Pointer(&wanted)), 0, 0)
 		switch {
 		case errno == 0:

@@ -7,7 +7,7 @@
 // process, and what shares the main process's session.
 //
 // Both the plugin and the supervisor use it, and the supervisor has to be small
-// and quick to start, so it imports little (see package supervise).
+// and quick to start, so it imports little (see package shim).
 package proctree
 
 import (
@@ -20,7 +20,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 )
 
 // Tree says where a task's processes are to be found.
@@ -57,7 +57,7 @@ func (t *Tree) PIDs() ([]int, error) {
 		}
 		for pid := range found {
 			// v1 lists a process until its parent has waited for it.
-			if p, err := readProcess(t.ProcRoot, pid); err != nil || p.dead() {
+			if p, err := procfs.ReadStat(t.ProcRoot, pid); err != nil || p.Ended() {
 				delete(found, pid)
 			}
 		}
@@ -120,7 +120,7 @@ func (t *Tree) addRelatives(found map[int]bool) error {
 		root[t.Parent] = true
 	}
 	session := t.Session && t.Main != 0
-	if main, ok := all[t.Main]; session && ok && main.start != t.MainStart {
+	if main, ok := all[t.Main]; session && ok && main.StartTicks != t.MainStart {
 		session = false // the id went to another process: the session has ended
 	}
 	for changed := true; changed; {
@@ -129,10 +129,10 @@ func (t *Tree) addRelatives(found map[int]bool) error {
 			if root[pid] || pid == os.Getpid() {
 				continue
 			}
-			ours := root[p.ppid] || slices.Contains(t.Sessions, p.session) || session && (pid == t.Main || p.session == t.Main && p.start >= t.MainStart)
+			ours := root[p.PPID] || slices.Contains(t.Sessions, p.Session) || session && (pid == t.Main || p.Session == t.Main && p.StartTicks >= t.MainStart)
 			if ours {
 				root[pid], changed = true, true
-				if !p.dead() {
+				if !p.Ended() {
 					found[pid] = true
 				}
 			}
@@ -141,59 +141,17 @@ func (t *Tree) addRelatives(found map[int]bool) error {
 	return nil
 }
 
-// process is what /proc/PID/stat says.
-type process struct {
-	state   byte
-	ppid    int
-	session int
-	start   uint64
-}
-
-func (p process) dead() bool { return p.state == 'Z' || p.state == 'X' }
-
-func processes(procRoot string) (map[int]process, error) {
-	dir, err := os.Open(procRoot)
+// processes returns every process there is. Those that end meanwhile are left out.
+func processes(procRoot string) (map[int]procfs.Stat, error) {
+	pids, err := procfs.PIDs(procRoot)
 	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
+		return nil, err
 	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	all := make(map[int]process, len(names))
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		if p, err := readProcess(procRoot, pid); err == nil {
+	all := make(map[int]procfs.Stat, len(pids))
+	for _, pid := range pids {
+		if p, err := procfs.ReadStat(procRoot, pid); err == nil {
 			all[pid] = p
 		}
 	}
 	return all, nil
-}
-
-func readProcess(procRoot string, pid int) (process, error) {
-	data, err := pidfile.ReadBounded(procRoot+"/"+strconv.Itoa(pid)+"/stat", 4096)
-	if err != nil {
-		return process{}, err
-	}
-	return parseStat(string(data))
-}
-
-// parseStat reads fields 3, 4, 6 and 22 of /proc/PID/stat, proc_pid_stat(5).
-func parseStat(stat string) (process, error) {
-	// The command, field 2, may hold spaces and parentheses itself.
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	const first = 3
-	if len(fields) <= 22-first || len(fields[0]) != 1 {
-		return process{}, fmt.Errorf("unexpected format of process status %.80q", stat)
-	}
-	p := process{state: fields[0][0]}
-	var err1, err2, err3 error
-	p.ppid, err1 = strconv.Atoi(fields[4-first])
-	p.session, err2 = strconv.Atoi(fields[6-first])
-	p.start, err3 = strconv.ParseUint(fields[22-first], 10, 64)
-	return p, errors.Join(err1, err2, err3)
 }

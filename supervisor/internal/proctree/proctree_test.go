@@ -12,10 +12,16 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 )
 
+func stat(state byte, ppid, session int, start uint64) procfs.Stat {
+	return procfs.Stat{State: state, PPID: ppid, Session: session, StartTicks: start}
+}
+
 // machine writes a /proc of processes and returns its root.
-func machine(t *testing.T, processes map[int]process) string {
+func machine(t *testing.T, processes map[int]procfs.Stat) string {
 	t.Helper()
 	root := t.TempDir()
 	for pid, p := range processes {
@@ -23,8 +29,8 @@ func machine(t *testing.T, processes map[int]process) string {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		stat := fmt.Sprintf("%d (a) b (c)) %c %d %d %d 0 -1 0 1 1 1 1 1 1 1 1 20 0 1 0 %d 1 1\n", pid, p.state, p.ppid, pid, p.session, p.start)
-		if err := os.WriteFile(filepath.Join(dir, "stat"), []byte(stat), 0o600); err != nil {
+		line := fmt.Sprintf("%d (a) b (c)) %c %d %d %d 0 -1 0 1 1 1 1 1 1 1 1 20 0 1 0 %d 1 1\n", pid, p.State, p.PPID, pid, p.Session, p.StartTicks)
+		if err := os.WriteFile(filepath.Join(dir, "stat"), []byte(line), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,18 +51,18 @@ const (
 )
 
 func TestRelatives(t *testing.T) {
-	all := map[int]process{
-		1:          {'S', 0, 1, 1},
-		supervisor: {'S', 1, supervisor, 100},
-		solver:     {'S', supervisor, solver, 101},
-		child:      {'S', solver, solver, 102},
-		grandchild: {'D', child, grandchild, 103},
-		reparented: {'S', 1, solver, 104},
-		stranger:   {'S', 1, stranger, 105},
-		zombie:     {'Z', solver, solver, 106},
+	all := map[int]procfs.Stat{
+		1:          stat('S', 0, 1, 1),
+		supervisor: stat('S', 1, supervisor, 100),
+		solver:     stat('S', supervisor, solver, 101),
+		child:      stat('S', solver, solver, 102),
+		grandchild: stat('D', child, grandchild, 103),
+		reparented: stat('S', 1, solver, 104),
+		stranger:   stat('S', 1, stranger, 105),
+		zombie:     stat('Z', solver, solver, 106),
 	}
-	without := func(pids ...int) map[int]process {
-		m := map[int]process{}
+	without := func(pids ...int) map[int]procfs.Stat {
+		m := map[int]procfs.Stat{}
 		for pid, p := range all {
 			if !slices.Contains(pids, pid) {
 				m[pid] = p
@@ -65,9 +71,9 @@ func TestRelatives(t *testing.T) {
 		return m
 	}
 	reused := without(solver)
-	reused[solver] = process{'S', 1, solver, 999}
+	reused[solver] = stat('S', 1, solver, 999)
 	cases := map[string]struct {
-		processes map[int]process
+		processes map[int]procfs.Stat
 		tree      Tree
 		want      []int
 	}{
@@ -101,8 +107,8 @@ func TestCgroupPIDs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tree := Tree{Cgroup: dir, ProcRoot: machine(t, map[int]process{
-		solver: {'S', 1, 1, 1}, child: {'R', 1, 1, 1}, grandchild: {'S', 1, 1, 1}, zombie: {'Z', 1, 1, 1}, stranger: {'S', 1, 1, 1},
+	tree := Tree{Cgroup: dir, ProcRoot: machine(t, map[int]procfs.Stat{
+		solver: stat('S', 1, 1, 1), child: stat('R', 1, 1, 1), grandchild: stat('S', 1, 1, 1), zombie: stat('Z', 1, 1, 1), stranger: stat('S', 1, 1, 1),
 	})}
 	got, err := tree.PIDs()
 	if err != nil || !slices.Equal(got, []int{solver, child, grandchild}) {
@@ -114,36 +120,6 @@ func TestCgroupPIDs(t *testing.T) {
 	}
 }
 
-func FuzzParseStat(f *testing.F) {
-	f.Add("7 (ls) Z 9 (dyna) S 1 7 7 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 8123456 1000")
-	f.Add("")
-	f.Add(")")
-	f.Fuzz(func(t *testing.T, text string) { parseStat(text) })
-}
-
-func TestFormatCPUs(t *testing.T) {
-	for want, cpus := range map[string][]int{
-		"": nil, "3": {3}, "0-3": {3, 1, 0, 2}, "0,2,4": {4, 2, 0}, "0-1,8-9,63-64": {63, 64, 0, 1, 9, 8, 8},
-	} {
-		if got := FormatCPUs(cpus); got != want {
-			t.Errorf("FormatCPUs(%v) = %q, want %q", cpus, got, want)
-		}
-	}
-}
-
-func TestMask(t *testing.T) {
-	cpus := []int{0, 63, 64, 1023, 8191}
-	m, err := maskOf(cpus)
-	if err != nil || !slices.Equal(m.cpus(), cpus) {
-		t.Errorf("got %v, %v", m.cpus(), err)
-	}
-	for _, c := range []int{-1, 8192} {
-		if _, err := maskOf([]int{c}); err == nil {
-			t.Errorf("CPU %d accepted", c)
-		}
-	}
-}
-
 // What a record says of the main process may be forged; its cgroup is not.
 func TestSignalMain_OnlyInTheTasksCgroup(t *testing.T) {
 	cmd := exec.Command("sleep", "3600")
@@ -151,13 +127,13 @@ func TestSignalMain_OnlyInTheTasksCgroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cmd.Wait()
-	p, err := readProcess("/proc", cmd.Process.Pid)
+	p, err := procfs.ReadStat("/proc", cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cgroup := t.TempDir()
 	procs := filepath.Join(cgroup, "cgroup.procs")
-	tree := Tree{ProcRoot: "/proc", Cgroup: cgroup, Main: cmd.Process.Pid, MainStart: p.start}
+	tree := Tree{ProcRoot: "/proc", Cgroup: cgroup, Main: cmd.Process.Pid, MainStart: p.StartTicks}
 	for inside, want := range map[string]error{fmt.Sprint(os.Getpid()): os.ErrProcessDone, fmt.Sprint(cmd.Process.Pid): nil} {
 		if err := os.WriteFile(procs, []byte(inside+"\n"), 0o600); err != nil {
 			t.Fatal(err)

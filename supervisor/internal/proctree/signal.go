@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 )
 
 // The numbers of system calls since 5.x are the same on every architecture but
@@ -62,7 +64,7 @@ func (t *Tree) SignalMain(sig syscall.Signal) error {
 	if errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone
 	}
-	if p, e := readProcess(t.ProcRoot, t.Main); e != nil || p.start != t.MainStart || p.dead() || !t.HoldsMain() {
+	if p, e := procfs.ReadStat(t.ProcRoot, t.Main); e != nil || p.StartTicks != t.MainStart || p.Ended() || !t.HoldsMain() {
 		return os.ErrProcessDone
 	}
 	if err == nil {

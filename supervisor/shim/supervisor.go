@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package supervise
+package shim
 
 import (
 	"errors"
@@ -10,11 +10,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
-
-const procRoot = "/proc"
 
 // errCalledOff: the plugin went away, or said no, before the solver was due.
 var errCalledOff = errors.New("launch: called off before the solver was executed")
@@ -45,16 +44,16 @@ func superviseMain(dir string) int {
 		err = s.launch()
 	}
 	if err != nil {
-		s.giveUp(err)
+		s.abortLaunch(err)
 		return 1
 	}
-	s.attend()
+	s.waitSolver()
 	return 0
 }
 
 // prepare makes this process what a supervisor has to be.
 func (s *supervisor) prepare() error {
-	deafen()
+	ignoreSignals()
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
@@ -168,15 +167,15 @@ func (s *supervisor) watchPlugin() (stop func()) {
 
 // identify completes the record that becomes the pid file.
 func (s *supervisor) identify() error {
-	boot, err := pidfile.BootID(procRoot)
+	boot, err := procfs.BootID(procfs.Root)
 	if err != nil {
 		return err
 	}
-	started, err := pidfile.StartTime(procRoot, s.record.PID)
+	started, err := procfs.StartTicks(procfs.Root, s.record.PID)
 	if err != nil {
 		return err
 	}
-	own, err := pidfile.StartTime(procRoot, os.Getpid())
+	own, err := procfs.StartTicks(procfs.Root, os.Getpid())
 	if err != nil {
 		return err
 	}
@@ -201,9 +200,9 @@ func (s *supervisor) release() error {
 	return nil
 }
 
-// giveUp ends a failed launch: no process stays, and the reason is on record
+// abortLaunch ends a failed launch: no process stays, and the reason is on record
 // before the plugin hears of it.
-func (s *supervisor) giveUp(reason error) {
+func (s *supervisor) abortLaunch(reason error) {
 	fmt.Fprintln(os.Stderr, stamp(), reason)
 	if s.record.PID != 0 {
 		syscall.Kill(s.record.PID, syscall.SIGKILL)
@@ -217,8 +216,8 @@ func (s *supervisor) giveUp(reason error) {
 	_ = s.plugin.send(Report{Error: reason.Error()})
 }
 
-// attend waits for the solver, records its end at once, and then cleans up.
-func (s *supervisor) attend() {
+// waitSolver waits for the solver, records its end at once, and then cleans up.
+func (s *supervisor) waitSolver() {
 	s.logs.start()
 	for !s.reaped {
 		var status syscall.WaitStatus
@@ -267,7 +266,7 @@ func (s *supervisor) writeExit(r ExitRecord) {
 	}
 	r.BootID = s.record.BootID
 	if r.BootID == "" {
-		r.BootID, _ = pidfile.BootID(procRoot)
+		r.BootID, _ = procfs.BootID(procfs.Root)
 	}
 	r.FinishedAt = time.Now().UTC()
 	// A full disk may have room again in a moment, and the status is known
@@ -289,8 +288,8 @@ func (s *supervisor) writeExit(r ExitRecord) {
 // left: in the cgroup, nor among our own descendants. A process that the kernel
 // cannot end keeps us, and with us the task's cores, until it can.
 func (s *supervisor) endLeftovers() {
-	family := &proctree.Tree{ProcRoot: procRoot, Parent: os.Getpid()}
-	group := &proctree.Tree{ProcRoot: procRoot, Cgroup: s.cgroupDir(), V2: s.spec.Cgroups.Mode == CgroupV2}
+	family := &proctree.Tree{ProcRoot: procfs.Root, Parent: os.Getpid()}
+	group := &proctree.Tree{ProcRoot: procfs.Root, Cgroup: s.cgroupDir(), V2: s.spec.Cgroups.Mode == CgroupV2}
 	for pause := time.Millisecond; ; pause = min(2*pause, time.Second) {
 		empty, err := group.KillOnce()
 		if !reapAll() {

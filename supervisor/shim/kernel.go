@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package supervise
+package shim
 
 import (
 	"syscall"
@@ -92,11 +92,11 @@ func setHandler(sig syscall.Signal, handler uintptr) {
 // lastSignal is the highest signal number, SIGRTMAX.
 const lastSignal = 64
 
-// deafen makes the process survive the polite signals. Ignoring them goes
+// ignoreSignals makes the process survive the polite signals. Ignoring them goes
 // past Go's runtime, whose way to catch them (os/signal) would cost a thread and
 // come late (see the package comment). Nothing inherits it: the stage
 // resets every signal before the exec.
-func deafen() {
+func ignoreSignals() {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
 		setHandler(sig, sigIgn)
 	}

@@ -8,19 +8,20 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 )
 
-// HandleVersion is the version of Handle that this plugin writes. It reads all
+// TaskStateVersion is the version of TaskState that this plugin writes. It reads all
 // versions up to it.
-const HandleVersion = 1
+const TaskStateVersion = 1
 
-// Handle is the driver state that Nomad keeps for a running task and hands
+// TaskState is the driver state that Nomad keeps for a running task and hands
 // back to RecoverTask. It must suffice alone: Nomad does not persist the
 // driver configuration of a task across a restart of the client
 // (plugins/drivers/driver.go, rawDriverConfig is unexported), and the record
 // below state_dir may be lost. It holds no environment and so no secrets.
-type Handle struct {
+type TaskState struct {
 	Version int `codec:"version"`
 
 	TaskID     string `codec:"task_id"`
@@ -43,29 +44,32 @@ type Handle struct {
 // ErrNewer tells that a record was written by a newer plugin.
 var ErrNewer = errors.New("was written by a newer version of the plugin; install that version again or stop the task")
 
-// Validate reports why a decoded handle cannot be used.
-func (h *Handle) Validate() error {
+// Validate reports why a decoded task state cannot be used.
+func (s *TaskState) Validate() error {
 	switch {
-	case h.Version > HandleVersion:
-		return fmt.Errorf("driver state of version %d %w", h.Version, ErrNewer)
-	case h.Version < 1:
+	case s.Version > TaskStateVersion:
+		return fmt.Errorf("driver state of version %d %w", s.Version, ErrNewer)
+	case s.Version < 1:
 		return errors.New("driver state has no version")
-	case h.TaskID == "" || h.AllocID == "" || h.Task == "" || h.Invocation == "":
+	case s.TaskID == "" || s.AllocID == "" || s.Task == "" || s.Invocation == "":
 		return errors.New("driver state does not name its task")
 	}
-	return checkID(h.ID())
+	if _, err := cpuset.FromSlice(s.Cores); err != nil {
+		return fmt.Errorf("cores of the driver state: %w", err)
+	}
+	return checkID(s.ID())
 }
 
 // ID returns the place of the task's record.
-func (h *Handle) ID() ID { return ID{Alloc: h.AllocID, Task: h.Task, Invocation: h.Invocation} }
+func (s *TaskState) ID() ID { return ID{Alloc: s.AllocID, Task: s.Task, Invocation: s.Invocation} }
 
 // Started returns when the solver was started.
-func (h *Handle) Started() time.Time { return time.Unix(0, h.StartedAt) }
+func (s *TaskState) Started() time.Time { return time.Unix(0, s.StartedAt) }
 
 // Process returns what the pid file said of the processes at the start.
-func (h *Handle) Process() pidfile.Record {
+func (s *TaskState) Process() pidfile.Record {
 	return pidfile.Record{
-		PID: h.PID, Cores: h.Cores, StartTime: h.StartTicks, BootID: h.BootID,
-		SupervisorPID: h.SupervisorPID, SupervisorStartTime: h.SupervisorStart,
+		PID: s.PID, Cores: s.Cores, StartTime: s.StartTicks, BootID: s.BootID,
+		SupervisorPID: s.SupervisorPID, SupervisorStartTime: s.SupervisorStart,
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package supervise
+package shim
 
 import (
 	"encoding/binary"
@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 )
 
 const (
@@ -98,7 +100,7 @@ func (l *logCopier) start() {
 		if l.inotify != nil && s.source >= 0 {
 			// The descriptor, not the name: the file is the user's and may be
 			// renamed or exchanged.
-			wd, err := syscall.InotifyAddWatch(fd, procRoot+"/self/fd/"+strconv.Itoa(s.source), syscall.IN_MODIFY)
+			wd, err := syscall.InotifyAddWatch(fd, procfs.Root+"/self/fd/"+strconv.Itoa(s.source), syscall.IN_MODIFY)
 			if err == nil {
 				l.watches[int32(wd)], s.watched = s, true
 			} else {

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package supervise
+package shim
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 )
 
 // Every import, also of a package without initialisation, waits for its turn in
@@ -111,7 +113,7 @@ func FuzzReadSpec(f *testing.F) {
 	f.Add([]byte(`{"version":1,"command":"/x","dir":"/y","cgroups":{"mode":"none"},"stdout_name":"o","stderr_name":"e"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
-		if err := os.WriteFile(dir+"/"+SpecName, data, 0o600); err != nil {
+		if err := os.WriteFile(dir+"/"+durable.SpecFile, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s, err := ReadSpec(dir)
@@ -129,22 +131,6 @@ func TestBelow(t *testing.T) {
 	} {
 		if dir, rel := below(path, userComponents); dir != want[0] || rel != want[1] {
 			t.Errorf("below(%s) = %s, %s", path, dir, rel)
-		}
-	}
-}
-
-func TestSupplementaryGroups(t *testing.T) {
-	for name, c := range map[string]struct {
-		u    User
-		want []uint32
-	}{
-		"a user without root's": {User{UID: 5, Groups: []int{0, 4, 0, 6}}, []uint32{4, 6}},
-		"root keeps it":         {User{UID: 0, Groups: []int{0, 4}}, []uint32{0, 4}},
-		"none":                  {User{UID: 5}, nil},
-		"nonsense":              {User{UID: 5, Groups: []int{-1}}, nil},
-	} {
-		if got := c.u.supplementary(); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package pidfile
+package durable
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// disk is the part of the file system a write needs. The kernel is one
-// implementation; the crash test's is another, which forgets what was not synced.
+// disk is the part of the file system that a write needs. The kernel is one
+// implementation. The crash test's is another: it forgets what was not synced.
 type disk interface {
 	openDir(path string) (fd int, err error)
 	create(dir int, name string) (fd int, err error)
@@ -25,36 +25,11 @@ type disk interface {
 	unlink(dir int, name string) error
 }
 
-// Read parses the pid file at path. It follows no link at the end of the path
-// and reads regular files of at most MaxBytes only. The errors are Parse's, or say
-// why the file cannot be read.
-func Read(path string) (Record, error) {
-	data, err := ReadBounded(path, MaxBytes)
-	if err != nil {
-		return Record{}, fmt.Errorf("read pid file: %w", err)
-	}
-	r, err := Parse(data)
-	if err != nil {
-		return r, fmt.Errorf("read pid file %s: %w", path, err)
-	}
-	return r, nil
-}
-
-// Write replaces the pid file at path whole: a reader, also after a crash at
-// any moment, finds the old record or the new one. When it returns, the new one
-// is on the disk.
-func Write(path string, r Record) error {
-	data, err := r.Encode()
-	if err != nil {
-		return fmt.Errorf("write pid file %s: %w", path, err)
-	}
-	return WriteWhole(path, data)
-}
-
-// WriteWhole replaces a file of a record directory the way Write does. The file
-// belongs to this process's user alone (0600). A link at path is replaced, not
-// followed.
-func WriteWhole(path string, data []byte) error {
+// WriteFile replaces the file at path whole: a reader, also after a crash at any
+// moment, finds the old content or the new. When it returns, the new content is on
+// the disk. The file belongs to this process's user alone (0600). A link at path is
+// replaced, not followed.
+func WriteFile(path string, data []byte) error {
 	if err := writeWhole(kernel{}, path, data); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -92,6 +67,19 @@ func writeWhole(d disk, path string, data []byte) (err error) {
 	// of a solver that runs would be its predecessor's.
 	if err := d.fsync(dir); err != nil {
 		return fmt.Errorf("sync directory: %w", err)
+	}
+	return nil
+}
+
+// SyncDir makes the entries of a directory survive a power cut.
+func SyncDir(path string) error {
+	dir, err := kernel{}.openDir(path)
+	if err != nil {
+		return fmt.Errorf("open directory %s: %w", path, err)
+	}
+	defer syscall.Close(dir)
+	if err := (kernel{}).fsync(dir); err != nil {
+		return fmt.Errorf("sync directory %s: %w", path, err)
 	}
 	return nil
 }
@@ -138,48 +126,7 @@ func splitPath(path string) (dir, name string) {
 	return path[:i], path[i+1:]
 }
 
-// ReadBounded reads a regular file of at most limit bytes, following no link at
-// the end of its path.
-func ReadBounded(path string, limit int) ([]byte, error) {
-	// O_NONBLOCK: opening a FIFO planted there must not hang. The system calls
-	// themselves: a plugin that restarts reads some files of every task, and
-	// os.File would offer each to the poller.
-	fd, err := again(func() (int, error) {
-		return syscall.Open(path, syscall.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-	})
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer syscall.Close(fd)
-	var info syscall.Stat_t
-	if err := syscall.Fstat(fd, &info); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	if info.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return nil, fmt.Errorf("read %s: not a regular file", path)
-	}
-	// Files in /proc have no size.
-	data := make([]byte, 0, min(max(info.Size, 1023), int64(limit))+1)
-	for len(data) <= limit {
-		if len(data) == cap(data) {
-			data = append(data, 0)[:len(data)]
-		}
-		n, err := again(func() (int, error) { return syscall.Read(fd, data[len(data):cap(data)]) })
-		if err != nil {
-			return nil, &os.PathError{Op: "read", Path: path, Err: err}
-		}
-		if n == 0 {
-			break
-		}
-		data = data[:len(data)+n]
-	}
-	if len(data) > limit {
-		return nil, fmt.Errorf("read %s: larger than %d bytes", path, limit)
-	}
-	return data, nil
-}
-
-// kernel is the disk of everyday.
+// kernel is the disk that WriteFile uses.
 type kernel struct{}
 
 func (kernel) openDir(path string) (int, error) {
@@ -206,14 +153,3 @@ func (kernel) fsync(fd int) error {
 func (kernel) close(fd int) error                    { return syscall.Close(fd) }
 func (kernel) rename(dir int, from, to string) error { return syscall.Renameat(dir, from, dir, to) }
 func (kernel) unlink(dir int, name string) error     { return syscall.Unlinkat(dir, name) }
-
-// again repeats a call that a signal interrupted; Go's scheduler sends signals
-// to its own threads.
-func again(call func() (int, error)) (int, error) {
-	for {
-		n, err := call()
-		if !errors.Is(err, syscall.EINTR) {
-			return n, err
-		}
-	}
-}

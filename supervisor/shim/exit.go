@@ -1,14 +1,14 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package supervise
+package shim
 
 import (
 	"encoding/json"
 	"fmt"
 	"time"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 )
 
 // ExitVersion is the version of exit.json that this program writes.
@@ -47,9 +47,6 @@ type Rusage struct {
 	MaxRSSBytes int64         `json:"max_rss_bytes"`
 }
 
-// ExitName is the file's name in a record directory.
-const ExitName = "exit.json"
-
 const maxExitBytes = 64 << 10
 
 func writeExit(dir string, r ExitRecord) error {
@@ -57,13 +54,13 @@ func writeExit(dir string, r ExitRecord) error {
 	if err != nil {
 		return fmt.Errorf("exit record: %w", err)
 	}
-	return pidfile.WriteWhole(dir+"/"+ExitName, append(data, '\n'))
+	return durable.WriteFile(dir+"/"+durable.ExitFile, append(data, '\n'))
 }
 
 // ReadExit reads dir/exit.json and checks that it makes sense in itself. Whose
 // it is, is for the caller to compare.
 func ReadExit(dir string) (ExitRecord, error) {
-	data, err := pidfile.ReadBounded(dir+"/"+ExitName, maxExitBytes)
+	data, err := durable.ReadFile(dir+"/"+durable.ExitFile, maxExitBytes)
 	if err != nil {
 		return ExitRecord{}, fmt.Errorf("read exit record: %w", err)
 	}

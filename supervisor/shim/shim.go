@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-// Package supervise is what the driver's binary does when it is re-executed: as
+// Package shim is what the driver's binary does when it is re-executed: as
 // the parent of one solver (`supervise <record directory>`), or in the solver's
 // place until everything is set for it (`stage`). Neither returns to main.
 //
@@ -16,7 +16,7 @@
 //
 // It touches the record directory, the task's cgroup, the run folder (as the
 // task's user only) and Nomad's log FIFOs.
-package supervise
+package shim
 
 import (
 	"fmt"

@@ -1,14 +1,17 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package supervise
+package shim
 
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/creds"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
 
 // SpecVersion is the version of spec.json that this program writes. A
@@ -97,22 +100,18 @@ func (m *Memory) validate() error {
 		if len(m.Nodes) == 0 {
 			return fmt.Errorf("memory is to be bound, but to no NUMA node")
 		}
+		for _, n := range m.Nodes {
+			if n < 0 || n >= proctree.MaxNodes {
+				return fmt.Errorf("memory is to be bound to %d, which is no NUMA node", n)
+			}
+		}
 		return nil
 	}
 	return fmt.Errorf("memory policy %q is none of local, bind", m.Policy)
 }
 
-// User is who the task runs as. It is applied only where the supervisor is
-// root; otherwise UID must be the supervisor's own.
-type User struct {
-	UID  int    `json:"uid"`
-	GID  int    `json:"gid"`
-	Name string `json:"name"` // for LOGNAME and USER
-	Home string `json:"home"` // for HOME
-
-	// Groups are the supplementary groups. 0 is dropped unless UID is 0.
-	Groups []int `json:"groups,omitempty"`
-}
+// User is who the task runs as.
+type User = creds.User
 
 // Cgroups says where the task's processes live. All paths are absolute.
 type Cgroups struct {
@@ -162,15 +161,12 @@ type Limits struct {
 	Processes int64 `json:"processes,omitempty"`
 }
 
-// SpecName is the file's name in a record directory.
-const SpecName = "spec.json"
-
 // maxSpecBytes bounds what is read: arguments are as large as an exec takes.
 const maxSpecBytes = 16 << 20
 
 // ReadSpec reads and validates dir/spec.json.
 func ReadSpec(dir string) (*Spec, error) {
-	data, err := pidfile.ReadBounded(dir+"/"+SpecName, maxSpecBytes)
+	data, err := durable.ReadFile(dir+"/"+durable.SpecFile, maxSpecBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read task specification: %w", err)
 	}
@@ -195,7 +191,7 @@ func WriteSpec(dir string, s *Spec) error {
 	if err != nil {
 		return fmt.Errorf("task specification: %w", err)
 	}
-	return pidfile.WriteWhole(dir+"/"+SpecName, append(data, '\n'))
+	return durable.WriteFile(dir+"/"+durable.SpecFile, append(data, '\n'))
 }
 
 // Validate reports what a supervisor could not work with.
@@ -219,6 +215,9 @@ func (s *Spec) Validate() error {
 		if path != "" && !absolute(path) {
 			return fmt.Errorf("log FIFO %q is not an absolute path", path)
 		}
+	}
+	if _, err := cpuset.FromSlice(s.CPUs); err != nil {
+		return err
 	}
 	if err := s.Memory.validate(); err != nil {
 		return err

@@ -1,23 +1,26 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package pidfile
+package durable
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// limit bounds what these tests read, in bytes.
+const limit = 4096
 
 // Invariant: a crash at every step of the write path recovers to the old record
 // or to the new one, never to a mix.
@@ -185,18 +188,8 @@ func writeUntilCrash(m *model, data []byte) (err error) {
 	return writeWhole(m, "/records/pid", data)
 }
 
-func encoded(t *testing.T, r Record) []byte {
-	t.Helper()
-	data, err := r.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
 func TestCrashAtEverySystemCall(t *testing.T) {
-	oldRecord := encoded(t, Record{PID: 111, Cores: []int{0, 1}, StartTime: 1, BootID: "b"})
-	newRecord := encoded(t, Record{PID: 222, Cores: []int{2, 3, 4}, StartTime: 2, BootID: "b"})
+	oldRecord, newRecord := alternating(0), alternating(1)
 	for name, old := range map[string][]byte{"over an old record": oldRecord, "the first record": nil} {
 		for _, short := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, short writes %v", name, short), func(t *testing.T) {
@@ -288,7 +281,7 @@ func TestModelCatchesCarelessWriters(t *testing.T) {
 // A call that fails leaves the old record (or, when the rename is done, the new)
 // and no temporary file, and the error says which call it was.
 func TestFailureOfEverySystemCall(t *testing.T) {
-	old, fresh := encoded(t, Record{PID: 1}), encoded(t, Record{PID: 2, Cores: []int{1}})
+	old, fresh := alternating(0), alternating(1)
 	whole := newModel(old)
 	if err := writeWhole(whole, "pid", fresh); err != nil {
 		t.Fatal(err)
@@ -325,7 +318,7 @@ func TestSystemCallsAreTheModels(t *testing.T) {
 	path, trace := filepath.Join(t.TempDir(), "pid"), filepath.Join(t.TempDir(), "trace")
 	cmd := exec.Command("strace", "-f", "-y", "-e", "trace=openat,open,creat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,ftruncate,truncate,link,linkat", "-o", trace, "/proc/self/exe")
 	cmd.Args[len(cmd.Args)-1], _ = os.Executable()
-	cmd.Env = append(os.Environ(), "PIDFILE_WRITE_ONCE="+path)
+	cmd.Env = append(os.Environ(), "DURABLE_WRITE_ONCE="+path)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Skipf("strace does not work here: %v: %s", err, out)
 	}
@@ -356,7 +349,7 @@ func TestSystemCallsAreTheModels(t *testing.T) {
 // Killed at any moment, over and over, by a signal instead of the power.
 func TestWriterKilledAtRandom(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
-	if err := Write(path, alternating(0)); err != nil {
+	if err := WriteFile(path, alternating(0)); err != nil {
 		t.Fatal(err)
 	}
 	self, err := os.Executable()
@@ -365,49 +358,50 @@ func TestWriterKilledAtRandom(t *testing.T) {
 	}
 	for round := range 15 {
 		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), "PIDFILE_WRITE_FOREVER="+path)
+		cmd.Env = append(os.Environ(), "DURABLE_WRITE_FOREVER="+path)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		// A different moment each time; what matters is only that it is none
 		// of the writer's choosing.
 		for end := time.Now().Add(time.Duration(5+round) * time.Millisecond); time.Now().Before(end); {
-			got, err := Read(path)
+			got, err := ReadFile(path, limit)
 			if err != nil || !isAlternating(got) {
-				t.Fatalf("while it writes: %+v, %v", got, err)
+				t.Fatalf("while it writes: %q, %v", got, err)
 			}
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
-		got, err := Read(path)
+		got, err := ReadFile(path, limit)
 		if err != nil || !isAlternating(got) {
-			t.Fatalf("after the kill: %+v, %v", got, err)
+			t.Fatalf("after the kill: %q, %v", got, err)
 		}
 	}
 }
 
-func alternating(n int) Record {
+// alternating are two contents of a pid file, of different length.
+func alternating(n int) []byte {
 	if n%2 == 0 {
-		return Record{PID: 111, Cores: []int{0, 1}, StartTime: 1, BootID: "b"}
+		return []byte("111\n{\"cores\":[0,1],\"start_time\":1,\"boot_id\":\"b\"}\n")
 	}
-	return Record{PID: 222, Cores: []int{2, 3, 4}, StartTime: 2, BootID: "b"}
+	return []byte("222\n{\"cores\":[2,3,4],\"start_time\":2,\"boot_id\":\"b\"}\n")
 }
 
-func isAlternating(r Record) bool {
-	return reflect.DeepEqual(r, alternating(0)) || reflect.DeepEqual(r, alternating(1))
+func isAlternating(data []byte) bool {
+	return bytes.Equal(data, alternating(0)) || bytes.Equal(data, alternating(1))
 }
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv("PIDFILE_WRITE_ONCE"); path != "" {
-		if err := Write(path, alternating(0)); err != nil {
+	if path := os.Getenv("DURABLE_WRITE_ONCE"); path != "" {
+		if err := WriteFile(path, alternating(0)); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
-	if path := os.Getenv("PIDFILE_WRITE_FOREVER"); path != "" {
+	if path := os.Getenv("DURABLE_WRITE_FOREVER"); path != "" {
 		for n := 0; ; n++ {
-			if err := Write(path, alternating(n)); err != nil {
+			if err := WriteFile(path, alternating(n)); err != nil {
 				fmt.Println(err)
 				os.Exit(1)
 			}
@@ -423,7 +417,7 @@ func TestConcurrentWriters(t *testing.T) {
 		go func() {
 			var failed error
 			for n := range 50 {
-				failed = errors.Join(failed, Write(path, alternating(w+n)))
+				failed = errors.Join(failed, WriteFile(path, alternating(w+n)))
 			}
 			done <- failed
 		}()
@@ -433,8 +427,8 @@ func TestConcurrentWriters(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if r, err := Read(path); err != nil || !isAlternating(r) {
-		t.Errorf("%+v, %v", r, err)
+	if r, err := ReadFile(path, limit); err != nil || !isAlternating(r) {
+		t.Errorf("%q, %v", r, err)
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil || len(entries) != 1 {

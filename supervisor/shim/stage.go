@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package supervise
+package shim
 
 import (
 	"errors"
@@ -11,8 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unsafe"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/affinity"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
 
@@ -96,12 +97,10 @@ func (o *StageOrder) enter() error {
 			return err
 		}
 	}
-	if len(o.CPUs) > 0 {
-		// Only from inside the cgroup: the kernel forgets or overrides an
-		// affinity when a process enters a cpuset (before Linux 6.2).
-		if err := proctree.SetAffinity(0, o.CPUs); err != nil {
-			return err
-		}
+	// Only from inside the cgroup: the kernel forgets or overrides an affinity when a
+	// process enters a cpuset (before Linux 6.2).
+	if err := bind(o.CPUs); err != nil {
+		return err
 	}
 	if err := o.Memory.set(); err != nil {
 		return err
@@ -117,6 +116,18 @@ func (o *StageOrder) enter() error {
 	return raiseStack()
 }
 
+// bind binds the calling thread; without CPUs it stays as it is.
+func bind(cpus []int) error {
+	if len(cpus) == 0 {
+		return nil
+	}
+	set, err := cpuset.FromSlice(cpus)
+	if err != nil {
+		return fmt.Errorf("bind to CPUs: %w", err)
+	}
+	return affinity.Bind(0, set)
+}
+
 // set gives the calling thread the policy. A preference that may not be set, as in
 // many a container, is no reason not to run; a promise is.
 func (m *Memory) set() error {
@@ -125,7 +136,7 @@ func (m *Memory) set() error {
 		_ = proctree.SetMemoryPolicy(proctree.MemoryDefault, nil)
 	case MemoryBind:
 		if err := proctree.SetMemoryPolicy(proctree.MemoryBind, m.Nodes); err != nil {
-			return fmt.Errorf("set memory policy %s %s: %w", m.Policy, proctree.FormatCPUs(m.Nodes), err)
+			return fmt.Errorf("set memory policy %s %s: %w", m.Policy, cpuset.Of(m.Nodes...), err)
 		}
 	}
 	return nil
@@ -189,7 +200,7 @@ func raiseStack() error {
 // become drops to the task's user and goes to the run folder as that user, so
 // that no link in a path sends root anywhere.
 func (o *StageOrder) become() error {
-	if err := o.User.assume(); err != nil {
+	if err := o.User.Become(); err != nil {
 		return err
 	}
 	if !o.AllowSetuid {
@@ -200,69 +211,6 @@ func (o *StageOrder) become() error {
 	syscall.Umask(0o022)
 	if err := os.Chdir(o.Dir); err != nil {
 		return fmt.Errorf("enter run folder as user %s: %w", o.User, err)
-	}
-	return nil
-}
-
-// String names the user for messages.
-func (u User) String() string {
-	if u.Name != "" {
-		return u.Name
-	}
-	return strconv.Itoa(u.UID)
-}
-
-// assume changes the calling thread's credentials. The raw calls concern this
-// thread alone, and it is the one that executes the solver; the others end then.
-func (u User) assume() error {
-	if os.Geteuid() != 0 {
-		if u.UID != os.Geteuid() {
-			return fmt.Errorf("become user %s (uid %d): the driver runs as uid %d and may not", u, u.UID, os.Geteuid())
-		}
-		return nil
-	}
-	groups := u.supplementary()
-	var list unsafe.Pointer
-	if len(groups) > 0 {
-		list = unsafe.Pointer(&groups[0])
-	}
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(groups)), uintptr(list), 0); errno != 0 {
-		return fmt.Errorf("set supplementary groups of user %s: %w", u, errno)
-	}
-	gid, uid := uintptr(u.GID), uintptr(u.UID)
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESGID, gid, gid, gid); errno != 0 {
-		return fmt.Errorf("set group %d of user %s: %w", u.GID, u, errno)
-	}
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, uid, uid, uid); errno != 0 {
-		return fmt.Errorf("become user %s (uid %d): %w", u, u.UID, errno)
-	}
-	return u.verify(groups)
-}
-
-// supplementary leaves out root's group, which would come along from Nomad,
-// unless the user is root.
-func (u User) supplementary() []uint32 {
-	var groups []uint32
-	for _, g := range u.Groups {
-		if g >= 0 && (g != 0 || u.UID == 0) {
-			groups = append(groups, uint32(g))
-		}
-	}
-	return groups
-}
-
-func (u User) verify(groups []uint32) error {
-	got, err := syscall.Getgroups()
-	if err != nil {
-		return fmt.Errorf("read back groups: %w", err)
-	}
-	if os.Getuid() != u.UID || os.Geteuid() != u.UID || os.Getgid() != u.GID || os.Getegid() != u.GID || len(got) != len(groups) {
-		return fmt.Errorf("become user %s (uid %d): the kernel says uid %d, gid %d, groups %v", u, u.UID, os.Geteuid(), os.Getegid(), got)
-	}
-	for _, g := range got {
-		if !slices.Contains(groups, uint32(g)) {
-			return fmt.Errorf("become user %s: supplementary group %d stayed", u, g)
-		}
 	}
 	return nil
 }
