@@ -12,27 +12,28 @@ import (
 // maxSamples bounds the history that an Estimator keeps.
 const maxSamples = 256
 
-// memoryShare is how fast older paces lose weight: to a third when they lie 0.3
-// of the problem time done so far behind. Faster follows the noise of single
-// steps, slower keeps the slow beginning of an implicit run too long; see
-// BenchmarkETA for what it is worth.
+// memoryShare is how fast older samples lose weight: to 1/e at a distance of this
+// part of the problem time done. With a smaller value the estimate follows single
+// steps, with a larger one it keeps the slow beginning of an implicit run too long.
+// BenchmarkETA measures it.
 const memoryShare = 0.3
 
-// Estimator tells how long a run will still take, from its problem time and the
-// wall clock beside it. LS-DYNA's own estimate, printed once, is useless
-// (median error above 100 %), and cycles do not rise evenly when implicit.
+// Estimator estimates how long a run will still take, from pairs of problem time
+// and wall clock. LS-DYNA's own estimate is printed once and has a median error
+// above 100 %; the cycles of an implicit run do not rise evenly.
 type Estimator struct {
 	Wall    []int64   `json:"wall,omitempty"` // seconds
 	Problem []float64 `json:"t,omitempty"`    // rising
 	Gap     int64     `json:"gap,omitempty"`  // least seconds between two kept samples
 }
 
-// Add notes that at a wall clock time, in seconds, the run was at problem time t.
+// Add takes a sample: at this wall clock time, in seconds, the run was at problem
+// time t.
 func (e *Estimator) Add(wall int64, t float64) {
 	n := len(e.Wall)
 	if n > 0 && wall < e.Wall[n-1]-2 {
-		// The clock was set back, or another run's lines begin: what was
-		// before cannot be compared with what comes.
+		// The clock was set back, or another run's lines begin: the samples
+		// before cannot be compared with those that come.
 		*e, n = Estimator{}, 0
 	}
 	for n > 0 && t < e.Problem[n-1] { // a step is tried again with a smaller dt
@@ -68,10 +69,10 @@ func (e *Estimator) thin() {
 }
 
 // Remaining estimates the wall time from the last sample until the run reaches
-// its end time: the rest of the problem time at a pace that is the average of
-// all paces, each weighted by the problem time it was kept for and by how
-// recent it is. Silence does not change it. It is not known before two samples
-// with a second and some problem time between.
+// its end time. The rest of the problem time is taken at the mean pace of the
+// samples, weighted by problem time and by how recent they are. Time without a
+// sample does not change it. It needs two samples with a second and some problem
+// time between them.
 func (e Estimator) Remaining(end float64) (time.Duration, bool) {
 	n := len(e.Wall)
 	if n < 2 || !(end > e.Problem[n-1]) {

@@ -97,7 +97,7 @@ func FuzzEstimator(f *testing.F) {
 	})
 }
 
-// history is a run as its progress lines tell it.
+// history is the wall clock and problem time of a run's progress lines.
 type history struct {
 	name string
 	wall []int64
@@ -155,8 +155,8 @@ func median(v []float64) float64 {
 	return (v[(n-1)/2] + v[n/2]) / 2
 }
 
-// realHistories are the samples with enough lines to look at. A run that was
-// killed counts as one that ended where it was killed.
+// realHistories are the samples with enough progress lines. A run that was killed
+// counts as one that ended there.
 func realHistories(tb testing.TB) []history {
 	dir := filepath.Join("..", "..", "..", "shared", "samples")
 	var all []history
@@ -183,8 +183,9 @@ func realHistories(tb testing.TB) []history {
 	return all
 }
 
-// madeHistories are runs with the habits of real ones: even, slower while in
-// contact, slower and faster to the end, wandering, each with noise and stalls.
+// madeHistories are runs that behave like real ones: at an even pace, slower or
+// faster to the end, with a slow start, with a pace that drifts; each with noise and
+// stalls.
 func madeHistories() []history {
 	pace := map[string]func(x, walk float64) float64{
 		"even":     func(x, _ float64) float64 { return 1 },

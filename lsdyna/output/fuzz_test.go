@@ -14,7 +14,7 @@ import (
 )
 
 // FuzzSnapshot checks that no two outputs of one run, whatever is in them, make
-// a success that neither of them tells of, or a snapshot that cannot be shown.
+// a success that neither of them holds, or a snapshot that cannot be shown.
 func FuzzSnapshot(f *testing.F) {
 	for _, data := range fixtureBytes(f) {
 		f.Add(data[max(0, len(data)-1024):], data[:min(len(data), 1024)], true)

@@ -5,6 +5,7 @@ package output
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
@@ -28,29 +29,33 @@ func (r *Reader) licenceGranted(rest []byte) {
 	f.onDeck(PhaseReading)
 }
 
-// licenceNoise looks, before the licence is there, for words about its going
-// wrong. They prove nothing: most runs that print [license/error] go on.
-func (r *Reader) licenceNoise(text []byte) {
+// queued and problem are the words by which a line about the licence is known for
+// one about waiting, or about a problem.
+var (
+	queued  = []string{"waiting", "queue"}
+	problem = []string{
+		"error", "denied", "cannot", "can not", "could not", "fail", "not available", "unavailable", "no license", "invalid",
+		"expired", "unable", "refuse", "insufficient", "not found", "exceed",
+	}
+)
+
+// licenceProblem takes, as long as there is no licence, the lines about it. They
+// prove nothing: most runs that print [license/error] go on.
+func (r *Reader) licenceProblem(text []byte) {
 	if text[0] == '*' || text[0] == '|' || !bytes.Contains(text, []byte("icense")) && !bytes.Contains(text, []byte("ICENSE")) {
 		return
 	}
 	lower := strings.ToLower(sanitize.Line(text, maxFactText))
-	if containsAny(lower, "waiting", "queue") {
+	if containsAny(lower, queued) {
 		r.facts.LicenceWaiting = true
 		r.facts.reach(PhaseLicence)
 		return
 	}
-	if r.facts.LicenceTrouble == "" && containsAny(lower, "error", "denied", "cannot", "can not", "could not", "fail", "not available",
-		"unavailable", "no license", "invalid", "expired", "unable", "refuse", "insufficient", "not found", "exceed") {
+	if r.facts.LicenceTrouble == "" && containsAny(lower, problem) {
 		r.facts.LicenceTrouble = sanitize.HideHosts(sanitize.Line(text, maxFactText))
 	}
 }
 
-func containsAny(s string, words ...string) bool {
-	for _, w := range words {
-		if strings.Contains(s, w) {
-			return true
-		}
-	}
-	return false
+func containsAny(text string, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 )
 
-// lineRule is one kind of line: what it begins with, without leading blanks,
-// and what it says. The rest is what follows the prefix.
+// lineRule is one kind of line: what it begins with, without leading blanks, and
+// the method that takes what follows the prefix.
 type lineRule struct {
 	prefix string
 	take   func(r *Reader, rest []byte)
 }
 
-// rules by the first byte of a line. Sources: lsdyna's own outputs of R6 to R16.
+// rules by the first byte of a line. Source: outputs of LS-DYNA R6 to R16.
 var rules = [256][]lineRule{
 	'*': {
 		{"*** Error ", (*Reader).solverError},
@@ -81,12 +81,12 @@ func (r *Reader) classify(text []byte) {
 		}
 	}
 	if !r.facts.LicenceGranted {
-		r.licenceNoise(text)
+		r.licenceProblem(text)
 	}
 }
 
 // solverError takes ` *** Error 40500 (SOL+500)`. Rows of asterisks, notes and
-// errors without a number are none.
+// `*** Error` without a number do not count as errors.
 func (r *Reader) solverError(rest []byte) {
 	code, class, ok := numbered(rest)
 	if !ok {
@@ -144,8 +144,8 @@ func (r *Reader) termination(rest []byte) {
 	f.reach(PhaseEnding)
 }
 
-// banner takes the spaced-out words. The number of blanks between the two words
-// differs: 4 in the normal one, 3 in the error one.
+// banner takes `N o r m a l    t e r m i n a t i o n`. Between the two words are 4
+// blanks in the normal banner and 3 in the error banner.
 func (r *Reader) banner(rest []byte, b Banner) {
 	if !bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("t e r m i n a t i o n")) {
 		return
@@ -160,8 +160,9 @@ func (r *Reader) banner(rest []byte, b Banner) {
 	}
 }
 
-// maxProcessors bounds what is believed of a number of processors that an output
-// names: a hundred times what the largest machines have.
+// maxProcessors is the largest number of processors in an output that is taken for
+// one. It is no limit of LS-DYNA: a larger number means that the line is damaged or
+// forged. The largest machines have less than a tenth of it.
 const maxProcessors = 8 << 20
 
 func (r *Reader) processors(rest []byte) {
@@ -203,7 +204,7 @@ func (r *Reader) problemCycle(rest []byte) {
 	}
 }
 
-// memoryRequired takes the words of the static pool: `: 5457K` or `: 1265102`.
+// memoryRequired takes the size of the static pool in words: `: 5457K` or `: 1265102`.
 func (r *Reader) memoryRequired(rest []byte) {
 	_, value, ok := bytes.Cut(rest, []byte(":"))
 	if !ok {
@@ -220,15 +221,15 @@ func (r *Reader) memoryRequired(rest []byte) {
 // not `termination time for dynamic relaxation`.
 func (r *Reader) endTime(rest []byte) {
 	value := bytes.TrimLeft(rest, " .=")
-	// The dots may have taken the point of ".35": there is always a digit before it.
+	// To trim the dots is safe: LS-DYNA prints a digit before the decimal point.
 	if t, ok := fortran.Float(value); ok && t > 0 {
 		r.facts.EndTime = t
 		r.facts.LicenceGranted = true
 	}
 }
 
-// header begins a run. A second one in the same file begins another run, of
-// which nothing before it is true.
+// header begins a run. A second header in the same file begins another run: the
+// facts before it are of the run before.
 func (r *Reader) header() {
 	if f := &r.facts; f.Runs > 0 {
 		*f = Facts{Runs: f.Runs}
@@ -254,8 +255,8 @@ func (r *Reader) headerDate(rest []byte) {
 	}
 }
 
-// version takes ` smp d R13 |` and ` smp s R6.1.1    Date: 01/02/2013 |`, which
-// stands once in every header.
+// version takes ` smp d R13 |` and ` smp s R6.1.1    Date: 01/02/2013 |`. Every
+// header has one such line.
 func (r *Reader) version(rest []byte) {
 	r.header()
 	f := &r.facts
@@ -278,8 +279,8 @@ func (r *Reader) version(rest []byte) {
 	}
 }
 
-// revision takes ` R13.1.1-27-g8731a0d8c5`, which tells more than the version
-// line of R12 and later does, or the number of a Subversion commit.
+// revision takes ` R13.1.1-27-g8731a0d8c5`, which from R12 on is more exact than
+// the version line, or the number of a Subversion commit.
 func (r *Reader) revision(rest []byte) {
 	fields := bytes.Fields(rest)
 	if len(fields) == 0 || fields[0][0] == '|' {
@@ -311,8 +312,8 @@ func (r *Reader) crash(who string, rest []byte) {
 	}
 }
 
-// threadsAsked takes the ncpu= of the echoed command line. The closing block
-// tells the number that was used.
+// threadsAsked takes the ncpu= of the echoed command line. It holds until the
+// closing block gives the number that was used.
 func (r *Reader) threadsAsked(rest []byte) {
 	if r.facts.Processors == 0 {
 		r.processors(bytes.TrimLeft(rest, "-"))

@@ -16,13 +16,13 @@ type Kind string
 
 // The verdicts.
 const (
-	Completed    Kind = "completed" // LS-DYNA says so and reached its end time
+	Completed    Kind = "completed" // LS-DYNA printed so and reached its end time
 	Stopped      Kind = "stopped"   // ended on request before its end time
 	Failed       Kind = "error"     // error termination
 	LicenceError Kind = "license"   // no licence, or its limits
 	Killed       Kind = "killed"    // ended by a signal
 	Running      Kind = "running"   // not ended
-	Unknown      Kind = "unknown"   // cannot be told
+	Unknown      Kind = "unknown"   // the outputs and the exit do not show it
 )
 
 // Exit is how the process ended, as far as the caller knows.
@@ -34,19 +34,19 @@ type Exit struct {
 	Running   bool // the process lives
 }
 
-// Outcome is the verdict on a run, with its grounds.
+// Outcome is the verdict on a run, with its reason.
 type Outcome struct {
 	Kind        Kind
-	Reason      string // one line that a person understands
+	Reason      string // one line, for users
 	FirstError  *SolverError
-	RestartFile string // the newest dump that the solver said it wrote
+	RestartFile string // the newest dump, by the solver's own lines
 }
 
-// Success is true only for a completed run.
+// Success reports whether the run completed.
 func (o Outcome) Success() bool { return o.Kind == Completed }
 
-// Decide gives the verdict. The exit code never decides for success; doubt
-// gives Unknown.
+// Decide gives the verdict. An exit code alone never makes a success: LS-DYNA may
+// exit with 0 after an error termination. What is in doubt is Unknown.
 func Decide(s Snapshot, e Exit) Outcome {
 	o := Outcome{FirstError: s.FirstError}
 	if d := s.LastDump(); d != nil {
@@ -59,7 +59,7 @@ func Decide(s Snapshot, e Exit) Outcome {
 	return o
 }
 
-// verdict walks the table of outcomes from the most to the least certain row.
+// verdict goes through the table of outcomes from the most certain row down.
 func verdict(s Snapshot, e Exit) (Kind, string) {
 	switch {
 	case e.Running && !s.EndBlock:
@@ -74,11 +74,11 @@ func verdict(s Snapshot, e Exit) (Kind, string) {
 	return noBanner(s, e)
 }
 
-// reachedShare of the end time counts as reached. Outputs print both times with
-// four digits, and the last step may end a little off.
+// reachedShare is the part of the end time that counts as reached. Outputs print
+// both times with four digits, and the last step may end slightly before it.
 const reachedShare = 0.999
 
-// normalEnd judges a Normal banner: success takes the end time as well.
+// normalEnd judges a Normal banner. For a success the end time must be reached.
 func normalEnd(s Snapshot, e Exit) (Kind, string) {
 	reached := s.HasTime && s.EndTime > 0 && s.Time >= reachedShare*s.EndTime
 	switch {
@@ -93,7 +93,7 @@ func normalEnd(s Snapshot, e Exit) (Kind, string) {
 	case s.TimeReached && reached:
 		return Completed, "normal termination at the end time: " + s.Summary()
 	case s.TimeReached && s.EndTime == 0 && s.HasTime:
-		// messag never prints the end time, but says that it was reached.
+		// messag never holds the end time, but a line that it was reached.
 		return Completed, "normal termination, termination time reached: " + s.Summary()
 	case s.Termination != "":
 		return Stopped, "normal termination" + s.because() + s.at()
@@ -101,8 +101,8 @@ func normalEnd(s Snapshot, e Exit) (Kind, string) {
 	return Unknown, "normal termination, but LS-DYNA does not say that the termination time was reached" + s.at()
 }
 
-// errorEnd judges an Error banner. A sense switch ends with one as well, and is
-// no error unless one was printed.
+// errorEnd judges an Error banner. A run that a sense switch ended has one as
+// well; it failed only if an error was printed.
 func errorEnd(s Snapshot) (Kind, string) {
 	switch {
 	case s.Errors > 0:
@@ -117,7 +117,7 @@ func errorEnd(s Snapshot) (Kind, string) {
 	return Failed, "error termination without an error number" + s.because() + s.at()
 }
 
-// noBanner judges a run whose outputs simply end.
+// noBanner judges a run whose outputs end without a banner.
 func noBanner(s Snapshot, e Exit) (Kind, string) {
 	switch {
 	case e.OOMKilled:
@@ -158,7 +158,7 @@ func signalName(n int) string {
 	return fmt.Sprintf("signal %d", n)
 }
 
-// oddEnd tells what the exit status adds to the solver's own words.
+// oddEnd is what the exit status adds to the banner.
 func (e Exit) oddEnd() string {
 	switch {
 	case !e.Known:
@@ -178,7 +178,7 @@ func (s Snapshot) firstError() string {
 	return s.FirstError.String()
 }
 
-// at tells where the run ended.
+// at is where the run ended.
 func (s Snapshot) at() string { return ": " + s.Summary() }
 
 func (s Snapshot) lastWords() string {

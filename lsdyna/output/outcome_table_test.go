@@ -12,8 +12,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
-// outcomeTable is how a run's end is told, row by row, each with the outputs
-// that show it and what the process's end adds.
+// outcomeTable is the table of outcomes, row by row, each with an output that
+// shows it and with how the process ended.
 var outcomeTable = []struct {
 	row  string
 	file string

@@ -11,11 +11,12 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// finished is a run that said everything a completed run says.
+// finished is a run with everything that a completed run prints.
 func finished(change func(*Snapshot)) Snapshot {
 	s := Snapshot{
-		LicenceGranted: true, Phase: PhaseEnded, HasTime: true, Time: .02, EndTime: .02, Cycle: 10001, Elapsed: 125 * time.Second,
-		TimeReached: true, Banner: NormalBanner, EndBlock: true, Dumps: []Dump{{Name: "d3dump01"}},
+		Phase: PhaseEnded, Licence: Licence{LicenceGranted: true}, Dumps: []Dump{{Name: "d3dump01"}},
+		Progress: Progress{HasTime: true, Time: .02, EndTime: .02, Cycle: 10001}, Estimate: Estimate{Elapsed: 125 * time.Second},
+		Ending: Ending{TimeReached: true, Banner: NormalBanner, EndBlock: true},
 	}
 	if change != nil {
 		change(&s)
@@ -61,7 +62,7 @@ func TestDecide(t *testing.T) {
 		{"student limit", cut(func(s *Snapshot) {
 			s.StudentLimit, s.Errors, s.FirstError = true, 1, &SolverError{Code: 70043, Class: "OTH"}
 		}), exited(0), LicenceError, "70043 (OTH+43)"},
-		{"licence refused", Snapshot{LicenceTrouble: "no license"}, exited(0), LicenceError, "no license"},
+		{"licence refused", Snapshot{Licence: Licence{LicenceTrouble: "no license"}}, exited(0), LicenceError, "no license"},
 		{"licence noise, then cut", cut(func(s *Snapshot) { s.LicenceTrouble = "[license/error] x" }), exited(0), Unknown, "exit code 0"},
 		{"gone with exit code 0", cut(nil), exited(0), Unknown, "LS-DYNA printed no end"},
 		{"gone with exit code 2", cut(nil), exited(2), Failed, "exit code 2"},
@@ -87,7 +88,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// Whatever is missing from what a completed run says, the verdict is no success.
+// Whatever is missing of what a completed run prints, the verdict is no success.
 func TestDecide_neverSuccessOnDoubt(t *testing.T) {
 	for name, spoil := range map[string]func(*Snapshot){
 		"banner":       func(s *Snapshot) { s.Banner = NoBanner },

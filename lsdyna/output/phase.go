@@ -6,9 +6,9 @@ package output
 // Phase is how far a run has come, in LS-DYNA's own order.
 type Phase string
 
-// The phases that outputs tell apart.
+// The phases that outputs show.
 const (
-	PhaseStarting     Phase = "starting"     // nothing said yet
+	PhaseStarting     Phase = "starting"     // nothing printed yet
 	PhaseLicence      Phase = "licence"      // header printed, no licence yet
 	PhaseReading      Phase = "reading"      // has its licence and reads the deck
 	PhaseDecomposing  Phase = "decomposing"  // MPP decomposition
@@ -39,3 +39,13 @@ func (p Phase) order() int {
 	}
 	return 0
 }
+
+// Banner is the last line that LS-DYNA prints about a run.
+type Banner string
+
+// The banners.
+const (
+	NoBanner     Banner = ""
+	NormalBanner Banner = "normal"
+	ErrorBanner  Banner = "error"
+)

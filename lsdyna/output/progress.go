@@ -24,9 +24,9 @@ const (
 	colClock, colClockEnd = 72, 80
 )
 
-// isProgress looks at the letters that only a progress line has in these places,
-// and at its having a cycle: the thermal solver's lines without one tell the
-// time of a step that is not finished.
+// isProgress reports whether a line has the letters of a progress line in their
+// columns, and a cycle. The thermal solver prints lines without a cycle: their time
+// is that of a step that is not finished.
 func isProgress(line []byte) bool {
 	return len(line) >= colDtEnd && line[9] == 't' && line[8] == ' ' && line[10] == ' ' &&
 		line[22] == 'd' && line[23] == 't' && line[21] == ' ' && line[24] == ' ' && line[7] != ' '
@@ -71,7 +71,7 @@ func (r *Reader) progress(line []byte) {
 	}
 }
 
-// stepSize reads the dt column. It seldom differs from the line before.
+// stepSize reads the dt column, which is seldom another than on the line before.
 func (r *Reader) stepSize(b []byte) float64 {
 	if [8]byte(b) != r.lastDt {
 		r.lastDt = [8]byte(b)
@@ -80,8 +80,8 @@ func (r *Reader) stepSize(b []byte) float64 {
 	return r.dt
 }
 
-// wallClock reads the date and time columns. The date seldom differs from the
-// line before.
+// wallClock reads the date and time columns. The date is seldom another than on
+// the line before.
 func (r *Reader) wallClock(date, clock []byte) (int64, bool) {
 	if [8]byte(date) != r.lastDate {
 		r.midnight, r.dateOK = wallClock(date, []byte("00:00:00"))
@@ -141,8 +141,8 @@ func three(b []byte, sep byte) (x, y, z int, ok bool) {
 	return int(a0)*10 + int(a1), int(b0)*10 + int(b1), int(c0)*10 + int(c1), true
 }
 
-// daysSince1970 counts days of the Gregorian calendar; years begin in March
-// here, so that the leap day is a year's last.
+// daysSince1970 counts days of the Gregorian calendar. Its years begin in March,
+// so that the leap day is the last day of a year.
 func daysSince1970(year, month, day int) int64 {
 	if month <= 2 {
 		year--

@@ -12,18 +12,19 @@ import (
 )
 
 // Reader turns the text of one output file into facts: stdout, messag, mes0000,
-// d3hsp or status.out, of R6 to R16, SMP and MPP, explicit and implicit. Bytes
-// go in in pieces of any size, each once; memory is bounded whatever they are.
-// Text is treated as bytes: it may hold NUL, Latin-1, CRLF and LS-OPT's prefix.
+// d3hsp or status.out, of R6 to R16, SMP and MPP, explicit and implicit. It takes
+// every byte once, in pieces of any size, and keeps a bounded amount of them. Text
+// is treated as bytes: it may hold NUL, Latin-1, CRLF and LS-OPT's prefix.
 type Reader struct {
 	facts   Facts
 	partial []byte // the beginning of a line whose end has not come yet
 	cut     bool   // partial has reached maxLine: the rest of the line is dropped
 	inError bool   // lines may belong to the text of the last of facts.FirstErrors
 	date    int64  // seconds of the header's date, printed before the header itself
-	last    []byte // the last line with text of the bytes being written
+	last    []byte // the last line that is not blank, in the bytes being written
 
-	// What the last progress line's columns stood for; not worth storing.
+	// The columns of the last progress line and their values. They only save time
+	// and are not stored.
 	lastDt, lastDate [8]byte
 	dt               float64
 	midnight         int64
@@ -86,7 +87,7 @@ func (r *Reader) Write(p []byte) (int, error) {
 	}
 }
 
-// keepLast copies the last line that said something out of the caller's bytes.
+// keepLast copies the last line that is not blank out of the caller's bytes.
 func (r *Reader) keepLast() {
 	if r.last == nil {
 		return
@@ -106,11 +107,11 @@ func (r *Reader) hold(p []byte) {
 	r.partial = append(r.partial, p...)
 }
 
-// Facts is what the complete lines up to now say. The copy is the caller's.
+// Facts is what the complete lines up to now hold. The copy is the caller's.
 func (r *Reader) Facts() Facts { return r.facts.clone() }
 
-// Final is what the file says when nothing more will come: a last line without
-// a line end counts as well. The reader itself stays as it is.
+// Final is what the file holds when nothing more will come: a last line without
+// a line end counts as well. The reader itself is not changed.
 func (r *Reader) Final() Facts {
 	last := *r
 	last.facts = r.facts.clone()
@@ -158,9 +159,9 @@ func (r *Reader) line(line []byte) {
 	}
 }
 
-// errorText takes a line as part of an error's text and reports whether it was
-// one. The text is what is indented below the error, up to an empty line; lines
-// of blanks may come before it.
+// errorText takes a line as part of an error's text, and reports whether it is
+// part of it. The text is indented below the error and ends with an empty line;
+// lines of blanks may come before it.
 func (r *Reader) errorText(line []byte) bool {
 	e := &r.facts.FirstErrors[len(r.facts.FirstErrors)-1]
 	text := bytes.TrimSpace(line)
@@ -180,8 +181,8 @@ func (r *Reader) errorText(line []byte) bool {
 	return true
 }
 
-// inHeader tells whether a line belongs to the box at the beginning of a run: a
-// run that ended without a word may be followed by another in the same file.
+// inHeader reports whether a line belongs to the box at the beginning of a run: a
+// run that broke off may be followed by another in the same file.
 func inHeader(text []byte) bool {
 	return text[0] == '|' || text[0] == '_' || bytes.HasPrefix(text, []byte("Date: "))
 }

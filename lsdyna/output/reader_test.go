@@ -165,8 +165,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// messagText is what a messag of a long run holds: nearly nothing but progress
-// lines.
+// messagText is text like that of a long run's messag: progress lines, and few
+// others.
 func messagText(size int) []byte {
 	var b bytes.Buffer
 	for i := 0; b.Len() < size; i++ {
@@ -191,7 +191,7 @@ func BenchmarkReader_messag(b *testing.B) {
 			p = p[n:]
 		}
 	}
-	// On a busy machine the wall clock tells about its other work.
+	// On a busy machine wall time measures its other work, too.
 	b.ReportMetric(float64(len(text))*float64(b.N)/1e6/(cpuTime(b)-begin).Seconds(), "MB/CPU-s")
 }
 

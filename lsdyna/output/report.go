@@ -7,8 +7,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
-// Report is what happened in a run folder or an output file; its JSON is the
-// inspect command's. What is not known is null.
+// Report is what happened in a run folder or an output file. Its JSON is the
+// inspect command's: flat, with null for what is not known.
 type Report struct {
 	Path           string            `json:"path"`
 	Outcome        Kind              `json:"outcome"`
@@ -23,12 +23,12 @@ type Report struct {
 	Warnings       *int64            `json:"warnings"`
 	Errors         *int64            `json:"errors"`
 	FirstError     *SolverError      `json:"first_error"`
-	RestartFile    *string           `json:"restart_file"` // only when it is really there
+	RestartFile    *string           `json:"restart_file"` // only if it is there
 	ElapsedSeconds *float64          `json:"elapsed_seconds"`
 	ETASeconds     *float64          `json:"eta_seconds"`
 }
 
-// NewReport puts a snapshot and its verdict into a report without a path.
+// NewReport makes a report of a snapshot and its verdict. It has no path.
 func NewReport(s Snapshot, e Exit) Report {
 	o := Decide(s, e)
 	r := Report{

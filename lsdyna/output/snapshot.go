@@ -7,56 +7,36 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
-// Snapshot is what the outputs of a run say up to now, all sources combined.
+// Snapshot is what all outputs of a run hold up to now, put together.
 type Snapshot struct {
-	Started    time.Time        // the solver's own clock, in its time zone, given as UTC; zero not known
-	Version    string           // e.g. R14.0
-	Revision   string           // e.g. R14.0-515-g8a12796b62
-	Parallel   lsdyna.Parallel  // "" not known
-	Precision  lsdyna.Precision // "" not known
-	Processors int              // CPUs or ranks; 0 not known
-
-	Phase          Phase
-	LicenceGranted bool   // says so, or works on the deck
-	LicenceKind    string // ansys, network, local; "" not known
-	LicenceTrouble string // first line that speaks of a licence going wrong; may be harmless noise
-	LicenceWaiting bool   // the last word about the licence was that it is queued
-
-	HasTime bool    // Time and Cycle are known
-	Time    float64 // problem time
-	EndTime float64 // termination time; 0 not known
-	Cycle   int64
-	Dt      float64 // time step
-
+	Started time.Time // the solver's own clock, in its time zone, given as UTC; zero not known
+	Header
+	Phase Phase
+	Licence
+	Progress
 	Warnings, Errors int64
 	FirstError       *SolverError
 	Dumps            []Dump // oldest first, at most the newest MaxDumps
-	PlotStates       int64  // d3plot states the solver said it wrote
-
-	SenseSwitch  string // the switch that the solver says ended it, e.g. stop
-	KillFile     bool   // kill file detected
-	TimeReached  bool   // termination time reached
-	Termination  string // any other `*** termination … ***` line
-	Crash        string // the Fortran runtime's line about a signal or a crash
-	StudentLimit bool   // error 70043: more elements than the licence allows
-	Banner       Banner
-	EndBlock     bool   // the closing block, and a banner after it, are there
-	LastWords    string // the last line with text in it, of the first source
-
-	Elapsed         time.Duration // said by the solver at its end, else from its start to its last dated line; 0 not known
-	HasETA          bool
-	Remaining       time.Duration // estimated wall time to the end; only with HasETA
-	SwitchDelay     time.Duration // estimated time until the solver looks at d3kil; 0 not known
-	CyclesPerSecond float64       // over the run; 0 not known
-	MemoryWords     int64         // size of the static pool that the solver says it needed; 0 not known
-	Sources         []string      // files that were read
+	PlotStates       int64  // d3plot states written, by the solver's own lines
+	Ending
+	LastWords   string // the last line that is not blank, of the first source
+	Estimate           // of time, from the dated lines
+	MemoryWords int64  // size of the static pool that the solver needed; 0 not known
+	Sources     []string
 }
 
-// LastDump is the newest restart file that the solver said it wrote, or nil.
+// Estimate is how long a run has taken and will take.
+type Estimate struct {
+	Elapsed         time.Duration // printed at the end, else from the start to the last dated line; 0 not known
+	HasETA          bool
+	Remaining       time.Duration // wall time to the end; only with HasETA
+	SwitchDelay     time.Duration // until the solver reads d3kil again; 0 not known
+	CyclesPerSecond float64       // over the run; 0 not known
+}
+
+// LastDump is the newest restart file, by the solver's own lines, or nil.
 func (s Snapshot) LastDump() *Dump {
 	if len(s.Dumps) == 0 {
 		return nil

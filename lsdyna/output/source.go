@@ -11,22 +11,23 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
-// Source is one source's facts.
+// Source is what one output file of a run holds.
 type Source struct {
-	Name string
+	Name string // of the file
 	Kind lsdyna.OutputKind
 	Facts
 }
 
-// sourceOrder is the order in which sources are believed: stdout is the only
-// one that tells of licences, and messag the most complete one after it.
+// sourceOrder is the order in which sources are asked for a fact. stdout comes
+// first, because it alone holds what is printed about licences; messag after it is
+// the most complete.
 var sourceOrder = map[lsdyna.OutputKind]int{lsdyna.KindStdout: 0, lsdyna.KindMessag: 1, lsdyna.KindD3hsp: 2, lsdyna.KindStatus: 3, lsdyna.KindStderr: 4}
 
 // sameRun is how far the header dates of two sources of one run may differ.
 const sameRun = 5 * time.Second
 
 // Combine makes one snapshot of all sources. A source whose header is older
-// than another's tells of an earlier run and is left out.
+// than another's is of an earlier run and is left out.
 func Combine(all []Source) Snapshot {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b Source) int { return cmp.Compare(sourceOrder[a.Kind], sourceOrder[b.Kind]) })
@@ -44,7 +45,7 @@ func Combine(all []Source) Snapshot {
 			continue
 		}
 		if all[i].Kind == lsdyna.KindStderr {
-			s.Crash = cmp.Or(s.Crash, f.Crash) // whatever else is there, LS-DYNA says elsewhere
+			s.Crash = cmp.Or(s.Crash, f.Crash) // LS-DYNA itself prints nothing there
 			continue
 		}
 		s.Sources = append(s.Sources, all[i].Name)
@@ -54,12 +55,12 @@ func Combine(all []Source) Snapshot {
 		}
 	}
 	if latest != nil {
-		s.progress(latest)
+		s.newest(latest)
 	}
 	return s
 }
 
-// later tells which of two sources of one run knows the newer problem time.
+// later reports whether of two sources of one run a has the newer problem time.
 func later(a, b *Facts) bool {
 	switch {
 	case a.HasTime != b.HasTime:
@@ -72,20 +73,14 @@ func later(a, b *Facts) bool {
 	return a.Time > b.Time
 }
 
-// add takes what does not depend on the moment.
+// add takes the facts that do not depend on which source is the newest.
 func (s *Snapshot) add(f *Facts) {
 	if f.Phase.order() > s.Phase.order() {
 		s.Phase = f.Phase
 	}
-	s.Version = cmp.Or(s.Version, f.Version)
-	s.Revision = cmp.Or(s.Revision, f.Revision)
-	s.Parallel = cmp.Or(s.Parallel, f.Parallel)
-	s.Precision = cmp.Or(s.Precision, f.Precision)
-	s.Processors = cmp.Or(s.Processors, f.Processors)
-	s.LicenceGranted = s.LicenceGranted || f.LicenceGranted
-	s.LicenceKind = cmp.Or(s.LicenceKind, f.LicenceKind)
-	s.LicenceTrouble = cmp.Or(s.LicenceTrouble, f.LicenceTrouble)
-	s.LicenceWaiting = (s.LicenceWaiting || f.LicenceWaiting) && !s.LicenceGranted
+	s.Header.add(f.Header)
+	s.Licence.add(f.Licence)
+	s.Ending.add(f.Ending)
 	s.EndTime = cmp.Or(s.EndTime, f.EndTime)
 	s.Warnings, s.Errors = max(s.Warnings, f.Warnings), max(s.Errors, f.Errors)
 	if s.FirstError == nil && len(f.FirstErrors) > 0 {
@@ -96,16 +91,6 @@ func (s *Snapshot) add(f *Facts) {
 		s.Dumps = f.Dumps
 	}
 	s.PlotStates = max(s.PlotStates, f.PlotStates)
-	s.SenseSwitch = cmp.Or(s.SenseSwitch, f.SenseSwitch)
-	s.KillFile = s.KillFile || f.KillFile
-	s.TimeReached = s.TimeReached || f.TimeReached
-	s.Termination = cmp.Or(s.Termination, f.Termination)
-	s.Crash = cmp.Or(s.Crash, f.Crash)
-	s.StudentLimit = s.StudentLimit || f.StudentLimit
-	if s.Banner != ErrorBanner && f.Banner != NoBanner {
-		s.Banner = f.Banner // an error banner anywhere outweighs a normal one
-	}
-	s.EndBlock = s.EndBlock || f.EndBlock
 	s.LastWords = cmp.Or(s.LastWords, f.LastLine)
 	s.MemoryWords = max(s.MemoryWords, f.MemoryWords)
 	if f.HasElapsed {
@@ -113,9 +98,39 @@ func (s *Snapshot) add(f *Facts) {
 	}
 }
 
-// progress takes what the source with the newest problem time says.
-func (s *Snapshot) progress(f *Facts) {
-	s.HasTime, s.Time, s.Cycle, s.Dt = f.HasTime, f.Time, f.Cycle, f.Dt
+func (h *Header) add(other Header) {
+	h.Version = cmp.Or(h.Version, other.Version)
+	h.Revision = cmp.Or(h.Revision, other.Revision)
+	h.Parallel = cmp.Or(h.Parallel, other.Parallel)
+	h.Precision = cmp.Or(h.Precision, other.Precision)
+	h.Processors = cmp.Or(h.Processors, other.Processors)
+}
+
+func (l *Licence) add(other Licence) {
+	l.LicenceGranted = l.LicenceGranted || other.LicenceGranted
+	l.LicenceKind = cmp.Or(l.LicenceKind, other.LicenceKind)
+	l.LicenceTrouble = cmp.Or(l.LicenceTrouble, other.LicenceTrouble)
+	l.LicenceWaiting = (l.LicenceWaiting || other.LicenceWaiting) && !l.LicenceGranted
+}
+
+func (e *Ending) add(other Ending) {
+	e.TimeReached = e.TimeReached || other.TimeReached
+	e.KillFile = e.KillFile || other.KillFile
+	e.SenseSwitch = cmp.Or(e.SenseSwitch, other.SenseSwitch)
+	e.Termination = cmp.Or(e.Termination, other.Termination)
+	e.Crash = cmp.Or(e.Crash, other.Crash)
+	e.StudentLimit = e.StudentLimit || other.StudentLimit
+	if e.Banner != ErrorBanner && other.Banner != NoBanner {
+		e.Banner = other.Banner // an error banner in any source outweighs a normal one
+	}
+	e.EndBlock = e.EndBlock || other.EndBlock
+}
+
+// newest takes the facts of the source with the newest problem time.
+func (s *Snapshot) newest(f *Facts) {
+	end := s.EndTime
+	s.Progress = f.Progress
+	s.EndTime = end
 	start := f.FirstWall
 	if !f.Started.IsZero() {
 		start = f.Started.Unix()
@@ -140,6 +155,6 @@ func (s *Snapshot) progress(f *Facts) {
 }
 
 // cyclesBetweenLooks is how often an explicit run looks for d3kil: about every
-// 100 cycles in the runs seen. An implicit one looks at every step. A
-// kill_timeout shorter than this takes leaves no time for a dump.
+// 100 cycles in the runs seen. An implicit run looks at every step. With a
+// kill_timeout shorter than these cycles take, there is no time for a dump.
 const cyclesBetweenLooks = 100

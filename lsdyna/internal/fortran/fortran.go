@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// E10 reads a column of ten bytes in the form 1.3908E+00. It is Float without
-// the detours: most of a messag is lines with such a column.
+// E10 reads a column of ten bytes, usually in the form 1.3908E+00. It gives what
+// Float gives, faster for this form: most lines of a messag have such a column.
 func E10(b []byte) (float64, bool) {
 	_ = b[9]
 	d := func(i int) uint64 { return uint64(b[i] - '0') }
@@ -29,7 +29,8 @@ func E10(b []byte) (float64, bool) {
 	return Float(b)
 }
 
-// Integer reads a right-adjusted number; "********" is no number.
+// Integer reads digits with blanks before them. "********", which Fortran prints
+// where a number has no room, is no number.
 func Integer(b []byte) (int64, bool) {
 	i := 0
 	for i < len(b) && b[i] == ' ' {
@@ -51,10 +52,10 @@ func Integer(b []byte) (int64, bool) {
 
 var tens = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
-// Float reads a number as Fortran writes it: 1.2000E+02, -1.5000-345
-// (three digits of exponent drop the E), 1.0D+00, 0.035. Up to 15 digits and
-// exponents up to 22 it is exact, because both parts are exact in a float64 and
-// one operation rounds once.
+// Float reads a number as Fortran prints it: 1.2000E+02, 1.0D+00, 0.035, and
+// -1.5000-345, since an exponent of three digits has no E. Up to 15 digits and
+// exponents up to 22 the result is the nearest float64: both parts are exact, and
+// the one operation on them rounds once.
 func Float(b []byte) (float64, bool) {
 	b = bytes.TrimSpace(b)
 	i, negative := 0, false

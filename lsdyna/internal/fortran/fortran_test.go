@@ -23,3 +23,31 @@ func TestFloat(t *testing.T) {
 		must.False(t, ok, must.Sprint(text))
 	}
 }
+
+// E10 is a faster Float for one form of a number.
+func FuzzE10(f *testing.F) {
+	for _, text := range []string{"1.3908E+00", "0.0000E+00", "1.0700E-03", "1.5000-345", "9.9999E+19", "9.9999E-19", "-1.000E+00", " 1.00E+00 ", "1.2000D+02"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, column []byte) {
+		if len(column) != 10 {
+			t.Skip("no column of ten bytes")
+		}
+		got, ok := E10(column)
+		want, wantOK := Float(column)
+		must.Eq(t, wantOK, ok)
+		must.Eq(t, want, got)
+	})
+}
+
+func TestInteger(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "      17": 17, "54773890": 54773890, "123456789012345678": 123456789012345678} {
+		got, ok := Integer([]byte(text))
+		must.True(t, ok, must.Sprint(text))
+		must.Eq(t, want, got, must.Sprint(text))
+	}
+	for _, text := range []string{"", "   ", "********", "-1", "+1", "1 2", "1.0", "1234567890123456789"} {
+		_, ok := Integer([]byte(text))
+		must.False(t, ok, must.Sprint(text))
+	}
+}

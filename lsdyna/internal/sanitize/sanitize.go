@@ -8,11 +8,15 @@ import (
 	"strings"
 )
 
-// HideServers is a text without the names of licence servers: any host, where it
-// speaks of licences at all, else what looks like port@host.
+// Redacted stands for what was taken out of a text.
+const Redacted = "…"
+
+// HideServers takes the names of licence servers out of a text: any host where the
+// text is about licences, else only what looks like port@host.
 func HideServers(text string) string {
+	lower := strings.ToLower(text)
 	switch {
-	case containsAny(strings.ToLower(text), "license", "licence"):
+	case strings.Contains(lower, "license"), strings.Contains(lower, "licence"):
 		return HideHosts(text)
 	case !strings.Contains(text, "@"):
 		return text
@@ -26,22 +30,31 @@ func HideServers(text string) string {
 	return strings.Join(words, " ")
 }
 
-// HideHosts takes the names of licence servers out of a text, because it goes
-// into events that more people see than know the server.
+// HideHosts takes everything out of a text that may be the name of a host. It is
+// for texts about licences: they go into events, which more people see than may
+// know the server.
 func HideHosts(text string) string {
 	words := strings.Fields(text)
 	for i, word := range words {
 		bare := strings.Trim(word, ",.;:()'\"")
-		afterServer := i > 0 && containsAny(strings.ToLower(words[i-1]), "server", "host", "@")
 		switch {
-		case strings.Contains(bare, "@"), strings.Contains(bare, ".") && !strings.Contains(bare, ".."), strings.Contains(bare, ":"), afterServer && !plainWord(bare):
+		case strings.Contains(bare, "@"), strings.Contains(bare, ".") && !strings.Contains(bare, ".."), strings.Contains(bare, ":"):
+			words[i] = Redacted
+		case i > 0 && announcesHost(words[i-1]) && !plainWord(bare):
 			words[i] = Redacted
 		}
 	}
 	return strings.Join(words, " ")
 }
 
-// plainWord is true for the words that follow "server" in a sentence.
+// announcesHost reports whether the word after this one may be the name of a host.
+func announcesHost(word string) bool {
+	word = strings.ToLower(word)
+	return strings.Contains(word, "server") || strings.Contains(word, "host") || strings.Contains(word, "@")
+}
+
+// plainWord reports whether a word that follows "server" is one of a sentence and
+// no name.
 func plainWord(word string) bool {
 	switch strings.ToLower(word) {
 	case "is", "was", "not", "cannot", "could", "has", "did", "does", "for", "on", "at", "or", "and", "error", "error:", "down", "failed", "refused", "timed", "=", "-", "":
@@ -50,20 +63,8 @@ func plainWord(word string) bool {
 	return false
 }
 
-func containsAny(s string, words ...string) bool {
-	for _, w := range words {
-		if strings.Contains(s, w) {
-			return true
-		}
-	}
-	return false
-}
-
-// Redacted stands for what was taken out.
-const Redacted = "…"
-
-// Line makes one printable line of bytes: runs of blanks become one, and
-// what is neither ASCII nor valid UTF-8 becomes a question mark.
+// Line makes one printable line of bytes, cut at limit bytes: runs of blanks become
+// one, and what is neither ASCII nor valid UTF-8 becomes a question mark.
 func Line(b []byte, limit int) string {
 	out := make([]rune, 0, min(len(b), limit))
 	size := 0

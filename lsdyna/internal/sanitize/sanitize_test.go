@@ -1,0 +1,53 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package sanitize
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/shoenig/test/must"
+)
+
+func TestLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                            "",
+		"  two \t words ":             "two words",
+		"a\x00b\x1bc\x7f":             "a?b?c?",
+		"Fu\xdfg\xe4nger":             "Fu?g?nger",
+		"Fußgänger":                   "Fußgänger",
+		"a\u2028b\u0085c":             "a?b?c",
+		strings.Repeat("x", 50):       strings.Repeat("x", 20),
+		strings.Repeat("x", 19) + "ä": strings.Repeat("x", 19),
+	} {
+		must.Eq(t, want, Line([]byte(text), 20), must.Sprintf("%q", text))
+	}
+}
+
+func TestHideServers(t *testing.T) {
+	for text, want := range map[string]string{
+		"license server lic1 refused":      "license server … refused",
+		"no licence from lic1.example.org": "no licence from …",
+		"the license server is down":       "the license server is down",
+		"mpirun: rank 1 on node n7 exited": "mpirun: rank 1 on node n7 exited",
+		"cannot reach 31010@lic1 today":    "cannot reach … today",
+		"see file d3hsp.txt for more":      "see file d3hsp.txt for more",
+	} {
+		must.Eq(t, want, HideServers(text))
+	}
+}
+
+func FuzzLine(f *testing.F) {
+	f.Add([]byte("  two \t words "), 20)
+	f.Add([]byte("Fu\xdfg\xe4nger \u2028"), 7)
+	f.Fuzz(func(t *testing.T, text []byte, limit int) {
+		limit = max(0, min(limit, 1000))
+		line := Line(text, limit)
+		must.True(t, utf8.ValidString(line))
+		must.LessEq(t, limit, len(line))
+		must.False(t, strings.ContainsFunc(line, unicode.IsControl))
+	})
+}
