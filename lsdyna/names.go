@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// ValidatePath keeps a file that the user names inside the run folder, and
-// refuses what LS-DYNA cannot read.
+// ValidatePath reports why a file that the user names cannot be used: because it is
+// not below the run folder, or because LS-DYNA cannot read such a name. key is the
+// key of the task configuration.
 func ValidatePath(key, name string) error {
 	switch {
 	case name == "":

@@ -19,7 +19,7 @@ const (
 	Hybrid Parallel = "hybrid" // MPI ranks of several threads each
 )
 
-// Precision is the size of the solver's numbers; it decides the size of a word.
+// Precision is the size of the solver's numbers, and with it the size of a word.
 type Precision string
 
 // The two precisions of LS-DYNA.
@@ -59,7 +59,7 @@ type Solver struct {
 	Env       map[string]string // further variables; these win over all others except the licence's
 }
 
-// WithDefaults fills in smp and double where nothing was said.
+// WithDefaults fills in smp and double where nothing is set.
 func (s Solver) WithDefaults() Solver {
 	if s.Parallel == "" {
 		s.Parallel = SMP
@@ -70,8 +70,8 @@ func (s Solver) WithDefaults() Solver {
 	return s
 }
 
-// Validate reports the first thing in the declaration that cannot work, in
-// words for the operator. It does not look at the file system.
+// Validate reports the first setting that cannot work. The error is for the
+// operator. The file system is not looked at.
 func (s Solver) Validate() error {
 	s = s.WithDefaults()
 	if !filepath.IsAbs(s.Path) {

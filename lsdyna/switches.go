@@ -11,8 +11,8 @@ import (
 )
 
 // KillFile is the file from which LS-DYNA takes sense switches. It reads and
-// deletes it, every 100 cycles or so when explicit, at a step when implicit: on
-// a slow model that takes minutes.
+// deletes the file about every 100 cycles of an explicit run and at each step of an
+// implicit one. With a slow model this takes minutes.
 const KillFile = "d3kil"
 
 // Switch is a sense switch that LS-DYNA takes from a file d3kil.

@@ -21,7 +21,7 @@ func TestParseWords(t *testing.T) {
 	}
 }
 
-// FuzzParseWords checks that a number of words is above 0 and told again.
+// FuzzParseWords checks that a number of words is above 0, or an error.
 func FuzzParseWords(f *testing.F) {
 	for _, text := range []string{"200m", "5457K", "2g", "1", "-1", "9223372036854775807k", "m"} {
 		f.Add(text)

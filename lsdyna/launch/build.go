@@ -14,17 +14,17 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
 )
 
-// Options is what one run asks of a solver.
+// Options is what a task asks of one run.
 type Options struct {
 	Input   string   // deck, relative to the run folder; i=
-	NCPU    int      // cores in all; below 0 asks SMP threads for consistent results; 0 counts as 1
+	NCPU    int      // cores in all; below 0: consistent results of SMP threads; 0 counts as 1
 	Memory  string   // memory= in words, "auto", or "" for LS-DYNA's default
 	Memory2 string   // memory2= in words, "auto" or "" (MPP and hybrid only)
 	JobID   string   // jobid=
 	Restart string   // name of a dump (d3dump01, d3full01, runrsf), "" to start from the deck
 	Args    []string // further arguments, passed on untouched
 
-	ResourceMemoryBytes int64 // what the run may use in all; 0 is not known
+	ResourceMemoryBytes int64 // the run's memory limit; 0 not known
 	Root                bool  // the run's user is root
 	Placement           Placement
 
@@ -51,8 +51,8 @@ type Command struct {
 }
 
 // Build builds the command of a run: for SMP the solver itself, for MPP
-// and hybrid the launcher with the place of every rank. It touches no file.
-// Errors are the user's and say what to change.
+// and hybrid the launcher with the CPUs of every rank. It touches no file. An error
+// is for the user and names what to change.
 func Build(s lsdyna.Solver, o Options) (Command, error) {
 	s = s.WithDefaults()
 	if err := s.Validate(); err != nil {
@@ -110,8 +110,8 @@ func solverArgs(s lsdyna.Solver, o Options, plan rankPlan, mem memoryPlan) []str
 	return append(args, o.Args...)
 }
 
-// ours are the arguments that the driver itself gives, each with the task
-// configuration key that sets it.
+// ours are the arguments that the driver gives itself, each with the key of the task
+// configuration that sets it.
 var ours = map[string]string{
 	"i": "input", "ncpu": "ncpu", "memory": "memory", "memory2": "memory2", "jobid": "jobid", "r": "restart",
 }
@@ -136,8 +136,8 @@ func (o Options) validate(s lsdyna.Solver) error {
 	if o.NCPU < 0 && s.Parallel == lsdyna.MPP {
 		return fmt.Errorf("ncpu = %d: a negative number asks SMP threads for consistent results, but solver %q is MPP; give a positive number", o.NCPU, s.Name)
 	}
-	if n := abs(o.NCPU); n > maxCPUs {
-		return fmt.Errorf("ncpu = %d is more than any machine has; give at most %d", o.NCPU, maxCPUs)
+	if o.NCPU > maxNCPU || o.NCPU < -maxNCPU {
+		return fmt.Errorf("ncpu = %d is more than any machine has; give at most %d", o.NCPU, maxNCPU)
 	}
 	for _, arg := range o.Args {
 		if err := validateArg(arg); err != nil {
@@ -147,8 +147,12 @@ func (o Options) validate(s lsdyna.Solver) error {
 	return nil
 }
 
-// maxCPUs bounds ncpu; it is the kernel's own NR_CPUS limit on x86-64.
-const maxCPUs = 8192
+// maxNCPU bounds what a job file may ask for, before anything is allocated for each
+// rank. It is not the allocator's limit for CPU numbers, which this package does not
+// know: a run on leased CPUs gets no more ranks and threads than these, and one that
+// is not pinned may have more than the machine has CPUs. The number is the kernel's
+// largest NR_CPUS on x86-64.
+const maxNCPU = 8192
 
 // validateJobID keeps jobid, the prefix of all output names, a plain name.
 func validateJobID(id string) error {
@@ -166,8 +170,8 @@ func validateJobID(id string) error {
 	return nil
 }
 
-// validateArg refuses an argument of the user that would override ours, and one
-// that LS-DYNA would read as several.
+// validateArg refuses an argument of the user that would override one of the
+// driver's, and one that LS-DYNA would read as several.
 func validateArg(arg string) error {
 	if arg == "" || strings.ContainsFunc(arg, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return fmt.Errorf("args has %q: an argument must not be empty or hold blanks or control characters; give each argument its own entry", arg)
@@ -180,14 +184,14 @@ func validateArg(arg string) error {
 	return nil
 }
 
-// inherited are the prefixes of variables that must not reach the solver by
-// accident: an OpenMP setting of somebody's shell disturbs SMP runs, and the
-// variables of an MPI launcher around us confuse the one that we start.
+// inherited are the prefixes of variables that a task's environment may hold without
+// having been meant for the solver: OpenMP settings disturb SMP runs, and the
+// variables of an MPI launcher around this process disturb the one of the run.
 var inherited = []string{"OMP_", "KMP_", "GOMP_", "OMPI_COMM_", "OMPI_MCA_orte_", "OMPI_MCA_ess", "OMPI_MCA_hwloc_", "OMPI_MCA_rmaps_", "PRTE_MCA_", "PMIX_", "PMI_", "I_MPI_PIN", "MPI_BIND", "MPI_CPU_", "MPI_THREAD_AFFINITY", "HYDRA_"}
 
 // environment is the complete environment of the run: the task's without what
-// must not be inherited, then ours, the operator's and the licence's, the later
-// over the earlier.
+// must not be inherited, then the driver's, the operator's and the licence's. A
+// later one replaces an earlier one of the same name.
 func environment(s lsdyna.Solver, o Options, plan rankPlan) []string {
 	env := make(map[string]string, len(o.Env)+8)
 	for name, value := range o.Env {
@@ -197,8 +201,8 @@ func environment(s lsdyna.Solver, o Options, plan rankPlan) []string {
 	}
 	env["OMP_NUM_THREADS"] = strconv.Itoa(plan.threads)
 	env["OMP_DYNAMIC"] = "false"
-	// The kernel holds the run on its cores. A runtime that binds single
-	// threads as well would keep them behind when the run is moved.
+	// The kernel keeps the run on its cores. If the runtime bound single threads
+	// as well, these would stay where they are when the run is moved.
 	env["OMP_PROC_BIND"] = "false"
 	maps.Copy(env, s.Env)
 	if o.License != nil {
@@ -210,11 +214,4 @@ func environment(s lsdyna.Solver, o Options, plan rankPlan) []string {
 	}
 	slices.Sort(list)
 	return list
-}
-
-func abs(n int) int {
-	if n < 0 {
-		return -n
-	}
-	return n
 }

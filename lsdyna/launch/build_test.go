@@ -4,6 +4,7 @@
 package launch
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -92,6 +93,10 @@ func TestBuild_refusesAndSaysWhatToDo(t *testing.T) {
 	}
 	_, err := Build(mpiSolver(lsdyna.MPP, lsdyna.OpenMPI), Options{Input: "main.k", NCPU: -2})
 	must.ErrorContains(t, err, "give a positive number")
+	for _, ncpu := range []int{maxNCPU + 1, -maxNCPU - 1, math.MaxInt, math.MinInt} {
+		_, err := Build(smpSolver(), Options{Input: "main.k", NCPU: ncpu})
+		must.ErrorContains(t, err, "give at most 8192")
+	}
 }
 
 func TestBuild_placesEveryRank(t *testing.T) {

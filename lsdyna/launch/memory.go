@@ -11,8 +11,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
-// AutoMemory asks for memory= and memory2= to be worked out from the memory
-// that the run may use.
+// AutoMemory asks for memory= and memory2= to be computed from the run's memory
+// limit.
 const AutoMemory = "auto"
 
 // The share of the run's memory that "auto" gives to the static pool that
@@ -31,7 +31,7 @@ type memoryPlan struct {
 	notes           []string
 }
 
-// planMemory works out both pools. For MPP "auto" gives rank 0 one half of the
+// planMemory computes both pools. For MPP "auto" gives rank 0 one half of the
 // pool, because it reads and decomposes the whole model, and divides the other
 // half among the other ranks.
 func planMemory(s lsdyna.Solver, o Options, ranks int) (memoryPlan, error) {
@@ -71,7 +71,7 @@ func autoWords(p lsdyna.Precision, limitBytes int64, ranks int) (rank0, others i
 	return rank0, others
 }
 
-// memoryArg is the text for the command line, and the words that it stands for.
+// memoryArg is the text for the command line, and the number of words it means.
 func memoryArg(key, text string, auto int64) (string, int64, error) {
 	switch text {
 	case "":
@@ -89,8 +89,8 @@ func memoryArg(key, text string, auto int64) (string, int64, error) {
 	return text, words, nil
 }
 
-// memoryNotes says in one line when the pools alone exceed the run's limit: the
-// kernel would end the run once it touches them.
+// memoryNotes warns when the pools alone exceed the run's limit: the kernel would
+// end the run once it uses them.
 func memoryNotes(p lsdyna.Precision, limitBytes, words, words2 int64, ranks int) []string {
 	if limitBytes <= 0 {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
-// RankFile is the name, in the run folder, of the file that tells Open MPI
-// where each rank belongs.
+// RankFile is the name, in the run folder, of the file that gives Open MPI the
+// CPUs of each rank.
 const RankFile = ".lsdyna-rankfile"
 
 // rankPlan is how the cores of a run become ranks and threads.
@@ -30,7 +30,7 @@ func (p rankPlan) pinned() bool { return len(p.ranks) > 0 && len(p.ranks[0]) > 0
 // several ranks of the largest size that divides all shares, because LS-DYNA
 // knows one ncpu= for all ranks.
 func planRanks(s lsdyna.Solver, o Options) (rankPlan, error) {
-	n := max(abs(o.NCPU), 1)
+	n := max(o.NCPU, -o.NCPU, 1)
 	nodes, err := o.Placement.share(n)
 	if err != nil {
 		return rankPlan{}, err
@@ -104,9 +104,9 @@ type launcher struct {
 	files map[string][]byte
 }
 
-// launcherArgs gives every rank its place in the launcher's own words. No launcher
-// may choose for itself: Open MPI 4 ignores the affinity that it inherits and
-// puts the first rank of every job on the machine's first core.
+// launcherArgs gives every rank its CPUs by the launcher's own options. No launcher
+// may choose CPUs itself: Open MPI 4 ignores the affinity that it inherits and puts
+// the first rank of every job on the machine's first core.
 func launcherArgs(s lsdyna.Solver, o Options, plan rankPlan) launcher {
 	np := []string{"-np", strconv.Itoa(len(plan.ranks))}
 	switch s.MPI {
@@ -133,8 +133,8 @@ func openMPIArgs(o Options, plan rankPlan, np []string) launcher {
 	}
 	l.args = append(l.args, np...)
 	if !plan.pinned() {
-		// Unpinned means that there are fewer cores than ranks: without
-		// --oversubscribe Open MPI would refuse to start.
+		// A run that is not pinned may have more ranks than there are cores,
+		// which Open MPI refuses to start without --oversubscribe.
 		l.args = append(l.args, "--bind-to", "none", "--oversubscribe")
 		return l
 	}
@@ -164,8 +164,8 @@ func intelArgs(plan rankPlan) []string {
 }
 
 // platformArgs names one CPU or one mask per rank; CPUs are numbered as in
-// /proc/cpuinfo, masks are hexadecimal. The words are in capitals as in the
-// guide's examples: -cpu_bind=MAP_CPU:0,6,5.
+// /proc/cpuinfo, masks are hexadecimal. MAP_CPU is in capitals as in the guide's
+// examples: -cpu_bind=MAP_CPU:0,6,5.
 // Source: HP-MPI (later Platform MPI) user's guide, "CPU binding".
 func platformArgs(plan rankPlan) []string {
 	switch {

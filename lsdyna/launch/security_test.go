@@ -12,8 +12,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
-// What a job gives as args goes to the solver, never to the launcher, and is no
-// second word for what the driver checks.
+// What a job gives as args goes to the solver, never to the launcher, and cannot
+// give once more what the driver checks.
 func TestBuild_argsAreTheSolversAlone(t *testing.T) {
 	evil := []string{"--allow-run-as-root", "-x", "LD_PRELOAD=/evil.so", "-genv", "--mca", "o=/etc/passwd", "d=nodump"}
 	for _, mpi := range []lsdyna.MPI{lsdyna.OpenMPI, lsdyna.IntelMPI, lsdyna.PlatformMPI, lsdyna.MPICH} {

@@ -27,7 +27,7 @@ type Config struct {
 	QRun   string // absolute path of lstc_qrun; "" for no check before a start
 }
 
-// Validate reports what cannot work, without the server's name.
+// Validate reports what cannot work. The error does not hold the server's name.
 func (l Config) Validate() error {
 	switch l.Type {
 	case "network", "ansys":
@@ -53,10 +53,10 @@ func (l Config) Validate() error {
 	return nil
 }
 
-// interconnectPort is where Ansys's licensing interconnect listens.
+// interconnectPort is the port of Ansys's licensing interconnect.
 const interconnectPort = "2325"
 
-// Env is the variables by which LS-DYNA finds its licence.
+// Env is the variables from which LS-DYNA takes its licence.
 //
 // Sources: LSTC_LICENSE, LSTC_LICENSE_SERVER and LSTC_FILE of LSTC's licence
 // guide; ANSYSLMD_LICENSE_FILE and ANSYSLI_SERVERS of Ansys's.
@@ -85,8 +85,7 @@ func (l Config) Env() map[string]string {
 	return env
 }
 
-// Redact takes the server out of a text, e.g. one that a solver printed and that
-// goes into an event.
+// Redact takes the server out of a text, e.g. of one that a solver printed.
 func (l Config) Redact(text string) string { return NewSecrets(l.Env()).Redact(text) }
 
 // Use is one program's line of lstc_qrun -r.
@@ -112,8 +111,8 @@ const (
 //	LS-DYNA          07/31/2020          0   2000   2000 |     0
 //	                   LICENSE GROUP     0   2000   2000 |     0
 //
-// A LICENSE GROUP line bounds the programs above it. Lines that are none of
-// these are passed over; an ERROR line is an error.
+// A LICENSE GROUP line bounds the programs above it. Other lines are ignored; an
+// ERROR line is an error.
 func ParseQRun(output []byte) ([]Use, error) {
 	var all []Use
 	group := 0 // first program of the group being read
@@ -177,16 +176,16 @@ func parseQRunLine(text string) (Use, bool) {
 	return use, use.Free >= 0 && use.Max >= 0 && use.Queue >= 0
 }
 
-// ErrNotEnough is wrapped when fewer licences are free than asked for.
+// ErrNotEnough is wrapped by Check when fewer licences are free than asked for.
 var ErrNotEnough = errors.New("not enough free licences")
 
 // qrunGrace is how long lstc_qrun's output may stay open after it was ended.
 const qrunGrace = time.Second
 
-// Check asks the server with lstc_qrun whether so many licences, one a
-// core, are free. Give ctx a timeout: lstc_qrun may hang. An error that is not
-// ErrNotEnough means that the server could not be asked, which is no reason
-// against a start.
+// Check asks the server with lstc_qrun whether as many licences as wanted are free;
+// LS-DYNA takes one for each core. The context needs a timeout: lstc_qrun may hang.
+// An error that is not ErrNotEnough means that the server could not be asked, which
+// is no reason against a start.
 func Check(ctx context.Context, l Config, p lsdyna.Parallel, want int) (Use, error) {
 	if err := l.Validate(); err != nil {
 		return Use{}, err
@@ -213,7 +212,7 @@ func Check(ctx context.Context, l Config, p lsdyna.Parallel, want int) (Use, err
 	return all[i], nil
 }
 
-// ask runs lstc_qrun. Its exit code says nothing: it is not 0 even when it works.
+// ask runs lstc_qrun. Its exit code is ignored: it is not 0 even when it works.
 func (l Config) ask(ctx context.Context) ([]byte, error) {
 	out := &limitedBuffer{}
 	cmd := exec.CommandContext(ctx, l.QRun, "-r", "-s", l.Server)

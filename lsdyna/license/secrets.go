@@ -11,8 +11,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 )
 
-// Secrets are what must not show where others read it: where solvers get their
-// licences, as the operator says it. The zero value hides nothing.
+// Secrets are the licence servers and files of the operator's configuration. They
+// must not show in events and logs. The zero value hides nothing.
 type Secrets struct {
 	words []string // in lower case, the longest first
 }
@@ -33,8 +33,8 @@ func NewSecrets(envs ...map[string]string) Secrets {
 	return s
 }
 
-// add takes a value such as 31010@lic1.example:31010@lic2, whole and in parts. A
-// kind of licence is no secret, nor is a port or a word that solvers use themselves.
+// add takes a value such as 31010@lic1.example:31010@lic2, as a whole and in parts.
+// A kind of licence is no secret, nor is a port or a word that solvers print.
 func (s *Secrets) add(value string) {
 	value = lowerASCII(strings.TrimSpace(value))
 	switch value {
@@ -56,8 +56,8 @@ func (s *Secrets) addPart(part string) {
 	}
 }
 
-// ordinaryWord is true for names of hosts that are words of solvers' messages as
-// well; to hide them would make riddles of the messages.
+// ordinaryWord reports whether a name of a host is also a word of solvers'
+// messages. Without it the messages could not be understood.
 func ordinaryWord(word string) bool {
 	switch word {
 	case "license", "licence", "server", "localhost", "local", "network", "ansys", "lstc", "dyna", "lsdyna", "ls-dyna", "host":
@@ -66,8 +66,8 @@ func ordinaryWord(word string) bool {
 	return false
 }
 
-// Redact takes the secrets out of a text, however they are spelt, where they
-// stand as words of their own.
+// Redact takes the secrets out of a text, in capitals or not, where they are words
+// of their own.
 func (s Secrets) Redact(text string) string {
 	for _, word := range s.words {
 		text = replaceWord(text, word)
@@ -101,15 +101,15 @@ func replaceWord(text, word string) string {
 	return out.String()
 }
 
-// continues tells whether the byte at i makes the word whose edge it touches a
-// part of a longer one.
+// continues reports whether the byte at i makes the word next to it, which ends or
+// begins with edge, a part of a longer one.
 func continues(text string, i int, edge byte) bool {
 	return i >= 0 && i < len(text) && alphanumeric(text[i]) && alphanumeric(edge)
 }
 
 func alphanumeric(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
 
-// lowerASCII keeps every byte in its place, which strings.ToLower does not.
+// lowerASCII does not move a byte, which strings.ToLower may do.
 func lowerASCII(text string) string {
 	b := []byte(text)
 	for i, c := range b {
