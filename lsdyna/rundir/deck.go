@@ -17,12 +17,61 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
+
+// CheckInput reports why name cannot be the deck. The error is for the user.
+func (f *Folder) CheckInput(name string) error {
+	if err := lsdyna.ValidatePath("input", name); err != nil {
+		return err
+	}
+	file, err := f.openInput(name)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("input %s is not in the run folder %s; check work_dir, and that the artifact or template puts it there", name, f.path)
+	case err != nil:
+		return fmt.Errorf("input %s cannot be used: %w", name, err)
+	}
+	defer file.Close()
+	if n, err := file.Read(make([]byte, 1)); n == 0 && errors.Is(err, io.EOF) {
+		return fmt.Errorf("input %s is empty", name)
+	}
+	return nil
+}
+
+// openInput opens a deck, which may be in a folder below the run folder. Links are
+// followed as long as they stay inside.
+func (f *Folder) openInput(name string) (*os.File, error) {
+	root, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", f.dir.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	info, err := root.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = ErrNotRegular
+	}
+	if err != nil {
+		return nil, err
+	}
+	file, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = file.Close()
+		return nil, errors.Join(err, ErrNotRegular)
+	}
+	return file, nil
+}
 
 // Bounds of reading a deck with its includes.
 const (
 	maxIncludes  = 10_000
-	maxDeckLines = 512 // bytes of a line in which a keyword or a file name is looked for
+	maxDeckLines = 512 // bytes of a line that may hold a keyword or the name of a file
 )
 
 // deckHash is the hash of a deck and, in the order in which they are named, of
@@ -63,8 +112,8 @@ func (d *deckHash) file(name string) error {
 	return d.lines(bufio.NewReaderSize(io.TeeReader(file, d.sum), chunkBytes), path.Dir(name))
 }
 
-// lines reads a deck for *INCLUDE keywords. Of a line longer than the buffer
-// only the beginning is looked at.
+// lines searches a deck for *INCLUDE keywords. Of a line longer than the buffer
+// only the beginning is searched.
 func (d *deckHash) lines(r *bufio.Reader, dir string) error {
 	var include includeCards
 	for n := 0; ; n++ {
@@ -89,8 +138,8 @@ func (d *deckHash) lines(r *bufio.Reader, dir string) error {
 	}
 }
 
-// add notes an included file. LS-DYNA looks for it in its working directory;
-// one that is only beside the file that names it is taken from there.
+// add takes the name of an included file. LS-DYNA looks for it in its working
+// directory, then beside the file that names it.
 func (d *deckHash) add(name, dir string) {
 	if beside := path.Join(dir, name); dir != "." && filepath.IsLocal(name) && filepath.IsLocal(beside) {
 		if file, err := d.folder.openInput(name); err == nil {
@@ -105,9 +154,9 @@ func (d *deckHash) add(name, dir string) {
 	}
 }
 
-// includeCards finds the file names of *INCLUDE keywords. Plain *INCLUDE has
-// one on every card up to the next keyword, its relatives on the first card.
-// " +" at the end of a card continues a long name on the next.
+// includeCards finds the file names of *INCLUDE keywords. Plain *INCLUDE has one on
+// every card up to the next keyword, *INCLUDE_… on the first card only. A card that
+// ends with " +" continues on the next.
 type includeCards struct {
 	cards   int // cards that may still hold a name
 	partial string

@@ -11,18 +11,18 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
-// DumpFiles is a restart file as it lies in a run folder: one file, or with MPP
-// one per rank.
+// DumpFiles is the files of a dump in a run folder: one file, or with MPP one for
+// each rank.
 type DumpFiles struct {
-	Name    string   // as it goes behind r=, with its jobid
+	Name    string   // as r= takes it, with its jobid
 	Files   []string // d3dump01, or d3dump01.0000, d3dump01.0001, …
 	Bytes   int64    // in all
 	ModTime time.Time
 	empty   bool // one of the files has no content
 }
 
-// whole tells whether no file is missing or empty, as far as names can tell.
-// ranks is the number of MPI ranks, 0 where it is not known.
+// whole reports whether no file is missing or empty. ranks is the number of MPI
+// ranks, or 0 if it is not known; then missing files of ranks are not noticed.
 func (d DumpFiles) whole(ranks int) bool {
 	if d.empty || len(d.Files) == 0 {
 		return false
@@ -74,7 +74,7 @@ func findDump(found map[string]DumpFiles, said string) (DumpFiles, bool) {
 	return newest, newest.Name != ""
 }
 
-// HasDump tells whether a dump that the solver named is really there.
+// HasDump reports whether the files of a dump that the solver named are there.
 func (f *Folder) HasDump(said string) bool {
 	found, err := f.dumps()
 	if err != nil {
@@ -87,33 +87,33 @@ func (f *Folder) HasDump(said string) bool {
 // DumpState is how far a dump that was asked for has come.
 type DumpState struct {
 	Dump     output.Dump // as the solver printed it
-	Files    DumpFiles   // as it lies in the folder
+	Files    DumpFiles   // as they are in the folder
 	Said     bool        // the solver printed its line after it was asked
-	Exists   bool        // said, and there with content, written after it was asked
-	Complete bool        // and the size stands still
-	Growing  bool        // some dump was written to a moment ago and is not complete: a signal now would cut it
+	Exists   bool        // and the files have content that was written after it was asked
+	Complete bool        // and their size does not change any more
+	Growing  bool        // a dump was written to a moment ago and is not complete: a signal now would cut it
 }
 
 const (
-	dumpStill = 3               // looks in a row at which the size must stand still
-	dumpQuiet = 25              // and for which a dump still counts as being written: disks and networks pause
-	clockStep = 2 * time.Second // a file system's clock may lag behind ours by its time step
+	dumpStill = 3               // calls of Look in a row with the same size until a dump is complete
+	dumpQuiet = 25              // calls of Look without growth until a dump no longer counts as being written: disks and networks pause
+	clockStep = 2 * time.Second // how far a file system's time may be behind the clock
 )
 
 // DumpWatch follows a dump from the moment it is asked for until it is complete.
-// The zero value with Since and Last set is ready to look.
+// The zero value with Since and Last set is ready for Look.
 type DumpWatch struct {
-	Since time.Time    // when it was asked for, by our clock
-	Last  *output.Dump // newest dump that the solver had told of then, nil for none
+	Since time.Time    // when it was asked for, by this machine's clock
+	Last  *output.Dump // newest dump that the solver had printed then, nil for none
 
 	still int
-	size  int64 // of the dump that was said
+	size  int64 // of the dump that was printed
 	all   int64 // of every dump written to since
-	quiet int   // looks since it grew last
+	quiet int   // calls of Look since it grew last
 }
 
-// Look tells how far the dump has come. s is the run as it is now; looks should
-// lie some tenths of a second apart.
+// Look is how far the dump has come. s is the run as it is now. Call it every few
+// tenths of a second.
 func (w *DumpWatch) Look(folder *Folder, s output.Snapshot) DumpState {
 	var state DumpState
 	found, err := folder.dumps()
@@ -153,5 +153,5 @@ func (w *DumpWatch) Look(folder *Folder, s output.Snapshot) DumpState {
 	return state
 }
 
-// fresh tells whether a dump was written to after it was asked for.
+// fresh reports whether a dump was written to after it was asked for.
 func (w *DumpWatch) fresh(d DumpFiles) bool { return d.ModTime.After(w.Since.Add(-clockStep)) }

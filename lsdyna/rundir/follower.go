@@ -9,34 +9,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
-	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
-// Bounds of one Poll. Text is read at more than 500 MB/s, so that a source with
-// a backlog costs an eighth of a second at most.
-const (
-	pollBytes     = 64 << 20 // of each source
-	chunkBytes    = 64 << 10
-	maxCandidates = 64 // files of one kind that are looked at
-)
+// maxCandidates bounds how many files of one kind are considered.
+const maxCandidates = 64
 
-// chunks are shared: most followers have nothing to read most of the time.
-var chunks = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
-
-// FollowOptions says what to follow.
+// FollowOptions names the run to follow.
 type FollowOptions struct {
-	Stdout string  `json:"stdout"`          // name of the file that holds the solver's stdout; "stdout" when empty
-	JobID  string  `json:"jobid,omitempty"` // jobid= of the run, "" for none
-	Old    Outputs `json:"old,omitempty"`   // outputs that were there before the run
+	Stdout string  `json:"stdout"`           // name of the file that holds the solver's stdout; "stdout" when empty
+	Stderr string  `json:"stderr,omitempty"` // the same of its stderr; "stderr" when empty beside "stdout", else not read
+	JobID  string  `json:"jobid,omitempty"`  // jobid= of the run, "" for none
+	Old    Outputs `json:"old,omitempty"`    // outputs that were there before the run
 	anyJob bool    // read outputs of any jobid
 }
 
@@ -52,14 +41,6 @@ type Follower struct {
 	lastError string
 }
 
-// followed is a source with the place up to which it was read.
-type followed struct {
-	Name   string         `json:"name"`
-	Inode  uint64         `json:"inode"`
-	Offset int64          `json:"offset"`
-	Reader *output.Reader `json:"reader"`
-}
-
 // followerState is a Follower as JSON.
 type followerState struct {
 	Options FollowOptions                   `json:"options"`
@@ -69,10 +50,13 @@ type followerState struct {
 // NewFollower starts at the beginning of the run's outputs.
 func NewFollower(folder *Folder, o FollowOptions) *Follower {
 	o.Stdout = cmp.Or(o.Stdout, lsdyna.DefaultStdout)
+	if o.Stdout == lsdyna.DefaultStdout {
+		o.Stderr = cmp.Or(o.Stderr, lsdyna.DefaultStderr)
+	}
 	return &Follower{folder: folder, opts: o, sources: map[lsdyna.OutputKind]*followed{}, snapshot: output.Snapshot{Phase: output.PhaseStarting}}
 }
 
-// ResumeFollower goes on where the follower that returned state had come.
+// ResumeFollower goes on from the state that another follower returned.
 func ResumeFollower(folder *Folder, state []byte) (*Follower, error) {
 	var s followerState
 	if err := json.Unmarshal(state, &s); err != nil {
@@ -94,9 +78,9 @@ func (f *Follower) State() ([]byte, error) {
 	return json.Marshal(followerState{Options: f.opts, Sources: f.sources})
 }
 
-// Poll reads what is new, a bounded amount, and returns what is known now. It
-// costs a few system calls when nothing changed. An error tells about a source
-// that cannot be read, each once; the snapshot is valid all the same.
+// Poll reads what is new, a bounded amount, and returns what is known now. It costs
+// a few system calls when nothing changed. An error is about a source that cannot be
+// read, and is returned once; the snapshot is valid with an error, too.
 func (f *Follower) Poll() (output.Snapshot, error) {
 	_, err := f.poll()
 	return f.snapshot, f.once(err)
@@ -119,8 +103,8 @@ func (f *Follower) Drain(ctx context.Context) (output.Snapshot, error) {
 	return f.snapshot, f.once(err)
 }
 
-// readRanks looks for errors in the message files of MPP ranks above 0: each
-// rank prints its own errors there, and rank 0 may know of none.
+// readRanks takes the errors in the message files of MPP ranks above 0. Each rank
+// prints its own errors there, of which the outputs of rank 0 may hold none.
 func (f *Follower) readRanks(ctx context.Context) {
 	names, _ := f.folder.names() // what cannot be listed cannot be read
 	slices.Sort(names)
@@ -143,22 +127,18 @@ func (f *Follower) readRanks(ctx context.Context) {
 	}
 }
 
-// ours tells whether an output's name is one of this run's.
+// ours reports whether an output's name is one of this run's.
 func (f *Follower) ours(out lsdyna.OutputName) bool {
 	return f.opts.anyJob || out.JobID == "" || out.JobID == f.opts.JobID
 }
 
-// written tells whether a file was written to since before the run.
+// written reports whether a file was written to since before the run.
 func (f *Follower) written(name string) bool {
 	st, err := f.folder.stat(name)
-	if err != nil {
-		return false
-	}
-	was, known := f.opts.Old[name]
-	return !known || was.Inode != st.Ino || was.Size != st.Size || !was.ModTime.Equal(time.Unix(st.Mtim.Unix()))
+	return err == nil && !f.opts.Old.unchanged(name, st)
 }
 
-// once lets an error through when it is not the one of the last time.
+// once returns an error unless it is the same as the last time.
 func (f *Follower) once(err error) error {
 	text := ""
 	if err != nil {
@@ -211,9 +191,9 @@ func (f *Follower) update(final bool) {
 	f.snapshot = output.Combine(facts)
 }
 
-// list looks for outputs by name, but only when the folder's entries changed. A
-// change within the clock's own step would be missed, so a folder that changed
-// a moment ago is listed again.
+// list lists the outputs, if the folder's entries have changed since the last time.
+// The folder's mtime does not show a second change within the same clock step, so a
+// folder that changed a moment ago is listed again.
 func (f *Follower) list() error {
 	state, err := stateOf(f.folder.dir)
 	if err != nil {
@@ -238,14 +218,14 @@ func (f *Follower) list() error {
 	return nil
 }
 
-// choose names the file of a kind that belongs to this run: of those that the
-// run has written to, the one written to last.
+// choose is the name of the file of a kind that is this run's: of those that were
+// written to since its start, the one written to last. It is "" if there is none.
 func (f *Follower) choose(kind lsdyna.OutputKind) (string, error) {
-	switch {
-	case kind == lsdyna.KindStdout:
+	switch kind {
+	case lsdyna.KindStdout:
 		return f.opts.Stdout, nil
-	case kind == lsdyna.KindStderr && f.opts.Stdout == lsdyna.DefaultStdout:
-		return lsdyna.DefaultStderr, nil
+	case lsdyna.KindStderr:
+		return f.opts.Stderr, nil
 	}
 	best, newest := "", time.Time{}
 	var errs []error
@@ -257,10 +237,10 @@ func (f *Follower) choose(kind lsdyna.OutputKind) (string, error) {
 			}
 			continue
 		}
-		modified := time.Unix(st.Mtim.Unix()).UTC()
-		if was, ok := f.opts.Old[name]; ok && was.Inode == st.Ino && was.Size == st.Size && was.ModTime.Equal(modified) {
+		if f.opts.Old.unchanged(name, st) {
 			continue
 		}
+		modified := time.Unix(st.Mtim.Unix())
 		if best == "" || modified.After(newest) {
 			best, newest = name, modified
 		}
@@ -268,7 +248,7 @@ func (f *Follower) choose(kind lsdyna.OutputKind) (string, error) {
 	return best, errors.Join(errs...)
 }
 
-// read takes what a source has that was not read yet.
+// read reads what was not read yet of a source.
 func (f *Follower) read(kind lsdyna.OutputKind, name string) (n int64, more bool, err error) {
 	st, err := f.folder.stat(name)
 	if err != nil {
@@ -300,50 +280,4 @@ func (f *Follower) read(kind lsdyna.OutputKind, name string) (n int64, more bool
 		err = fmt.Errorf("read %s at %d: %w", file.Name(), src.Offset, err)
 	}
 	return n, err == nil && src.Offset < state.Size, err
-}
-
-// advance reads up to size, but no more than pollBytes. Holes of a sparse file
-// are jumped over.
-func (s *followed) advance(file *os.File, size int64) (int64, error) {
-	buf := chunks.Get().(*[chunkBytes]byte)
-	defer chunks.Put(buf)
-	begin := s.Offset
-	for read := 0; s.Offset < size && read < pollBytes; {
-		n, err := file.ReadAt(buf[:min(chunkBytes, size-s.Offset)], s.Offset)
-		read += n
-		s.Offset += int64(n)
-		_, _ = s.Reader.Write(buf[:n])
-		if err == io.EOF || n == 0 {
-			break // cut shorter meanwhile; the next Poll sees to it
-		}
-		if err != nil {
-			return s.Offset - begin, err
-		}
-		if n == chunkBytes && isZero(buf[:n]) {
-			s.Offset = nextData(file, s.Offset, size)
-		}
-	}
-	return s.Offset - begin, nil
-}
-
-func isZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// nextData is the offset of the next bytes after a hole, the size where there
-// are none, or the offset itself where the file system cannot tell.
-func nextData(file *os.File, offset, size int64) int64 {
-	next, err := unix.Seek(int(file.Fd()), offset, unix.SEEK_DATA)
-	switch {
-	case err == unix.ENXIO:
-		return size
-	case err != nil || next < offset:
-		return offset
-	}
-	return min(next, size)
 }

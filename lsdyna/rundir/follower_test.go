@@ -4,6 +4,7 @@
 package rundir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -187,6 +188,38 @@ func TestFollower_takesFromStderrOnlyHowTheRunCrashed(t *testing.T) {
 	must.ErrorContains(t, err, "holds no LS-DYNA output")
 }
 
+func TestFollower_readsStderrByItsName(t *testing.T) {
+	for _, c := range []struct {
+		name, file string
+		opts       FollowOptions
+		want       output.Kind
+	}{
+		{"the default beside the default", "stderr", FollowOptions{}, output.Killed},
+		{"another name beside the default", "err.txt", FollowOptions{Stderr: "err.txt"}, output.Killed},
+		{"another name replaces the default", "stderr", FollowOptions{Stderr: "err.txt"}, output.Unknown},
+		{"no default beside another name", "stderr", FollowOptions{Stdout: "run.log"}, output.Unknown},
+		{"both names", "run.err", FollowOptions{Stdout: "run.log", Stderr: "run.err"}, output.Killed},
+		{"not in the folder", "../stderr", FollowOptions{Stderr: "../stderr"}, output.Unknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			must.NoError(t, os.Mkdir(dir, 0o755))
+			copyFile(t, "../output/testdata/cut.stdout", filepath.Join(dir, cmp.Or(c.opts.Stdout, "stdout")))
+			write(t, dir, c.file, "forrtl: error (78): process killed (SIGTERM)\n")
+			follower := NewFollower(openFolder(t, dir), c.opts)
+			s, _ := follower.Drain(t.Context())
+			must.Eq(t, c.want, output.Decide(s, output.Exit{}).Kind)
+
+			state, err := follower.State()
+			must.NoError(t, err)
+			resumed, err := ResumeFollower(follower.folder, state)
+			must.NoError(t, err)
+			s, _ = resumed.Drain(t.Context())
+			must.Eq(t, c.want, output.Decide(s, output.Exit{}).Kind, must.Sprint("after a recovery"))
+		})
+	}
+}
+
 func TestFollower_keepsTheLastWords(t *testing.T) {
 	dir := t.TempDir()
 	path := write(t, dir, "stdout", " one\n\n  two  \r\n   \n")
@@ -254,7 +287,7 @@ func TestFollower_jumpsOverHolesOfASparseFile(t *testing.T) {
 	t.Log("10 GB of hole in", time.Since(begin))
 }
 
-// While the follower reads, the task's user swaps the file for everything else.
+// While the follower reads, the task's user replaces the file by everything else.
 func TestFollower_withstandsAUserWhoSwapsFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "stdout")

@@ -17,8 +17,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
-// FuzzInspect checks that a folder with any outputs can be looked at, and that
-// a follower that was stored in between comes to the same.
+// FuzzInspect checks that a folder with any outputs can be inspected, and that a
+// follower that was stored and resumed in between has the same result.
 func FuzzInspect(f *testing.F) {
 	for name, data := range fixtureBytes(f) {
 		f.Add(data[max(0, len(data)-1024):], "messag", uint16(len(name)))
@@ -103,8 +103,8 @@ func fixtureBytes(tb testing.TB) map[string][]byte {
 	return all
 }
 
-// FuzzRunRecord: the record of a run lies in the run folder, where the task's
-// user writes what he likes.
+// FuzzRecord: the record of a run is in the run folder, where the task's user can
+// write anything.
 func FuzzRecord(f *testing.F) {
 	f.Add([]byte(`{"identity":{"deck":"1f","solver":"s:1","parallel":"smp","precision":"double","processors":1,"ranks":1},"started":"2026-11-22T22:26:13Z"}`))
 	f.Add([]byte(`{"identity":{},"tried":["d3dump01","../x"]}`))
@@ -122,6 +122,6 @@ func FuzzRecord(f *testing.F) {
 		}
 		choice, err := SelectRestart(t.Context(), folder, recorded, recorded.Identity, lsdyna.DefaultStdout)
 		must.NoError(t, err)
-		must.Eq(t, "", choice.Dump) // no output of this folder tells of a dump
+		must.Eq(t, "", choice.Dump) // no output of this folder holds a dump line
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,9 +19,9 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
-// Inspect reads a run folder or one output file to its end, or until ctx ends.
-// A run without an end is Unknown, or Running with an ETA where the caller
-// knows that it lives. The path is trusted, what lies in it is not.
+// Inspect reads a run folder or one output file to its end, or until ctx ends. A run
+// without an end is Unknown, or Running with an ETA if the caller knows that it is
+// running. The path is trusted, the folder's content is not.
 func Inspect(ctx context.Context, path string, running bool) (output.Report, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -49,8 +48,8 @@ func Inspect(ctx context.Context, path string, running bool) (output.Report, err
 	return report, nil
 }
 
-// inspectFolder reads the outputs of a folder, or the one file named. An error
-// is returned only where nothing could be read.
+// inspectFolder reads the outputs of a folder, or the one file named. It returns an
+// error only if nothing could be read.
 func inspectFolder(ctx context.Context, folder *Folder, name string) (output.Snapshot, error) {
 	opts := FollowOptions{anyJob: true}
 	if name != "" {
@@ -90,34 +89,18 @@ const (
 	sniffBytes = 64 << 10
 )
 
-// findStdout looks for the file that holds the solver's stdout. Its name is
-// whatever the one who started the run chose, so files with usual names are
-// opened and the newest that begins like LS-DYNA's stdout is taken.
+// findStdout searches for the file that holds the solver's stdout. Whoever started
+// the run chose its name. So files with usual names are opened, and the newest that
+// begins like LS-DYNA's stdout is taken.
 func (f *Folder) findStdout() (string, error) {
-	dir, err := f.Dir()
+	names, err := f.list(mayBeStdout)
 	if err != nil {
 		return "", err
 	}
-	defer dir.Close()
 	best, newest := "", time.Time{}
-	sniffed := 0
-	for seen := 0; seen < maxEntries && sniffed < maxSniffed; {
-		batch, err := dir.Readdirnames(1024)
-		seen += len(batch)
-		for _, name := range batch {
-			if !mayBeStdout(name) || sniffed >= maxSniffed {
-				continue
-			}
-			sniffed++
-			if modified, ok := f.sniff(name); ok && (best == "" || modified.After(newest)) {
-				best, newest = name, modified
-			}
-		}
-		if errors.Is(err, io.EOF) || len(batch) == 0 {
-			break
-		}
-		if err != nil {
-			return "", fmt.Errorf("list run folder %s: %w", f.path, err)
+	for _, name := range names[:min(len(names), maxSniffed)] {
+		if modified, ok := f.sniff(name); ok && (best == "" || modified.After(newest)) {
+			best, newest = name, modified
 		}
 	}
 	return cmp.Or(best, lsdyna.DefaultStdout), nil
@@ -136,7 +119,8 @@ func mayBeStdout(name string) bool {
 	return slices.Contains([]string{"out", "log", "nohup"}, lower)
 }
 
-// sniff reports whether a file begins like LS-DYNA's stdout, and its age.
+// sniff reports whether a file begins like LS-DYNA's stdout, and when it was last
+// written to.
 func (f *Folder) sniff(name string) (time.Time, bool) {
 	file, err := f.Open(name)
 	if err != nil {

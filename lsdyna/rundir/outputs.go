@@ -4,8 +4,6 @@
 package rundir
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -19,27 +17,27 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
-// maxEntries bounds how many entries of a run folder are looked at: a model of
-// 10,000 plot states run on 4,096 ranks stays below, a folder filled on purpose
-// costs a bounded time.
+// maxEntries bounds how many entries of a run folder are read, so that a folder
+// filled on purpose costs a bounded time. A run of 10,000 plot states on 4,096 ranks
+// stays below.
 const maxEntries = 200_000
 
-// fingerprintBytes is how much of a file's beginning and end is remembered. The
-// header with the date and time of the run lies in the first 8 KiB.
+// fingerprintBytes is how much of a file's beginning and end is hashed. The header
+// with the date and time of the run is in the first 8 KiB.
 const fingerprintBytes = 8 << 10
 
-// FileState identifies one version of a file, so that a later look can tell
-// whether it was left alone, appended to or replaced.
+// FileState identifies one version of a file. Compared with a later one it shows
+// whether the file was unchanged, appended to or replaced.
 type FileState struct {
 	Inode   uint64    `json:"inode"`
 	Size    int64     `json:"size"` // bytes
 	ModTime time.Time `json:"mtime"`
-	Birth   int64     `json:"birth,omitempty"` // nanoseconds since 1970; 0 where the file system does not say
+	Birth   int64     `json:"birth,omitempty"` // nanoseconds since 1970; 0 if the file system does not know
 	Head    uint64    `json:"head,omitempty"`  // fingerprint of the first bytes
 	Tail    uint64    `json:"tail,omitempty"`  // fingerprint of the last bytes before Size
 }
 
-// Outputs is the state of a run folder's LS-DYNA outputs by name.
+// Outputs is the state of the LS-DYNA outputs in a run folder, by name.
 type Outputs map[string]FileState
 
 // names lists the entries of the folder that are known outputs. Entries are
@@ -89,9 +87,9 @@ func (f *Folder) Outputs() ([]string, error) {
 	return regular, err
 }
 
-// Snapshot records the outputs that are in the folder now, and the further
-// files named. Taken before a start, it keeps the outputs of earlier runs from
-// being read as the new run's.
+// Snapshot is the state of the outputs that are in the folder now, and of the
+// further files named. Taken before a start, it keeps the outputs of earlier runs
+// from being read as the new run's.
 func (f *Folder) Snapshot(further ...string) (Outputs, error) {
 	names, err := f.names()
 	if err != nil {
@@ -104,7 +102,7 @@ func (f *Folder) Snapshot(further ...string) (Outputs, error) {
 		case err == nil:
 			outputs[name] = state
 		case errors.Is(err, os.ErrNotExist), errors.Is(err, ErrNotRegular):
-			// never read, so it needs no record
+			// never read
 		default:
 			return nil, err
 		}
@@ -123,7 +121,7 @@ func (f *Folder) fileState(name string) (FileState, error) {
 		return state, fmt.Errorf("stat %s: %w", filepath.Join(f.path, name), err)
 	}
 	if out, ok := lsdyna.ParseOutputName(name); ok && (out.Kind == lsdyna.KindDump || out.Rank > 0) {
-		return state, nil // never read from the middle, and there may be thousands
+		return state, nil // nothing is appended to these, and there may be thousands
 	}
 	state.Head, state.Tail, err = fingerprints(file, state.Size)
 	if err != nil {
@@ -132,8 +130,9 @@ func (f *Folder) fileState(name string) (FileState, error) {
 	return state, nil
 }
 
-// stateOf asks for the time of birth as well: a file that was removed and made
-// again often gets the same inode.
+// stateOf is the state of an open file without fingerprints. The time of birth is
+// part of it because a file that is removed and made again often gets the same
+// inode.
 func stateOf(file *os.File) (FileState, error) {
 	var st unix.Statx_t
 	if err := unix.Statx(int(file.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st); err != nil {
@@ -166,10 +165,17 @@ func fingerprint(b []byte) uint64 {
 	return h.Sum64()
 }
 
-// startOffset tells where, in a file that may have been there before the run,
-// the run's own bytes begin; fresh is false where there are none. A solver may
-// append to an old file, or overwrite it in place: then old and new differ in
-// what lies before the old end.
+// unchanged reports whether a file is as it was before the run. Fingerprints are
+// not compared.
+func (old Outputs) unchanged(name string, st unix.Stat_t) bool {
+	was, known := old[name]
+	return known && was.Inode == st.Ino && was.Size == st.Size && was.ModTime.Equal(time.Unix(st.Mtim.Unix()))
+}
+
+// startOffset is where the run's own bytes begin in a file that may have been there
+// before the run; fresh reports whether there are any. A solver may append to an old
+// file or overwrite it in place. If it was overwritten, the bytes before the old end
+// have changed.
 func (old Outputs) startOffset(name string, file *os.File) (offset int64, fresh bool, err error) {
 	was, known := old[name]
 	if !known {
@@ -193,10 +199,4 @@ func (old Outputs) startOffset(name string, file *os.File) (offset int64, fresh 
 		return 0, true, nil
 	}
 	return was.Size, now.Size > was.Size, nil
-}
-
-func randomName() uint64 {
-	var b [8]byte
-	_, _ = rand.Read(b[:])
-	return binary.LittleEndian.Uint64(b[:])
 }

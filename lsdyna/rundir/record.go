@@ -31,8 +31,8 @@ type Identity struct {
 	JobID      string           `json:"jobid,omitempty"`
 }
 
-// NewIdentity reads the deck with its includes, and looks at the executable.
-// cmd is what Build made of the same solver and options.
+// NewIdentity hashes the deck with its includes and takes the size of the
+// executable. cmd is what launch.Build made of the same solver and options.
 func NewIdentity(ctx context.Context, folder *Folder, s lsdyna.Solver, o launch.Options, cmd launch.Command) (Identity, error) {
 	s = s.WithDefaults()
 	deck, err := folder.hashDeck(ctx, o.Input)
@@ -49,7 +49,7 @@ func NewIdentity(ctx context.Context, folder *Folder, s lsdyna.Solver, o launch.
 	}, nil
 }
 
-// difference says in words what differs, or nothing.
+// difference is what differs, as a text for the operator, or "".
 func (i Identity) difference(now Identity) string {
 	switch {
 	case i.Deck != now.Deck:
@@ -66,42 +66,41 @@ func (i Identity) difference(now Identity) string {
 	return ""
 }
 
-// RecordFile is the file in the run folder that keeps a run's identity. It lies
-// there, and not with the driver, so that it moves with the folder to another
-// client.
+// RecordFile is the file in the run folder that keeps a run's identity. It is there
+// and not in the driver's state, so that it moves to another client with the folder.
 const RecordFile = ".lsdyna-run.json"
 
-// Record is what RecordFile holds. The task's user can write it: all that a
-// forged one can do is to start this user's own run from a dump of this folder.
+// Record is what RecordFile holds. The task's user can forge it. All that this can
+// do is to start the user's own run from a dump of this folder.
 type Record struct {
 	Identity Identity      `json:"identity"`
 	Started  time.Time     `json:"started"`           // of the first start from the deck, by our clock
-	Earlier  []output.Dump `json:"earlier,omitempty"` // dumps of other runs, told by the outputs that were there at that start
+	Earlier  []output.Dump `json:"earlier,omitempty"` // dumps of other runs, by the outputs that were there at that start
 	Chosen   *output.Dump  `json:"chosen,omitempty"`  // dump that the last start began with
 	Bad      []output.Dump `json:"bad,omitempty"`     // dumps that the solver could not begin with
 }
 
-// maxRecord bounds how much of a record is read, and maxEarlier how many dumps
-// of other runs stand in it: some 100 bytes each.
+// maxRecord bounds how much of a record is read, and maxEarlier how many dumps of
+// other runs it holds, which take some 100 bytes each.
 const (
 	maxRecord  = 64 << 10
 	maxEarlier = 256
 )
 
-// NewRecord begins the record of a run that starts from the deck. What the
-// folder's outputs tell of dumps up to now belongs to other runs, and the dumps'
-// own times cannot show that for long: a folder that Nomad moves to another client
-// arrives with new ones. stdout is as for SelectRestart.
+// NewRecord begins the record of a run that starts from the deck. The dumps that the
+// folder's outputs name up to now are of other runs. Their times would not show it:
+// in a folder that Nomad moves to another client every file has a new time. stdout is
+// as for SelectRestart.
 func NewRecord(ctx context.Context, folder *Folder, id Identity, stdout string) (Record, error) {
-	said, err := folder.saidDumps(ctx, id.JobID, stdout)
+	printed, err := folder.printedDumps(ctx, id.JobID, stdout)
 	if err != nil {
 		return Record{}, err
 	}
-	return Record{Identity: id, Started: time.Now(), Earlier: said[:min(len(said), maxEarlier)]}, nil
+	return Record{Identity: id, Started: time.Now(), Earlier: printed[:min(len(printed), maxEarlier)]}, nil
 }
 
 // RejectChosen notes that the solver could not go on from the dump of the last
-// start. It counts until the solver writes a dump of that name anew.
+// start. It holds until the solver writes a dump of that name again.
 func (r *Record) RejectChosen() {
 	if r.Chosen != nil {
 		r.Bad = append(r.Bad, *r.Chosen)
@@ -109,13 +108,13 @@ func (r *Record) RejectChosen() {
 	}
 }
 
-// ofEarlier tells whether a dump was there before the run began.
+// ofEarlier reports whether a dump was there before the run began.
 func (r Record) ofEarlier(d output.Dump) bool {
 	return slices.ContainsFunc(r.Earlier, func(e output.Dump) bool { return e.Same(d) })
 }
 
-// WriteRecord stores a run's record in its folder, on the disk: the start after a
-// power cut goes by it, and without it the run would begin anew.
+// WriteRecord stores a run's record in its folder. It is on the disk when it
+// returns: the start after a power cut needs it to go on from a dump.
 func (f *Folder) WriteRecord(r Record) error {
 	data, err := json.Marshal(r)
 	if err != nil {

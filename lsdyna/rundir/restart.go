@@ -24,18 +24,18 @@ type RestartChoice struct {
 	Why  string      // one line, for the operator
 }
 
-// maxRefused bounds how many dumps that were passed over stand in one line.
+// maxRefused bounds how many refused dumps Why names.
 const maxRefused = 3
 
-// SelectRestart names the newest complete dump in the folder that belongs to
-// the recorded run and fits the one wanted now, and tells why newer ones were
-// passed over. stdout is the name of the file that takes the solver's stdout; those
-// of earlier starts have a number behind it.
+// SelectRestart chooses the newest complete dump in the folder that is of the
+// recorded run and fits the one wanted now. Why names the newer ones that were
+// refused, and the reasons. stdout is the name of the file that takes the solver's
+// stdout; those of earlier starts have a number behind it.
 //
-// A dump is believed when the solver printed its line, every file of it is
-// there with content and younger than the run, and the solver printed something
-// after the line: a dump that was being written when the solver was killed has
-// none of that, and the one before it is taken.
+// A dump is complete when the solver printed its line and something after it, and
+// every file of it is there, has content and is younger than the run. A dump that was
+// being written when the solver was killed is refused by this, and the one before it
+// is taken.
 func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted Identity, stdout string) (RestartChoice, error) {
 	if d := recorded.Identity.difference(wanted); d != "" {
 		return RestartChoice{Why: "starting from the deck: " + d}, nil
@@ -44,7 +44,7 @@ func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted 
 	if err != nil {
 		return RestartChoice{}, err
 	}
-	said, err := folder.saidDumps(ctx, wanted.JobID, stdout)
+	printed, err := folder.printedDumps(ctx, wanted.JobID, stdout)
 	if err != nil {
 		return RestartChoice{}, err
 	}
@@ -52,8 +52,8 @@ func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted 
 	if wanted.Parallel != lsdyna.SMP {
 		ranks = wanted.Ranks
 	}
-	refused := unsaid(found, said, recorded.Started)
-	for _, dump := range said {
+	refused := unprinted(found, printed, recorded.Started)
+	for _, dump := range printed {
 		if recorded.ofEarlier(dump) || strings.HasPrefix(dump.Name, "d3full") {
 			continue // another run's; d3full needs a full deck of its own
 		}
@@ -71,8 +71,8 @@ func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted 
 	return RestartChoice{Why: "starting from the deck: " + strings.Join(firstFew(refused), "; ")}, nil
 }
 
-// refuses says why a dump cannot be restarted from, or nothing. files are zero
-// where there are none.
+// refuses is why a dump cannot be restarted from, or "". files is the zero value if
+// there are none.
 func (r Record) refuses(dump output.Dump, files DumpFiles, ranks int) string {
 	switch {
 	case !files.whole(ranks):
@@ -87,11 +87,11 @@ func (r Record) refuses(dump output.Dump, files DumpFiles, ranks int) string {
 	return ""
 }
 
-// unsaid tells of dumps that lie there without the solver's word that it wrote
-// them: it was ended in the middle of it.
-func unsaid(found map[string]DumpFiles, said []output.Dump, since time.Time) (refused []string) {
+// unprinted names the dumps in the folder without a line of the solver: it was ended
+// while it wrote them.
+func unprinted(found map[string]DumpFiles, printed []output.Dump, since time.Time) (refused []string) {
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		known := slices.ContainsFunc(said, func(d output.Dump) bool { return name == d.Name || strings.HasSuffix(name, "."+d.Name) })
+		known := slices.ContainsFunc(printed, func(d output.Dump) bool { return name == d.Name || strings.HasSuffix(name, "."+d.Name) })
 		if !known && !found[name].ModTime.Before(since) {
 			refused = append(refused, name+" is not complete: the solver did not say that it wrote it")
 		}
@@ -106,27 +106,27 @@ func firstFew(refused []string) []string {
 	return refused
 }
 
-// maxTold bounds how many outputs are searched for dumps, the newest first: each
-// start leaves one or two, also one that got no licence.
-const maxTold = 2000
+// maxSearched bounds how many outputs are searched for dump lines, the newest first.
+// Each start leaves one or two outputs, also a start that got no licence.
+const maxSearched = 2000
 
-// saidDumps collects the dump lines of all outputs in the folder, of this run
-// and its restarts, the newest first. A name written twice counts with its last
-// line; runrsf is overwritten again and again.
-func (f *Folder) saidDumps(ctx context.Context, jobID, stdout string) ([]output.Dump, error) {
-	names, err := f.list(func(name string) bool { return tellsOfDumps(name, jobID, stdout) })
+// printedDumps is the dumps of all dump lines in the folder's outputs, of this run
+// and its restarts, the newest first. Of a name that was written several times, as
+// runrsf is, only the last line counts.
+func (f *Folder) printedDumps(ctx context.Context, jobID, stdout string) ([]output.Dump, error) {
+	names, err := f.list(func(name string) bool { return holdsDumpLines(name, jobID, stdout) })
 	if err != nil {
 		return nil, err
 	}
 	f.newestFirst(names)
 	newest := map[string]output.Dump{}
-	for _, name := range names[:min(len(names), maxTold)] {
+	for _, name := range names[:min(len(names), maxSearched)] {
 		src, err := f.readWhole(ctx, name)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("look for dumps in %s: %w", f.path, ctx.Err())
 		}
 		if err != nil {
-			continue // no such file, or no regular one: it tells of no dump
+			continue // no such file, or no regular one
 		}
 		for _, d := range src.Dumps {
 			was, known := newest[d.Name]
@@ -145,8 +145,9 @@ func (f *Folder) saidDumps(ctx context.Context, jobID, stdout string) ([]output.
 	return dumps, nil
 }
 
-// tellsOfDumps picks the outputs in which the solver says which dumps it wrote.
-func tellsOfDumps(name, jobID, stdout string) bool {
+// holdsDumpLines reports whether the solver prints the dumps that it wrote into an
+// output of this name.
+func holdsDumpLines(name, jobID, stdout string) bool {
 	if name == stdout {
 		return true
 	}
@@ -170,28 +171,4 @@ func (f *Folder) newestFirst(names []string) {
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(cmp.Compare(written[b], written[a]), cmp.Compare(a, b))
 	})
-}
-
-// readWhole reads one output to its end.
-func (f *Folder) readWhole(ctx context.Context, name string) (output.Facts, error) {
-	file, err := f.Open(name)
-	if err != nil {
-		return output.Facts{}, err
-	}
-	defer file.Close()
-	state, err := stateOf(file)
-	if err != nil {
-		return output.Facts{}, err
-	}
-	src := followed{Name: name, Inode: state.Inode, Reader: &output.Reader{}}
-	for src.Offset < state.Size && ctx.Err() == nil {
-		n, err := src.advance(file, state.Size)
-		if err != nil {
-			return output.Facts{}, fmt.Errorf("read %s: %w", file.Name(), err)
-		}
-		if n == 0 {
-			break
-		}
-	}
-	return src.Reader.Final(), ctx.Err()
 }

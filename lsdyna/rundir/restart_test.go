@@ -80,9 +80,8 @@ func TestSelectRestart_takesTheNewestCompleteDump(t *testing.T) {
 	must.Eq(t, "", choose(t, dir, record, id).Dump)
 }
 
-// A run that was started again and again, without a licence for instance, leaves
-// a stdout each time; the dump of the one start that got going must be found behind
-// them all.
+// A run that was started many times, e.g. without a licence, leaves a stdout each
+// time. The dump of the one start that ran must be found among all of them.
 func TestSelectRestart_findsADumpBehindManyFormerOutputs(t *testing.T) {
 	for _, told := range []string{"stdout.1", "messag"} {
 		t.Run(told, func(t *testing.T) {

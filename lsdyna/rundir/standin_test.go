@@ -86,8 +86,8 @@ func standinFolder(t *testing.T) string {
 	return dir
 }
 
-// start starts a command line as the driver does: fresh stdout, old outputs
-// recorded.
+// startStandin starts a command as the driver does: with a fresh stdout, and with
+// the state of the old outputs.
 func startStandin(t *testing.T, dir string, s lsdyna.Solver, o launch.Options) *standin {
 	t.Helper()
 	folder := openFolder(t, dir)
@@ -113,7 +113,10 @@ func startStandin(t *testing.T, dir string, s lsdyna.Solver, o launch.Options) *
 	process.Dir, process.Env, process.Stdout, process.Stderr = dir, cmd.Env, stdout, stdout
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	must.NoError(t, process.Start())
-	t.Cleanup(func() { _ = syscall.Kill(-process.Process.Pid, syscall.SIGKILL) })
+	t.Cleanup(func() {
+		_ = syscall.Kill(-process.Process.Pid, syscall.SIGKILL)
+		_ = process.Wait()
+	})
 	return &standin{t, folder, NewFollower(folder, FollowOptions{JobID: o.JobID, Old: old}), process}
 }
 
@@ -131,7 +134,7 @@ func (s *standin) wait() (output.Snapshot, output.Outcome) {
 	return snapshot, output.Decide(snapshot, exit)
 }
 
-// until polls until the run is as asked for.
+// until polls the run until it is as asked for.
 func (s *standin) until(what string, is func(output.Snapshot) bool) output.Snapshot {
 	s.t.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -183,9 +186,9 @@ func TestStandin_outcomes(t *testing.T) {
 	}
 }
 
-// checkLater looks at a run folder as somebody does who comes later and knows
-// nothing of the process: the folder, and each output in it, tell of the same
-// run; a verdict that the process's end gave is not known any more.
+// checkLater inspects a run folder without knowing how the process ended. The folder
+// and each output in it must show the same run. Where only the end of the process
+// gave the verdict, it is unknown now.
 func checkLater(t *testing.T, dir string, s output.Snapshot, o output.Outcome) {
 	t.Helper()
 	want := o.Kind
@@ -200,8 +203,8 @@ func checkLater(t *testing.T, dir string, s output.Snapshot, o output.Outcome) {
 		r, err := Inspect(t.Context(), filepath.Join(dir, name), false)
 		must.NoError(t, err)
 		switch {
-		case name == "status.out", want == output.LicenceError: // only stdout tells of licences
-		case want == output.Stopped && r.EndTime == nil: // without the end time nobody can tell
+		case name == "status.out", want == output.LicenceError: // only stdout holds what is printed about licences
+		case want == output.Stopped && r.EndTime == nil: // the end time is needed for this
 			must.Eq(t, output.Unknown, r.Outcome, must.Sprint(name, ": ", r.Reason))
 		default:
 			must.Eq(t, want, r.Outcome, must.Sprint(name, ": ", r.Reason))

@@ -17,13 +17,6 @@ import (
 // ErrSwitchPending is returned when an earlier switch was not taken yet.
 var ErrSwitchPending = errors.New("an earlier sense switch was not taken yet")
 
-// Owner is the user and group that a written file is given to; negative numbers
-// leave it alone.
-type Owner struct{ UID, GID int }
-
-// NoOwner leaves a written file to the process that writes it.
-var NoOwner = Owner{UID: -1, GID: -1}
-
 // WriteSwitch puts a switch into the folder's d3kil, whole or not at all, owned
 // by the task's user, so that the solver can delete it. A link, FIFO or device
 // of that name is replaced, never followed. While an earlier switch is pending
@@ -47,8 +40,8 @@ func (f *Folder) WriteSwitch(sw lsdyna.Switch, owner Owner) error {
 	return nil
 }
 
-// SwitchPending is true while a switch lies in the folder, not yet taken: after
-// WriteSwitch, false means that the solver took it.
+// SwitchPending reports whether a switch is in the folder that the solver has not
+// taken. After WriteSwitch, false means that the solver took it.
 func (f *Folder) SwitchPending() (bool, error) {
 	_, err := f.stat(lsdyna.KillFile)
 	switch {
@@ -60,8 +53,8 @@ func (f *Folder) SwitchPending() (bool, error) {
 	return false, fmt.Errorf("look for a pending sense switch: %w", err)
 }
 
-// ClearSwitch removes a switch that nobody took. It is for the moment before a
-// start: a d3kil left behind would stop the new run at once.
+// ClearSwitch removes a switch that no solver took. It is for the moment before a
+// start: a d3kil of an earlier run would stop the new one at once.
 func (f *Folder) ClearSwitch() error {
 	err := unix.Unlinkat(int(f.dir.Fd()), lsdyna.KillFile, 0)
 	if err == nil || err == unix.ENOENT {

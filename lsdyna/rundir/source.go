@@ -1,0 +1,104 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+)
+
+// Bounds of reading an output.
+const (
+	pollBytes  = 64 << 20 // at a time; with more than 500 MB/s this takes an eighth of a second
+	chunkBytes = 64 << 10 // of one read
+)
+
+// chunks are shared by all followers: most of them have nothing to read most of the
+// time.
+var chunks = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
+
+// followed is an output with the offset up to which it was read.
+type followed struct {
+	Name   string         `json:"name"`
+	Inode  uint64         `json:"inode"`
+	Offset int64          `json:"offset"`
+	Reader *output.Reader `json:"reader"`
+}
+
+// readWhole reads one output to its end.
+func (f *Folder) readWhole(ctx context.Context, name string) (output.Facts, error) {
+	file, err := f.Open(name)
+	if err != nil {
+		return output.Facts{}, err
+	}
+	defer file.Close()
+	state, err := stateOf(file)
+	if err != nil {
+		return output.Facts{}, err
+	}
+	src := followed{Name: name, Inode: state.Inode, Reader: &output.Reader{}}
+	for src.Offset < state.Size && ctx.Err() == nil {
+		n, err := src.advance(file, state.Size)
+		if err != nil {
+			return output.Facts{}, fmt.Errorf("read %s: %w", file.Name(), err)
+		}
+		if n == 0 {
+			break
+		}
+	}
+	return src.Reader.Final(), ctx.Err()
+}
+
+// advance reads up to size, but no more than pollBytes. It skips the holes of a
+// sparse file.
+func (s *followed) advance(file *os.File, size int64) (int64, error) {
+	buf := chunks.Get().(*[chunkBytes]byte)
+	defer chunks.Put(buf)
+	begin := s.Offset
+	for read := 0; s.Offset < size && read < pollBytes; {
+		n, err := file.ReadAt(buf[:min(chunkBytes, size-s.Offset)], s.Offset)
+		read += n
+		s.Offset += int64(n)
+		_, _ = s.Reader.Write(buf[:n])
+		if err == io.EOF || n == 0 {
+			break // shorter meanwhile, which the next Poll finds
+		}
+		if err != nil {
+			return s.Offset - begin, err
+		}
+		if n == chunkBytes && isZero(buf[:n]) {
+			s.Offset = nextData(file, s.Offset, size)
+		}
+	}
+	return s.Offset - begin, nil
+}
+
+func isZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// nextData is the offset of the next bytes after a hole, the size if there are none,
+// or the offset itself if the file system does not know.
+func nextData(file *os.File, offset, size int64) int64 {
+	next, err := unix.Seek(int(file.Fd()), offset, unix.SEEK_DATA)
+	switch {
+	case err == unix.ENXIO:
+		return size
+	case err != nil || next < offset:
+		return offset
+	}
+	return min(next, size)
+}
