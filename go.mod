@@ -9,6 +9,7 @@ replace (
 
 require (
 	github.com/creack/pty v1.1.24
+	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/hashicorp/go-hclog v1.6.3
 	github.com/hashicorp/go-set/v3 v3.0.1
 	github.com/hashicorp/nomad v1.11.3
