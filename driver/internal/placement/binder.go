@@ -77,9 +77,11 @@ func (c *Cores) NewBinder(run Run) *Binder {
 // Lease takes cores for a run that is to be started: exactly those that Nomad has
 // reserved for it, or where there are none as many as it asks for. The error is a
 // *allocator.ShortageError or a *allocator.ConflictError where they cannot be had.
-// When it returns, other runs have made room for the reservation.
+// Runs that lose cores to a reservation get others before this one gets any, and
+// have been moved when it returns.
 func (b *Binder) Lease(reserved cpuset.Set) (allocator.Lease, error) {
 	b.cores.readReservations()
+	b.cores.moveDisplaced(whyReserved)
 	lease, err := b.lease(reserved)
 	b.cores.moveDisplaced(whyReserved)
 	return lease, err

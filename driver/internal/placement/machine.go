@@ -6,19 +6,16 @@ package placement
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/affinity"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 )
@@ -36,7 +33,8 @@ func (s *Settings) discover(logger hclog.Logger) (*topology.Topology, cpuset.Set
 	if s.Nomad != nil {
 		offered = offered.Intersect(*s.Nomad)
 	}
-	if own, err := ownAffinity(); err == nil {
+	// What the agent's service manager or cgroup withholds from it is not to be given.
+	if own, err := affinity.Get(0); err == nil {
 		offered = offered.Intersect(own)
 	}
 	managed := topo.Manageable(offered, s.Usable)
@@ -72,26 +70,6 @@ func (s *Settings) memoryNodes() []int {
 
 func (s *Settings) sysfs(path string) string {
 	return filepath.Join(cmp.Or(s.Sysfs, "/sys"), path)
-}
-
-// maskWords holds one bit for every CPU that Linux can have: NR_CPUS is 8192 at
-// most. The kernel refuses a mask that is shorter than its own.
-const maskWords = 8192 / 64
-
-// ownAffinity returns the CPUs that this process may run on; what the agent's
-// service manager or cgroup withholds is not ours to give.
-func ownAffinity() (cpuset.Set, error) {
-	var mask [maskWords]uint64
-	if _, _, errno := unix.RawSyscall(unix.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask))); errno != 0 {
-		return cpuset.Set{}, fmt.Errorf("sched_getaffinity: %w", errno)
-	}
-	var set cpuset.Set
-	for cpu := range len(mask) * 64 {
-		if mask[cpu/64]&(1<<(cpu%64)) != 0 {
-			set.Add(cpu)
-		}
-	}
-	return set, nil
 }
 
 // physicalCores counts the physical cores that have one of the CPUs online.
