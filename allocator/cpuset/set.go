@@ -41,7 +41,7 @@ type Set struct {
 func Of(cpus ...int) Set {
 	s, err := FromSlice(cpus)
 	if err != nil {
-		panic(err)
+		panic(err) //nolint:forbidigo // a mistake of the caller, as an index out of range is
 	}
 	return s
 }

@@ -12,7 +12,7 @@ import (
 // Bitmap is a set of units; within the package also of leaves.
 type Bitmap [cpuset.MaxCPUs / 64]uint64
 
-// Set, Clear and Has add, remove and look up one unit.
+// Set adds a unit, Clear takes one out, and Has reports whether one is there.
 func (b *Bitmap) Set(u int)      { b[u>>6] |= 1 << (u & 63) }
 func (b *Bitmap) Clear(u int)    { b[u>>6] &^= 1 << (u & 63) }
 func (b *Bitmap) Has(u int) bool { return b[u>>6]&(1<<(u&63)) != 0 }

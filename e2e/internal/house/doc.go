@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-// Package house holds the tests of the repository itself: which package may
-// import which, that each file names its licence, that nothing depends on a path
-// of one machine. `make check` runs them; they only read.
+// Package house holds the rules of the repository that no linter knows: nothing
+// depends on a path of one machine. `make check` runs them; they only read. All
+// other rules are in .golangci.yml.
 package house

@@ -222,7 +222,7 @@ func sameStruct(a, b reflect.Value) bool {
 			if says[a.Type().Field(i).Name] && x.IsZero() != y.IsZero() {
 				return false
 			}
-		case *ast.CommentGroup, *ast.Object, *ast.Scope:
+		case *ast.CommentGroup:
 		default:
 			if !sameValue(x, y) {
 				return false
