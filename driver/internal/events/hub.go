@@ -1,0 +1,195 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+// Package events hands task events to Nomad without losing those that matter
+// most. The client drops an event about a recovered task until the task's runner
+// is up again (handleEvent in client/pluginmanager/drivermanager), and after a
+// restart of the plugin nobody listens at first. So a task's events are held until
+// Nomad waits for the task, and all events until somebody listens.
+//
+// No event holds a secret: much of what the driver says is what a solver
+// printed, and solvers print their licence server.
+package events
+
+import (
+	"context"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+)
+
+// Nomad keeps the last ten events of a task. A few more of each task are held,
+// and plenty of all tasks together.
+const (
+	maxHeld    = 20
+	maxBacklog = 1000
+)
+
+// Hub takes the events of all tasks and passes them on to everybody who listens.
+type Hub struct {
+	ctx     context.Context // its end is the end of every subscription
+	senders sync.WaitGroup  // a goroutine for each subscription
+
+	mu        sync.Mutex // guards what follows; taken after a Stream's
+	secrets   license.Secrets
+	backlog   []*drivers.TaskEvent // for the next listener, while there is none
+	listeners map[*listener]struct{}
+	over      bool // no subscription begins any more
+}
+
+// listener is one subscription.
+type listener struct {
+	wake  chan struct{}        // has room for one: the queue is not empty
+	queue []*drivers.TaskEvent // guarded by Hub.mu
+}
+
+// NewHub returns a hub that passes on events until the context is done.
+func NewHub(ctx context.Context) *Hub {
+	return &Hub{ctx: ctx, listeners: map[*listener]struct{}{}}
+}
+
+// Hide sets what no event may hold from now on.
+func (h *Hub) Hide(secrets license.Secrets) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.secrets = secrets
+}
+
+// Redact takes out of a text what no event may hold.
+func (h *Hub) Redact(text string) string {
+	h.mu.Lock()
+	secrets := h.secrets
+	h.mu.Unlock()
+	return secrets.Redact(text)
+}
+
+// Stream returns the events of one task. What it emits is logged, too.
+func (h *Hub) Stream(id state.ID, logger hclog.Logger) *Stream {
+	return &Stream{hub: h, id: id, logger: logger}
+}
+
+// publish gives an event to every listener. It never waits for one.
+func (h *Hub) publish(event *drivers.TaskEvent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.listeners) == 0 {
+		h.backlog = appendLast(h.backlog, event, maxBacklog)
+		return
+	}
+	for l := range h.listeners {
+		l.queue = appendLast(l.queue, event, maxBacklog)
+		l.signal()
+	}
+}
+
+// appendLast appends an event to a list of which only the last n are kept.
+func appendLast(list []*drivers.TaskEvent, event *drivers.TaskEvent, n int) []*drivers.TaskEvent {
+	list = append(list, event)
+	return list[max(len(list)-n, 0):]
+}
+
+// Subscribe returns the events of all tasks from now on, after those that nobody
+// has taken so far. The channel closes when the context or the hub's is done.
+func (h *Hub) Subscribe(ctx context.Context) <-chan *drivers.TaskEvent {
+	ch := make(chan *drivers.TaskEvent)
+	l := h.listen()
+	if l == nil {
+		close(ch)
+		return ch
+	}
+	go func() {
+		defer h.senders.Done()
+		defer close(ch)
+		defer h.leave(l)
+		h.send(ctx, l, ch)
+	}()
+	return ch
+}
+
+// listen adds a listener that has the backlog before it. It returns nil when the
+// hub has ended; whoever got one calls senders.Done.
+func (h *Hub) listen() *listener {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over || h.ctx.Err() != nil {
+		return nil
+	}
+	h.senders.Add(1)
+	l := &listener{wake: make(chan struct{}, 1), queue: h.backlog}
+	h.backlog = nil
+	h.listeners[l] = struct{}{}
+	l.signal()
+	return l
+}
+
+func (l *listener) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it has not seen the last signal yet
+	}
+}
+
+// send passes a listener's queue on until one of the contexts is done. What it
+// could not pass on is in the queue again then.
+func (h *Hub) send(ctx context.Context, l *listener, ch chan<- *drivers.TaskEvent) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.ctx.Done():
+			return
+		case <-l.wake:
+		}
+		for event := h.next(l); event != nil; event = h.next(l) {
+			select {
+			case ch <- event:
+				continue
+			case <-ctx.Done():
+			case <-h.ctx.Done():
+			}
+			h.putBack(l, event)
+			return
+		}
+	}
+}
+
+// next takes the first event out of a listener's queue, nil when it is empty.
+func (h *Hub) next(l *listener) *drivers.TaskEvent {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(l.queue) == 0 {
+		return nil
+	}
+	event := l.queue[0]
+	l.queue = l.queue[1:]
+	return event
+}
+
+func (h *Hub) putBack(l *listener, event *drivers.TaskEvent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l.queue = append([]*drivers.TaskEvent{event}, l.queue...)
+}
+
+// leave removes a listener. What the last one did not take is the next one's.
+func (h *Hub) leave(l *listener) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.listeners, l)
+	if len(h.listeners) == 0 {
+		h.backlog = l.queue[max(len(l.queue)-maxBacklog, 0):]
+	}
+}
+
+// Wait waits for the hub's context and until every subscription has ended with it.
+func (h *Hub) Wait() {
+	<-h.ctx.Done()
+	h.mu.Lock()
+	h.over = true // or one could begin while those before it are waited for
+	h.mu.Unlock()
+	h.senders.Wait()
+}

@@ -1,0 +1,324 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package events
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+)
+
+// newHub returns a hub that ends with the test and is waited for.
+func newHub(t *testing.T) *Hub {
+	ctx, cancel := context.WithCancel(context.Background())
+	h := NewHub(ctx)
+	t.Cleanup(func() {
+		cancel()
+		h.Wait()
+	})
+	return h
+}
+
+func newStream(h *Hub, name string) *Stream {
+	return h.Stream(state.ID{Alloc: "alloc", Task: name, Invocation: "1"}, hclog.NewNullLogger())
+}
+
+func newAttached(h *Hub, name string) *Stream {
+	s := newStream(h, name)
+	s.Attach()
+	return s
+}
+
+// subscribe listens until stop is called, which returns what was still taken.
+func subscribe(h *Hub) (ch <-chan *drivers.TaskEvent, stop func() []string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ch = h.Subscribe(ctx)
+	return ch, func() []string {
+		cancel()
+		return drain(ch)
+	}
+}
+
+func take(ch <-chan *drivers.TaskEvent, n int) []string {
+	var messages []string
+	for range n {
+		messages = append(messages, (<-ch).Message)
+	}
+	return messages
+}
+
+// drain reads until the channel is closed: what was not read is put back then.
+func drain(ch <-chan *drivers.TaskEvent) []string {
+	var messages []string
+	for event := range ch {
+		messages = append(messages, event.Message)
+	}
+	return messages
+}
+
+func numbered(from, to int) []string {
+	var messages []string
+	for i := from; i < to; i++ {
+		messages = append(messages, fmt.Sprint(i))
+	}
+	return messages
+}
+
+func emitNumbers(s *Stream, from, to int) {
+	for _, message := range numbered(from, to) {
+		s.Emit(message)
+	}
+}
+
+func TestHub_BacklogWaitsForAListener(t *testing.T) {
+	h := newHub(t)
+	emitNumbers(newAttached(h, "a"), 0, 3)
+	emitNumbers(newAttached(h, "b"), 3, 5)
+	ch, _ := subscribe(h)
+	must.Eq(t, numbered(0, 5), take(ch, 5))
+}
+
+func TestHub_BacklogIsGivenOutOnce(t *testing.T) {
+	h := newHub(t)
+	s := newAttached(h, "a")
+	s.Emit("early")
+	first, _ := subscribe(h)
+	second, _ := subscribe(h)
+	s.Emit("late")
+	must.Eq(t, []string{"early", "late"}, take(first, 2))
+	must.Eq(t, []string{"late"}, take(second, 1))
+}
+
+func TestHub_BacklogOverflowKeepsTheLast(t *testing.T) {
+	h := newHub(t)
+	emitNumbers(newAttached(h, "a"), 0, maxBacklog+250)
+	ch, stop := subscribe(h)
+	must.Eq(t, numbered(250, maxBacklog+250), take(ch, maxBacklog))
+	must.SliceEmpty(t, stop())
+}
+
+func TestHub_QueueOfASlowListenerKeepsTheLast(t *testing.T) {
+	h := newHub(t)
+	s := newAttached(h, "a")
+	ch, stop := subscribe(h)
+	s.Emit("taken")
+	must.Eq(t, []string{"taken"}, take(ch, 1))
+	emitNumbers(s, 0, 2*maxBacklog)
+	var got []string
+	for last := fmt.Sprint(2*maxBacklog - 1); len(got) == 0 || got[len(got)-1] != last; {
+		got = append(got, take(ch, 1)...)
+	}
+	// One more was on its way to the listener before the queue was full.
+	must.Between(t, maxBacklog, len(got), maxBacklog+1)
+	must.Eq(t, numbered(maxBacklog, 2*maxBacklog), got[len(got)-maxBacklog:])
+	must.SliceEmpty(t, stop())
+}
+
+// A listener that goes away in the middle has an event in its hands that nobody
+// takes: it is the first that the next one gets.
+func TestHub_NextListenerGetsWhatTheLastDidNotTake(t *testing.T) {
+	h := newHub(t)
+	s := newAttached(h, "a")
+	for range 50 { // each time the listener is somewhere else in its work
+		ch, stop := subscribe(h)
+		emitNumbers(s, 0, 10)
+		got := take(ch, 3)
+		got = append(got, stop()...)
+		emitNumbers(s, 10, 12) // nobody listens
+		ch, stop = subscribe(h)
+		got = append(got, take(ch, 12-len(got))...)
+		must.Eq(t, numbered(0, 12), got)
+		must.SliceEmpty(t, stop())
+	}
+}
+
+func TestHub_WhatIsPutBackOverflowsAtItsFront(t *testing.T) {
+	h := newHub(t)
+	s := newAttached(h, "a")
+	emitNumbers(s, 0, maxBacklog)
+	_, stop := subscribe(h)
+	taken := len(stop()) // the listener goes away with all but these
+	emitNumbers(s, maxBacklog, maxBacklog+100)
+	ch, stop := subscribe(h)
+	from := max(taken, 100)
+	must.Eq(t, numbered(from, maxBacklog+100), take(ch, maxBacklog+100-from))
+	must.SliceEmpty(t, stop())
+}
+
+// The event in the listener's hands makes a full queue one too many.
+func TestHub_FullQueueIsPutBackWithinItsBounds(t *testing.T) {
+	h := newHub(t)
+	s := newAttached(h, "a")
+	_, stop := subscribe(h)
+	s.Emit("in hand")
+	h.awaitTaken()
+	emitNumbers(s, 0, maxBacklog)
+	must.SliceEmpty(t, stop())
+	must.Eq(t, maxBacklog, len(h.backlog))
+	must.Eq(t, "0", h.backlog[0].Message)
+}
+
+// awaitTaken waits until the queues of all listeners are empty.
+func (h *Hub) awaitTaken() {
+	for {
+		h.mu.Lock()
+		left := 0
+		for l := range h.listeners {
+			left += len(l.queue)
+		}
+		h.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// While one listens, what another did not take is not kept: it would come twice.
+func TestHub_ListenerThatLeavesOthersPutsNothingBack(t *testing.T) {
+	h := newHub(t)
+	s := newAttached(h, "a")
+	stays, _ := subscribe(h)
+	_, stop := subscribe(h)
+	emitNumbers(s, 0, 10)
+	stop()
+	must.Eq(t, numbered(0, 10), take(stays, 10))
+	next, stop := subscribe(h)
+	s.Emit("new")
+	must.Eq(t, []string{"new"}, take(next, 1))
+	must.SliceEmpty(t, stop())
+}
+
+func TestHub_ReachesEveryListener(t *testing.T) {
+	h := newHub(t)
+	a, _ := subscribe(h)
+	b, _ := subscribe(h)
+	newAttached(h, "a").Emit("hear")
+	must.Eq(t, []string{"hear"}, take(a, 1))
+	must.Eq(t, []string{"hear"}, take(b, 1))
+}
+
+func TestHub_EndsItsSubscriptions(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	h := NewHub(ctx)
+	idle, busy := h.Subscribe(context.Background()), h.Subscribe(context.Background())
+	newAttached(h, "a").Emit("not taken")
+	take(idle, 1)
+	cancel()
+	h.Wait()
+	must.SliceEmpty(t, drain(idle))
+	must.SliceEmpty(t, drain(busy))
+	must.SliceEmpty(t, drain(h.Subscribe(context.Background())), must.Sprint("one that begins after the end"))
+	must.Nil(t, h.listen(), must.Sprint("nobody would wait for it"))
+	must.MapEmpty(t, h.listeners)
+}
+
+func TestHub_PublishesAndListensAtOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	h := NewHub(ctx)
+	var emitters, readers sync.WaitGroup
+	for i := range 4 {
+		s := newStream(h, fmt.Sprint(i))
+		emitters.Go(func() {
+			emitNumbers(s, 0, 50)
+			s.Forget()
+		})
+		emitters.Go(s.Attach)
+		readers.Go(func() {
+			for range 20 {
+				short, stop := context.WithCancel(ctx)
+				ch := h.Subscribe(short)
+				h.Redact("x")
+				stop()
+				drain(ch)
+			}
+		})
+	}
+	readers.Go(func() { drain(h.Subscribe(ctx)) })
+	emitters.Wait()
+	cancel()
+	readers.Wait()
+	h.Wait()
+}
+
+func TestStream_EventSaysWhoseItIs(t *testing.T) {
+	h := newHub(t)
+	ch, _ := subscribe(h)
+	newAttached(h, "solve").Emit("Allocated cores 0-3")
+	event := <-ch
+	must.Eq(t, "alloc/solve/1", event.TaskID)
+	must.Eq(t, "alloc", event.AllocID)
+	must.Eq(t, "solve", event.TaskName)
+	must.Eq(t, "Allocated cores 0-3", event.Message)
+	must.False(t, event.Timestamp.IsZero())
+	must.MapEmpty(t, event.Annotations)
+}
+
+func TestStream_IsHeldUntilItIsAttached(t *testing.T) {
+	h := newHub(t)
+	ch, stop := subscribe(h)
+	known, unknown := newStream(h, "known"), newStream(h, "unknown")
+	unknown.Emit("the client would drop it")
+	known.Emit("first")
+	known.Emit("second")
+	known.Attach()
+	known.Emit("third")
+	known.Attach() // Nomad waits once more
+	must.Eq(t, []string{"first", "second", "third"}, take(ch, 3))
+	unknown.Attach()
+	must.Eq(t, []string{"the client would drop it"}, take(ch, 1))
+	must.SliceEmpty(t, append(known.held, unknown.held...))
+	must.SliceEmpty(t, stop())
+}
+
+func TestStream_HeldOverflowKeepsTheLast(t *testing.T) {
+	h := newHub(t)
+	s := newStream(h, "a")
+	emitNumbers(s, 0, maxHeld+7)
+	s.Attach()
+	ch, stop := subscribe(h)
+	must.Eq(t, numbered(7, maxHeld+7), take(ch, maxHeld))
+	must.SliceEmpty(t, stop())
+}
+
+func TestStream_ForgottenHoldsNothing(t *testing.T) {
+	h := newHub(t)
+	s := newStream(h, "a")
+	s.Emit("held")
+	s.Forget()
+	s.Emit("after its end")
+	s.Attach()
+	s.Emit("after that")
+	must.SliceEmpty(t, s.held)
+	must.SliceEmpty(t, h.backlog)
+}
+
+func TestStream_HasNoSecretsAndIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	h := newHub(t)
+	s := h.Stream(state.ID{Alloc: "alloc", Task: "a", Invocation: "1"}, hclog.New(&hclog.LoggerOptions{Output: &log}))
+	ch, _ := subscribe(h)
+	s.Attach()
+	h.Hide(license.NewSecrets(map[string]string{"LSTC_LICENSE_SERVER": "31010@hidden.example"}))
+	must.Eq(t, "No answer from …", s.Emit("No answer from hidden.example"))
+	must.Eq(t, []string{"No answer from …"}, take(ch, 1))
+	must.Eq(t, 1, strings.Count(log.String(), "No answer from …"))
+	must.StrNotContains(t, log.String(), "hidden")
+
+	reason := s.Redact("error: 31010@hidden.example refused")
+	must.Eq(t, "error: … refused", reason)
+	s.EmitRedacted(reason)
+	must.Eq(t, []string{reason}, take(ch, 1))
+}

@@ -1,0 +1,87 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package events
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+)
+
+// Stream is the events of one task: held until Attach, then passed on.
+type Stream struct {
+	hub    *Hub
+	id     state.ID
+	logger hclog.Logger
+
+	mu    sync.Mutex // guards what follows; taken before the Hub's
+	phase phase
+	held  []*drivers.TaskEvent // while detached
+}
+
+// phase is how far Nomad knows a stream's task.
+type phase int
+
+const (
+	detached  phase = iota // Nomad does not wait for the task yet
+	attached               // events are passed on
+	forgotten              // Nomad has destroyed the task
+)
+
+// Emit logs an event and passes it on, without secrets, and returns its text as
+// others see it. It never waits for a listener.
+func (s *Stream) Emit(message string) string {
+	message = s.hub.Redact(message)
+	s.EmitRedacted(message)
+	return message
+}
+
+// EmitRedacted is Emit for a text that comes from Redact.
+func (s *Stream) EmitRedacted(message string) {
+	s.logger.Info(message)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	event := &drivers.TaskEvent{
+		TaskID: s.id.String(), TaskName: s.id.Task, AllocID: s.id.Alloc,
+		Timestamp: time.Now(), Message: message,
+	}
+	switch s.phase {
+	case detached:
+		s.held = appendLast(s.held, event, maxHeld)
+	case attached:
+		s.hub.publish(event)
+	case forgotten:
+	}
+}
+
+// Redact takes out of a text what no event may hold.
+func (s *Stream) Redact(text string) string { return s.hub.Redact(text) }
+
+// Attach lets the task's events through, those held first. It is for WaitTask:
+// when Nomad's task runner waits, the client knows the allocation and its event
+// handler is there.
+func (s *Stream) Attach() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase != detached {
+		return
+	}
+	s.phase = attached
+	for _, event := range s.held {
+		s.hub.publish(event)
+	}
+	s.held = nil
+}
+
+// Forget drops what is held, for a task that Nomad has destroyed. What is
+// emitted afterwards is only logged.
+func (s *Stream) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.phase, s.held = forgotten, nil
+}
