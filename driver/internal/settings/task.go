@@ -1,0 +1,166 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package settings
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+)
+
+// TaskSettings are what a task asks for, on a node that allows it.
+type TaskSettings struct {
+	Solver       lsdyna.Solver // without a name where the job names an executable
+	Input        string
+	WorkRoot     string // the work root that holds the run folder, "" for the task directory
+	WorkDir      string // the run folder, relative to that
+	NCPU         int    // 0: not said; below 0 asks for consistent results
+	Memory       string // in words of the solver's precision, "auto", or "" for its default
+	Memory2      string
+	JobID        string
+	Args         []string
+	Restart      Restart
+	Stop         *lsdyna.Switch // tried before the signal; nil for none
+	Shortage     Shortage
+	StartTimeout time.Duration // 0 for none
+}
+
+// Shortage is what a task does when there are fewer free cores than it asks for.
+type Shortage string
+
+// The two things to do in a shortage.
+const (
+	ShortageUnpinned Shortage = "unpinned" // warn and run without affinity
+	ShortageRetry    Shortage = "retry"    // fail the start so that the restart policy tries again
+)
+
+// RestartMode says whether a run begins with the deck or with a dump.
+type RestartMode int
+
+// The restart modes.
+const (
+	RestartNever RestartMode = iota // with the deck
+	RestartAuto                     // with the newest good dump of this very run, else with the deck
+	RestartFrom                     // with a dump that the job names
+)
+
+// Restart says where a run begins.
+type Restart struct {
+	Mode RestartMode
+	Dump string // of RestartFrom: a name in the run folder
+}
+
+// StopName returns the stop switch as users write it, "sw1", and "" for none.
+func (t *TaskSettings) StopName() string {
+	if t.Stop == nil {
+		return ""
+	}
+	return strings.TrimSuffix(t.Stop.Name, ".")
+}
+
+// ParseTask reads a task's config block. The error reports everything that is
+// wrong with it on this node, in sentences that say what to write.
+func (s *Settings) ParseTask(c TaskConfig) (*TaskSettings, error) {
+	t := &TaskSettings{
+		Input: c.Input, WorkDir: c.WorkDir, NCPU: c.NCPU, Memory: c.Memory, Memory2: c.Memory2,
+		JobID: c.JobID, Args: c.Args,
+	}
+	var p problems
+	t.Solver = s.parseTaskSolver(c, &p)
+	if t.Input == "" {
+		p.add("input must name the keyword deck, e.g. input = \"main.k\"")
+	}
+	t.parseWorkDir(s, &p)
+	t.Stop = parseStop(c.Stop, &p)
+	switch t.Shortage = Shortage(c.Shortage); t.Shortage {
+	case ShortageUnpinned, ShortageRetry:
+	default:
+		p.add("shortage must be %q or %q, not %q", ShortageUnpinned, ShortageRetry, c.Shortage)
+	}
+	t.Restart = parseRestart(c.Restart, &p)
+	var err error
+	if t.StartTimeout, err = time.ParseDuration(c.StartTimeout); err != nil || t.StartTimeout < 0 {
+		p.add("start_timeout must be a duration such as \"10m\", or \"0s\" for none, not %q", c.StartTimeout)
+	}
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// parseTaskSolver finds the solver that a task names, or makes one of its command.
+func (s *Settings) parseTaskSolver(c TaskConfig, p *problems) lsdyna.Solver {
+	solver, known := s.Solver(c.Solver)
+	switch {
+	case c.Solver == "" && c.Command == "":
+		p.add("name a solver: solver = %s", quotedList(s.solverNames()))
+	case c.Solver != "" && c.Command != "":
+		p.add("solver and command exclude each other; remove one")
+	case c.Solver != "" && !known:
+		p.add("solver %q is not configured on this node; it has %s", c.Solver, quotedList(s.solverNames()))
+	case c.Solver != "":
+		return solver
+	case !s.AllowCommand:
+		p.add("command is not allowed on this node; use solver = %s, or have the operator set allow_command = true", quotedList(s.solverNames()))
+	case !filepath.IsAbs(c.Command):
+		p.add("command must be an absolute path, not %q", c.Command)
+	}
+	return lsdyna.Solver{Path: c.Command}.WithDefaults()
+}
+
+// parseWorkDir splits an absolute work_dir into its work root and what is below.
+func (t *TaskSettings) parseWorkDir(s *Settings, p *problems) {
+	if !filepath.IsAbs(t.WorkDir) {
+		return
+	}
+	t.WorkRoot = s.WorkRoot(t.WorkDir)
+	if t.WorkRoot == "" {
+		p.add("work_dir %q is not below one of this node's work_roots (%s); use a folder below the task directory", t.WorkDir, quotedList(s.WorkRoots))
+		return
+	}
+	below, err := filepath.Rel(t.WorkRoot, t.WorkDir)
+	p.check(err)
+	t.WorkDir = below
+}
+
+func parseStop(text string, p *problems) *lsdyna.Switch {
+	if text == "" {
+		return nil
+	}
+	sw, err := lsdyna.ParseSwitch(text)
+	switch {
+	case err != nil:
+		p.add("stop: %w", err)
+	case !sw.Terminates:
+		p.add("stop = %q does not end a run; use sw1 (dump and terminate), swd or stop, or \"\" for none", text)
+	}
+	return &sw
+}
+
+func parseRestart(text string, p *problems) Restart {
+	switch text {
+	case "", "never":
+		return Restart{Mode: RestartNever}
+	case "auto":
+		return Restart{Mode: RestartAuto}
+	}
+	if filepath.Base(text) != text {
+		p.add("restart must be \"auto\", \"never\" or the name of a dump in work_dir such as \"d3dump01\", not %q", text)
+	}
+	return Restart{Mode: RestartFrom, Dump: text}
+}
+
+func quotedList(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = fmt.Sprintf("%q", name)
+	}
+	return strings.Join(quoted, ", ")
+}

@@ -1,0 +1,172 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package settings
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/helper/pluginutils/hclutils"
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+)
+
+// soundSettings are those of a node with the solver r14 and the work root /scratch.
+func soundSettings(t *testing.T) *Settings {
+	s, err := Parse(sound())
+	must.NoError(t, err)
+	return s
+}
+
+// soundTask is a task's configuration without fault on that node.
+func soundTask() TaskConfig {
+	return TaskConfig{Solver: "r14", Input: "main.k", WorkDir: "local", Stop: "sw1", Shortage: "unpinned", StartTimeout: "10m"}
+}
+
+func TestTaskConfig_Defaults(t *testing.T) {
+	var got TaskConfig
+	hclutils.NewConfigParser(TaskSpec).ParseHCL(t, `config {
+		solver = "r14"
+		input  = "main.k"
+	}`, &got)
+	must.Eq(t, TaskConfig{
+		Solver: "r14", Input: "main.k", WorkDir: "local", Memory: "auto", Restart: "auto", Stop: "sw1",
+		Shortage: "unpinned", StartTimeout: "10m",
+	}, got)
+	task, err := soundSettings(t).ParseTask(got)
+	must.NoError(t, err)
+	sw1, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	must.Eq(t, &TaskSettings{
+		Solver: lsdyna.Solver{Name: "r14", Path: "/opt/r14", Parallel: lsdyna.SMP, Precision: lsdyna.Double},
+		Input:  "main.k", WorkDir: "local", Memory: "auto", Restart: Restart{Mode: RestartAuto}, Stop: &sw1,
+		Shortage: ShortageUnpinned, StartTimeout: 10 * time.Minute,
+	}, task)
+	must.Eq(t, "sw1", task.StopName())
+}
+
+func TestTaskConfig_Everything(t *testing.T) {
+	var got TaskConfig
+	hclutils.NewConfigParser(TaskSpec).ParseHCL(t, `config {
+		command       = "/opt/r14"
+		input         = "main.k"
+		work_dir      = "/scratch/x/./y"
+		ncpu          = -8
+		memory        = "20m"
+		memory2       = "10m"
+		jobid         = "crash"
+		restart       = "never"
+		args          = ["d=nodump", "case"]
+		stop          = ""
+		shortage      = "retry"
+		start_timeout = "0s"
+	}`, &got)
+	must.Eq(t, TaskConfig{
+		Command: "/opt/r14", Input: "main.k", WorkDir: "/scratch/x/./y", NCPU: -8, Memory: "20m", Memory2: "10m", JobID: "crash",
+		Restart: "never", Args: []string{"d=nodump", "case"}, Shortage: "retry", StartTimeout: "0s",
+	}, got)
+	config := sound()
+	config.AllowCommand = true
+	s, err := Parse(config)
+	must.NoError(t, err)
+	task, err := s.ParseTask(got)
+	must.NoError(t, err)
+	must.Eq(t, &TaskSettings{
+		Solver: lsdyna.Solver{Path: "/opt/r14", Parallel: lsdyna.SMP, Precision: lsdyna.Double},
+		Input:  "main.k", WorkRoot: "/scratch", WorkDir: "x/y", NCPU: -8, Memory: "20m", Memory2: "10m", JobID: "crash",
+		Args: []string{"d=nodump", "case"}, Shortage: ShortageRetry,
+	}, task)
+	must.Eq(t, "", task.StopName())
+}
+
+func TestParseTask_Choices(t *testing.T) {
+	s := soundSettings(t)
+	for restart, want := range map[string]Restart{
+		"": {}, "never": {}, "auto": {Mode: RestartAuto}, "d3dump07": {Mode: RestartFrom, Dump: "d3dump07"},
+	} {
+		c := soundTask()
+		c.Restart = restart
+		task, err := s.ParseTask(c)
+		must.NoError(t, err)
+		must.Eq(t, want, task.Restart, must.Sprintf("restart = %q", restart))
+	}
+	for stop, want := range map[string]string{"": "", "SW1": "sw1", "swd.": "swd", "stop": "stop"} {
+		c := soundTask()
+		c.Stop = stop
+		task, err := s.ParseTask(c)
+		must.NoError(t, err)
+		must.Eq(t, want, task.StopName(), must.Sprintf("stop = %q", stop))
+	}
+	for dir, want := range map[string][2]string{
+		"local": {"", "local"}, "../x": {"", "../x"}, "/scratch": {"/scratch", "."}, "/scratch//a/b/": {"/scratch", "a/b"},
+	} {
+		c := soundTask()
+		c.WorkDir = dir
+		task, err := s.ParseTask(c)
+		must.NoError(t, err)
+		must.Eq(t, want, [2]string{task.WorkRoot, task.WorkDir}, must.Sprintf("work_dir = %q", dir))
+	}
+}
+
+func TestParseTask_SaysWhatToWrite(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*TaskConfig)
+		want   string
+	}{
+		"nothing wrong":             {func(*TaskConfig) {}, ""},
+		"no solver":                 {func(c *TaskConfig) { c.Solver = "" }, `name a solver: solver = "r14"`},
+		"solver and command":        {func(c *TaskConfig) { c.Command = "/bin/x" }, "solver and command exclude each other; remove one"},
+		"unknown solver":            {func(c *TaskConfig) { c.Solver = "r99" }, `solver "r99" is not configured on this node; it has "r14"`},
+		"command is not allowed":    {func(c *TaskConfig) { c.Solver, c.Command = "", "/bin/x" }, "command is not allowed on this node"},
+		"no input":                  {func(c *TaskConfig) { c.Input = "" }, "input must name the keyword deck"},
+		"work_dir is elsewhere":     {func(c *TaskConfig) { c.WorkDir = "/etc" }, `work_dir "/etc" is not below one of this node's work_roots ("/scratch")`},
+		"work_dir only looks right": {func(c *TaskConfig) { c.WorkDir = "/scratchy/x" }, `is not below one of`},
+		"work_dir leads out":        {func(c *TaskConfig) { c.WorkDir = "/scratch/../etc" }, `is not below one of`},
+		"stop is no switch":         {func(c *TaskConfig) { c.Stop = "sw9" }, `stop: "sw9" is not a sense switch`},
+		"stop does not end":         {func(c *TaskConfig) { c.Stop = "sw2" }, `stop = "sw2" does not end a run`},
+		"unknown shortage":          {func(c *TaskConfig) { c.Shortage = "wait" }, `shortage must be "unpinned" or "retry", not "wait"`},
+		"start_timeout is no time":  {func(c *TaskConfig) { c.StartTimeout = "soon" }, `start_timeout must be a duration such as "10m"`},
+		"restart leads elsewhere":   {func(c *TaskConfig) { c.Restart = "old/d3dump01" }, `restart must be "auto", "never" or the name of a dump in work_dir such as "d3dump01", not "old/d3dump01"`},
+		"start_timeout below zero":  {func(c *TaskConfig) { c.StartTimeout = "-1s" }, "start_timeout must be a duration"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			task := soundTask()
+			c.change(&task)
+			_, err := soundSettings(t).ParseTask(task)
+			if c.want == "" {
+				must.NoError(t, err)
+				return
+			}
+			must.ErrorContains(t, err, c.want)
+		})
+	}
+	t.Run("relative command", func(t *testing.T) {
+		s, err := Parse(Config{AllowCommand: true})
+		must.NoError(t, err)
+		_, err = s.ParseTask(TaskConfig{Command: "x", Input: "main.k", Shortage: "retry", StartTimeout: "0"})
+		must.EqError(t, err, `command must be an absolute path, not "x"`)
+	})
+}
+
+// A node without solvers says so: the list of those that it has would be empty.
+func TestParseTask_OnANodeWithoutSolvers(t *testing.T) {
+	s, err := Parse(Config{})
+	must.NoError(t, err)
+	_, err = s.ParseTask(TaskConfig{Solver: "r14", Input: "main.k", Shortage: "retry", StartTimeout: "0"})
+	must.EqError(t, err, `solver "r14" is not configured on this node; it has none`)
+}
+
+func TestParseTask_ReportsEverythingAtOnce(t *testing.T) {
+	_, err := soundSettings(t).ParseTask(TaskConfig{
+		Command: "c", WorkDir: "/etc", Stop: "sw9", Shortage: "wait", Restart: "a/b", StartTimeout: "soon",
+	})
+	must.Error(t, err)
+	var keys []string
+	for line := range strings.Lines(err.Error()) {
+		keys = append(keys, strings.TrimSuffix(strings.Fields(line)[0], ":"))
+	}
+	must.Eq(t, []string{"command", "input", "work_dir", "stop", "shortage", "restart", "start_timeout"}, keys)
+}

@@ -1,0 +1,40 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package settings
+
+import "github.com/hashicorp/nomad/plugins/shared/hclspec"
+
+// TaskSpec describes the config block of a task.
+var TaskSpec = hclspec.NewObject(map[string]*hclspec.Spec{
+	"solver":        withDefault("solver", "string", `""`),
+	"command":       withDefault("command", "string", `""`),
+	"input":         hclspec.NewAttr("input", "string", true),
+	"work_dir":      withDefault("work_dir", "string", `"local"`),
+	"ncpu":          hclspec.NewAttr("ncpu", "number", false),
+	"memory":        withDefault("memory", "string", `"auto"`),
+	"memory2":       withDefault("memory2", "string", `""`),
+	"jobid":         withDefault("jobid", "string", `""`),
+	"restart":       withDefault("restart", "string", `"auto"`),
+	"args":          hclspec.NewAttr("args", "list(string)", false),
+	"stop":          withDefault("stop", "string", `"sw1"`),
+	"shortage":      withDefault("shortage", "string", `"unpinned"`),
+	"start_timeout": withDefault("start_timeout", "string", `"10m"`),
+})
+
+// TaskConfig is the config block of a task.
+type TaskConfig struct {
+	Solver       string   `codec:"solver"`
+	Command      string   `codec:"command"`
+	Input        string   `codec:"input"`
+	WorkDir      string   `codec:"work_dir"`
+	NCPU         int      `codec:"ncpu"`
+	Memory       string   `codec:"memory"`
+	Memory2      string   `codec:"memory2"`
+	JobID        string   `codec:"jobid"`
+	Restart      string   `codec:"restart"`
+	Args         []string `codec:"args"`
+	Stop         string   `codec:"stop"`
+	Shortage     string   `codec:"shortage"`
+	StartTimeout string   `codec:"start_timeout"`
+}
