@@ -79,7 +79,7 @@ func (s sample) endTime() *float64 {
 }
 
 func TestInspect_everySampleGivesItsRow(t *testing.T) {
-	dir := filepath.Join("..", "..", "..", "shared", "samples")
+	dir := filepath.Join("..", "..", "shared", "samples")
 	readme, err := os.ReadFile(filepath.Join(dir, "README.md"))
 	if err != nil {
 		t.Skip("no real outputs beside this repository")
