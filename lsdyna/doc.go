@@ -20,7 +20,7 @@
 //	folder, _ := rundir.Open(base, rel)       the task's part
 //	old, _ := folder.Snapshot()               outputs of earlier runs
 //	cmd, _ := launch.Build(solver, options)   what to execute
-//	f := rundir.NewFollower(folder, …)        f.Poll() every second
+//	watcher := rundir.Watch(…)                watcher.View() at any time
 //	output.Decide(snapshot, exit)             the verdict, never success on doubt
 //
 // rundir.Inspect does the reading half of it for any folder or file.

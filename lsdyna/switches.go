@@ -46,10 +46,6 @@ var switches = []Switch{
 	{Name: "rtrm", Help: "terminate at the end of the current implicit step", Terminates: true},
 }
 
-// Switches lists the sense switches that may be sent. A solver's version
-// decides which of them it knows; it prints its list at its start.
-func Switches() []Switch { return append([]Switch(nil), switches...) }
-
 // ParseSwitch reads a switch as users write it ("sw1", "SW1.", "stop",
 // "endtime=0.02") and returns it as LS-DYNA reads it.
 func ParseSwitch(text string) (Switch, error) {

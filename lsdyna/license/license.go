@@ -104,7 +104,7 @@ const (
 	maxErrorLine  = 200
 )
 
-// ParseQRun reads what lstc_qrun -r prints:
+// parseQRun reads what lstc_qrun -r prints:
 //
 //	PROGRAM          EXPIRATION CPUS  USED   FREE    MAX | QUEUE
 //	---------------- ----------      ----- ------ ------ | -----
@@ -113,7 +113,7 @@ const (
 //
 // A LICENSE GROUP line bounds the programs above it. Other lines are ignored; an
 // ERROR line is an error.
-func ParseQRun(output []byte) ([]Use, error) {
+func parseQRun(output []byte) ([]Use, error) {
 	var all []Use
 	group := 0 // first program of the group being read
 	table := false
@@ -194,7 +194,7 @@ func Check(ctx context.Context, l Config, p lsdyna.Parallel, want int) (Use, err
 	if err != nil {
 		return Use{}, err
 	}
-	all, err := ParseQRun(output)
+	all, err := parseQRun(output)
 	if err != nil {
 		return Use{}, errors.New(l.Redact(err.Error()))
 	}

@@ -30,19 +30,19 @@ MPPDYNA          07/31/2030   8    100      6    106 |     3
 `
 
 func TestParseQRun(t *testing.T) {
-	all, err := ParseQRun([]byte(qrunTable))
+	all, err := parseQRun([]byte(qrunTable))
 	must.NoError(t, err)
 	must.Eq(t, []Use{
 		{"LS-DYNA", "07/31/2030", 12, 1500, 2000, 4},
 		{"LS-OPT", "07/31/2030", -1, 10, 10, 4},
 		{"MPPDYNA", "07/31/2030", 100, 6, 106, 3},
 	}, all)
-	crlf, err := ParseQRun([]byte(strings.ReplaceAll(qrunTable, "\n", "\r\n")))
+	crlf, err := parseQRun([]byte(strings.ReplaceAll(qrunTable, "\n", "\r\n")))
 	must.NoError(t, err)
 	must.Eq(t, all, crlf)
 
 	for _, rubbish := range []string{"", "hello\nworld\n", "ERROR cannot connect to lic1\n", "PROGRAM\nLS-DYNA x y z | q\n", "\x00\xff|||\n"} {
-		_, err := ParseQRun([]byte(rubbish))
+		_, err := parseQRun([]byte(rubbish))
 		must.Error(t, err, must.Sprint(rubbish))
 	}
 }
@@ -51,7 +51,7 @@ func FuzzParseQRun(f *testing.F) {
 	f.Add([]byte(qrunTable))
 	f.Add([]byte("ERROR x\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		all, err := ParseQRun(data)
+		all, err := parseQRun(data)
 		must.Eq(t, err != nil, len(all) == 0)
 		for _, u := range all {
 			must.True(t, u.Free >= 0 && u.Max >= 0 && u.Queue >= 0 && u.Program != "")

@@ -22,50 +22,50 @@ const memoryShare = 0.3
 // and wall clock. LS-DYNA's own estimate is printed once and has a median error
 // above 100 %; the cycles of an implicit run do not rise evenly.
 type Estimator struct {
-	Wall    []int64   `json:"wall,omitempty"` // seconds
-	Problem []float64 `json:"t,omitempty"`    // rising
-	Gap     int64     `json:"gap,omitempty"`  // least seconds between two kept samples
+	wall    []int64   // seconds
+	problem []float64 // rising
+	gap     int64     // least seconds between two kept samples
 }
 
 // Add takes a sample: at this wall clock time, in seconds, the run was at problem
 // time t.
 func (e *Estimator) Add(wall int64, t float64) {
-	n := len(e.Wall)
-	if n > 0 && wall < e.Wall[n-1]-2 {
+	n := len(e.wall)
+	if n > 0 && wall < e.wall[n-1]-2 {
 		// The clock was set back, or another run's lines begin: the samples
 		// before cannot be compared with those that come.
 		*e, n = Estimator{}, 0
 	}
-	for n > 0 && t < e.Problem[n-1] { // a step is tried again with a smaller dt
+	for n > 0 && t < e.problem[n-1] { // a step is tried again with a smaller dt
 		n--
-		e.Wall, e.Problem = e.Wall[:n], e.Problem[:n]
+		e.wall, e.problem = e.wall[:n], e.problem[:n]
 	}
 	switch {
-	case n > 0 && t == e.Problem[n-1]:
-		e.Wall[n-1] = max(wall, e.Wall[n-1])
+	case n > 0 && t == e.problem[n-1]:
+		e.wall[n-1] = max(wall, e.wall[n-1])
 		return
-	case n > 1 && wall-e.Wall[n-2] < max(e.Gap, 1):
-		e.Wall[n-1], e.Problem[n-1] = max(wall, e.Wall[n-1]), t
+	case n > 1 && wall-e.wall[n-2] < max(e.gap, 1):
+		e.wall[n-1], e.problem[n-1] = max(wall, e.wall[n-1]), t
 		return
 	}
 	if n == maxSamples {
 		e.thin()
 	}
-	e.Wall = append(e.Wall, wall)
-	e.Problem = append(e.Problem, t)
+	e.wall = append(e.wall, wall)
+	e.problem = append(e.problem, t)
 }
 
 // thin keeps every other sample, and the newest.
 func (e *Estimator) thin() {
-	n := len(e.Wall)
-	e.Gap = max(2*e.Gap, 2*(e.Wall[n-1]-e.Wall[0])/int64(n))
+	n := len(e.wall)
+	e.gap = max(2*e.gap, 2*(e.wall[n-1]-e.wall[0])/int64(n))
 	kept := 0
 	for i := 0; i < n-1; i += 2 {
-		e.Wall[kept], e.Problem[kept] = e.Wall[i], e.Problem[i]
+		e.wall[kept], e.problem[kept] = e.wall[i], e.problem[i]
 		kept++
 	}
-	e.Wall[kept], e.Problem[kept] = e.Wall[n-1], e.Problem[n-1]
-	e.Wall, e.Problem = e.Wall[:kept+1], e.Problem[:kept+1]
+	e.wall[kept], e.problem[kept] = e.wall[n-1], e.problem[n-1]
+	e.wall, e.problem = e.wall[:kept+1], e.problem[:kept+1]
 }
 
 // Remaining estimates the wall time from the last sample until the run reaches
@@ -74,17 +74,17 @@ func (e *Estimator) thin() {
 // sample does not change it. It needs two samples with a second and some problem
 // time between them.
 func (e Estimator) Remaining(end float64) (time.Duration, bool) {
-	n := len(e.Wall)
-	if n < 2 || !(end > e.Problem[n-1]) {
+	n := len(e.wall)
+	if n < 2 || !(end > e.problem[n-1]) {
 		return 0, false
 	}
-	last := e.Problem[n-1]
-	reach := memoryShare * (last - e.Problem[0])
+	last := e.problem[n-1]
+	reach := memoryShare * (last - e.problem[0])
 	var wall, problem float64
 	for i := 1; i < n; i++ {
-		weight := math.Exp((e.Problem[i]/2 + e.Problem[i-1]/2 - last) / reach)
-		wall += weight * float64(e.Wall[i]-e.Wall[i-1])
-		problem += weight * (e.Problem[i] - e.Problem[i-1])
+		weight := math.Exp((e.problem[i]/2 + e.problem[i-1]/2 - last) / reach)
+		wall += weight * float64(e.wall[i]-e.wall[i-1])
+		problem += weight * (e.problem[i] - e.problem[i-1])
 	}
 	left := wall / problem * (end - last)
 	if !(problem > 0) || !(wall > 0) || math.IsInf(left, 0) || math.IsNaN(left) {
@@ -94,9 +94,7 @@ func (e Estimator) Remaining(end float64) (time.Duration, bool) {
 }
 
 func (e Estimator) clone() Estimator {
-	e.Wall = slices.Clone(e.Wall)
-	e.Problem = slices.Clone(e.Problem)
+	e.wall = slices.Clone(e.wall)
+	e.problem = slices.Clone(e.problem)
 	return e
 }
-
-func (e Estimator) valid() bool { return len(e.Wall) == len(e.Problem) && len(e.Wall) <= maxSamples }

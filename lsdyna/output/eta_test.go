@@ -62,7 +62,7 @@ func TestEstimator_stepTriedAgain(t *testing.T) {
 	left, ok := e.Remaining(1)
 	must.True(t, ok)
 	must.Between(t, 490*time.Second, left, 600*time.Second)
-	must.True(t, slices.IsSorted(e.Problem))
+	must.True(t, slices.IsSorted(e.problem))
 }
 
 func TestEstimator_clockSetBackBeginsAnew(t *testing.T) {

@@ -15,81 +15,80 @@ import (
 const (
 	maxLine      = 1024 // bytes of one line that are read
 	maxErrorText = 400  // bytes of an error's text
-	MaxErrors    = 5    // errors kept with their text
-	MaxDumps     = 64   // dumps kept, the newest
+	maxErrors    = 5    // errors kept with their text
+	maxDumps     = 64   // dumps kept, the newest
 	maxFactText  = 200  // bytes of any other text
 )
 
-// Facts is what one output file holds about its last run. It can be stored as
-// JSON, in which the groups of fields do not show. A zero value means that the
-// file does not hold the fact.
+// Facts is what one output file holds about its last run. A zero value means that
+// the file does not hold the fact.
 type Facts struct {
-	Runs    int       `json:"runs"`    // headers seen; the facts are those of the last
-	Started time.Time `json:"started"` // the solver's own clock, in its time zone, given as UTC
+	Runs    int       // headers seen; the facts are those of the last
+	Started time.Time // the solver's own clock, in its time zone, given as UTC
 	Header
-	Phase Phase `json:"phase,omitempty"`
+	Phase Phase
 	Licence
 	Progress
 	Clock
-	Warnings    int64         `json:"warnings,omitempty"`
-	Errors      int64         `json:"errors,omitempty"`
-	FirstErrors []SolverError `json:"first_errors,omitempty"`
-	Dumps       []Dump        `json:"dumps,omitempty"`
-	PlotStates  int64         `json:"plot_states,omitempty"` // d3plot states written, by the solver's own lines
+	Warnings    int64
+	Errors      int64
+	FirstErrors []SolverError
+	Dumps       []Dump
+	PlotStates  int64 // d3plot states written, by the solver's own lines
 	Ending
-	MemoryWords int64  `json:"memory_words,omitempty"` // size of the static pool that the solver needed
-	LastLine    string `json:"last_line,omitempty"`    // the last one that is not blank
+	MemoryWords int64  // size of the static pool that the solver needed
+	LastLine    string // the last one that is not blank
 }
 
 // Header is what the box at the beginning of an output names, and the size of the
 // run.
 type Header struct {
-	Version    string           `json:"version,omitempty"`    // e.g. R14.0
-	Revision   string           `json:"revision,omitempty"`   // e.g. R14.0-515-g8a12796b62
-	Parallel   lsdyna.Parallel  `json:"parallel,omitempty"`   // "" not known
-	Precision  lsdyna.Precision `json:"precision,omitempty"`  // "" not known
-	Processors int              `json:"processors,omitempty"` // CPUs or ranks; 0 not known
+	Version    string           // e.g. R14.0
+	Revision   string           // e.g. R14.0-515-g8a12796b62
+	Parallel   lsdyna.Parallel  // "" not known
+	Precision  lsdyna.Precision // "" not known
+	Processors int              // CPUs or ranks; 0 not known
 }
 
 // Licence is what an output holds about the solver's licence.
 type Licence struct {
-	LicenceGranted bool   `json:"licence_granted,omitempty"` // the solver printed so, or works on the deck
-	LicenceKind    string `json:"licence_kind,omitempty"`    // ansys, network, local; "" not known
-	LicenceTrouble string `json:"licence_trouble,omitempty"` // first line about a licence problem; often harmless
-	LicenceWaiting bool   `json:"licence_waiting,omitempty"` // the newest line about the licence is that it is queued
+	LicenceGranted bool   // the solver printed so, or works on the deck
+	LicenceKind    string // ansys, network, local; "" not known
+	LicenceTrouble string // first line about a licence problem; often harmless
+	LicenceWaiting bool   // the newest line about the licence is that it is queued
 }
 
 // Progress is how far the solution has come.
 type Progress struct {
-	EndTime   float64 `json:"end_time,omitempty"` // termination time; 0 not known
-	HasTime   bool    `json:"has_time,omitempty"` // Time and Cycle are known
-	Time      float64 `json:"time,omitempty"`     // problem time
-	Cycle     int64   `json:"cycle,omitempty"`
-	Dt        float64 `json:"dt,omitempty"`         // time step
-	FinalTime bool    `json:"final_time,omitempty"` // Time is the closing block's Problem time
-	Implicit  bool    `json:"implicit,omitempty"`
+	EndTime   float64 // termination time; 0 not known
+	HasTime   bool    // Time and Cycle are known
+	Time      float64 // problem time
+	Cycle     int64
+	Dt        float64 // time step
+	FinalTime bool    // Time is the closing block's Problem time
+	Implicit  bool
 }
 
 // Clock is what the dates of an output hold, by the solver's own clock.
 type Clock struct {
-	FirstWall      int64     `json:"first_wall,omitempty"` // seconds of the first and last dated line
-	LastWall       int64     `json:"last_wall,omitempty"`
-	FirstCycle     int64     `json:"first_cycle,omitempty"` // cycle of the first dated line
-	Rate           Estimator `json:"rate"`
-	HasElapsed     bool      `json:"has_elapsed,omitempty"`
-	ElapsedSeconds int64     `json:"elapsed_seconds,omitempty"` // of the closing block
+	FirstWall      int64 // seconds of the first and last dated line
+	LastWall       int64
+	FirstCycle     int64 // cycle of the first dated line
+	Rate           Estimator
+	HasElapsed     bool
+	ElapsedSeconds int64 // of the closing block
 }
 
 // Ending is what an output holds about why and how the run ended.
 type Ending struct {
-	TimeReached  bool   `json:"time_reached,omitempty"`  // termination time reached
-	KillFile     bool   `json:"kill_file,omitempty"`     // kill file detected
-	SenseSwitch  string `json:"sense_switch,omitempty"`  // the switch that ended the run, e.g. stop
-	Termination  string `json:"termination,omitempty"`   // any other `*** termination … ***` line
-	Crash        string `json:"crash,omitempty"`         // a line of the Fortran runtime or of mpirun about a signal or a crash
-	StudentLimit bool   `json:"student_limit,omitempty"` // error 70043: more elements than the licence allows
-	Banner       Banner `json:"banner,omitempty"`
-	EndBlock     bool   `json:"end_block,omitempty"` // the closing block, and a banner after it, are there
+	TimeReached  bool   // termination time reached
+	KillFile     bool   // kill file detected
+	SenseSwitch  string // the switch that ended the run, e.g. stop
+	Termination  string // any other `*** termination … ***` line
+	Crash        string // a line of the Fortran runtime or of mpirun about a signal or a crash
+	StudentLimit bool   // error 70043: more elements than the licence allows
+	Banner       Banner
+	EndBlock     bool // the closing block, and a banner after it, are there
 }
 
 // SolverError is one `*** Error` of the solver.

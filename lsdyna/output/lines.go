@@ -97,7 +97,7 @@ func (r *Reader) solverError(rest []byte) {
 	if code == studentLimit {
 		f.StudentLimit = true
 	}
-	if len(f.FirstErrors) < MaxErrors {
+	if len(f.FirstErrors) < maxErrors {
 		f.FirstErrors = append(f.FirstErrors, SolverError{Code: code, Class: class})
 		r.inError = true
 	}

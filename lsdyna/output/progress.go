@@ -107,7 +107,7 @@ func (r *Reader) written(event []byte, t float64, cycle, wall int64) {
 	}
 	f := &r.facts
 	dump := Dump{Name: string(name), Time: t, Cycle: cycle, Wall: time.Unix(wall, 0).UTC()}
-	if len(f.Dumps) == MaxDumps {
+	if len(f.Dumps) == maxDumps {
 		f.Dumps = append(f.Dumps[:0], f.Dumps[1:]...)
 	}
 	f.Dumps = append(f.Dumps, dump)

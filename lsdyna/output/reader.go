@@ -5,8 +5,6 @@ package output
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 )
@@ -23,41 +21,11 @@ type Reader struct {
 	date    int64  // seconds of the header's date, printed before the header itself
 	last    []byte // the last line that is not blank, in the bytes being written
 
-	// The columns of the last progress line and their values. They only save time
-	// and are not stored.
+	// The columns of the last progress line and their values, which save time.
 	lastDt, lastDate [8]byte
 	dt               float64
 	midnight         int64
 	dateOK           bool
-}
-
-// readerState is a Reader as JSON.
-type readerState struct {
-	Facts   Facts  `json:"facts"`
-	Partial []byte `json:"partial,omitempty"`
-	Cut     bool   `json:"cut,omitempty"`
-	InError bool   `json:"in_error,omitempty"`
-	Date    int64  `json:"date,omitempty"`
-}
-
-// MarshalJSON stores the reader, so that another process can go on with the
-// next byte.
-func (r *Reader) MarshalJSON() ([]byte, error) {
-	return json.Marshal(readerState{r.facts, r.partial, r.cut, r.inError, r.date})
-}
-
-// UnmarshalJSON restores what MarshalJSON stored.
-func (r *Reader) UnmarshalJSON(data []byte) error {
-	var s readerState
-	if err := json.Unmarshal(data, &s); err != nil {
-		return fmt.Errorf("read the state of an output reader: %w", err)
-	}
-	if len(s.Partial) > maxLine || len(s.Facts.FirstErrors) > MaxErrors || len(s.Facts.Dumps) > MaxDumps ||
-		(s.InError && len(s.Facts.FirstErrors) == 0) || !s.Facts.Rate.valid() {
-		return fmt.Errorf("read the state of an output reader: not one that a reader writes")
-	}
-	*r = Reader{facts: s.Facts, partial: s.Partial, cut: s.Cut, inError: s.InError, date: s.Date}
-	return nil
 }
 
 // Write takes the next bytes. It never fails.

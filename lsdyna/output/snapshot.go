@@ -18,7 +18,7 @@ type Snapshot struct {
 	Progress
 	Warnings, Errors int64
 	FirstError       *SolverError
-	Dumps            []Dump // oldest first, at most the newest MaxDumps
+	Dumps            []Dump // oldest first, at most the newest maxDumps
 	PlotStates       int64  // d3plot states written, by the solver's own lines
 	Ending
 	LastWords   string // the last line that is not blank, of the first source

@@ -8,8 +8,11 @@
 // Files in a run folder belong to an untrusted user. They are reached only
 // through a [Folder]: never across a symbolic link, never a FIFO, socket, device
 // or directory, never more of a file at a time than a fixed buffer; only the deck
-// may be reached through links, as long as they stay in the folder. What is
-// written there are few and new files: the sense switch, the files of a
-// launch.Command, the run's record, and the file for the solver's stdout. Each is
-// made under a name that is not there, given to the task's user, and renamed.
+// may be reached through links, as long as they stay in the folder. Three kinds of
+// files are written: the sense switch, the files of a launch.Command, and the run's
+// record. Each is created under a new name, given to the task's user, and renamed.
+//
+// The folder may be on a file server that stops answering. A [Watcher] is the
+// goroutine that waits for it; everything else in the package blocks as long as the
+// file system does, and is for a Watcher or for a command that may wait.
 package rundir

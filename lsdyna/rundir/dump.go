@@ -74,8 +74,8 @@ func findDump(found map[string]DumpFiles, said string) (DumpFiles, bool) {
 	return newest, newest.Name != ""
 }
 
-// HasDump reports whether the files of a dump that the solver named are there.
-func (f *Folder) HasDump(said string) bool {
+// hasDump reports whether the files of a dump that the solver named are there.
+func (f *Folder) hasDump(said string) bool {
 	found, err := f.dumps()
 	if err != nil {
 		return false

@@ -56,21 +56,6 @@ func Open(base, rel string) (*Folder, error) {
 	return &Folder{dir: os.NewFile(uintptr(fd), walked), path: walked}, nil
 }
 
-// OpenBelow opens an absolute path below one of the trusted roots, by the rules of
-// Open.
-func OpenBelow(roots []string, path string) (*Folder, error) {
-	if !filepath.IsAbs(path) {
-		return nil, fmt.Errorf("run folder %q is not an absolute path", path)
-	}
-	for _, root := range roots {
-		rel, err := filepath.Rel(filepath.Clean(root), filepath.Clean(path))
-		if err == nil && filepath.IsLocal(rel) && filepath.IsAbs(root) {
-			return Open(root, rel)
-		}
-	}
-	return nil, fmt.Errorf("run folder %q is not below one of the agent's work_roots %q; ask the operator to add it, or use a path below the task directory", path, roots)
-}
-
 // Path is the folder's path as it was opened, for messages and for a process's
 // working directory. Nothing in this package opens anything by it.
 func (f *Folder) Path() string { return f.path }

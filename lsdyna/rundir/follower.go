@@ -6,7 +6,6 @@ package rundir
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -22,10 +21,10 @@ const maxCandidates = 64
 
 // FollowOptions names the run to follow.
 type FollowOptions struct {
-	Stdout string  `json:"stdout"`           // name of the file that holds the solver's stdout; "stdout" when empty
-	Stderr string  `json:"stderr,omitempty"` // the same of its stderr; "stderr" when empty beside "stdout", else not read
-	JobID  string  `json:"jobid,omitempty"`  // jobid= of the run, "" for none
-	Old    Outputs `json:"old,omitempty"`    // outputs that were there before the run
+	Stdout string  // name of the file that holds the solver's stdout; "stdout" when empty
+	Stderr string  // the same of its stderr; "stderr" when empty beside "stdout", else not read
+	JobID  string  // jobid= of the run, "" for none
+	Old    Outputs // outputs that were there before the run
 	anyJob bool    // read outputs of any jobid
 }
 
@@ -41,12 +40,6 @@ type Follower struct {
 	lastError string
 }
 
-// followerState is a Follower as JSON.
-type followerState struct {
-	Options FollowOptions                   `json:"options"`
-	Sources map[lsdyna.OutputKind]*followed `json:"sources"`
-}
-
 // NewFollower starts at the beginning of the run's outputs.
 func NewFollower(folder *Folder, o FollowOptions) *Follower {
 	o.Stdout = cmp.Or(o.Stdout, lsdyna.DefaultStdout)
@@ -54,28 +47,6 @@ func NewFollower(folder *Folder, o FollowOptions) *Follower {
 		o.Stderr = cmp.Or(o.Stderr, lsdyna.DefaultStderr)
 	}
 	return &Follower{folder: folder, opts: o, sources: map[lsdyna.OutputKind]*followed{}, snapshot: output.Snapshot{Phase: output.PhaseStarting}}
-}
-
-// ResumeFollower goes on from the state that another follower returned.
-func ResumeFollower(folder *Folder, state []byte) (*Follower, error) {
-	var s followerState
-	if err := json.Unmarshal(state, &s); err != nil {
-		return nil, fmt.Errorf("resume reading %s: %w", folder.path, err)
-	}
-	f := NewFollower(folder, s.Options)
-	for kind, src := range s.Sources {
-		if src == nil || src.Reader == nil || src.Offset < 0 || folder.plainName(src.Name) != nil {
-			return nil, fmt.Errorf("resume reading %s: the state of %s is not valid", folder.path, kind)
-		}
-		f.sources[kind] = src
-	}
-	f.update(false)
-	return f, nil
-}
-
-// State is everything that ResumeFollower needs, as JSON.
-func (f *Follower) State() ([]byte, error) {
-	return json.Marshal(followerState{Options: f.opts, Sources: f.sources})
 }
 
 // Poll reads what is new, a bounded amount, and returns what is known now. It costs
@@ -182,11 +153,11 @@ func (f *Follower) poll() (more bool, err error) {
 func (f *Follower) update(final bool) {
 	facts := make([]output.Source, 0, len(f.sources))
 	for kind, src := range f.sources {
-		said := src.Reader.Facts()
+		said := src.reader.Facts()
 		if final {
-			said = src.Reader.Final()
+			said = src.reader.Final()
 		}
-		facts = append(facts, output.Source{Name: src.Name, Kind: kind, Facts: said})
+		facts = append(facts, output.Source{Name: src.name, Kind: kind, Facts: said})
 	}
 	f.snapshot = output.Combine(facts)
 }
@@ -255,7 +226,7 @@ func (f *Follower) read(kind lsdyna.OutputKind, name string) (n int64, more bool
 		return 0, false, err
 	}
 	src := f.sources[kind]
-	if src != nil && src.Name == name && src.Inode == st.Ino && src.Offset == st.Size {
+	if src != nil && src.name == name && src.inode == st.Ino && src.offset == st.Size {
 		return 0, false, nil
 	}
 	file, err := f.folder.Open(name)
@@ -267,17 +238,17 @@ func (f *Follower) read(kind lsdyna.OutputKind, name string) (n int64, more bool
 	if err != nil {
 		return 0, false, fmt.Errorf("stat %s: %w", file.Name(), err)
 	}
-	if src == nil || src.Name != name || src.Inode != state.Inode || src.Offset > state.Size {
+	if src == nil || src.name != name || src.inode != state.Inode || src.offset > state.Size {
 		start, fresh, err := f.opts.Old.startOffset(name, file)
 		if err != nil || !fresh {
 			return 0, false, err
 		}
-		src = &followed{Name: name, Inode: state.Inode, Offset: start, Reader: &output.Reader{}}
+		src = &followed{name: name, inode: state.Inode, offset: start, reader: &output.Reader{}}
 		f.sources[kind] = src
 	}
 	n, err = src.advance(file, state.Size)
 	if err != nil {
-		err = fmt.Errorf("read %s at %d: %w", file.Name(), src.Offset, err)
+		err = fmt.Errorf("read %s at %d: %w", file.Name(), src.offset, err)
 	}
-	return n, err == nil && src.Offset < state.Size, err
+	return n, err == nil && src.offset < state.Size, err
 }

@@ -63,27 +63,6 @@ func TestFollower_readsEachByteOnce(t *testing.T) {
 	must.Eq(t, 2, poll(t, follower).Warnings)
 }
 
-func TestFollower_goesOnAfterARecovery(t *testing.T) {
-	dir := t.TempDir()
-	folder := openFolder(t, dir)
-	path := write(t, dir, "stdout", " *** Warning 1 (KEY+1)\n *** Warn")
-	first := NewFollower(folder, FollowOptions{})
-	poll(t, first)
-	state, err := first.State()
-	must.NoError(t, err)
-
-	second, err := ResumeFollower(folder, state)
-	must.NoError(t, err)
-	must.Eq(t, 1, poll(t, second).Warnings)
-	appendTo(t, path, "ing 2 (KEY+2)\n")
-	must.Eq(t, 2, poll(t, second).Warnings)
-
-	for _, bad := range []string{"", "[]", `{"sources":{"stdout":null}}`, `{"sources":{"stdout":{"name":"../x","reader":{}}}}`, `{"sources":{"stdout":{"name":"x","offset":-1,"reader":{}}}}`} {
-		_, err := ResumeFollower(folder, []byte(bad))
-		must.Error(t, err, must.Sprint(bad))
-	}
-}
-
 func TestFollower_ignoresOutputsOfEarlierRuns(t *testing.T) {
 	dir := t.TempDir()
 	folder := openFolder(t, dir)
@@ -206,16 +185,8 @@ func TestFollower_readsStderrByItsName(t *testing.T) {
 			must.NoError(t, os.Mkdir(dir, 0o755))
 			copyFile(t, "../output/testdata/cut.stdout", filepath.Join(dir, cmp.Or(c.opts.Stdout, "stdout")))
 			write(t, dir, c.file, "forrtl: error (78): process killed (SIGTERM)\n")
-			follower := NewFollower(openFolder(t, dir), c.opts)
-			s, _ := follower.Drain(t.Context())
+			s, _ := NewFollower(openFolder(t, dir), c.opts).Drain(t.Context())
 			must.Eq(t, c.want, output.Decide(s, output.Exit{}).Kind)
-
-			state, err := follower.State()
-			must.NoError(t, err)
-			resumed, err := ResumeFollower(follower.folder, state)
-			must.NoError(t, err)
-			s, _ = resumed.Drain(t.Context())
-			must.Eq(t, c.want, output.Decide(s, output.Exit{}).Kind, must.Sprint("after a recovery"))
 		})
 	}
 }

@@ -42,7 +42,7 @@ func Inspect(ctx context.Context, path string, running bool) (output.Report, err
 	}
 	report := output.NewReport(snapshot, output.Exit{Running: running})
 	report.Path = path
-	if d := snapshot.LastDump(); d != nil && !folder.HasDump(d.Name) {
+	if d := snapshot.LastDump(); d != nil && !folder.hasDump(d.Name) {
 		report.RestartFile = nil
 	}
 	return report, nil

@@ -75,18 +75,6 @@ func (f *Folder) list(wanted func(name string) bool) ([]string, error) {
 	return names, nil
 }
 
-// Outputs lists the LS-DYNA outputs that are in the folder and regular files.
-func (f *Folder) Outputs() ([]string, error) {
-	names, err := f.names()
-	regular := names[:0]
-	for _, name := range names {
-		if _, err := f.stat(name); err == nil {
-			regular = append(regular, name)
-		}
-	}
-	return regular, err
-}
-
 // Snapshot is the state of the outputs that are in the folder now, and of the
 // further files named. Taken before a start, it keeps the outputs of earlier runs
 // from being read as the new run's.

@@ -27,10 +27,10 @@ var chunks = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
 
 // followed is an output with the offset up to which it was read.
 type followed struct {
-	Name   string         `json:"name"`
-	Inode  uint64         `json:"inode"`
-	Offset int64          `json:"offset"`
-	Reader *output.Reader `json:"reader"`
+	name   string
+	inode  uint64
+	offset int64
+	reader *output.Reader
 }
 
 // readWhole reads one output to its end.
@@ -44,8 +44,8 @@ func (f *Folder) readWhole(ctx context.Context, name string) (output.Facts, erro
 	if err != nil {
 		return output.Facts{}, err
 	}
-	src := followed{Name: name, Inode: state.Inode, Reader: &output.Reader{}}
-	for src.Offset < state.Size && ctx.Err() == nil {
+	src := followed{name: name, inode: state.Inode, reader: &output.Reader{}}
+	for src.offset < state.Size && ctx.Err() == nil {
 		n, err := src.advance(file, state.Size)
 		if err != nil {
 			return output.Facts{}, fmt.Errorf("read %s: %w", file.Name(), err)
@@ -54,7 +54,7 @@ func (f *Folder) readWhole(ctx context.Context, name string) (output.Facts, erro
 			break
 		}
 	}
-	return src.Reader.Final(), ctx.Err()
+	return src.reader.Final(), ctx.Err()
 }
 
 // advance reads up to size, but no more than pollBytes. It skips the holes of a
@@ -62,23 +62,23 @@ func (f *Folder) readWhole(ctx context.Context, name string) (output.Facts, erro
 func (s *followed) advance(file *os.File, size int64) (int64, error) {
 	buf := chunks.Get().(*[chunkBytes]byte)
 	defer chunks.Put(buf)
-	begin := s.Offset
-	for read := 0; s.Offset < size && read < pollBytes; {
-		n, err := file.ReadAt(buf[:min(chunkBytes, size-s.Offset)], s.Offset)
+	begin := s.offset
+	for read := 0; s.offset < size && read < pollBytes; {
+		n, err := file.ReadAt(buf[:min(chunkBytes, size-s.offset)], s.offset)
 		read += n
-		s.Offset += int64(n)
-		_, _ = s.Reader.Write(buf[:n])
+		s.offset += int64(n)
+		_, _ = s.reader.Write(buf[:n])
 		if err == io.EOF || n == 0 {
 			break // shorter meanwhile, which the next Poll finds
 		}
 		if err != nil {
-			return s.Offset - begin, err
+			return s.offset - begin, err
 		}
 		if n == chunkBytes && isZero(buf[:n]) {
-			s.Offset = nextData(file, s.Offset, size)
+			s.offset = nextData(file, s.offset, size)
 		}
 	}
-	return s.Offset - begin, nil
+	return s.offset - begin, nil
 }
 
 func isZero(b []byte) bool {

@@ -106,7 +106,11 @@ func startStandin(t *testing.T, dir string, s lsdyna.Solver, o launch.Options) *
 	must.NoError(t, folder.WriteFiles(cmd.Files, NoOwner))
 	old, err := folder.Snapshot()
 	must.NoError(t, err)
-	stdout, err := folder.Create(lsdyna.DefaultStdout, 0o644, NoOwner)
+	path := filepath.Join(dir, lsdyna.DefaultStdout)
+	if _, err := os.Lstat(path); err == nil {
+		must.NoError(t, os.Rename(path, path+".1"))
+	}
+	stdout, err := os.Create(path)
 	must.NoError(t, err)
 	defer stdout.Close()
 	process := exec.Command(cmd.Path, cmd.Args...)

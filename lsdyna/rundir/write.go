@@ -22,33 +22,6 @@ type Owner struct{ UID, GID int }
 // NoOwner leaves a written file to the process that writes it.
 var NoOwner = Owner{UID: -1, GID: -1}
 
-// keptGenerations bounds how many earlier files of a name Create keeps.
-const keptGenerations = 99
-
-// Create creates a fresh file in the folder, open for writing, e.g. for the
-// solver's stdout. Whatever has the name now, also a link or a FIFO, is renamed
-// to name.1, name.2, … and not touched otherwise.
-func (f *Folder) Create(name string, perm os.FileMode, owner Owner) (*os.File, error) {
-	if err := f.plainName(name); err != nil {
-		return nil, err
-	}
-	if err := f.moveAside(name); err != nil {
-		return nil, err
-	}
-	full := filepath.Join(f.path, name)
-	fd, err := unix.Openat(int(f.dir.Fd()), name, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm.Perm()))
-	if err != nil {
-		return nil, &os.PathError{Op: "create", Path: full, Err: err}
-	}
-	file := os.NewFile(uintptr(fd), full)
-	if err := giveTo(fd, perm, owner); err != nil {
-		_ = file.Close()
-		_ = unix.Unlinkat(int(f.dir.Fd()), name, 0)
-		return nil, fmt.Errorf("give %s to the task's user: %w", full, err)
-	}
-	return file, nil
-}
-
 // giveTo gives an open file to its owner. The mode is set after that: the umask has
 // cut the one given at creation.
 func giveTo(fd int, perm os.FileMode, owner Owner) error {
@@ -58,41 +31,6 @@ func giveTo(fd int, perm os.FileMode, owner Owner) error {
 		}
 	}
 	return unix.Fchmod(fd, uint32(perm.Perm()))
-}
-
-func (f *Folder) moveAside(name string) error {
-	dir := int(f.dir.Fd())
-	var st unix.Stat_t
-	err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	for i := 1; err == nil && i <= keptGenerations; i++ {
-		aside := fmt.Sprintf("%s.%d", name, i)
-		err = unix.Renameat2(dir, name, dir, aside, unix.RENAME_NOREPLACE)
-		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-			err = renameToFree(dir, name, aside) // e.g. NFS has no RENAME_NOREPLACE
-		}
-		switch {
-		case err == nil, errors.Is(err, unix.ENOENT):
-			return nil
-		case errors.Is(err, unix.EEXIST):
-			err = nil
-		}
-	}
-	if err == nil {
-		err = fmt.Errorf("%d older files of that name are there already; remove some", keptGenerations)
-	}
-	return &os.PathError{Op: "move aside", Path: filepath.Join(f.path, name), Err: err}
-}
-
-// renameToFree renames an entry, unless the new name is taken.
-func renameToFree(dir int, from, to string) error {
-	var st unix.Stat_t
-	if err := unix.Fstatat(dir, to, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil {
-		return unix.EEXIST
-	}
-	return unix.Renameat(dir, from, dir, to)
 }
 
 // WriteFiles creates the files that a Command needs in the folder, owned by the
