@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -135,9 +136,25 @@ func (w *watched) waitOrKill(patience time.Duration) error {
 		return nil
 	case <-timer.C:
 	}
-	if err := syscall.Kill(w.id.PID, syscall.SIGKILL); err != nil {
+	if err := w.kill(); err != nil {
 		return fmt.Errorf("end supervisor: %w", err)
 	}
 	<-w.end
 	return fmt.Errorf("the supervisor had to be killed after %s", patience)
+}
+
+// kill ends the process, by its pidfd where there is one: once it has been waited
+// for, its id may be another's.
+func (w *watched) kill() error {
+	var err error
+	if w.fd == nil {
+		err = syscall.Kill(w.id.PID, syscall.SIGKILL) //nolint:forbidigo // no pidfds before Linux 5.3
+	} else if raw, closed := w.fd.SyscallConn(); closed == nil {
+		// The descriptor is closed behind the process's end only.
+		_ = raw.Control(func(fd uintptr) { err = proctree.SendPidfd(int(fd), syscall.SIGKILL) })
+	}
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
 }

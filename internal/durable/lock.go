@@ -39,7 +39,7 @@ func Lock(path string, flag int) (*os.File, error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) || try == lockTries {
 			break
 		}
-		time.Sleep(lockPause)
+		time.Sleep(lockPause) //nolint:forbidigo // a few times, and short
 	}
 	_ = f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {

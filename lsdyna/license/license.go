@@ -221,7 +221,7 @@ func (l Config) ask(ctx context.Context) ([]byte, error) {
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = qrunGrace
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } //nolint:forbidigo // its group; not waited for yet
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {

@@ -94,7 +94,7 @@ func moveAside(name string) error {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		err = os.Rename(name, free)
+		err = os.Rename(name, free) //nolint:forbidigo // the user's own file, moved aside
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}

@@ -155,7 +155,7 @@ func (s *supervisor) watchPlugin() (stop func()) {
 	go func() {
 		defer close(done)
 		if waitHangup(s.plugin.fd, wake[0]) == s.plugin.fd {
-			syscall.Kill(s.record.PID, syscall.SIGKILL) // ours, and not waited for yet
+			syscall.Kill(s.record.PID, syscall.SIGKILL) //nolint:forbidigo // ours, and not waited for yet
 		}
 	}()
 	return func() {
@@ -205,7 +205,7 @@ func (s *supervisor) release() error {
 func (s *supervisor) abortLaunch(reason error) {
 	fmt.Fprintln(os.Stderr, stamp(), reason)
 	if s.record.PID != 0 {
-		syscall.Kill(s.record.PID, syscall.SIGKILL)
+		syscall.Kill(s.record.PID, syscall.SIGKILL) //nolint:forbidigo // ours, and not waited for yet
 		s.endLeftovers()
 	}
 	record := ExitRecord{Code: -1, LaunchError: reason.Error()}

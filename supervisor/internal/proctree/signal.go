@@ -70,7 +70,7 @@ func (t *Tree) SignalMain(sig syscall.Signal) error {
 	if err == nil {
 		err = SendPidfd(fd, sig)
 	} else { // no pidfds before Linux 5.3
-		err = os.NewSyscallError("kill", syscall.Kill(t.Main, sig))
+		err = os.NewSyscallError("kill", syscall.Kill(t.Main, sig)) //nolint:forbidigo // as above
 	}
 	if errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone
@@ -132,7 +132,7 @@ func (t *Tree) SignalAll(sig syscall.Signal) error {
 func (t *Tree) signalListed(pids []int, sig syscall.Signal) error {
 	var failed error
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
+		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH { //nolint:forbidigo // no pidfds before Linux 5.3
 			failed = os.NewSyscallError("kill", err)
 		}
 	}
@@ -173,7 +173,7 @@ func freezeV1(dir string) error {
 		if err != nil || strings.TrimSpace(string(state)) == "FROZEN" {
 			return err
 		}
-		time.Sleep(pause)
+		time.Sleep(pause) //nolint:forbidigo // a tenth of a second in all
 	}
 	return nil
 }
