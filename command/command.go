@@ -7,7 +7,7 @@
 // No command needs a running plugin and none but reap changes anything: they read
 // the records below state_dir, sysfs with its cgroup files, /proc and the outputs in
 // run folders. What lies in a run folder belongs to a task's user: it is opened
-// by package lsdyna's rules, never decides who owns a core, and reaches a
+// by package rundir's rules, never decides who owns a core, and reaches a
 // terminal only after control characters were taken out.
 package command
 
@@ -19,6 +19,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
 // program is the name under which operators call the binary.
@@ -121,7 +123,7 @@ func exitCode(c command, err error, s streams) int {
 		fmt.Fprintf(s.err, "%s %s: %s; see: %s help %s\n", program, c.name, usage.text, program, c.name)
 		return exitUsage
 	}
-	fmt.Fprintf(s.err, "%s %s: %s\n", program, c.name, clean(err.Error()))
+	fmt.Fprintf(s.err, "%s %s: %s\n", program, c.name, screen.Clean(err.Error()))
 	return exitNo
 }
 
@@ -142,7 +144,7 @@ func parse(fs *flag.FlagSet, args []string) ([]string, error) {
 			if errors.Is(err, flag.ErrHelp) {
 				return nil, err
 			}
-			return nil, usagef("%s", clean(err.Error()))
+			return nil, usagef("%s", screen.Clean(err.Error()))
 		}
 		used := len(args) - fs.NArg()
 		if used > 0 && args[used-1] == "--" || fs.NArg() == 0 {

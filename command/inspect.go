@@ -7,11 +7,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
@@ -64,7 +65,7 @@ func runInspect(ctx context.Context, args []string, s streams) error {
 		report, err := rundir.Inspect(ctx, path, *running)
 		if err != nil {
 			failed = true
-			fmt.Fprintf(s.err, "%s inspect: %s: %s\n", program, clean(path), clean(strings.TrimPrefix(err.Error(), "inspect: ")))
+			fmt.Fprintf(s.err, "%s inspect: %s: %s\n", program, screen.Clean(path), screen.Clean(strings.TrimPrefix(err.Error(), "inspect: ")))
 			continue
 		}
 		reports = append(reports, report)
@@ -72,8 +73,8 @@ func runInspect(ctx context.Context, args []string, s streams) error {
 	if *asJSON {
 		err = writeReports(reports, s)
 	} else if len(reports) > 0 {
-		screen := screenOf(s.out)
-		err = write(s.out, screen.render(drawReports(reports, screen)))
+		out := screen.Of(s.out)
+		err = write(s.out, out.Render(drawReports(reports, out)))
 	}
 	if err == nil && failed {
 		return errAnswerNo
@@ -84,7 +85,7 @@ func runInspect(ctx context.Context, args []string, s streams) error {
 // writeReports writes one object after the other.
 func writeReports(reports []output.Report, s streams) error {
 	for _, r := range reports {
-		r.Time, r.EndTime = finiteOf(r.Time), finiteOf(r.EndTime)
+		r.Time, r.EndTime = finite(r.Time), finite(r.EndTime)
 		data, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {
 			return fmt.Errorf("encode JSON: %w", err)
@@ -96,64 +97,66 @@ func writeReports(reports []output.Report, s streams) error {
 	return nil
 }
 
-func finiteOf(v *float64) *float64 {
-	if v == nil {
+// finite is nil for what JSON cannot hold.
+func finite(v *float64) *float64 {
+	if v == nil || math.IsNaN(*v) || math.IsInf(*v, 0) {
 		return nil
 	}
-	return finite(*v, true)
+	return v
 }
 
 // drawReports draws a table of all paths, and below what each has to tell.
-func drawReports(reports []output.Report, screen screen) []line {
-	t := table{columns: []column{
-		{title: "PATH", keep: true, least: 12}, {title: "OUTCOME", keep: true},
-		{title: "TIME", right: true, rank: 8}, {title: "END TIME", right: true, rank: 7},
-		{title: "DONE", right: true, keep: true}, {title: "CYCLE", right: true, rank: 3},
-		{title: "ELAPSED", right: true, rank: 5}, {title: "ETA", right: true, rank: 6},
-		{title: "ERRORS", right: true, rank: 4}, {title: "WARNINGS", right: true, rank: 2},
+func drawReports(reports []output.Report, out screen.Screen) []screen.Line {
+	t := screen.Table{Columns: []screen.Column{
+		{Title: "PATH", Keep: true, Least: 12}, {Title: "OUTCOME", Keep: true},
+		{Title: "TIME", Right: true, Rank: 8}, {Title: "END TIME", Right: true, Rank: 7},
+		{Title: "DONE", Right: true, Keep: true}, {Title: "CYCLE", Right: true, Rank: 3},
+		{Title: "ELAPSED", Right: true, Rank: 5}, {Title: "ETA", Right: true, Rank: 6},
+		{Title: "ERRORS", Right: true, Rank: 4}, {Title: "WARNINGS", Right: true, Rank: 2},
 	}}
 	for _, r := range reports {
-		t.rows = append(t.rows, reportRow(r))
+		t.Rows = append(t.Rows, reportRow(r))
 	}
-	lines := t.lay(screen.width)
+	lines := t.Fit(out.Width)
 	for _, r := range reports {
 		lines = append(lines, nil)
 		if len(reports) > 1 {
-			lines = append(lines, line{{clean(r.Path), bold}})
+			lines = append(lines, screen.Styled(screen.Bold, screen.Clean(r.Path)))
 		}
-		for _, words := range reportWords(r) {
-			lines = append(lines, wrap(clean(words), screen.width, 2)...)
+		for _, text := range describeReport(r) {
+			lines = append(lines, screen.Wrap(screen.Clean(text), out.Width, 2)...)
 		}
 	}
 	return lines
 }
 
-func reportRow(r output.Report) []line {
-	row := []line{
-		text(clean(r.Path)), {{string(r.Outcome), outcomeStyle(r.Outcome)}},
-		text(float(r.Time)), text(float(r.EndTime)), text("-"), text(number(r.Cycle)),
-		text(secondsOf(r.ElapsedSeconds)), text(secondsOf(r.ETASeconds)), text(number(r.Errors)), text(number(r.Warnings)),
+func reportRow(r output.Report) []screen.Line {
+	row := []screen.Line{
+		screen.Text(screen.Clean(r.Path)), screen.Styled(outcomeStyle(r.Outcome), string(r.Outcome)),
+		screen.Text(screen.Float(r.Time)), screen.Text(screen.Float(r.EndTime)), screen.Text("-"), screen.Text(screen.Number(r.Cycle)),
+		screen.Text(screen.Seconds(r.ElapsedSeconds)), screen.Text(screen.Seconds(r.ETASeconds)),
+		screen.Text(screen.Number(r.Errors)), screen.Text(screen.Number(r.Warnings)),
 	}
 	if r.Time != nil && r.EndTime != nil && *r.EndTime > 0 {
-		row[4] = text(fmt.Sprintf("%.0f %%", 100**r.Time / *r.EndTime))
+		row[4] = screen.Text(fmt.Sprintf("%.0f %%", 100**r.Time / *r.EndTime))
 	}
 	return row
 }
 
-func outcomeStyle(kind output.Kind) style {
+func outcomeStyle(kind output.Kind) screen.Style {
 	switch kind {
 	case output.Completed:
-		return green
+		return screen.Green
 	case output.Running:
-		return cyan
+		return screen.Cyan
 	case output.Stopped, output.Unknown:
-		return yellow
+		return screen.Yellow
 	}
-	return red
+	return screen.Red
 }
 
-// reportWords are what a table has no room for.
-func reportWords(r output.Report) []string {
+// describeReport says what a table has no room for.
+func describeReport(r output.Report) []string {
 	words := []string{r.Reason}
 	var solver []string
 	if r.Version != nil {
@@ -166,7 +169,7 @@ func reportWords(r output.Report) []string {
 		solver = append(solver, string(*r.Precision)+" precision")
 	}
 	if r.Processors != nil {
-		solver = append(solver, plural(*r.Processors, "processor"))
+		solver = append(solver, screen.Plural(*r.Processors, "processor"))
 	}
 	if len(solver) > 0 {
 		words = append(words, strings.Join(solver, ", "))
@@ -178,18 +181,4 @@ func reportWords(r output.Report) []string {
 		words = append(words, "restart file: "+*r.RestartFile)
 	}
 	return words
-}
-
-func float(v *float64) string {
-	if v == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%.4g", *v)
-}
-
-func secondsOf(v *float64) string {
-	if v == nil {
-		return "-"
-	}
-	return duration(time.Duration(*v * float64(time.Second)))
 }

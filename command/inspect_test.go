@@ -11,18 +11,20 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
 func runFolder(t *testing.T, stdout string) string {
 	t.Helper()
 	dir := t.TempDir()
-	put(t, filepath.Join(dir, "stdout"), stdout)
+	topologytest.WriteFile(t, filepath.Join(dir, "stdout"), stdout)
 	return dir
 }
 
 func TestInspect_jsonHasAllKeysForEachPath(t *testing.T) {
-	dir := runFolder(t, solving(5, 1e-2))
+	dir := runFolder(t, nodetest.Solving(5, 1e-2))
 	r := call(t, "inspect", dir, "-json", filepath.Join(dir, "stdout"))
 	must.Eq(t, exitOK, r.code, must.Sprint(r.errout))
 	decoder := json.NewDecoder(strings.NewReader(r.out))
@@ -40,7 +42,7 @@ func TestInspect_jsonHasAllKeysForEachPath(t *testing.T) {
 }
 
 func TestInspect_aRunThatLivesHasAnETA(t *testing.T) {
-	dir := runFolder(t, solving(5, 1e-2))
+	dir := runFolder(t, nodetest.Solving(5, 1e-2))
 	var got output.Report
 	must.NoError(t, json.Unmarshal([]byte(call(t, "inspect", dir, "-running", "-json").out), &got))
 	must.Eq(t, output.Running, got.Outcome)
@@ -49,7 +51,7 @@ func TestInspect_aRunThatLivesHasAnETA(t *testing.T) {
 
 func TestInspect_drawsATable(t *testing.T) {
 	t.Setenv("COLUMNS", "120")
-	dir := runFolder(t, solving(5, 1e-2))
+	dir := runFolder(t, nodetest.Solving(5, 1e-2))
 	t.Chdir(dir)
 	r := call(t, "inspect", "-running", ".", "stdout")
 	must.Eq(t, exitOK, r.code)
@@ -66,7 +68,7 @@ func TestInspect_drawsATable(t *testing.T) {
 }
 
 func TestInspect_tellsWhatItCannotReadAndGoesOn(t *testing.T) {
-	dir := runFolder(t, solving(5, 1e-2))
+	dir := runFolder(t, nodetest.Solving(5, 1e-2))
 	r := call(t, "inspect", "/nonexistent", dir, "-json")
 	must.Eq(t, exitNo, r.code)
 	must.StrContains(t, r.errout, "inspect: /nonexistent: ")
@@ -78,7 +80,7 @@ func TestInspect_tellsWhatItCannotReadAndGoesOn(t *testing.T) {
 }
 
 func TestInspect_showsNoControlCharactersOfUsers(t *testing.T) {
-	dir := runFolder(t, solving(2, 1e-2)+" *** Error 40500 (SOL+500)\n     negative \x1b[2Jvolume\n")
+	dir := runFolder(t, nodetest.Solving(2, 1e-2)+" *** Error 40500 (SOL+500)\n     negative \x1b[2Jvolume\n")
 	out := call(t, "inspect", dir).out
 	must.StrNotContains(t, out, "\x1b")
 	must.StrContains(t, out, "40500")

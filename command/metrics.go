@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -66,27 +68,27 @@ EXAMPLE
 
 func runMetrics(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("metrics")
-	surveyor := surveyFlags(fs)
+	newReader := readerFlags(fs)
 	asJSON := fs.Bool("json", false, "")
 	if err := parseOnly(fs, args); err != nil {
 		return err
 	}
-	v, err := surveyor()
+	r, err := newReader()
 	if err != nil {
 		return err
 	}
-	defer v.readings.close()
-	survey, err := v.survey(ctx)
+	defer r.Close()
+	state, err := r.State(ctx)
 	if err != nil {
 		return err
 	}
-	for _, note := range survey.notes {
-		fmt.Fprintf(s.err, "%s metrics: %s\n", program, clean(note))
+	for _, note := range state.Notes {
+		fmt.Fprintf(s.err, "%s metrics: %s\n", program, screen.Clean(note))
 	}
 	if *asJSON {
-		return writeJSON(s.out, survey.report())
+		return writeJSON(s.out, state.Report())
 	}
-	data, err := encodeMetrics(survey.report())
+	data, err := encodeMetrics(state.Report())
 	if err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ func runMetrics(ctx context.Context, args []string, s streams) error {
 }
 
 // encodeMetrics writes a report in Prometheus' text format.
-func encodeMetrics(r statusReport) ([]byte, error) {
+func encodeMetrics(r node.Report) ([]byte, error) {
 	m := newMeters()
 	m.machine(r)
 	for _, core := range r.Cores {
@@ -118,10 +120,10 @@ func encodeMetrics(r statusReport) ([]byte, error) {
 
 // current leaves one run of each task of an allocation: the live one, or the
 // last. A restarted task's earlier runs would have the same labels.
-func current(tasks []taskReport) []taskReport {
+func current(tasks []node.TaskReport) []node.TaskReport {
 	type name struct{ alloc, task string }
 	at := map[name]int{}
-	var kept []taskReport
+	var kept []node.TaskReport
 	for _, t := range tasks { // the oldest first
 		key := name{t.AllocID, t.Task}
 		i, again := at[key]
@@ -190,14 +192,14 @@ func pairs(labels []string) (names, values []string) {
 	return names, values
 }
 
-func (m *meters) machine(r statusReport) {
+func (m *meters) machine(r node.Report) {
 	m.set("physical_cores", "Physical cores online.", float64(r.PhysicalCores))
 	m.set("logical_cores", "Logical CPUs online.", float64(r.LogicalCores))
 	m.set("hyper_threading_enabled", "1 where a core has more than one CPU online.", flag01(r.HyperThreading))
 	m.set("available_cores", "Cores that a new task could get.", float64(r.AvailableCores))
 }
 
-func (m *meters) core(c coreReport) {
+func (m *meters) core(c node.CoreReport) {
 	labels := []string{
 		"cpu", strconv.Itoa(c.Index), "numa_node", strconv.Itoa(c.NUMANode), "package", strconv.Itoa(c.Package),
 		"job", textOf(c.JobID), "alloc_id", textOf(c.AllocID), "task", textOf(c.Task),
@@ -208,7 +210,7 @@ func (m *meters) core(c coreReport) {
 	m.set("core_drift", "1 where a task may run on the CPU that does not own it.", flag01(c.Drift), labels...)
 }
 
-func (m *meters) task(t taskReport) {
+func (m *meters) task(t node.TaskReport) {
 	labels := []string{"job", t.JobID, "alloc_id", t.AllocID, "task", t.Task}
 	m.set("task_state", "1 for the state a task is in.", 1, append([]string{"state", t.State}, labels...)...)
 	m.set("task_cores", "Cores the task is bound to; 0 without affinity.", float64(len(t.Cores)), labels...)
@@ -227,7 +229,7 @@ func (m *meters) task(t taskReport) {
 	}
 }
 
-func startOf(t taskReport) *float64 {
+func startOf(t node.TaskReport) *float64 {
 	if t.StartedAt == nil {
 		return nil
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -38,13 +40,13 @@ func metric(t *testing.T, family *dto.MetricFamily, labels map[string]string) *d
 }
 
 func TestMetrics_arePrometheusText(t *testing.T) {
-	dir := stateDir(t)
-	madeTask{job: "crash \"front\"\nx", alloc: allocA, task: "solve", cores: []int{0, 1}, since: time.Hour, stdout: solving(5, 1e-2)}.make(t, dir)
-	madeTask{
-		job: "old", alloc: allocB, task: "solve", cores: []int{2}, since: 2 * time.Hour, over: true,
-		exit: &supervisor.ExitRecord{Version: 1, Code: 3, FinishedAt: time.Now()},
-	}.make(t, dir)
-	r := call(t, "metrics", "-state-dir", dir, "-sysfs", twoSockets.sysfs(t))
+	dir := nodetest.StateDir(t)
+	nodetest.Task{Job: "crash \"front\"\nx", Alloc: allocA, Name: "solve", Cores: []int{0, 1}, Since: time.Hour, Stdout: nodetest.Solving(5, 1e-2)}.Make(t, dir)
+	nodetest.Task{
+		Job: "old", Alloc: allocB, Name: "solve", Cores: []int{2}, Since: 2 * time.Hour, Over: true,
+		Exit: &supervisor.ExitRecord{Version: 1, Code: 3, FinishedAt: time.Now()},
+	}.Make(t, dir)
+	r := call(t, "metrics", "-state-dir", dir, "-sysfs", twoSockets.Sysfs(t))
 	must.Eq(t, exitOK, r.code)
 	must.Eq(t, "", r.errout)
 	parser := expfmt.NewTextParser(model.LegacyValidation)
@@ -75,20 +77,23 @@ func TestMetrics_arePrometheusText(t *testing.T) {
 }
 
 func TestMetrics_haveOneRunOfEachTask(t *testing.T) {
-	run := func(invocation, state string) taskReport {
-		return taskReport{AllocID: "a", Task: "solve", Invocation: invocation, State: state}
+	run := func(invocation, state string) node.TaskReport {
+		return node.TaskReport{
+			TaskIdentity: node.TaskIdentity{AllocID: "a", Task: "solve", Invocation: invocation},
+			TaskProcess:  node.TaskProcess{State: state},
+		}
 	}
 	for name, c := range map[string]struct {
-		runs []taskReport
+		runs []node.TaskReport
 		want string
 	}{
-		"the last that ended":  {[]taskReport{run("1", "ended"), run("2", "ended")}, "2"},
-		"the live after it":    {[]taskReport{run("1", "ended"), run("2", "running")}, "2"},
-		"the live before it":   {[]taskReport{run("1", "running"), run("2", "ended")}, "1"},
-		"the last of two live": {[]taskReport{run("1", "orphaned"), run("2", "running")}, "2"},
+		"the last that ended":  {[]node.TaskReport{run("1", "ended"), run("2", "ended")}, "2"},
+		"the live after it":    {[]node.TaskReport{run("1", "ended"), run("2", "running")}, "2"},
+		"the live before it":   {[]node.TaskReport{run("1", "running"), run("2", "ended")}, "1"},
+		"the last of two live": {[]node.TaskReport{run("1", "orphaned"), run("2", "running")}, "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kept := current(append(c.runs, taskReport{AllocID: "b", Task: "solve"}))
+			kept := current(append(c.runs, node.TaskReport{TaskIdentity: node.TaskIdentity{AllocID: "b", Task: "solve"}}))
 			must.Len(t, 2, kept)
 			must.Eq(t, c.want, kept[0].Invocation)
 		})

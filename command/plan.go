@@ -11,6 +11,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/machine"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
 const planHelp = `USAGE
@@ -131,13 +133,13 @@ func parsePlan(args []string) (planRequest, error) {
 
 // writePlan draws the machine with the chosen cores and says why.
 func writePlan(req planRequest, topo *topology.Topology, lease allocator.Lease, report planReport, s streams) error {
-	screen := screenOf(s.out)
-	lines := append(wrap(describeMachine(topo), screen.width, 0), nil)
-	d := drawing{topo: topo, screen: screen, cell: planCell(req, screen, topo, lease)}
-	lines = append(lines, d.draw()...)
+	out := screen.Of(s.out)
+	lines := append(screen.Wrap(machine.Describe(topo), out.Width, 0), nil)
+	d := machine.Drawing{Topology: topo, Screen: out, Cell: planCell(req, out, topo, lease)}
+	lines = append(lines, d.Draw()...)
 	lines = append(lines, nil)
 	if lease.CPUs.IsEmpty() {
-		lines = append(lines, line{{"No: " + report.Reason, red}})
+		lines = append(lines, screen.Styled(screen.Red, "No: "+report.Reason))
 		advice := "Ask for fewer cores, or wait until some are free."
 		if topo.HyperThreading() && req.opts.SMT == allocator.SMTIsolate {
 			advice += " With smt = \"share\" sibling threads count as cores."
@@ -145,46 +147,46 @@ func writePlan(req planRequest, topo *topology.Topology, lease allocator.Lease, 
 		if left := topo.Isolated.Intersect(topo.Online); req.usable.IsEmpty() && !left.IsEmpty() {
 			advice += fmt.Sprintf(" CPUs %s are isolated (isolcpus): cores.usable has to name them.", left)
 		}
-		lines = append(lines, wrap(advice, screen.width, 0)...)
-		return write(s.out, screen.render(lines))
+		lines = append(lines, screen.Wrap(advice, out.Width, 0)...)
+		return write(s.out, out.Render(lines))
 	}
-	for i, l := range wrap("The job gets "+allocator.Describe(lease)+".", screen.width, 2) {
+	for i, l := range screen.Wrap("The job gets "+allocator.Describe(lease)+".", out.Width, 2) {
 		if i == 0 {
-			l[0].style = bold
+			l[0].Style = screen.Bold
 		}
 		lines = append(lines, l)
 	}
 	if idle := lease.Held.Difference(lease.CPUs); !idle.IsEmpty() {
-		lines = append(lines, wrap(fmt.Sprintf("Siblings %s stay idle.", idle), screen.width, 2)...)
+		lines = append(lines, screen.Wrap(fmt.Sprintf("Siblings %s stay idle.", idle), out.Width, 2)...)
 	}
 	if lease.Reason != "" {
-		lines = append(lines, wrap("Why: "+lease.Reason, screen.width, 5)...)
+		lines = append(lines, screen.Wrap("Why: "+lease.Reason, out.Width, 5)...)
 	}
-	return write(s.out, screen.render(lines))
+	return write(s.out, out.Render(lines))
 }
 
 // planCell draws one CPU of a plan.
-func planCell(req planRequest, screen screen, topo *topology.Topology, lease allocator.Lease) func(topology.CPU) cell {
+func planCell(req planRequest, out screen.Screen, topo *topology.Topology, lease allocator.Lease) func(topology.CPU) machine.Cell {
 	blocked := req.busy
 	managed := topo.Manageable(topo.Online, req.usable)
 	if req.opts.SMT == allocator.SMTIsolate {
 		blocked = topo.CoresOf(req.busy)
 	}
-	return func(cpu topology.CPU) cell {
+	return func(cpu topology.CPU) machine.Cell {
 		switch {
 		case lease.CPUs.Contains(cpu.Index):
-			return cell{screen.pick('█', '#'), "1;32", "the job"}
+			return machine.Cell{Glyph: out.Pick('█', '#'), Style: "1;32", Meaning: "the job"}
 		case lease.Held.Contains(cpu.Index):
-			return cell{'-', green, "idle sibling of the job"}
+			return machine.Cell{Glyph: '-', Style: screen.Green, Meaning: "idle sibling of the job"}
 		case req.busy.Contains(cpu.Index):
-			return cell{'x', yellow, "busy"}
+			return machine.Cell{Glyph: 'x', Style: screen.Yellow, Meaning: "busy"}
 		case blocked.Contains(cpu.Index):
-			return cell{'-', yellow, "sibling of a busy thread"}
+			return machine.Cell{Glyph: '-', Style: screen.Yellow, Meaning: "sibling of a busy thread"}
 		case managed.Contains(cpu.Index):
-			return cell{screen.pick('·', '.'), dim, "free"}
+			return machine.Cell{Glyph: out.Pick('·', '.'), Style: screen.Dim, Meaning: "free"}
 		case topo.Isolated.Contains(cpu.Index):
-			return isolatedCell
+			return machine.Isolated
 		}
-		return cell{glyph: '/', style: dim, means: "not given out"}
+		return machine.Cell{Glyph: '/', Style: screen.Dim, Meaning: "not given out"}
 	}
 }

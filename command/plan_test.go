@@ -13,13 +13,12 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 )
-
-var twoSockets = machine{packages: 2, nodes: 1, l3s: 1, cores: 4, threads: 2}
 
 func TestPlan_drawsTheCoresAndSaysWhy(t *testing.T) {
 	t.Setenv("COLUMNS", "100")
-	sysfs := twoSockets.sysfs(t)
+	sysfs := twoSockets.Sysfs(t)
 	topo, _, err := topology.Discover(sysfs)
 	must.NoError(t, err)
 	lease, err := allocator.New(topo, topo.Online, allocator.Options{}).Plan(3, cpuset.Of(0, 9))
@@ -44,7 +43,7 @@ Why: `, "\n")+lease.Reason+"\n", r.out)
 }
 
 func TestPlan_jsonSaysWhatTheAllocatorSays(t *testing.T) {
-	sysfs := twoSockets.sysfs(t)
+	sysfs := twoSockets.Sysfs(t)
 	topo, _, err := topology.Discover(sysfs)
 	must.NoError(t, err)
 	for name, c := range map[string]struct {
@@ -73,7 +72,7 @@ func TestPlan_jsonSaysWhatTheAllocatorSays(t *testing.T) {
 }
 
 func TestPlan_exits1WhereTooFewCoresAreFree(t *testing.T) {
-	sysfs := twoSockets.sysfs(t)
+	sysfs := twoSockets.Sysfs(t)
 	r := call(t, "plan", "-ncpu", "4", "-busy", "0-4", "-sysfs", sysfs, "-json")
 	must.Eq(t, exitNo, r.code)
 	must.Eq(t, `{
@@ -92,7 +91,7 @@ func TestPlan_exits1WhereTooFewCoresAreFree(t *testing.T) {
 
 func TestTopology_drawsAMachine(t *testing.T) {
 	t.Setenv("COLUMNS", "80")
-	r := call(t, "topology", "-sysfs", machine{packages: 1, nodes: 1, l3s: 1, cores: 4, threads: 2, efficiency: 4, offline: "12,13"}.sysfs(t))
+	r := call(t, "topology", "-sysfs", topologytest.Machine{Shape: topologytest.Of(1, 1, 1, 4, 2), Efficiency: 4, Offline: "12,13"}.Sysfs(t))
 	must.Eq(t, exitOK, r.code)
 	must.Eq(t, strings.TrimPrefix(`
 1 socket, 1 NUMA node, 8 cores, 12 CPUs, hyper-threading
@@ -108,7 +107,7 @@ o core   . second thread of the core above   e efficiency core
 }
 
 func TestTopology_jsonHasEveryCPU(t *testing.T) {
-	r := call(t, "topology", "-json", "-sysfs", machine{packages: 2, nodes: 1, l3s: 1, cores: 2, threads: 2, offline: "8"}.sysfs(t))
+	r := call(t, "topology", "-json", "-sysfs", topologytest.Machine{Shape: topologytest.Of(2, 1, 1, 2, 2), Offline: "8"}.Sysfs(t))
 	must.Eq(t, exitOK, r.code)
 	var got struct {
 		Packages       int  `json:"packages"`

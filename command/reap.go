@@ -4,16 +4,18 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/reap"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
 const reapHelp = `USAGE
@@ -51,38 +53,6 @@ EXIT STATUS
   a wrong call.
 `
 
-// What reap does to a record.
-const (
-	actionKept    = "kept"
-	actionRemoved = "removed"
-	actionEnded   = "ended"
-)
-
-// reapReport is what `reap -json` prints.
-type reapReport struct {
-	Records []reapRow `json:"records"`
-	Notes   []string  `json:"notes"`
-	failed  bool
-}
-
-// reapRow is one record.
-type reapRow struct {
-	JobID      string `json:"job_id"`
-	AllocID    string `json:"alloc_id"`
-	Task       string `json:"task"`
-	Invocation string `json:"invocation"`
-	State      string `json:"state"` // before anything was done
-	Action     string `json:"action"`
-	Why        string `json:"why"`
-}
-
-// reaper is one call of reap.
-type reaper struct {
-	dryRun bool
-	kill   string // ALLOC/TASK, "" for none
-	report reapReport
-}
-
 func runReap(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("reap")
 	dir := fs.String("state-dir", DefaultStateDir, "")
@@ -98,7 +68,7 @@ func runReap(ctx context.Context, args []string, s streams) error {
 	if alloc, task, ok := strings.Cut(*kill, "/"); *kill != "" && (!ok || alloc == "" || task == "") {
 		return usagef("-kill takes ALLOC/TASK, as status shows them, not %q", *kill)
 	}
-	store, notes, err := openState(filepath.Clean(*dir))
+	store, notes, err := node.OpenState(filepath.Clean(*dir))
 	if err != nil {
 		return err
 	}
@@ -108,169 +78,39 @@ func runReap(ctx context.Context, args []string, s streams) error {
 			notes = append(notes, fmt.Sprintf("some records cannot be read: %v", err))
 		}
 	}
-	r := &reaper{dryRun: *dryRun, kill: *kill, report: reapReport{Records: []reapRow{}, Notes: notNil(notes)}}
-	if err := r.findTarget(records); err != nil {
+	report, err := reap.Run(ctx, records, reap.Options{DryRun: *dryRun, Kill: *kill})
+	var ambiguous *reap.AmbiguousError
+	if errors.As(err, &ambiguous) {
+		return usagef("-kill %s", screen.Clean(err.Error()))
+	}
+	if err != nil {
 		return err
 	}
-	cases := r.open(records)
-	for _, c := range cases {
-		r.record(ctx, c)
-		c.proc.Close()
+	report.Notes = slices.Insert(report.Notes, 0, notes...)
+	if *asJSON {
+		err = writeJSON(s.out, report)
+	} else {
+		err = write(s.out, formatReap(report))
 	}
-	if err := r.write(*asJSON, s); err != nil {
-		return err
-	}
-	if r.report.failed {
+	if err == nil && report.Failed {
 		return errAnswerNo
 	}
-	return nil
+	return err
 }
 
-// findTarget makes -kill's allocation id a whole one.
-func (r *reaper) findTarget(records []*state.Record) error {
-	if r.kill == "" {
-		return nil
-	}
-	alloc, task, _ := strings.Cut(r.kill, "/")
-	found := ""
-	for _, record := range records {
-		if record.ID.Task != task || !strings.HasPrefix(record.ID.Alloc, alloc) {
-			continue
-		}
-		if found != "" && found != record.ID.Alloc {
-			return usagef("-kill %s: several allocations begin with %s; give more of the id", clean(r.kill), clean(alloc))
-		}
-		found = record.ID.Alloc
-	}
-	if found == "" {
-		return fmt.Errorf("there is no record of %s; nothing was ended", r.kill)
-	}
-	r.kill = found + "/" + task
-	return nil
-}
-
-// open looks at every record before anything is done: runs of one task share
-// its cgroup, so that what lives in an old run's may be a later run.
-func (r *reaper) open(records []*state.Record) []*reapCase {
-	var cases []*reapCase
-	live := map[string]bool{}
-	for _, record := range records {
-		c, err := openCase(record)
-		if err != nil {
-			if !errors.Is(err, os.ErrNotExist) { // removed meanwhile
-				r.report.Notes = append(r.report.Notes, fmt.Sprintf("record %s cannot be read: %v", record.ID, err))
-				r.report.failed = true
-			}
-			continue
-		}
-		cases = append(cases, c)
-		live[c.name()] = live[c.name()] || c.state == supervisor.Running || c.state == supervisor.Launching
-	}
-	for _, c := range cases {
-		c.laterRun = c.state != supervisor.Running && c.state != supervisor.Launching && live[c.name()]
-	}
-	return cases
-}
-
-// record judges one record and does what is due.
-func (r *reaper) record(ctx context.Context, c *reapCase) {
-	record := c.record
-	row := reapRow{
-		JobID: c.details.JobID, AllocID: record.ID.Alloc, Task: record.ID.Task, Invocation: record.ID.Invocation,
-		State: c.state.String(), Action: actionKept,
-	}
-	if r.kill == c.name() {
-		row.Action, row.Why = r.end(ctx, c)
-	}
-	if row.Action == actionKept {
-		if why, ok := c.proof(); !ok {
-			row.Why = joinWords(row.Why, why)
-		} else {
-			row.Action, row.Why = r.remove(c, joinWords(row.Why, why))
-		}
-	}
-	r.report.Records = append(r.report.Records, row)
-}
-
-func joinWords(a, b string) string {
-	if a == "" || b == "" {
-		return a + b
-	}
-	return a + "; " + b
-}
-
-// remove removes a record, under its lock and only if it still is the one that
-// was judged.
-func (r *reaper) remove(c *reapCase, why string) (action, words string) {
-	if r.dryRun {
-		return "would_remove", why
-	}
-	if err := c.record.TryLock(); err != nil {
-		r.report.failed = r.report.failed || !errors.Is(err, state.ErrHeld)
-		return actionKept, err.Error()
-	}
-	defer c.record.Release()
-	if now, err := os.Lstat(c.record.Dir); err != nil || !os.SameFile(now, c.folder) {
-		return actionKept, "it was replaced meanwhile"
-	}
-	if err := c.record.Remove(); err != nil {
-		r.report.failed = true
-		return actionKept, err.Error()
-	}
-	return actionRemoved, why
-}
-
-// killPatience is how long processes may take to go after SIGKILL.
-const killPatience = time.Minute
-
-// end ends the live processes of a task that Nomad can no longer end.
-func (r *reaper) end(ctx context.Context, c *reapCase) (action, words string) {
-	pids, err := c.pids()
-	switch {
-	case c.laterRun:
-		return actionKept, "a later run of it lives"
-	case err != nil:
-		r.report.failed = true
-		return actionKept, fmt.Sprintf("cannot tell its processes: %v", err)
-	case len(pids) == 0 && c.state == supervisor.Ended:
-		return actionKept, "nothing of it lives"
-	case c.state == supervisor.Launching:
-		r.report.failed = true
-		return actionKept, "it is just being started; try again in a moment"
-	case c.state == supervisor.Running && !c.allocGone:
-		r.report.failed = true
-		return actionKept, fmt.Sprintf("Nomad knows it: nomad alloc stop %s", c.record.ID.Alloc)
-	case r.dryRun:
-		return "would_end", fmt.Sprintf("processes %v", pids)
-	}
-	ctx, cancel := context.WithTimeout(ctx, killPatience)
-	defer cancel()
-	if err := c.kill(ctx); err != nil {
-		r.report.failed = true
-		return actionKept, err.Error()
-	}
-	return actionEnded, fmt.Sprintf("processes %v", pids)
-}
-
-// write prints the report.
-func (r *reaper) write(asJSON bool, s streams) error {
-	if asJSON {
-		return writeJSON(s.out, r.report)
+// formatReap writes a line for each record.
+func formatReap(report reap.Report) string {
+	if len(report.Records) == 0 && len(report.Notes) == 0 {
+		return "There are no records.\n"
 	}
 	var b strings.Builder
-	for _, note := range r.report.Notes {
-		fmt.Fprintf(&b, "%s\n", clean(note))
+	for _, note := range report.Notes {
+		fmt.Fprintf(&b, "%s\n", screen.Clean(note))
 	}
-	for _, row := range r.report.Records {
-		job := row.JobID
-		if job == "" {
-			job = "-"
-		}
+	for _, row := range report.Records {
 		fmt.Fprintf(&b, "%-12s %s/%s/%s  %s  %s: %s\n", strings.ReplaceAll(row.Action, "_", " "),
-			clean(row.AllocID), clean(row.Task), clean(row.Invocation), clean(job), row.State, clean(row.Why))
+			screen.Clean(row.AllocID), screen.Clean(row.Task), screen.Clean(row.Invocation),
+			screen.Clean(cmp.Or(row.JobID, "-")), row.State, screen.Clean(row.Why))
 	}
-	if len(r.report.Records) == 0 && len(r.report.Notes) == 0 {
-		b.WriteString("There are no records.\n")
-	}
-	return write(s.out, b.String())
+	return b.String()
 }

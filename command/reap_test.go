@@ -15,6 +15,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/reap"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -35,7 +37,7 @@ type reapRecord struct {
 // gone, its exit is recorded, and so is its allocation.
 func newReapRecord(t *testing.T) *reapRecord {
 	t.Helper()
-	m := &reapRecord{t: t, dir: stateDir(t), alloc: filepath.Join(t.TempDir(), allocA)}
+	m := &reapRecord{t: t, dir: nodetest.StateDir(t), alloc: filepath.Join(t.TempDir(), allocA)}
 	store, err := state.Open(m.dir)
 	must.NoError(t, err)
 	m.record, err = store.Create(state.ID{Alloc: allocA, Task: "solve", Invocation: "1"})
@@ -76,11 +78,11 @@ func (m *reapRecord) exited() {
 	m.write("exit.json", fmt.Sprintf(`{"version":1,"pid":%d,"start_time":%d,"boot_id":%q,"code":0}`, rec.PID, rec.StartTime, rec.BootID))
 }
 
-// reap calls reap and returns its only row.
-func reap(t *testing.T, dir string, args ...string) (reapRow, int) {
+// runReapCommand calls reap and returns its only row.
+func runReapCommand(t *testing.T, dir string, args ...string) (reap.Row, int) {
 	t.Helper()
 	got := call(t, append([]string{"reap", "-state-dir", dir, "-json"}, args...)...)
-	var report reapReport
+	var report reap.Report
 	must.NoError(t, json.Unmarshal([]byte(got.out), &report), must.Sprint(got.errout))
 	must.Len(t, 1, report.Records)
 	return report.Records[0], got.code
@@ -142,12 +144,12 @@ func TestReap_removesOnlyWithProof(t *testing.T) {
 			m := newReapRecord(t)
 			c.prepare(m)
 			would := map[bool]string{true: "would_remove", false: "kept"}[c.removed]
-			row, code := reap(t, m.dir, "-dry-run")
+			row, code := runReapCommand(t, m.dir, "-dry-run")
 			must.Eq(t, exitOK, code)
 			must.Eq(t, would, row.Action)
 			must.StrContains(t, row.Why, c.why)
 			must.True(t, there(m.record.Dir))
-			row, code = reap(t, m.dir)
+			row, code = runReapCommand(t, m.dir)
 			must.Eq(t, exitOK, code)
 			must.Eq(t, map[bool]string{true: "removed", false: "kept"}[c.removed], row.Action)
 			must.Eq(t, !c.removed, there(m.record.Dir))
@@ -195,7 +197,7 @@ type liveReapRun struct {
 
 func startReapRun(t *testing.T) *liveReapRun {
 	t.Helper()
-	m := &reapRecord{t: t, dir: stateDir(t), alloc: filepath.Join(t.TempDir(), allocA)}
+	m := &reapRecord{t: t, dir: nodetest.StateDir(t), alloc: filepath.Join(t.TempDir(), allocA)}
 	store, err := state.Open(m.dir)
 	must.NoError(t, err)
 	defer store.Close()
@@ -236,44 +238,44 @@ func (l *liveReapRun) killSupervisor() {
 
 func TestReap_sparesALiveSolverUnlessNamed(t *testing.T) {
 	l := startReapRun(t)
-	row, code := reap(t, l.dir)
+	row, code := runReapCommand(t, l.dir)
 	must.Eq(t, exitOK, code)
-	must.Eq(t, actionKept, row.Action)
+	must.Eq(t, reap.Kept, row.Action)
 	must.Eq(t, "running", row.State)
 	l.killSupervisor()
-	row, _ = reap(t, l.dir)
-	must.Eq(t, actionKept, row.Action)
+	row, _ = runReapCommand(t, l.dir)
+	must.Eq(t, reap.Kept, row.Action)
 	must.StrContains(t, row.Why, "-kill "+allocA+"/solve ends it")
 	must.True(t, l.alive())
 
-	row, code = reap(t, l.dir, "-kill", "3f1c2a9b/solve", "-dry-run")
+	row, code = runReapCommand(t, l.dir, "-kill", "3f1c2a9b/solve", "-dry-run")
 	must.Eq(t, exitOK, code)
 	must.Eq(t, "would_end", row.Action)
 	must.True(t, l.alive())
-	row, code = reap(t, l.dir, "-kill", "3f1c2a9b/solve")
+	row, code = runReapCommand(t, l.dir, "-kill", "3f1c2a9b/solve")
 	must.Eq(t, exitOK, code)
-	must.Eq(t, actionEnded, row.Action)
+	must.Eq(t, reap.Ended, row.Action)
 	must.StrContains(t, row.Why, fmt.Sprint(l.rec.PID))
 	must.False(t, l.alive())
-	row, _ = reap(t, l.dir) // its allocation is gone, too
-	must.Eq(t, actionRemoved, row.Action)
+	row, _ = runReapCommand(t, l.dir) // its allocation is gone, too
+	must.Eq(t, reap.Removed, row.Action)
 	must.False(t, there(l.record.Dir))
 }
 
 func TestReap_killLeavesToNomadWhatIsNomads(t *testing.T) {
 	l := startReapRun(t)
 	must.NoError(t, os.Mkdir(l.alloc, 0o700))
-	row, code := reap(t, l.dir, "-kill", allocA+"/solve")
+	row, code := runReapCommand(t, l.dir, "-kill", allocA+"/solve")
 	must.Eq(t, exitNo, code)
-	must.Eq(t, actionKept, row.Action)
+	must.Eq(t, reap.Kept, row.Action)
 	must.StrContains(t, row.Why, "nomad alloc stop "+allocA)
 	must.True(t, l.alive())
 
 	must.NoError(t, os.Remove(l.alloc)) // Nomad forgot it
 	must.StrContains(t, call(t, "status", "-state-dir", l.dir, "-json").out, "reap -kill "+allocA+"/solve ends it")
-	row, code = reap(t, l.dir, "-kill", allocA+"/solve")
+	row, code = runReapCommand(t, l.dir, "-kill", allocA+"/solve")
 	must.Eq(t, exitOK, code)
-	must.Eq(t, actionEnded, row.Action)
+	must.Eq(t, reap.Ended, row.Action)
 	must.False(t, l.alive())
 	exit, err := supervisor.ReadExit(l.record.Dir) // the supervisor had its last word
 	must.NoError(t, err)
@@ -288,9 +290,9 @@ func TestReap_killChecksTheIdentity(t *testing.T) {
 	forged := l.rec
 	forged.StartTime--
 	l.pid(forged)
-	row, code := reap(t, l.dir, "-kill", allocA+"/solve")
+	row, code := runReapCommand(t, l.dir, "-kill", allocA+"/solve")
 	must.Eq(t, exitOK, code)
-	must.NotEq(t, actionEnded, row.Action)
+	must.NotEq(t, reap.Ended, row.Action)
 	must.True(t, victim.Alive("/proc"))
 	if there(l.record.Dir) {
 		l.pid(victim)

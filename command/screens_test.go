@@ -14,6 +14,10 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -30,38 +34,37 @@ type screenCores struct {
 // busyNode is a machine on which much is going on: jobs on both sockets, one
 // whose supervisor is gone and whose threads somebody moved, and one without cores
 // of its own.
-func busyNode(t *testing.T, m machine, on screenCores) *survey {
+func busyNode(t *testing.T, shape topologytest.Shape, on screenCores) *node.State {
 	t.Helper()
-	sysfs := m.sysfs(t)
-	put(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/reserve/cpuset.cpus"), on.reserved)
-	dir := told(t, state.Settings{SMT: "isolate", Layout: "pack"})
-	jobs := []madeTask{
-		{job: "crash-front", alloc: "9c1f04d2", cores: on.front.Slice(), since: 2*time.Hour + 7*time.Minute, stdout: solving(8, 1e-2)},
-		{job: "pedestrian", alloc: "3f1c2a9b", cores: on.pedestrian.Slice(), since: 50*time.Minute + 20*time.Second, stdout: solving(5, 1e-2)},
-		{job: "drop-test", alloc: "77aa00bb", cores: on.drop.Slice(), since: 30 * time.Minute, stdout: solving(3, 1e-2)},
-		{job: "roof-crush", alloc: "e05d8811", cores: []int{}, since: 90 * time.Second},
+	sysfs := shape.Sysfs(t)
+	topologytest.WriteFile(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/reserve/cpuset.cpus"), on.reserved)
+	dir := withSettings(t, state.Settings{SMT: "isolate", Layout: "pack"})
+	jobs := []nodetest.Task{
+		{Job: "crash-front", Alloc: "9c1f04d2", Cores: on.front.Slice(), Since: 2*time.Hour + 7*time.Minute, Stdout: nodetest.Solving(8, 1e-2)},
+		{Job: "pedestrian", Alloc: "3f1c2a9b", Cores: on.pedestrian.Slice(), Since: 50*time.Minute + 20*time.Second, Stdout: nodetest.Solving(5, 1e-2)},
+		{Job: "drop-test", Alloc: "77aa00bb", Cores: on.drop.Slice(), Since: 30 * time.Minute, Stdout: nodetest.Solving(3, 1e-2)},
+		{Job: "roof-crush", Alloc: "e05d8811", Cores: []int{}, Since: 90 * time.Second},
 	}
 	for _, job := range jobs {
-		job.task = "lsdyna"
-		job.make(t, dir)
+		job.Name = "lsdyna"
+		job.Make(t, dir)
 	}
-	v := &surveyor{stateDir: dir, sysfs: sysfs, patience: time.Minute, readings: readings{}}
-	defer v.readings.close()
-	s, err := v.look(t.Context())
+	r := &node.Reader{StateDir: dir, Sysfs: sysfs, Timeout: time.Minute}
+	t.Cleanup(r.Close)
+	facts, err := r.Facts(t.Context())
 	must.NoError(t, err)
-	must.Len(t, len(jobs), s.tasks)
-	for i, task := range s.tasks { // what the records cannot say: the processes
-		task.details.StartedAt = s.now.Add(-jobs[i].since)
-		task.process.PID = 21350 + 104*i
-		task.kernel = task.cores
-		if task.job() == "drop-test" {
-			task.state = supervisor.Orphaned
-			task.notes = append(task.notes, "its supervisor is gone, so its exit status will be unknown")
-			task.kernel.Add(task.cores.Last() + 1)
+	must.Len(t, len(jobs), facts.Tasks)
+	for i, task := range facts.Tasks { // what the records cannot say: the processes
+		task.Details.StartedAt = facts.Now.Add(-jobs[i].Since)
+		task.Process.PID = 21350 + 104*i
+		task.Kernel = task.Cores
+		if task.Job() == "drop-test" {
+			task.State = supervisor.Orphaned
+			task.Notes = append(task.Notes, "its supervisor is gone, so its exit status will be unknown")
+			task.Kernel.Add(task.Cores.Last() + 1)
 		}
 	}
-	s.conclude(v)
-	return s
+	return node.NewState(facts, node.Overrides{})
 }
 
 // TestStatus_screens compares whole screens with those of testdata. After a change
@@ -70,28 +73,28 @@ func TestStatus_screens(t *testing.T) {
 	small := busyNode(t, twoSockets, screenCores{
 		front: cpuset.Of(0, 1), pedestrian: cpuset.Range(4, 6), drop: cpuset.Of(2), reserved: "7",
 	})
-	large := busyNode(t, machine{packages: 2, nodes: 1, l3s: 8, cores: 8, threads: 2}, screenCores{
+	large := busyNode(t, topologytest.Of(2, 1, 8, 8, 2), screenCores{
 		front: cpuset.Range(0, 23), pedestrian: cpuset.Range(64, 95), drop: cpuset.Of(32, 33), reserved: "120-127",
 	})
 	for _, c := range []struct {
 		name   string
-		survey *survey
-		screen screen
+		state  *node.State
+		screen screen.Screen
 	}{
-		{"status-2x4-cores-60", small, screen{width: 60}},
-		{"status-2x4-cores-100", small, screen{width: 100}},
-		{"status-2x4-cores-160-unicode", small, screen{width: 160, unicode: true}},
-		{"status-2x64-cores-80", large, screen{width: 80}},
-		{"status-2x64-cores-120", large, screen{width: 120}},
-		{"status-2x64-cores-120-colour", large, screen{width: 120, unicode: true, color: true}},
+		{"status-2x4-cores-60", small, screen.Screen{Width: 60}},
+		{"status-2x4-cores-100", small, screen.Screen{Width: 100}},
+		{"status-2x4-cores-160-unicode", small, screen.Screen{Width: 160, Unicode: true}},
+		{"status-2x64-cores-80", large, screen.Screen{Width: 80}},
+		{"status-2x64-cores-120", large, screen.Screen{Width: 120}},
+		{"status-2x64-cores-120-colour", large, screen.Screen{Width: 120, Unicode: true, Color: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			machine, rest := drawStatus(c.survey, c.screen, letters{})
-			lines := append(machine, rest...)
+			d := statusDrawing{State: c.state, screen: c.screen, marks: marks{}}
+			lines := append(d.machine(), d.tasks()...)
 			for _, l := range lines {
-				must.LessEq(t, c.screen.width, l.width())
+				must.LessEq(t, c.screen.Width, l.Width())
 			}
-			checkScreen(t, c.name, c.screen.render(lines))
+			checkScreen(t, c.name, c.screen.Render(lines))
 		})
 	}
 }

@@ -12,13 +12,15 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
-// told is a state_dir in which a plugin left its settings.
-func told(t *testing.T, settings state.Settings) string {
+// withSettings is a state_dir in which a plugin left its settings.
+func withSettings(t *testing.T, settings state.Settings) string {
 	t.Helper()
-	dir := stateDir(t)
+	dir := nodetest.StateDir(t)
 	store, err := state.Open(dir)
 	must.NoError(t, err)
 	must.NoError(t, store.WriteSettings(settings))
@@ -26,9 +28,9 @@ func told(t *testing.T, settings state.Settings) string {
 	return dir
 }
 
-func TestStatus_countsFreeCoresAsThePluginWasTold(t *testing.T) {
-	sysfs := twoSockets.sysfs(t)
-	put(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/cpuset.cpus"), "0-5,8-13")
+func TestStatus_countsFreeCoresByThePluginsSettings(t *testing.T) {
+	sysfs := twoSockets.Sysfs(t)
+	topologytest.WriteFile(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/cpuset.cpus"), "0-5,8-13")
 	for name, c := range map[string]struct {
 		settings state.Settings
 		args     []string
@@ -38,13 +40,13 @@ func TestStatus_countsFreeCoresAsThePluginWasTold(t *testing.T) {
 		"isolate":              {state.Settings{SMT: "isolate"}, nil, allocator.SMTIsolate, 5},
 		"share":                {state.Settings{SMT: "share"}, nil, allocator.SMTShare, 11},
 		"usable":               {state.Settings{SMT: "share", Usable: "0-1,4"}, nil, allocator.SMTShare, 2},
-		"what Nomad told":      {state.Settings{SMT: "isolate", NomadUsable: "0-2,8-10"}, nil, allocator.SMTIsolate, 2},
+		"what Nomad said":      {state.Settings{SMT: "isolate", NomadUsable: "0-2,8-10"}, nil, allocator.SMTIsolate, 2},
 		"flags over settings":  {state.Settings{SMT: "share", Usable: "0-1,4"}, []string{"-smt", "isolate", "-usable", "0-3,8-11"}, allocator.SMTIsolate, 3},
 		"one thread of a core": {state.Settings{SMT: "isolate", Usable: "0-3"}, nil, allocator.SMTIsolate, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := told(t, c.settings)
-			madeTask{job: "a", alloc: allocA, task: "solve", cores: []int{0}}.make(t, dir)
+			dir := withSettings(t, c.settings)
+			nodetest.Task{Job: "a", Alloc: allocA, Name: "solve", Cores: []int{0}}.Make(t, dir)
 			s := statusOf(t, dir, sysfs, c.args...)
 			must.Eq(t, c.smt, s.SMT)
 			must.Eq(t, c.free, s.AvailableCores)
@@ -55,19 +57,19 @@ func TestStatus_countsFreeCoresAsThePluginWasTold(t *testing.T) {
 
 // A task on both threads of a core looks like sharing, and is none where the plugin
 // says otherwise.
-func TestStatus_doesNotGuessWhereThePluginTold(t *testing.T) {
-	sysfs := twoSockets.sysfs(t)
-	dir := told(t, state.Settings{SMT: "isolate"})
-	madeTask{job: "a", alloc: allocA, task: "solve", cores: []int{0, 8}}.make(t, dir)
+func TestStatus_believesThePluginsSettings(t *testing.T) {
+	sysfs := twoSockets.Sysfs(t)
+	dir := withSettings(t, state.Settings{SMT: "isolate"})
+	nodetest.Task{Job: "a", Alloc: allocA, Name: "solve", Cores: []int{0, 8}}.Make(t, dir)
 	s := statusOf(t, dir, sysfs)
 	must.Eq(t, allocator.SMTIsolate, s.SMT)
 	must.Eq(t, 7, s.AvailableCores)
 }
 
 func TestStatus_saysWhereSettingsCannotBeRead(t *testing.T) {
-	dir := stateDir(t)
+	dir := nodetest.StateDir(t)
 	must.NoError(t, os.WriteFile(filepath.Join(dir, "settings.json"), []byte("{"), 0o600))
-	s := statusOf(t, dir, twoSockets.sysfs(t))
+	s := statusOf(t, dir, twoSockets.Sysfs(t))
 	must.Len(t, 1, s.Notes)
 	must.StrContains(t, s.Notes[0], "which cores it gives out is guessed")
 	must.Eq(t, 8, s.AvailableCores)
@@ -76,9 +78,9 @@ func TestStatus_saysWhereSettingsCannotBeRead(t *testing.T) {
 // isolatedSysfs has the cores of CPUs 6-7 isolated and those of 2-3 without tick.
 func isolatedSysfs(t *testing.T) string {
 	t.Helper()
-	sysfs := twoSockets.sysfs(t)
-	put(t, filepath.Join(sysfs, "devices/system/cpu/isolated"), "6-7,14-15")
-	put(t, filepath.Join(sysfs, "devices/system/cpu/nohz_full"), "2-3,10-11")
+	sysfs := twoSockets.Sysfs(t)
+	topologytest.WriteFile(t, filepath.Join(sysfs, "devices/system/cpu/isolated"), "6-7,14-15")
+	topologytest.WriteFile(t, filepath.Join(sysfs, "devices/system/cpu/nohz_full"), "2-3,10-11")
 	return sysfs
 }
 
@@ -133,8 +135,8 @@ func TestPlan_isolatedCores(t *testing.T) {
 
 func TestStatus_leavesIsolatedCoresOut(t *testing.T) {
 	sysfs := isolatedSysfs(t)
-	dir := stateDir(t)
+	dir := nodetest.StateDir(t)
 	must.Eq(t, 6, statusOf(t, dir, sysfs).AvailableCores)
 	must.StrContains(t, call(t, "status", "-state-dir", dir, "-sysfs", sysfs).out, "  cpu 4-7    . . i i\n")
-	must.Eq(t, 8, statusOf(t, told(t, state.Settings{SMT: "isolate", Usable: "0-15"}), sysfs).AvailableCores)
+	must.Eq(t, 8, statusOf(t, withSettings(t, state.Settings{SMT: "isolate", Usable: "0-15"}), sysfs).AvailableCores)
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
 const statusHelp = `USAGE
@@ -43,7 +45,7 @@ OPTIONS
                   one object a line.
   -smt MODE       isolate or share, instead of the agent's cores.smt, for the number
                   of free cores. The plugin leaves its settings in state_dir;
-                  where there are none the tasks that run tell, else isolate.
+                  where there are none, what runs shows it, else isolate.
   -usable LIST    CPUs to give out, instead of the agent's cores.usable. Without
                   any, all that Nomad may use, but not isolated ones (isolcpus).
   -sysfs DIR      A captured machine instead of /sys.
@@ -66,75 +68,74 @@ const watchEvery = 2 * time.Second
 
 func runStatus(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("status")
-	surveyor := surveyFlags(fs)
+	newReader := readerFlags(fs)
 	watch := fs.Bool("watch", false, "")
 	asJSON := fs.Bool("json", false, "")
 	if err := parseOnly(fs, args); err != nil {
 		return err
 	}
-	v, err := surveyor()
+	r, err := newReader()
 	if err != nil {
 		return err
 	}
-	defer v.readings.close()
+	defer r.Close()
 	if *watch {
-		return watchStatus(ctx, v, *asJSON, s)
+		return watchStatus(ctx, r, *asJSON, s)
 	}
-	survey, err := v.survey(ctx)
+	state, err := r.State(ctx)
 	if err != nil {
 		return err
 	}
 	if *asJSON {
-		return writeJSON(s.out, survey.report())
+		return writeJSON(s.out, state.Report())
 	}
-	screen := screenOf(s.out)
-	machine, rest := drawStatus(survey, screen, letters{})
-	return write(s.out, screen.render(append(machine, rest...)))
+	d := statusDrawing{State: state, screen: screen.Of(s.out), marks: marks{}}
+	return write(s.out, d.screen.Render(append(d.machine(), d.tasks()...)))
 }
 
-// surveyFlags adds the flags that status and metrics share. What it returns
-// reads them after the call was parsed.
-func surveyFlags(fs *flag.FlagSet) func() (*surveyor, error) {
+// readerFlags adds the flags that status and metrics share. What it returns reads
+// them after the call was parsed.
+func readerFlags(fs *flag.FlagSet) func() (*node.Reader, error) {
 	dir := fs.String("state-dir", DefaultStateDir, "")
 	smt := fs.String("smt", "", "")
 	usable := fs.String("usable", "", "")
 	sysfs := fs.String("sysfs", "", "")
-	return func() (*surveyor, error) {
-		v := &surveyor{stateDir: filepath.Clean(*dir), sysfs: *sysfs, patience: patience, readings: readings{}}
+	return func() (*node.Reader, error) {
+		r := &node.Reader{StateDir: filepath.Clean(*dir), Sysfs: *sysfs, Timeout: node.FolderTimeout}
 		if *dir == "" {
 			return nil, usagef("-state-dir is empty; name the agent's state_dir")
 		}
 		var err error
-		if v.given, err = cpuset.Parse(*usable); err != nil {
+		if r.Overrides.Usable, err = cpuset.Parse(*usable); err != nil {
 			return nil, usagef("-usable takes a list such as 0-7,64: %v", err)
 		}
 		if *smt == "" {
-			return v, nil
+			return r, nil
 		}
-		if v.smt, err = allocator.ParseSMT(*smt); err != nil {
+		if r.Overrides.SMT, err = allocator.ParseSMT(*smt); err != nil {
 			return nil, usagef("-smt: %v", err)
 		}
-		return v, nil
+		return r, nil
 	}
 }
 
 // watchStatus draws again and again until it is interrupted, which is how it is
 // meant to end.
-func watchStatus(ctx context.Context, v *surveyor, asJSON bool, s streams) error {
+func watchStatus(ctx context.Context, r *node.Reader, asJSON bool, s streams) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	known := letters{}
+	known := marks{}
 	for ctx.Err() == nil {
-		survey, err := v.survey(ctx)
+		state, err := r.State(ctx)
 		if err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
 			break
 		}
-		if err := writeFrame(survey, known, asJSON, s); err != nil {
+		if err := writeFrame(state, known, asJSON, s); err != nil {
 			return err
 		}
 		select {
@@ -146,39 +147,39 @@ func watchStatus(ctx context.Context, v *surveyor, asJSON bool, s streams) error
 }
 
 // writeFrame writes one drawing of status -watch.
-func writeFrame(survey *survey, known letters, asJSON bool, s streams) error {
+func writeFrame(state *node.State, known marks, asJSON bool, s streams) error {
 	if asJSON {
-		data, err := json.Marshal(survey.report())
+		data, err := json.Marshal(state.Report())
 		if err != nil {
 			return fmt.Errorf("encode JSON: %w", err)
 		}
 		return write(s.out, string(data)+"\n")
 	}
-	screen := screenOf(s.out)
-	machine, rest := drawStatus(survey, screen, known)
-	if !screen.terminal {
-		return write(s.out, screen.render(append(machine, rest...))+"\n")
+	d := statusDrawing{State: state, screen: screen.Of(s.out), marks: known}
+	machine, tasks := d.machine(), d.tasks()
+	if !d.screen.Terminal {
+		return write(s.out, d.screen.Render(append(machine, tasks...))+"\n")
 	}
-	rest = append(rest, line{{survey.now.Format(time.TimeOnly) + "  every 2 s, end with Ctrl-C", dim}})
-	return write(s.out, frame(machine, rest, screen))
+	tasks = append(tasks, screen.Styled(screen.Dim, state.Now.Format(time.TimeOnly)+"  every 2 s, end with Ctrl-C"))
+	return write(s.out, frame(machine, tasks, d.screen))
 }
 
 // frame overwrites the terminal's content line by line, so that nothing
 // flickers. What would scroll away is cut: of the machine first, because the
 // tasks are what changes.
-func frame(machine, rest []line, screen screen) string {
-	lines := append(machine, rest...)
-	if over := len(lines) - (screen.height - 1); screen.height > 1 && over > 0 {
+func frame(machine, tasks []screen.Line, out screen.Screen) string {
+	lines := append(machine, tasks...)
+	if over := len(lines) - (out.Height - 1); out.Height > 1 && over > 0 {
 		kept := max(len(machine)-over-1, 0)
-		more := line{{fmt.Sprintf("... %d more lines of the machine: enlarge the window", len(machine)-kept), dim}}
-		lines = append(append(slices.Clone(machine[:kept]), more), rest...)
-		lines = lines[:min(len(lines), screen.height-1)]
+		more := screen.Styled(screen.Dim, fmt.Sprintf("... %d more lines of the machine: enlarge the window", len(machine)-kept))
+		lines = append(append(slices.Clone(machine[:kept]), more), tasks...)
+		lines = lines[:min(len(lines), out.Height-1)]
 	}
 	const home, clearLine, clearRest = "\x1b[H", "\x1b[K", "\x1b[J"
 	var b strings.Builder
 	b.WriteString(home)
 	for _, l := range lines {
-		b.WriteString(screen.renderLine(l.cut(screen.width)) + clearLine + "\r\n")
+		b.WriteString(out.RenderLine(l.Cut(out.Width)) + clearLine + "\r\n")
 	}
 	b.WriteString(clearRest)
 	return b.String()

@@ -14,6 +14,9 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -23,26 +26,26 @@ const (
 )
 
 // statusOf calls status -json.
-func statusOf(t *testing.T, dir, sysfs string, args ...string) statusReport {
+func statusOf(t *testing.T, dir, sysfs string, args ...string) node.Report {
 	t.Helper()
 	r := call(t, append([]string{"status", "-json", "-state-dir", dir, "-sysfs", sysfs}, args...)...)
 	must.Eq(t, exitOK, r.code, must.Sprint(r.errout))
-	var report statusReport
+	var report node.Report
 	must.NoError(t, json.Unmarshal([]byte(r.out), &report))
 	return report
 }
 
 func TestStatus_drawsMachineAndTasks(t *testing.T) {
-	sysfs := twoSockets.sysfs(t)
-	put(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/cpuset.cpus"), "0-6,8-15")
-	put(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/reserve/cpuset.cpus"), "3")
-	dir := stateDir(t)
-	madeTask{job: "crash-front", alloc: allocA, task: "solve", cores: []int{0, 1}, since: 2*time.Hour + 30*time.Second, stdout: solving(5, 1e-2)}.make(t, dir)
-	madeTask{job: "bird-strike", alloc: allocB, task: "solve", cores: []int{}, since: 65 * time.Minute}.make(t, dir)
-	madeTask{
-		job: "old", alloc: "99", task: "solve", cores: []int{2}, since: time.Hour, over: true,
-		exit: &supervisor.ExitRecord{Version: 1, Code: 137, Signal: 9, OOMKilled: true, FinishedAt: time.Date(2026, 11, 22, 9, 0, 0, 0, time.Local)},
-	}.make(t, dir)
+	sysfs := twoSockets.Sysfs(t)
+	topologytest.WriteFile(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/cpuset.cpus"), "0-6,8-15")
+	topologytest.WriteFile(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/reserve/cpuset.cpus"), "3")
+	dir := nodetest.StateDir(t)
+	nodetest.Task{Job: "crash-front", Alloc: allocA, Name: "solve", Cores: []int{0, 1}, Since: 2*time.Hour + 30*time.Second, Stdout: nodetest.Solving(5, 1e-2)}.Make(t, dir)
+	nodetest.Task{Job: "bird-strike", Alloc: allocB, Name: "solve", Cores: []int{}, Since: 65 * time.Minute}.Make(t, dir)
+	nodetest.Task{
+		Job: "old", Alloc: "99", Name: "solve", Cores: []int{2}, Since: time.Hour, Over: true,
+		Exit: &supervisor.ExitRecord{Version: 1, Code: 137, Signal: 9, OOMKilled: true, FinishedAt: time.Date(2026, 11, 22, 9, 0, 0, 0, time.Local)},
+	}.Make(t, dir)
 	t.Setenv("COLUMNS", "120")
 	r := call(t, "status", "-state-dir", dir, "-sysfs", sysfs)
 	must.Eq(t, "", r.errout)
@@ -79,12 +82,12 @@ B: runs without affinity (1 core asked)
 }
 
 func TestStatus_jsonNamesTheOwnerOfEveryCore(t *testing.T) {
-	sysfs := twoSockets.sysfs(t)
-	put(t, filepath.Join(sysfs, "fs/cgroup/cgroup.controllers"), "cpuset cpu")
-	put(t, filepath.Join(sysfs, "fs/cgroup/nomad.slice/reserve.slice/cpuset.cpus"), "6-7,14-15")
-	dir := stateDir(t)
-	madeTask{job: "crash", alloc: allocA, task: "solve", cores: []int{0, 1}, since: time.Hour, stdout: solving(5, 1e-2)}.make(t, dir)
-	madeTask{job: "pinned-by-nomad", alloc: allocB, task: "main", cores: []int{6, 14}, reserved: true}.make(t, dir)
+	sysfs := twoSockets.Sysfs(t)
+	topologytest.WriteFile(t, filepath.Join(sysfs, "fs/cgroup/cgroup.controllers"), "cpuset cpu")
+	topologytest.WriteFile(t, filepath.Join(sysfs, "fs/cgroup/nomad.slice/reserve.slice/cpuset.cpus"), "6-7,14-15")
+	dir := nodetest.StateDir(t)
+	nodetest.Task{Job: "crash", Alloc: allocA, Name: "solve", Cores: []int{0, 1}, Since: time.Hour, Stdout: nodetest.Solving(5, 1e-2)}.Make(t, dir)
+	nodetest.Task{Job: "pinned-by-nomad", Alloc: allocB, Name: "main", Cores: []int{6, 14}, Reserved: true}.Make(t, dir)
 	s := statusOf(t, dir, sysfs)
 	must.Eq(t, []int{8, 16, 4}, []int{s.PhysicalCores, s.LogicalCores, s.AvailableCores})
 	must.True(t, s.HyperThreading)
@@ -118,16 +121,16 @@ func TestStatus_jsonNamesTheOwnerOfEveryCore(t *testing.T) {
 }
 
 func TestStatus_freeCoresAreNullInJSON(t *testing.T) {
-	r := call(t, "status", "-json", "-state-dir", stateDir(t), "-sysfs", machine{1, 1, 1, 1, 1, 0, ""}.sysfs(t))
+	r := call(t, "status", "-json", "-state-dir", nodetest.StateDir(t), "-sysfs", topologytest.Of(1, 1, 1, 1, 1).Sysfs(t))
 	must.StrContains(t, r.out, `"job_id": null,`)
 	must.StrContains(t, r.out, `"pid": null,`)
 	must.StrContains(t, r.out, `"tasks": []`)
 }
 
 func TestStatus_siblingsAreCoresWhereTheyAreShared(t *testing.T) {
-	sysfs := twoSockets.sysfs(t)
-	dir := stateDir(t)
-	madeTask{job: "a", alloc: allocA, task: "solve", cores: []int{0, 8}}.make(t, dir)
+	sysfs := twoSockets.Sysfs(t)
+	dir := nodetest.StateDir(t)
+	nodetest.Task{Job: "a", Alloc: allocA, Name: "solve", Cores: []int{0, 8}}.Make(t, dir)
 	s := statusOf(t, dir, sysfs)
 	must.Eq(t, allocator.SMTShare, s.SMT)
 	must.Eq(t, 14, s.AvailableCores)
@@ -136,26 +139,26 @@ func TestStatus_siblingsAreCoresWhereTheyAreShared(t *testing.T) {
 }
 
 func TestStatus_aReservedPairOfSiblingsIsNoSignOfSharing(t *testing.T) {
-	dir := stateDir(t)
-	madeTask{job: "a", alloc: allocA, task: "solve", cores: []int{0, 8}, reserved: true}.make(t, dir)
-	s := statusOf(t, dir, twoSockets.sysfs(t))
+	dir := nodetest.StateDir(t)
+	nodetest.Task{Job: "a", Alloc: allocA, Name: "solve", Cores: []int{0, 8}, Reserved: true}.Make(t, dir)
+	s := statusOf(t, dir, twoSockets.Sysfs(t))
 	must.Eq(t, allocator.SMTIsolate, s.SMT)
 	must.Eq(t, 7, s.AvailableCores)
 }
 
 func TestStatus_saysWhatIsNotAsItShouldBe(t *testing.T) {
-	sysfs := twoSockets.sysfs(t)
-	put(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/reserve/cpuset.cpus"), "2")
-	dir := stateDir(t)
-	madeTask{job: "one", alloc: allocA, task: "solve", cores: []int{0, 1}, since: time.Hour}.make(t, dir)
-	madeTask{job: "two", alloc: allocB, task: "solve", cores: []int{1, 2, 99}}.make(t, dir)
-	madeTask{
-		job: "three", alloc: "a3", task: "solve", since: time.Minute,
-		spec: &supervisor.Spec{
+	sysfs := twoSockets.Sysfs(t)
+	topologytest.WriteFile(t, filepath.Join(sysfs, "fs/cgroup/cpuset/nomad/reserve/cpuset.cpus"), "2")
+	dir := nodetest.StateDir(t)
+	nodetest.Task{Job: "one", Alloc: allocA, Name: "solve", Cores: []int{0, 1}, Since: time.Hour}.Make(t, dir)
+	nodetest.Task{Job: "two", Alloc: allocB, Name: "solve", Cores: []int{1, 2, 99}}.Make(t, dir)
+	nodetest.Task{
+		Job: "three", Alloc: "a3", Name: "solve", Since: time.Minute,
+		Spec: &supervisor.Spec{
 			Version: 1, Command: "/bin/true", CPUs: []int{5}, StdoutName: "stdout", StderrName: "stderr",
 			Cgroups: supervisor.Cgroups{Mode: supervisor.CgroupNone},
 		},
-	}.make(t, dir)
+	}.Make(t, dir)
 	must.NoError(t, os.MkdirAll(filepath.Join(dir, "tasks/a4/solve/1"), 0o700))
 	s := statusOf(t, dir, sysfs)
 	must.Eq(t, 2, s.Cores[1].Claims)
@@ -173,37 +176,37 @@ func TestStatus_saysWhatIsNotAsItShouldBe(t *testing.T) {
 }
 
 func TestStatus_doesNotFollowARunFolderThatIsALink(t *testing.T) {
-	dir := stateDir(t)
-	folder := madeTask{job: "a", alloc: allocA, task: "solve", cores: []int{0}}.make(t, dir)
+	dir := nodetest.StateDir(t)
+	folder := nodetest.Task{Job: "a", Alloc: allocA, Name: "solve", Cores: []int{0}}.Make(t, dir)
 	elsewhere := t.TempDir()
-	put(t, filepath.Join(elsewhere, "stdout"), solving(5, 1e-2))
+	topologytest.WriteFile(t, filepath.Join(elsewhere, "stdout"), nodetest.Solving(5, 1e-2))
 	must.NoError(t, os.Remove(folder))
 	must.NoError(t, os.Symlink(elsewhere, folder))
-	s := statusOf(t, dir, twoSockets.sysfs(t))
+	s := statusOf(t, dir, twoSockets.Sysfs(t))
 	must.Nil(t, s.Tasks[0].Time)
 	must.StrContains(t, s.Tasks[0].Notes[0], "its progress is not known: run folder")
 }
 
 func TestStatus_showsNoControlCharactersOfUsers(t *testing.T) {
-	dir := stateDir(t)
-	madeTask{job: "evil\x1b]0;x\a", alloc: allocA, task: "so\x1b[2Jlve", cores: []int{0}, stdout: "\x1b[31m\n"}.make(t, dir)
-	out := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.sysfs(t)).out
+	dir := nodetest.StateDir(t)
+	nodetest.Task{Job: "evil\x1b]0;x\a", Alloc: allocA, Name: "so\x1b[2Jlve", Cores: []int{0}, Stdout: "\x1b[31m\n"}.Make(t, dir)
+	out := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.Sysfs(t)).out
 	must.StrNotContains(t, out, "\x1b")
 	must.StrContains(t, out, "evil?]0;x?")
 }
 
 func TestStatus_withoutStateDirShowsTheMachine(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "none")
-	r := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.sysfs(t))
+	r := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.Sysfs(t))
 	must.Eq(t, exitOK, r.code)
 	must.StrContains(t, r.out, "8 cores free")
 	must.StrContains(t, strings.Join(strings.Fields(r.out), " "), "Note: there is no state_dir "+dir)
 }
 
 func TestStatus_refusesAStateDirThatOthersCanEnter(t *testing.T) {
-	dir := stateDir(t)
+	dir := nodetest.StateDir(t)
 	must.NoError(t, os.Chmod(dir, 0o755))
-	r := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.sysfs(t))
+	r := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.Sysfs(t))
 	must.Eq(t, exitNo, r.code)
 	must.StrContains(t, r.errout, "chmod 0700")
 }
@@ -212,42 +215,9 @@ func TestStatus_tellsWhoMayReadTheStateDir(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a folder away")
 	}
-	dir := stateDir(t)
+	dir := nodetest.StateDir(t)
 	must.NoError(t, os.Chown(dir, 65534, 65534))
 	r := call(t, "status", "-state-dir", dir)
 	must.Eq(t, exitNo, r.code)
 	must.StrContains(t, r.errout, "belongs to uid 65534, the agent's user; run this as that user")
-}
-
-func TestReadings_oneFolderThatDoesNotAnswerHidesNoOther(t *testing.T) {
-	dir := stateDir(t)
-	madeTask{job: "silent", alloc: allocA, task: "solve", cores: []int{0}, since: time.Hour}.make(t, dir)
-	madeTask{job: "well", alloc: allocB, task: "solve", cores: []int{1}, stdout: solving(5, 1e-2)}.make(t, dir)
-	tasks, _, _, err := readState(dir)
-	must.NoError(t, err)
-	r := readings{tasks[0].dir: {results: make(chan progress, 1), pending: true}}
-	found := r.latest(t.Context(), tasks, 200*time.Millisecond)
-	must.ErrorIs(t, found[tasks[0]].err, errSilent)
-	// The other's result is taken whenever it comes.
-	for !found[tasks[1]].read {
-		found = r.latest(t.Context(), tasks, 200*time.Millisecond)
-	}
-	must.Eq(t, 0.004, found[tasks[1]].snapshot.Time)
-	r[tasks[0].dir].results <- progress{read: true}
-	found = r.latest(t.Context(), tasks, time.Minute)
-	must.NoError(t, found[tasks[0]].err)
-	r.close()
-	must.MapEmpty(t, r)
-}
-
-func TestLetters_stayWithTheirTask(t *testing.T) {
-	tasks := []*task{{dir: "a"}, {dir: "b"}, {dir: "c"}}
-	known := letters{}
-	known.assign(tasks)
-	known.assign(tasks[1:])
-	known.assign([]*task{tasks[1], tasks[2], {dir: "d"}, {dir: "e"}})
-	must.Eq(t, letters{"d": 0, "b": 1, "c": 2, "e": 3}, known)
-	many := letters{"x": 500}
-	mark, _ := many.mark(&task{dir: "x"})
-	must.Eq(t, moreTasks, mark)
 }

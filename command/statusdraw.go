@@ -5,7 +5,7 @@ package command
 
 import (
 	"fmt"
-	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -15,280 +15,248 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/machine"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
-// taskLetters mark tasks in the drawing. Those behind the last get moreTasks.
-const (
-	taskLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwyz"
-	moreTasks   = '@'
-)
-
-// letters are the marks of tasks by the folder of their record. A task keeps its
-// mark from one drawing to the next.
-type letters map[string]int
-
-// assign gives a mark to every task that has none, and takes those of tasks
-// that are gone back.
-func (k letters) assign(tasks []*task) {
-	here, used := map[string]bool{}, map[int]bool{}
-	for _, t := range tasks {
-		here[t.dir] = true
-	}
-	for dir, n := range k {
-		if !here[dir] {
-			delete(k, dir)
-			continue
-		}
-		used[n] = true
-	}
-	next := 0
-	for _, t := range tasks {
-		if _, ok := k[t.dir]; ok {
-			continue
-		}
-		for used[next] {
-			next++
-		}
-		k[t.dir], used[next] = next, true
-	}
+// statusDrawing draws the state of a node.
+type statusDrawing struct {
+	*node.State
+	screen screen.Screen
+	marks  marks
 }
 
-func (k letters) mark(t *task) (rune, style) {
-	n := k[t.dir]
-	st := taskStyles[n%len(taskStyles)]
-	if n >= len(taskLetters) {
-		return moreTasks, st
-	}
-	return rune(taskLetters[n]), st
+// machine draws the machine.
+func (d *statusDrawing) machine() []screen.Line {
+	d.marks.assign(d.Live())
+	lines := screen.Wrap(machine.Describe(d.Topology), d.screen.Width, 0)
+	lines = append(lines, d.freeLine().Cut(d.screen.Width), nil)
+	m := machine.Drawing{Topology: d.Topology, Screen: d.screen, Cell: d.cell, Caption: d.caption}
+	return append(lines, m.Draw()...)
 }
 
-// drawStatus draws the machine, and below it the tasks and what is wrong.
-func drawStatus(s *survey, screen screen, known letters) (machine, rest []line) {
-	live := s.live()
-	known.assign(live)
-	machine = wrap(describeMachine(s.topo), screen.width, 0)
-	machine = append(machine, freeLine(s).cut(screen.width), nil)
-	d := drawing{topo: s.topo, screen: screen, cell: s.cell(screen, known), caption: s.caption}
-	machine = append(machine, d.draw()...)
-	rest = []line{nil}
-	if len(live) == 0 {
-		rest = append(rest, text("No task runs."))
+// tasks lists the tasks and what is not as it should be.
+func (d *statusDrawing) tasks() []screen.Line {
+	d.marks.assign(d.Live())
+	lines := []screen.Line{nil}
+	if len(d.Live()) == 0 {
+		lines = append(lines, screen.Text("No task runs."))
 	} else {
-		rest = append(rest, s.taskTable(screen, known)...)
+		lines = append(lines, d.table()...)
 	}
-	rest = append(rest, s.ended(screen)...)
-	return machine, append(rest, s.troubles(screen, known)...)
+	return append(append(lines, d.ended()...), d.notes()...)
 }
 
-func freeLine(s *survey) line {
-	l := line{}
-	l.add(bold, plural(s.available, "core")+" free")
+func (d *statusDrawing) freeLine() screen.Line {
+	l := screen.Styled(screen.Bold, screen.Plural(d.Available, "core")+" free")
 	unit := "whole cores, siblings stay idle"
-	if s.opts.SMT == allocator.SMTShare {
+	if d.Options.SMT == allocator.SMTShare {
 		unit = "logical CPUs"
 	}
-	if s.topo.HyperThreading() {
-		l.add(plain, " ("+unit+")")
+	if d.Topology.HyperThreading() {
+		l.Add(screen.Plain, " ("+unit+")")
 	}
-	l.add(plain, fmt.Sprintf(", %s", plural(len(s.live()), "task")))
+	l.Add(screen.Plain, fmt.Sprintf(", %s", screen.Plural(len(d.Live()), "task")))
 	return l
 }
 
 // cell draws one CPU by who has it.
-func (s *survey) cell(screen screen, known letters) func(topology.CPU) cell {
-	return func(cpu topology.CPU) cell {
-		owners := s.owners[cpu.Index]
-		switch {
-		case len(owners) > 1:
-			return cell{'#', red, "claimed by two tasks"}
-		case len(owners) == 1:
-			glyph, st := known.mark(owners[0])
-			return cell{glyph, st, ""}
-		case len(s.drifters[cpu.Index]) > 0:
-			return cell{'!', red, "used, but not owned"}
-		case s.reserved.Contains(cpu.Index):
-			return cell{'=', yellow, "reserved by Nomad for others"}
-		case s.idle[cpu.Index] != nil:
-			return cell{'-', dim, "idle sibling"}
-		case s.blocked.Contains(cpu.Index):
-			return cell{'-', yellow, "idle sibling"}
-		case s.usable.Contains(cpu.Index):
-			return cell{screen.pick('·', '.'), green, "free"}
-		case s.topo.Isolated.Contains(cpu.Index):
-			return isolatedCell
-		}
-		return cell{'/', dim, "not given out"}
+func (d *statusDrawing) cell(cpu topology.CPU) machine.Cell {
+	use := d.Use(cpu.Index)
+	switch {
+	case len(use.Bound) > 1:
+		return machine.Cell{Glyph: '#', Style: screen.Red, Meaning: "claimed by two tasks"}
+	case len(use.Bound) == 1:
+		glyph, style := d.marks.of(use.Bound[0])
+		return machine.Cell{Glyph: glyph, Style: style}
+	case len(use.Drifting) > 0:
+		return machine.Cell{Glyph: '!', Style: screen.Red, Meaning: "used, but not owned"}
+	case d.Reserved.Contains(cpu.Index):
+		return machine.Cell{Glyph: '=', Style: screen.Yellow, Meaning: "reserved by Nomad for others"}
+	case use.Idle != nil:
+		return machine.Cell{Glyph: '-', Style: screen.Dim, Meaning: "idle sibling"}
+	case use.Blocked:
+		return machine.Cell{Glyph: '-', Style: screen.Yellow, Meaning: "idle sibling"}
+	case d.Usable.Contains(cpu.Index):
+		return machine.Cell{Glyph: d.screen.Pick('·', '.'), Style: screen.Green, Meaning: "free"}
+	case d.Topology.Isolated.Contains(cpu.Index):
+		return machine.Isolated
 	}
+	return machine.Cell{Glyph: '/', Style: screen.Dim, Meaning: "not given out"}
 }
 
 // caption counts the free cores of a node.
-func (s *survey) caption(cpus cpuset.Set) string {
-	free := s.usable.Difference(s.reserved).Intersect(cpus)
+func (d *statusDrawing) caption(cpus cpuset.Set) string {
+	free := d.Usable.Difference(d.Reserved).Intersect(cpus)
 	for cpu := range cpus.All() {
-		if t, _ := s.owner(cpu); t != nil {
+		if t, _ := d.Use(cpu).Owner(); t != nil {
 			free.Remove(cpu)
 		}
 	}
-	all := coresAmong(s.topo, cpus)
+	all := machine.CountCores(d.Topology, cpus)
 	whole := 0
-	for _, core := range s.topo.CoreSets() {
-		if core.Overlaps(cpus) && core.Intersect(s.usable).SubsetOf(free) && core.Overlaps(free) {
+	for _, core := range d.Topology.CoreSets() {
+		if core.Overlaps(cpus) && core.Intersect(d.Usable).SubsetOf(free) && core.Overlaps(free) {
 			whole++
 		}
 	}
 	return fmt.Sprintf("%d of %d free", whole, all)
 }
 
-// taskTable lists the live tasks.
-func (s *survey) taskTable(screen screen, known letters) []line {
-	t := table{columns: []column{
-		{title: "", keep: true}, {title: "JOB", keep: true, least: 8}, {title: "TASK", least: 6, rank: 7},
-		{title: "ALLOC", rank: 4}, {title: "PID", right: true, rank: 2},
-		{title: "CORES", keep: true, least: 7}, {title: "PROGRESS", keep: true, least: 16},
-		{title: "ETA", right: true, keep: true}, {title: "TIME", right: true, rank: 6},
-		{title: "CYCLE", right: true, rank: 3}, {title: "RUNNING", right: true, rank: 5},
-		{title: "ERRORS", right: true, rank: 1}, {title: "WARNINGS", right: true},
+// table lists the live tasks.
+func (d *statusDrawing) table() []screen.Line {
+	t := screen.Table{Columns: []screen.Column{
+		{Title: "", Keep: true}, {Title: "JOB", Keep: true, Least: 8}, {Title: "TASK", Least: 6, Rank: 7},
+		{Title: "ALLOC", Rank: 4}, {Title: "PID", Right: true, Rank: 2},
+		{Title: "CORES", Keep: true, Least: 7}, {Title: "PROGRESS", Keep: true, Least: 16},
+		{Title: "ETA", Right: true, Keep: true}, {Title: "TIME", Right: true, Rank: 6},
+		{Title: "CYCLE", Right: true, Rank: 3}, {Title: "RUNNING", Right: true, Rank: 5},
+		{Title: "ERRORS", Right: true, Rank: 1}, {Title: "WARNINGS", Right: true},
 	}}
-	for _, task := range s.live() {
-		t.rows = append(t.rows, s.taskRow(task, screen, known))
+	for _, task := range d.Live() {
+		t.Rows = append(t.Rows, d.row(task))
 	}
-	return t.lay(screen.width)
+	return t.Fit(d.screen.Width)
 }
 
-func (s *survey) taskRow(t *task, screen screen, known letters) []line {
-	glyph, st := known.mark(t)
-	p := s.progress[t]
-	snap := p.snapshot
-	row := []line{
-		{{string(glyph), st}}, text(clean(t.job())), text(clean(t.id.Task)), text(clean(shortID(t.id.Alloc))),
-		text(number(positive(t.process.PID))), text(coreWords(t)), s.progressCell(t, screen, st),
-		text("-"), text("-"), text("-"), text(duration(t.running(s.now))), text("-"), text("-"),
+func (d *statusDrawing) row(t *node.Task) []screen.Line {
+	glyph, style := d.marks.of(t)
+	pid := "-"
+	if t.Process.PID != 0 {
+		pid = strconv.Itoa(t.Process.PID)
 	}
-	if !p.read {
+	none := screen.Text("-")
+	row := []screen.Line{
+		screen.Styled(style, string(glyph)), screen.Text(screen.Clean(t.Job())), screen.Text(screen.Clean(t.ID.Task)),
+		screen.Text(screen.Clean(shortID(t.ID.Alloc))), screen.Text(pid), screen.Text(formatCores(t)), d.progressCell(t, style),
+		none, none, none, screen.Text(screen.Duration(t.Running(d.Now))), none, none,
+	}
+	if !t.Progress.Known {
 		return row
 	}
+	snap := &t.Progress.Snapshot
 	if snap.HasETA {
-		row[7] = text(duration(snap.Remaining))
+		row[7] = screen.Text(screen.Duration(snap.Remaining))
 	}
 	if snap.HasTime {
-		row[8] = text(fmt.Sprintf("%.4g", snap.Time))
+		row[8] = screen.Text(fmt.Sprintf("%.4g", snap.Time))
 		if snap.EndTime > 0 {
-			row[8] = text(fmt.Sprintf("%.4g of %.4g", snap.Time, snap.EndTime))
+			row[8] = screen.Text(fmt.Sprintf("%.4g of %.4g", snap.Time, snap.EndTime))
 		}
-		row[9] = text(number(&snap.Cycle))
+		row[9] = screen.Text(screen.Number(&snap.Cycle))
 	}
 	if len(snap.Sources) > 0 {
-		row[11], row[12] = text(number(&snap.Errors)), text(number(&snap.Warnings))
+		row[11], row[12] = screen.Text(screen.Number(&snap.Errors)), screen.Text(screen.Number(&snap.Warnings))
 	}
 	if snap.Errors > 0 {
-		row[11][0].style = red
+		row[11][0].Style = screen.Red
 	}
 	return row
 }
 
-// progressCell is a bar, or words where there is no bar to draw yet.
-func (s *survey) progressCell(t *task, screen screen, st style) line {
-	p := s.progress[t]
-	done, ok := ratio(p.snapshot)
+// progressCell is a bar, or what the run does where there is no bar to draw yet.
+func (d *statusDrawing) progressCell(t *node.Task, mark screen.Style) screen.Line {
+	done, ok := node.Ratio(&t.Progress.Snapshot)
 	switch {
-	case !p.read:
-		return text("not known")
+	case !t.Progress.Known:
+		return screen.Text("not known")
 	case !ok:
-		return text(phaseWords(p.snapshot))
+		return screen.Text(node.Activity(&t.Progress.Snapshot))
 	}
-	width := min(max(screen.width/5, 10), 24)
-	l := screen.bar(done, width, barStyle(st))
-	l.add(plain, fmt.Sprintf(" %3d %%", int(done*100)))
+	width := min(max(d.screen.Width/5, 10), 24)
+	l := d.screen.Bar(done, width, barStyle(mark))
+	l.Add(screen.Plain, fmt.Sprintf(" %3d %%", int(done*100)))
 	return l
 }
 
 // barStyle is the colour of a task's mark as a foreground.
-func barStyle(mark style) style {
+func barStyle(mark screen.Style) screen.Style {
 	for _, part := range strings.Split(string(mark), ";") {
 		switch {
 		case len(part) == 2 && part[0] == '4':
-			return style("3" + part[1:])
+			return screen.Style("3" + part[1:])
 		case len(part) == 3 && strings.HasPrefix(part, "10"):
-			return style("9" + part[2:])
+			return screen.Style("9" + part[2:])
 		}
 	}
-	return plain
+	return screen.Plain
 }
 
-func coreWords(t *task) string {
-	if !t.pinned {
+func formatCores(t *node.Task) string {
+	if !t.Pinned {
 		return "any"
 	}
-	return t.cores.String()
+	return t.Cores.String()
 }
 
 // ended names tasks that are over and that Nomad has not collected.
-func (s *survey) ended(screen screen) []line {
-	var lines []line
-	for _, t := range s.tasks {
-		if t.live() {
+func (d *statusDrawing) ended() []screen.Line {
+	var lines []screen.Line
+	for _, t := range d.Tasks {
+		if t.Live() {
 			continue
 		}
 		if lines == nil {
-			lines = append(lines, nil, line{{"Ended, not collected by Nomad yet", bold}})
+			lines = append(lines, nil, screen.Styled(screen.Bold, "Ended, not collected by Nomad yet"))
 		}
-		words := fmt.Sprintf("%s/%s  %s", clean(t.job()), clean(t.id.Task), exitWords(t))
-		lines = append(lines, wrap(words, screen.width, 4)...)
+		text := fmt.Sprintf("%s/%s  %s", screen.Clean(t.Job()), screen.Clean(t.ID.Task), describeExit(t))
+		lines = append(lines, screen.Wrap(text, d.screen.Width, 4)...)
 	}
 	return lines
 }
 
-func exitWords(t *task) string {
-	e := t.exit
+func describeExit(t *node.Task) string {
+	e := t.Exit
 	switch {
 	case e == nil:
 		return "exit status unknown"
 	case e.LaunchError != "":
-		return "not started: " + clean(e.LaunchError)
+		return "not started: " + screen.Clean(e.LaunchError)
 	}
-	words := fmt.Sprintf("exit code %d", e.Code)
+	text := fmt.Sprintf("exit code %d", e.Code)
 	if e.Signal != 0 {
-		words = fmt.Sprintf("ended by signal %d", e.Signal)
+		text = fmt.Sprintf("ended by signal %d", e.Signal)
 		if name := unix.SignalName(syscall.Signal(e.Signal)); name != "" {
-			words += " (" + name + ")"
+			text += " (" + name + ")"
 		}
 	}
 	if e.OOMKilled {
-		words += ", out of memory"
+		text += ", out of memory"
 	}
-	return words + " at " + e.FinishedAt.Local().Format(time.DateTime)
+	return text + " at " + e.FinishedAt.Local().Format(time.DateTime)
 }
 
-// troubles says what is not as it should be.
-func (s *survey) troubles(screen screen, known letters) []line {
-	var lines []line
-	say := func(mark, words string) {
+// notes says what is not as it should be.
+func (d *statusDrawing) notes() []screen.Line {
+	var lines []screen.Line
+	add := func(mark, note string) {
 		if lines == nil {
 			lines = append(lines, nil)
 		}
-		for i, l := range wrap(mark+clean(words), screen.width, len(mark)) {
+		for i, l := range screen.Wrap(mark+screen.Clean(note), d.screen.Width, len(mark)) {
 			if i == 0 && len(l) > 0 {
-				l[0].style = yellow
+				l[0].Style = screen.Yellow
 			}
 			lines = append(lines, l)
 		}
 	}
-	for _, t := range s.live() {
-		glyph, _ := known.mark(t)
-		for _, note := range t.notes {
-			say(string(glyph)+": ", note)
+	for _, t := range d.Live() {
+		glyph, _ := d.marks.of(t)
+		for _, note := range t.Notes {
+			add(string(glyph)+": ", note)
 		}
 	}
-	for _, note := range s.notes {
-		say("Note: ", note)
+	for _, note := range d.State.Notes {
+		add("Note: ", note)
 	}
 	return lines
 }
 
-// runDir is the run folder's path, for people.
-func runDir(t *task) string {
-	if t.details.RunBase == "" {
-		return ""
+// shortID is how Nomad's own command line writes ids.
+func shortID(id string) string {
+	if len(id) > 8 {
+		return id[:8]
 	}
-	return filepath.Join(t.details.RunBase, t.details.RunFolder)
+	return id
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -51,13 +52,13 @@ func ownCPUs(t *testing.T) cpuset.Set {
 }
 
 // liveTask is a record of a solver whose supervisor is gone.
-func liveTask(t *testing.T, cmd *exec.Cmd, cores ...int) madeTask {
+func liveTask(t *testing.T, cmd *exec.Cmd, cores ...int) nodetest.Task {
 	t.Helper()
 	start, err := procfs.StartTicks("/proc", cmd.Process.Pid)
 	must.NoError(t, err)
-	return madeTask{
-		job: "live", alloc: allocA, task: "solve", cores: cores, pid: cmd.Process.Pid, start: start, over: true,
-		spec: &supervisor.Spec{
+	return nodetest.Task{
+		Job: "live", Alloc: allocA, Name: "solve", Cores: cores, PID: cmd.Process.Pid, Start: start, Over: true,
+		Spec: &supervisor.Spec{
 			Version: 1, Command: "/bin/sleep", CPUs: cores, StdoutName: "stdout", StderrName: "stderr",
 			Cgroups: supervisor.Cgroups{Mode: supervisor.CgroupNone},
 		},
@@ -67,8 +68,8 @@ func liveTask(t *testing.T, cmd *exec.Cmd, cores ...int) madeTask {
 func TestStatus_believesASolverWithoutSupervisorByItsIdentity(t *testing.T) {
 	cpu := ownCPUs(t).First()
 	cmd := solver(t, cpu)
-	dir := stateDir(t)
-	liveTask(t, cmd, cpu).make(t, dir)
+	dir := nodetest.StateDir(t)
+	liveTask(t, cmd, cpu).Make(t, dir)
 	s := statusOf(t, dir, "/sys")
 	must.Eq(t, "orphaned", s.Tasks[0].State)
 	must.Eq(t, []int{cpu}, s.Tasks[0].KernelCores)
@@ -84,10 +85,10 @@ func TestStatus_believesASolverWithoutSupervisorByItsIdentity(t *testing.T) {
 
 func TestStatus_doesNotBelieveAReusedPID(t *testing.T) {
 	cmd := solver(t, ownCPUs(t).Slice()...)
-	dir := stateDir(t)
+	dir := nodetest.StateDir(t)
 	m := liveTask(t, cmd, 0)
-	m.start++
-	m.make(t, dir)
+	m.Start++
+	m.Make(t, dir)
 	must.Eq(t, "ended", statusOf(t, dir, "/sys").Tasks[0].State)
 }
 
@@ -97,8 +98,8 @@ func TestStatus_showsWhereTheKernelDisagreesWithThePIDFile(t *testing.T) {
 		t.Skip("one CPU cannot drift to another")
 	}
 	cmd := solver(t, cpus[0], cpus[1])
-	dir := stateDir(t)
-	liveTask(t, cmd, cpus[0]).make(t, dir)
+	dir := nodetest.StateDir(t)
+	liveTask(t, cmd, cpus[0]).Make(t, dir)
 	s := statusOf(t, dir, "/sys")
 	must.True(t, s.Tasks[0].Drift)
 	must.Eq(t, cpus[:2], s.Tasks[0].KernelCores)
@@ -112,8 +113,8 @@ func TestStatus_showsWhereTheKernelDisagreesWithThePIDFile(t *testing.T) {
 	var mask unix.CPUSet
 	mask.Set(cpus[1])
 	must.NoError(t, unix.SchedSetaffinity(cmd.Process.Pid, &mask))
-	other := stateDir(t)
-	liveTask(t, cmd, cpus[0], cpus[1]).make(t, other)
+	other := nodetest.StateDir(t)
+	liveTask(t, cmd, cpus[0], cpus[1]).Make(t, other)
 	s = statusOf(t, other, "/sys")
 	must.True(t, s.Tasks[0].Drift)
 	must.StrContains(t, s.Tasks[0].Notes[1], "the kernel keeps it off cpu")
@@ -123,7 +124,7 @@ func TestStatus_showsWhereTheKernelDisagreesWithThePIDFile(t *testing.T) {
 // shim sees to that in its init.
 func TestStatus_ofARealSupervisor(t *testing.T) {
 	cpu := ownCPUs(t).First()
-	dir := stateDir(t)
+	dir := nodetest.StateDir(t)
 	store, err := state.Open(dir)
 	must.NoError(t, err)
 	defer store.Close()

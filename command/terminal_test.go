@@ -15,6 +15,10 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
 // onTerminal calls run with a terminal of a given size and returns what was
@@ -35,9 +39,9 @@ func onTerminal(t *testing.T, columns, lines uint16, run func(tty *os.File)) str
 }
 
 func TestStatus_coloursOnlyATerminalThatWantsThem(t *testing.T) {
-	sysfs := machine{packages: 1, nodes: 1, l3s: 1, cores: 4, threads: 1}.sysfs(t)
-	dir := stateDir(t)
-	madeTask{job: "crash", alloc: "a1", task: "solve", cores: []int{0, 1}, stdout: solving(5, 1e-2)}.make(t, dir)
+	sysfs := topologytest.Of(1, 1, 1, 4, 1).Sysfs(t)
+	dir := nodetest.StateDir(t)
+	nodetest.Task{Job: "crash", Alloc: "a1", Name: "solve", Cores: []int{0, 1}, Stdout: nodetest.Solving(5, 1e-2)}.Make(t, dir)
 	status := func(tty *os.File) {
 		must.Eq(t, exitOK, Run(context.Background(), []string{"status", "-sysfs", sysfs, "-state-dir", dir}, tty, tty))
 	}
@@ -80,8 +84,8 @@ func (c *cancelAfter) Write(p []byte) (int, error) {
 }
 
 func TestStatus_watchDrawsUntilInterrupted(t *testing.T) {
-	sysfs := machine{packages: 1, nodes: 1, l3s: 1, cores: 2, threads: 1}.sysfs(t)
-	dir := stateDir(t)
+	sysfs := topologytest.Of(1, 1, 1, 2, 1).Sysfs(t)
+	dir := nodetest.StateDir(t)
 	for _, args := range [][]string{{"-watch"}, {"-watch", "-json"}} {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -98,10 +102,10 @@ func TestStatus_watchDrawsUntilInterrupted(t *testing.T) {
 }
 
 func TestFrame_cutsTheMachineBeforeTheTasks(t *testing.T) {
-	machine := []line{text("m1"), text("m2"), text("m3"), text("m4"), text("m5")}
-	rest := []line{text("t1"), text("t2")}
+	machine := []screen.Line{screen.Text("m1"), screen.Text("m2"), screen.Text("m3"), screen.Text("m4"), screen.Text("m5")}
+	tasks := []screen.Line{screen.Text("t1"), screen.Text("t2")}
 	count := func(height int) string {
-		shown := frame(machine, rest, screen{width: 40, height: height})
+		shown := frame(machine, tasks, screen.Screen{Width: 40, Height: height})
 		for _, control := range []string{"\x1b[H", "\x1b[K", "\x1b[J", "\r"} {
 			shown = strings.ReplaceAll(shown, control, "")
 		}
@@ -111,5 +115,5 @@ func TestFrame_cutsTheMachineBeforeTheTasks(t *testing.T) {
 	must.Eq(t, "m1\nm2\nm3\n... 2 more lines of the machine: enlarge\nt1\nt2", count(7))
 	must.Eq(t, "... 5 more lines of the machine: enlarge\nt1", count(3))
 	must.Len(t, 5, machine)
-	must.Eq(t, text("m5"), machine[4])
+	must.Eq(t, screen.Text("m5"), machine[4])
 }

@@ -6,11 +6,11 @@ package command
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/machine"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
 const topologyHelp = `USAGE
@@ -52,83 +52,52 @@ func runTopology(_ context.Context, args []string, s streams) error {
 	if *asJSON {
 		return writeJSON(s.out, topo)
 	}
-	screen := screenOf(s.out)
-	lines := append(wrap(describeMachine(topo), screen.width, 0), nil)
-	lines = append(lines, drawTopology(topo, screen)...)
-	return write(s.out, screen.render(lines))
+	out := screen.Of(s.out)
+	lines := append(screen.Wrap(machine.Describe(topo), out.Width, 0), nil)
+	lines = append(lines, drawTopology(topo, out)...)
+	return write(s.out, out.Render(lines))
 }
 
-// discover reads the machine and tells the warnings.
+// discover reads the machine and writes the warnings.
 func discover(sysfs string, s streams) (*topology.Topology, error) {
 	topo, warnings, err := topology.Discover(sysfs)
 	for _, w := range warnings {
-		fmt.Fprintf(s.err, "warning: %s\n", clean(w))
+		fmt.Fprintf(s.err, "warning: %s\n", screen.Clean(w))
 	}
 	return topo, err
 }
 
-// describeMachine says what a machine has, in one line.
-func describeMachine(topo *topology.Topology) string {
-	threads := "no hyper-threading"
-	if topo.HyperThreading() {
-		threads = "hyper-threading"
-	}
-	parts := []string{
-		plural(topo.Packages(), "socket"), plural(len(topo.Nodes), "NUMA node"),
-		plural(topo.PhysicalCores(), "core"), plural(topo.LogicalCores(), "CPU"), threads,
-	}
-	return strings.Join(parts, ", ")
-}
-
 // drawTopology draws the machine with the L3 cache of each core as its cell.
-func drawTopology(topo *topology.Topology, screen screen) []line {
-	d := drawing{
-		topo: topo, screen: screen,
-		cell: func(cpu topology.CPU) cell {
+func drawTopology(topo *topology.Topology, out screen.Screen) []screen.Line {
+	d := machine.Drawing{
+		Topology: topo, Screen: out,
+		Cell: func(cpu topology.CPU) machine.Cell {
 			switch {
 			case topo.Isolated.Contains(cpu.Index):
-				return cell{glyph: 'i', style: yellow, means: "isolated (isolcpus)"}
+				return machine.Cell{Glyph: 'i', Style: screen.Yellow, Meaning: "isolated (isolcpus)"}
 			case cpu.Siblings.First() != cpu.Index:
-				return cell{glyph: screen.pick('·', '.'), style: dim, means: "second thread of the core above"}
+				return machine.Cell{Glyph: out.Pick('·', '.'), Style: screen.Dim, Meaning: "second thread of the core above"}
 			case cpu.Kind == topology.Efficiency:
-				return cell{glyph: 'e', style: cyan, means: "efficiency core"}
+				return machine.Cell{Glyph: 'e', Style: screen.Cyan, Meaning: "efficiency core"}
 			case topo.NoHzFull.Contains(cpu.Index):
-				return cell{glyph: 'n', style: green, means: "core without timer tick (nohz_full)"}
+				return machine.Cell{Glyph: 'n', Style: screen.Green, Meaning: "core without timer tick (nohz_full)"}
 			}
-			return cell{glyph: screen.pick('■', 'o'), style: green, means: "core"}
+			return machine.Cell{Glyph: out.Pick('■', 'o'), Style: screen.Green, Meaning: "core"}
 		},
-		caption: func(cpus cpuset.Set) string { return plural(coresAmong(topo, cpus), "core") },
+		Caption: func(cpus cpuset.Set) string { return screen.Plural(machine.CountCores(topo, cpus), "core") },
 	}
-	lines := d.draw()
-	var kept []string
+	lines := d.Draw()
+	var sentences []string
 	if !topo.Isolated.IsEmpty() {
-		kept = append(kept, "Isolated from the scheduler (isolcpus): cpu "+topo.Isolated.String()+
+		sentences = append(sentences, "Isolated from the scheduler (isolcpus): cpu "+topo.Isolated.String()+
 			". Given out only where cores.usable names them, and not mixed with others in one job.")
 	}
 	if !topo.NoHzFull.IsEmpty() {
-		kept = append(kept, "Without timer tick (nohz_full): cpu "+topo.NoHzFull.String()+
+		sentences = append(sentences, "Without timer tick (nohz_full): cpu "+topo.NoHzFull.String()+
 			". Preferred where a job fits there as well as elsewhere.")
 	}
-	for _, words := range kept {
-		lines = append(lines, wrap(words, screen.width, 2)...)
+	for _, sentence := range sentences {
+		lines = append(lines, screen.Wrap(sentence, out.Width, 2)...)
 	}
 	return lines
-}
-
-// coresAmong counts the physical cores that CPUs belong to.
-func coresAmong(topo *topology.Topology, cpus cpuset.Set) int {
-	seen := map[int]bool{}
-	for index := range cpus.All() {
-		if cpu, ok := topo.CPU(index); ok && cpu.Online {
-			seen[cpu.Core] = true
-		}
-	}
-	return len(seen)
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }

@@ -85,5 +85,5 @@ var ofOutputs = []removal{
 }
 
 var cleansNothing = []mutant.Edit{
-	mutant.Never("command.clean", "case r == utf8.RuneError || !unicode.IsPrint(r):"),
+	mutant.Never("screen.Clean", "case r == utf8.RuneError || !unicode.IsPrint(r):"),
 }

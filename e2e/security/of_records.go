@@ -118,25 +118,25 @@ var ofRecords = []removal{
 	},
 	{
 		lineReap, "nobody asks whether the run is over", []string{"TestReap_removesOnlyWithProof"}, []mutant.Edit{
-			mutant.After("(*reapCase).proof", "over, ok := c.over()", "ok = true"),
+			mutant.After("(*candidate).proof", "over, ok := c.over()", "ok = true"),
 		},
 	},
 	{
 		lineReap, "nobody asks whether Nomad still knows it", []string{"TestReap_removesOnlyWithProof"}, []mutant.Edit{
-			mutant.After("(*reapCase).proof", "forgotten, ok := c.forgotten()", "ok = true"),
+			mutant.After("(*candidate).proof", "forgotten, ok := c.forgotten()", "ok = true"),
 		},
 	},
 	{
 		lineReap, "live solvers are ended without being named", []string{"TestReap_sparesALiveSolverUnlessNamed"}, []mutant.Edit{
-			mutant.Replace("(*reaper).record", "r.kill == c.name()", `r.kill == "" || r.kill == c.name()`),
+			mutant.Replace("(*reaper).handle", "r.Kill == c.name()", `r.Kill == "" || r.Kill == c.name()`),
 		},
 	},
 	{
 		lineReap, "the record of a live solver is removed", []string{"TestReap_sparesALiveSolverUnlessNamed"}, []mutant.Edit{
-			mutant.Drop("(*reapCase).over", "case supervisor.Running:"),
-			mutant.Drop("(*reapCase).over", "case supervisor.Orphaned:"),
-			mutant.Never("(*reapCase).over", "!c.laterRun"),
-			mutant.Replace("(*reapCase).over", `fmt.Sprintf("its process %d is gone", _)`, `""`),
+			mutant.Drop("(*candidate).over", "case supervisor.Running:"),
+			mutant.Drop("(*candidate).over", "case supervisor.Orphaned:"),
+			mutant.Never("(*candidate).over", "!c.laterRun"),
+			mutant.Replace("(*candidate).over", `fmt.Sprintf("its process %d is gone", _)`, `""`),
 			mutant.Never("(*reaper).remove", "if err := c.record.TryLock(); err != nil"),
 		},
 	},

@@ -1,7 +1,8 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package command
+// Package machine draws a machine as text.
+package machine
 
 import (
 	"fmt"
@@ -11,24 +12,25 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
-// cell is how one CPU is drawn.
-type cell struct {
-	glyph rune
-	style style
-	means string // for the legend; "" where the legend has no word for it
+// Cell is how one CPU is drawn.
+type Cell struct {
+	Glyph   rune
+	Style   screen.Style
+	Meaning string // for the legend; "" where it is not in the legend
 }
 
-// drawing draws a machine: a column for each physical core, a row for each
+// Drawing draws a machine: a column for each physical core, a row for each
 // hardware thread, grouped by socket, NUMA node, kind of core and L3 cache.
-type drawing struct {
-	topo    *topology.Topology
-	screen  screen
-	cell    func(topology.CPU) cell
-	caption func(cpuset.Set) string // beside the name of a node; nil for none
+type Drawing struct {
+	Topology *topology.Topology
+	Screen   screen.Screen
+	Cell     func(topology.CPU) Cell
+	Caption  func(cpuset.Set) string // beside the name of a node; nil for none
 
-	legend []cell // in the order in which cells were met
+	legend []Cell // in the order in which cells were met
 	spaced bool   // a blank between cells: machines small enough for it
 	inline bool   // nodes named beside their rows: machines with many of them
 }
@@ -37,21 +39,21 @@ type drawing struct {
 // can count them.
 const segmentCores = 8
 
-// segment is a few cores that are not torn apart.
+// segment is a few cores that stay on one line.
 type segment struct {
 	cores []cpuset.Set // the CPUs of each core
 	first bool         // of its L3 cache
 	whole int          // cells of the whole L3 group, in the first segment
 }
 
-// draw returns the drawing and its legend.
-func (d *drawing) draw() []line {
+// Draw returns the drawing and its legend.
+func (d *Drawing) Draw() []screen.Line {
 	var blocks []block
-	for _, id := range d.topo.PackageIDs() {
+	for _, id := range d.Topology.PackageIDs() {
 		blocks = append(blocks, d.blocks(id)...)
 	}
-	d.choose(blocks)
-	var lines []line
+	d.chooseForm(blocks)
+	var lines []screen.Line
 	for _, b := range blocks {
 		lines = append(lines, d.drawBlock(b)...)
 	}
@@ -59,10 +61,10 @@ func (d *drawing) draw() []line {
 	return append(lines, d.drawLegend()...)
 }
 
-// choose finds the form that suits the machine and the screen. Nodes are named
+// chooseForm finds the form that suits the machine and the screen. Nodes are named
 // beside their rows where there are many and all of it fits: the drawing is a third
 // shorter then.
-func (d *drawing) choose(blocks []block) {
+func (d *Drawing) chooseForm(blocks []block) {
 	d.spaced, d.inline = true, false
 	widest := func() (cells, caption int) {
 		for _, b := range blocks {
@@ -77,7 +79,7 @@ func (d *drawing) choose(blocks []block) {
 	if cells, _ := widest(); cells > d.room() {
 		d.spaced = false
 	}
-	if len(blocks) <= 2 || d.topo.Hybrid() {
+	if len(blocks) <= 2 || d.Topology.Hybrid() {
 		return
 	}
 	d.inline = true
@@ -100,28 +102,28 @@ type block struct {
 }
 
 // blocks splits a package.
-func (d *drawing) blocks(pkg int) []block {
-	set := d.topo.PackageSet(pkg)
-	nodes := d.topo.NodesOf(set)
+func (d *Drawing) blocks(pkg int) []block {
+	set := d.Topology.PackageSet(pkg)
+	nodes := d.Topology.NodesOf(set)
 	var blocks []block
 	for i, node := range nodes {
 		in := cpuset.Set{}
 		for cpu := range set.All() {
-			if c, _ := d.topo.CPU(cpu); c.NUMANode == node {
+			if c, _ := d.Topology.CPU(cpu); c.NUMANode == node {
 				in.Add(cpu)
 			}
 		}
-		blocks = append(blocks, d.kinds(block{pkg: pkg, node: node, first: i == 0, head: true}, in)...)
+		blocks = append(blocks, d.splitKinds(block{pkg: pkg, node: node, first: i == 0, head: true}, in)...)
 	}
 	return blocks
 }
 
-// kinds splits a node by the kind of its cores.
-func (d *drawing) kinds(first block, in cpuset.Set) []block {
-	if d.caption != nil {
-		first.caption = d.caption(in)
+// splitKinds splits a node by the kind of its cores.
+func (d *Drawing) splitKinds(first block, in cpuset.Set) []block {
+	if d.Caption != nil {
+		first.caption = d.Caption(in)
 	}
-	if !d.topo.Hybrid() {
+	if !d.Topology.Hybrid() {
 		first.cores = d.coresOf(in, topology.Performance)
 		return []block{first}
 	}
@@ -139,10 +141,10 @@ func (d *drawing) kinds(first block, in cpuset.Set) []block {
 
 // coresOf returns the cores of one kind among CPUs, by L3 cache and then by
 // their first CPU.
-func (d *drawing) coresOf(in cpuset.Set, kind topology.Kind) []cpuset.Set {
+func (d *Drawing) coresOf(in cpuset.Set, kind topology.Kind) []cpuset.Set {
 	var cores []cpuset.Set
-	for _, core := range d.topo.CoreSets() {
-		if cpu, ok := d.topo.CPU(core.First()); ok && in.Contains(cpu.Index) && cpu.Kind == kind {
+	for _, core := range d.Topology.CoreSets() {
+		if cpu, ok := d.Topology.CPU(core.First()); ok && in.Contains(cpu.Index) && cpu.Kind == kind {
 			cores = append(cores, core)
 		}
 	}
@@ -155,13 +157,13 @@ func (d *drawing) coresOf(in cpuset.Set, kind topology.Kind) []cpuset.Set {
 	return cores
 }
 
-func (d *drawing) l3(core cpuset.Set) int {
-	cpu, _ := d.topo.CPU(core.First())
+func (d *Drawing) l3(core cpuset.Set) int {
+	cpu, _ := d.Topology.CPU(core.First())
 	return cpu.L3
 }
 
 // segments cuts a block's cores into pieces.
-func (d *drawing) segments(b block) []segment {
+func (d *Drawing) segments(b block) []segment {
 	var segs []segment
 	last := 0 // the first segment of the current cache
 	for i, core := range b.cores {
@@ -179,7 +181,7 @@ func (d *drawing) segments(b block) []segment {
 }
 
 // lineWidth is the number of columns that segments take side by side.
-func (d *drawing) lineWidth(segs []segment) int {
+func (d *Drawing) lineWidth(segs []segment) int {
 	n := 0
 	for i, s := range segs {
 		if i > 0 {
@@ -194,7 +196,7 @@ func (d *drawing) lineWidth(segs []segment) int {
 }
 
 // gap is what stands before a segment that is not the first of its line.
-func (d *drawing) gap(s segment) string {
+func (d *Drawing) gap(s segment) string {
 	switch {
 	case s.first:
 		return " | "
@@ -205,10 +207,10 @@ func (d *drawing) gap(s segment) string {
 }
 
 // labelWidth is the room for a row's CPU numbers, with indent and gap.
-func (d *drawing) labelWidth() int {
-	digits := len(strconv.Itoa(max(d.topo.CPUs[len(d.topo.CPUs)-1].Index, 10)))
+func (d *Drawing) labelWidth() int {
+	digits := len(strconv.Itoa(max(d.Topology.CPUs[len(d.Topology.CPUs)-1].Index, 10)))
 	kind := 0
-	if d.topo.Hybrid() {
+	if d.Topology.Hybrid() {
 		kind = len("fast ")
 	}
 	if d.inline {
@@ -218,18 +220,18 @@ func (d *drawing) labelWidth() int {
 }
 
 // nodeWidth is the room for a node's name beside its rows.
-func (d *drawing) nodeWidth() int {
-	return len("node   ") + len(strconv.Itoa(d.topo.Nodes[len(d.topo.Nodes)-1].ID))
+func (d *Drawing) nodeWidth() int {
+	return len("node   ") + len(strconv.Itoa(d.Topology.Nodes[len(d.Topology.Nodes)-1].ID))
 }
 
 // room is how many columns are left for cells.
-func (d *drawing) room() int {
-	return max(d.screen.width-d.labelWidth(), segmentCores)
+func (d *Drawing) room() int {
+	return max(d.Screen.Width-d.labelWidth(), segmentCores)
 }
 
 // rows distributes segments over as few lines as the screen allows, of much the
 // same length.
-func (d *drawing) rows(segs []segment) [][]segment {
+func (d *Drawing) rows(segs []segment) [][]segment {
 	room := d.room()
 	rows := d.rowsWithin(segs, room)
 	for len(rows) > 1 && room > segmentCores {
@@ -249,13 +251,13 @@ func (d *drawing) rows(segs []segment) [][]segment {
 
 // rowsWithin fills lines of a width; a cache's cores stay together where they fit
 // on one line.
-func (d *drawing) rowsWithin(segs []segment, room int) [][]segment {
+func (d *Drawing) rowsWithin(segs []segment, room int) [][]segment {
 	var rows [][]segment
 	var row []segment
 	for _, s := range segs {
 		wider := d.lineWidth(append(slices.Clip(row), s))
-		tear := s.first && wider-d.lineWidth([]segment{s})+s.whole > room && s.whole <= room
-		if len(row) > 0 && (wider > room || tear) {
+		split := s.first && wider-d.lineWidth([]segment{s})+s.whole > room && s.whole <= room
+		if len(row) > 0 && (wider > room || split) {
 			rows = append(rows, row)
 			row = nil
 		}
@@ -267,7 +269,7 @@ func (d *drawing) rowsWithin(segs []segment, room int) [][]segment {
 	return rows
 }
 
-func (d *drawing) drawBlock(b block) []line {
+func (d *Drawing) drawBlock(b block) []screen.Line {
 	lines := d.drawHead(b)
 	for i, row := range d.rows(d.segments(b)) {
 		threads := 0
@@ -283,8 +285,8 @@ func (d *drawing) drawBlock(b block) []line {
 		for thread := range threads {
 			l := d.drawRow(name, b.kind, row, thread)
 			if name != "" && b.caption != "" {
-				l.add(plain, strings.Repeat(" ", captionGap))
-				l.add(dim, b.caption)
+				l.Add(screen.Plain, strings.Repeat(" ", captionGap))
+				l.Add(screen.Dim, b.caption)
 			}
 			lines = append(lines, l)
 			name = ""
@@ -294,52 +296,52 @@ func (d *drawing) drawBlock(b block) []line {
 }
 
 // drawHead names what the rows below it belong to.
-func (d *drawing) drawHead(b block) []line {
-	var l line
+func (d *Drawing) drawHead(b block) []screen.Line {
+	var l screen.Line
 	switch {
 	case !b.head, d.inline && !b.first:
 		return nil
 	case d.inline:
-		l.add(bold, fmt.Sprintf("Socket %d", b.pkg))
-		return []line{l}
+		l.Add(screen.Bold, fmt.Sprintf("Socket %d", b.pkg))
+		return []screen.Line{l}
 	case b.first:
-		l.add(bold, fmt.Sprintf("Socket %d, NUMA node %d", b.pkg, b.node))
+		l.Add(screen.Bold, fmt.Sprintf("Socket %d, NUMA node %d", b.pkg, b.node))
 	default:
-		l.add(bold, fmt.Sprintf("          NUMA node %d", b.node))
+		l.Add(screen.Bold, fmt.Sprintf("          NUMA node %d", b.node))
 	}
 	if b.caption != "" {
-		l.add(plain, strings.Repeat(" ", captionGap))
-		l.add(dim, b.caption)
+		l.Add(screen.Plain, strings.Repeat(" ", captionGap))
+		l.Add(screen.Dim, b.caption)
 	}
-	return []line{l.cut(d.screen.width)}
+	return []screen.Line{l.Cut(d.Screen.Width)}
 }
 
 // drawRow draws one hardware thread of the cores of a line.
-func (d *drawing) drawRow(name, kind string, row []segment, thread int) line {
-	var cells line
+func (d *Drawing) drawRow(name, kind string, row []segment, thread int) screen.Line {
+	var cells screen.Line
 	var cpus []int
 	for i, s := range row {
 		if i > 0 {
-			cells.add(dim, d.gap(s))
+			cells.Add(screen.Dim, d.gap(s))
 		}
-		before := plain
+		before := screen.Plain
 		for j, core := range s.cores {
-			c := cell{glyph: ' '}
+			c := Cell{Glyph: ' '}
 			if siblings := core.Slice(); thread < len(siblings) {
-				cpu, _ := d.topo.CPU(siblings[thread])
+				cpu, _ := d.Topology.CPU(siblings[thread])
 				cpus = append(cpus, cpu.Index)
-				c = d.cell(cpu)
-				d.note(c)
+				c = d.Cell(cpu)
+				d.addLegend(c)
 			}
 			if j > 0 && d.spaced {
-				between := plain
-				if c.style == before {
-					between = c.style // a task's colour runs through
+				between := screen.Plain
+				if c.Style == before {
+					between = c.Style // a task's colour runs through
 				}
-				cells.add(between, " ")
+				cells.Add(between, " ")
 			}
-			cells.add(c.style, string(c.glyph))
-			before = c.style
+			cells.Add(c.Style, string(c.Glyph))
+			before = c.Style
 		}
 	}
 	label := "  "
@@ -350,7 +352,7 @@ func (d *drawing) drawRow(name, kind string, row []segment, thread int) line {
 		label += kind + " "
 	}
 	label += "cpu " + fromTo(cpus)
-	l := line{{fmt.Sprintf("%-*s", d.labelWidth(), label), dim}}
+	l := screen.Styled(screen.Dim, fmt.Sprintf("%-*s", d.labelWidth(), label))
 	return append(l, cells...)
 }
 
@@ -367,9 +369,9 @@ func fromTo(cpus []int) string {
 	return fmt.Sprintf("%d..%d", first, last)
 }
 
-func (d *drawing) drawOffline() []line {
+func (d *Drawing) drawOffline() []screen.Line {
 	var offline cpuset.Set
-	for _, cpu := range d.topo.CPUs {
+	for _, cpu := range d.Topology.CPUs {
 		if !cpu.Online {
 			offline.Add(cpu.Index)
 		}
@@ -377,10 +379,10 @@ func (d *drawing) drawOffline() []line {
 	if offline.IsEmpty() {
 		return nil
 	}
-	lines := []line{{{"Offline", bold}}}
-	words := fmt.Sprintf("cpu %s (%s)", offline, plural(offline.Len(), "CPU"))
-	for _, l := range wrap(words, d.screen.width-2, 4) {
-		lines = append(lines, append(line{{text: "  "}}, l...))
+	lines := []screen.Line{screen.Styled(screen.Bold, "Offline")}
+	words := fmt.Sprintf("cpu %s (%s)", offline, screen.Plural(offline.Len(), "CPU"))
+	for _, l := range screen.Wrap(words, d.Screen.Width-2, 4) {
+		lines = append(lines, append(screen.Text("  "), l...))
 	}
 	return lines
 }

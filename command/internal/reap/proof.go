@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package command
+package reap
 
 import (
 	"context"
@@ -12,14 +12,15 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
-// reapCase is one record and what speaks for and against its removal.
-type reapCase struct {
+// candidate is one record and what speaks for and against its removal.
+type candidate struct {
 	record    *state.Record
 	folder    fs.FileInfo // of the record, to know it again
 	proc      *supervisor.Process
@@ -32,9 +33,9 @@ type reapCase struct {
 }
 
 // name is what -kill calls the task.
-func (c *reapCase) name() string { return c.record.ID.Alloc + "/" + c.record.ID.Task }
+func (c *candidate) name() string { return c.record.ID.Alloc + "/" + c.record.ID.Task }
 
-func openCase(record *state.Record) (*reapCase, error) {
+func openCandidate(record *state.Record) (*candidate, error) {
 	folder, err := os.Lstat(record.Dir)
 	if err != nil {
 		return nil, err
@@ -43,34 +44,14 @@ func openCase(record *state.Record) (*reapCase, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &reapCase{record: record, folder: folder, proc: proc, state: proc.State()}
+	c := &candidate{record: record, folder: folder, proc: proc, state: proc.State()}
 	c.details, c.damaged = record.ReadDetails()
-	c.allocGone, c.allocWhy = allocGone(c.details)
+	c.allocGone, c.allocWhy = node.AllocGone(c.details)
 	return c, nil
 }
 
-// allocGone tells whether Nomad has collected an allocation: its folder is gone
-// from the folder of all allocations. Where that one is gone too, a disk may just
-// not be mounted.
-func allocGone(d state.Details) (gone bool, why string) {
-	if d.AllocDir == "" {
-		return false, "the folder of its allocation is not known"
-	}
-	_, err := os.Lstat(d.AllocDir)
-	switch {
-	case err == nil:
-		return false, "its allocation is still on this node"
-	case !errors.Is(err, fs.ErrNotExist):
-		return false, fmt.Sprintf("the folder of its allocation cannot be looked at: %v", err)
-	}
-	if info, err := os.Stat(filepath.Dir(d.AllocDir)); err != nil || !info.IsDir() {
-		return false, fmt.Sprintf("there is no folder of allocations %s: is Nomad's data_dir mounted?", filepath.Dir(d.AllocDir))
-	}
-	return true, "its allocation is gone from this node"
-}
-
 // proof says why the record may be removed, or why it may not.
-func (c *reapCase) proof() (why string, ok bool) {
+func (c *candidate) proof() (why string, ok bool) {
 	over, ok := c.over()
 	if !ok {
 		return over, false
@@ -79,11 +60,11 @@ func (c *reapCase) proof() (why string, ok bool) {
 	if !ok {
 		return forgotten, false
 	}
-	return joinWords(over, forgotten), true
+	return join(over, forgotten), true
 }
 
-// over tells whether the run is over, as far as it can be proven.
-func (c *reapCase) over() (why string, ok bool) {
+// over reports whether the run is over, as far as it can be proven.
+func (c *candidate) over() (why string, ok bool) {
 	switch c.state {
 	case supervisor.Launching:
 		return "it is just being started", false
@@ -117,7 +98,7 @@ func (c *reapCase) over() (why string, ok bool) {
 
 // neverStarted is true for what a start left behind that got no further than
 // the record: the specification is written before anything is launched.
-func (c *reapCase) neverStarted() bool {
+func (c *candidate) neverStarted() bool {
 	for _, name := range []string{"pid", "spec.json", "exit.json"} {
 		if _, err := os.Lstat(filepath.Join(c.record.Dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			return false
@@ -126,8 +107,8 @@ func (c *reapCase) neverStarted() bool {
 	return true
 }
 
-// forgotten tells whether nobody will ask how the run ended.
-func (c *reapCase) forgotten() (why string, ok bool) {
+// forgotten reports whether nobody will ask how the run ended.
+func (c *candidate) forgotten() (why string, ok bool) {
 	_, err := supervisor.ReadExit(c.record.Dir)
 	switch {
 	case c.neverStarted():
@@ -140,8 +121,8 @@ func (c *reapCase) forgotten() (why string, ok bool) {
 	return c.allocWhy, c.allocGone
 }
 
-// rebooted tells whether the run was of another boot.
-func (c *reapCase) rebooted() bool {
+// rebooted reports whether the run was of another boot.
+func (c *candidate) rebooted() bool {
 	rec, err := c.proc.Record()
 	if err != nil && !errors.Is(err, pidfile.ErrNoCores) {
 		return false
@@ -152,7 +133,7 @@ func (c *reapCase) rebooted() bool {
 
 // pids returns the live processes of the task: those in its cgroup, or without
 // one those that its recorded processes, if they still are the same, lead to.
-func (c *reapCase) pids() ([]int, error) {
+func (c *candidate) pids() ([]int, error) {
 	tree, err := c.proc.Tree()
 	if err != nil {
 		return nil, err
@@ -160,8 +141,8 @@ func (c *reapCase) pids() ([]int, error) {
 	return tree.PIDs()
 }
 
-// kill ends every process of the task and waits for its supervisor's last words.
-func (c *reapCase) kill(ctx context.Context) error {
+// kill ends every process of the task and waits until its supervisor has ended.
+func (c *candidate) kill(ctx context.Context) error {
 	const pause = 100 * time.Millisecond
 	for {
 		tree, err := c.proc.Tree()

@@ -1,0 +1,118 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package node
+
+import (
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+)
+
+// Report is what `status -json` prints. What is not known is null.
+type Report struct {
+	PhysicalCores  int           `json:"physical_cores"`
+	LogicalCores   int           `json:"logical_cores"`
+	HyperThreading bool          `json:"hyper_threading_enabled"`
+	AvailableCores int           `json:"available_cores"` // that a new task could get
+	SMT            allocator.SMT `json:"smt"`
+	Cores          []CoreReport  `json:"cores"`
+	Tasks          []TaskReport  `json:"tasks"`
+	Notes          []string      `json:"notes"`
+}
+
+// CoreReport is one online CPU.
+type CoreReport struct {
+	Index    int     `json:"index"`  // the kernel's CPU number
+	JobID    *string `json:"job_id"` // null where the CPU is free
+	PID      *int    `json:"pid"`    // null where the CPU is free or the process not known
+	Core     int     `json:"core"`   // physical core
+	Package  int     `json:"package"`
+	NUMANode int     `json:"numa_node"`
+	L3       *int    `json:"l3"`
+	Kind     string  `json:"kind"`
+	Managed  bool    `json:"managed"`  // the driver may give it out
+	Idle     bool    `json:"idle"`     // an idle sibling: held by a job that does not run on it
+	Reserved bool    `json:"reserved"` // by Nomad, for somebody else
+	AllocID  *string `json:"alloc_id"`
+	Task     *string `json:"task"`
+	Claims   int     `json:"claims"` // tasks bound to it; more than 1 is wrong
+	Drift    bool    `json:"drift"`  // a task may run here whose pid file says otherwise
+}
+
+// TaskReport is one record: a live task, or one that ended and that Nomad has
+// not collected yet.
+type TaskReport struct {
+	TaskIdentity
+	TaskProcess
+	TaskCores
+	TaskSolver
+	TaskProgress
+	Notes []string `json:"notes"`
+}
+
+// TaskIdentity is what Nomad calls a task.
+type TaskIdentity struct {
+	JobID      string `json:"job_id"`
+	Namespace  string `json:"namespace"`
+	Group      string `json:"group"`
+	AllocID    string `json:"alloc_id"`
+	Task       string `json:"task"`
+	Invocation string `json:"invocation"`
+}
+
+// TaskProcess is a task's process.
+type TaskProcess struct {
+	State         string      `json:"state"` // launching, running, orphaned, ended
+	PID           *int        `json:"pid"`
+	SupervisorPID *int        `json:"supervisor_pid"`
+	User          string      `json:"user"`
+	StartedAt     *string     `json:"started_at"`
+	Elapsed       *float64    `json:"elapsed_seconds"`
+	Exit          *ExitReport `json:"exit"`
+}
+
+// ExitReport is how a task ended.
+type ExitReport struct {
+	Code       int       `json:"code"`
+	Signal     int       `json:"signal"`
+	OOMKilled  bool      `json:"oom_killed"`
+	FinishedAt time.Time `json:"finished_at"`
+	Launch     string    `json:"launch_error,omitempty"`
+}
+
+// TaskCores is where a task runs.
+type TaskCores struct {
+	Cores        []int  `json:"cores"`
+	IdleSiblings []int  `json:"idle_siblings"`
+	NUMANodes    []int  `json:"numa_nodes"`
+	Pinned       bool   `json:"pinned"`
+	Reserved     bool   `json:"reserved"` // by Nomad: resources.cores
+	Placement    string `json:"placement"`
+	KernelCores  []int  `json:"kernel_cores"` // null where not known
+	Drift        bool   `json:"drift"`
+}
+
+// TaskSolver is what a task runs.
+type TaskSolver struct {
+	Solver    string  `json:"solver"`
+	Parallel  string  `json:"parallel"`
+	Precision string  `json:"precision"`
+	Version   *string `json:"version"`
+	RunDir    string  `json:"run_dir"`
+}
+
+// TaskProgress is what a task's outputs say.
+type TaskProgress struct {
+	Phase      *string             `json:"phase"`
+	Time       *float64            `json:"time"`
+	EndTime    *float64            `json:"end_time"`
+	Progress   *float64            `json:"progress_ratio"`
+	Cycle      *int64              `json:"cycle"`
+	ETA        *float64            `json:"eta_seconds"`
+	Warnings   *int64              `json:"warnings"`
+	Errors     *int64              `json:"errors"`
+	FirstError *output.SolverError `json:"first_error"`
+	Dump       *string             `json:"restart_file"`
+}

@@ -1,0 +1,70 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package screen
+
+import "unicode/utf8"
+
+// Style is the parameters of ECMA-48's "select graphic rendition", "" for none.
+type Style string
+
+// Styles with a meaning.
+const (
+	Plain  Style = ""
+	Bold   Style = "1"
+	Dim    Style = "2"
+	Red    Style = "1;31"
+	Green  Style = "32"
+	Yellow Style = "33"
+	Cyan   Style = "36"
+)
+
+// Span is a piece of a line in one style.
+type Span struct {
+	Text  string
+	Style Style
+}
+
+// Line is a line of the output, or a cell of a table.
+type Line []Span
+
+// Text is a line without style.
+func Text(text string) Line { return Line{{Text: text}} }
+
+// Styled is a line of one style.
+func Styled(style Style, text string) Line { return Line{{text, style}} }
+
+// Add appends to the line.
+func (l *Line) Add(style Style, text string) {
+	if n := len(*l); n > 0 && (*l)[n-1].Style == style {
+		(*l)[n-1].Text += text
+		return
+	}
+	*l = append(*l, Span{text, style})
+}
+
+// Width is the number of columns a line takes.
+func (l Line) Width() int {
+	n := 0
+	for _, s := range l {
+		n += utf8.RuneCountInString(s.Text)
+	}
+	return n
+}
+
+// Cut shortens a line to a width.
+func (l Line) Cut(width int) Line {
+	var short Line
+	for _, s := range l {
+		n := utf8.RuneCountInString(s.Text)
+		if n > width {
+			s.Text = string([]rune(s.Text)[:max(width, 0)])
+		}
+		short = append(short, s)
+		width -= n
+		if width <= 0 {
+			break
+		}
+	}
+	return short
+}
