@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"context"
 	"testing"
+	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
 // twoSockets has 8 cores of two threads.
@@ -26,4 +28,18 @@ func call(t testing.TB, args ...string) result {
 	var out, errout bytes.Buffer
 	code := Run(context.Background(), args, &out, &errout)
 	return result{code, out.String(), errout.String()}
+}
+
+// endRun ends a real run, and waits until its supervisor has written its last file.
+func endRun(t *testing.T, proc *supervisor.Process) {
+	t.Helper()
+	defer proc.Close()
+	if tree, err := proc.Tree(); err == nil {
+		_ = tree.Kill(context.Background())
+	}
+	select {
+	case <-proc.Done():
+	case <-time.After(time.Minute):
+		t.Error("the supervisor has not ended")
+	}
 }

@@ -4,7 +4,6 @@
 package command
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -214,12 +213,7 @@ func startReapRun(t *testing.T) *liveReapRun {
 		},
 	})
 	must.NoError(t, err)
-	t.Cleanup(func() {
-		if tree, err := proc.Tree(); err == nil {
-			_ = tree.Kill(context.Background())
-		}
-		proc.Close()
-	})
+	t.Cleanup(func() { endRun(t, proc) })
 	rec, err := proc.Record()
 	must.NoError(t, err)
 	return &liveReapRun{reapRecord: m, proc: proc, rec: rec}

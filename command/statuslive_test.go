@@ -4,7 +4,6 @@
 package command
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"syscall"
@@ -142,10 +141,9 @@ func TestStatus_ofARealSupervisor(t *testing.T) {
 	})
 	must.NoError(t, err)
 	record.Unlock()
-	defer proc.Close()
+	t.Cleanup(func() { endRun(t, proc) })
 	tree, err := proc.Tree()
 	must.NoError(t, err)
-	t.Cleanup(func() { _ = tree.Kill(context.Background()) })
 
 	task := statusOf(t, dir, "/sys").Tasks[0]
 	must.Eq(t, "running", task.State)
