@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
 )
@@ -148,11 +149,9 @@ func (o Options) validate(s lsdyna.Solver) error {
 }
 
 // maxNCPU bounds what a job file may ask for, before anything is allocated for each
-// rank. It is not the allocator's limit for CPU numbers, which this package does not
-// know: a run on leased CPUs gets no more ranks and threads than these, and one that
-// is not pinned may have more than the machine has CPUs. The number is the kernel's
-// largest NR_CPUS on x86-64.
-const maxNCPU = 8192
+// rank. A run on leased CPUs gets no more ranks and threads than these anyhow; one
+// that is not pinned may have more than the machine has CPUs.
+const maxNCPU = cpuset.MaxCPUs
 
 // validateJobID keeps jobid, the prefix of all output names, a plain name.
 func validateJobID(id string) error {

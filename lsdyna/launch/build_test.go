@@ -95,7 +95,7 @@ func TestBuild_refusesAndSaysWhatToDo(t *testing.T) {
 	must.ErrorContains(t, err, "give a positive number")
 	for _, ncpu := range []int{maxNCPU + 1, -maxNCPU - 1, math.MaxInt, math.MinInt} {
 		_, err := Build(smpSolver(), Options{Input: "main.k", NCPU: ncpu})
-		must.ErrorContains(t, err, "give at most 8192")
+		must.ErrorContains(t, err, "give at most 2048")
 	}
 }
 
