@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -117,41 +118,12 @@ func TestStart_PlantedFilesOfTheDriversOwnNames(t *testing.T) {
 	}
 }
 
-func TestTaskUser_DeniedIDs(t *testing.T) {
-	needRoot(t)
-	nobody, err := taskUser("nobody", &Config{})
-	must.NoError(t, err)
-	for name, c := range map[string]struct {
-		uids, gids string
-		want       string
-	}{
-		"none":                   {"", "", ""},
-		"others":                 {"0-999, 65535", "0,1-5", ""},
-		"the uid":                {fmt.Sprint(nobody.UID), "", "which this node denies (denied_host_uids"},
-		"a range with the uid":   {fmt.Sprintf("0-999,%d-%d", nobody.UID-1, nobody.UID), "", "which this node denies"},
-		"the group":              {"", fmt.Sprint(nobody.GID), "which this node denies (denied_host_gids"},
-		"a range with the group": {"", "1000-70000", "which this node denies"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := taskUser("nobody", &Config{DeniedUIDs: c.uids, DeniedGIDs: c.gids})
-			if c.want == "" {
-				must.NoError(t, err)
-				return
-			}
-			must.ErrorContains(t, err, c.want)
-		})
-	}
-	u := supervisor.User{UID: 5, GID: 5, Groups: []int{7, 27}}
-	must.ErrorContains(t, (&Config{DeniedGIDs: "27"}).denies(u), "is in group 27")
-	must.ErrorContains(t, (&Config{AllowRoot: true, DeniedUIDs: "0"}).denies(supervisor.User{}), "uid 0")
-}
-
 func TestStart_DeniedUserIsRefused(t *testing.T) {
 	needRoot(t)
-	n := newNode(t, func(c *Config) { c.DeniedUIDs = "65534" })
+	n := newNode(t, func(c *settings.Config) { c.DeniedUIDs = "65534" })
 	_, _, err := n.StartTask(n.task(standinJob("ncpu = 1")))
 	must.ErrorContains(t, err, "which this node denies")
-	must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+	must.Eq(t, n.cores.Managed(), n.free())
 }
 
 // What the plugin knows is not the task's, and what the task sets is nobody
@@ -184,8 +156,8 @@ func TestTask_EnvironmentsStayApart(t *testing.T) {
 // Tokens and the licence server stand in the task's environment only: not in
 // the records, the driver state or the events.
 func TestTask_SecretsAreNotWritten(t *testing.T) {
-	n := newNode(t, func(c *Config) {
-		c.License = &LicenseConfig{Type: "network", Server: "31010@s3cret-licence-host"}
+	n := newNode(t, func(c *settings.Config) {
+		c.License = &settings.LicenseConfig{Type: "network", Server: "31010@s3cret-licence-host"}
 	})
 	var handles []*drivers.TaskHandle
 	for _, fault := range []string{"license_refused", "error=20"} {
@@ -228,7 +200,7 @@ func TestStart_HandsOnLimitsAndRights(t *testing.T) {
 		setuid    bool
 		processes int64
 	}{"as little as can be": {false, 77}, "as much as can be": {true, 0}} {
-		n := newLoneNode(t, func(config *Config) { config.AllowSetuid, config.MaxProcesses = c.setuid, c.processes })
+		n := newLoneNode(t, func(config *settings.Config) { config.AllowSetuid, config.MaxProcesses = c.setuid, c.processes })
 		r := n.start(n.script("exec sleep 3600"))
 		spec, err := supervisor.ReadSpec(r.recordDir())
 		must.NoError(t, err)

@@ -5,46 +5,87 @@ package driver
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"runtime"
-	"sync"
-	"sync/atomic"
+	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
-// A found task is a live solver that is not in the books yet.
-type found struct {
-	*task
-	record pidfile.Record
-	err    error // of the record
+// Adoption reads state_dir, /proc and cgroups, and nothing else: Nomad's client
+// waits for it, and a run folder may hang. The folders are opened later, each by its
+// run's own watcher.
+
+// live is a solver that was found by its record.
+type live struct {
+	record  *state.Record
+	process *supervisor.Process
+	pid     pidfile.Record
+	pidErr  error          // of the pid file
+	details *state.Details // nil: the record does not tell
 }
 
-// spoiled tells whether the pid file does not tell the cores.
-func (f *found) spoiled() bool {
-	return f.record.PID == 0 || errors.Is(f.err, errForeignPID) || errors.Is(f.err, pidfile.ErrNoCores) || errors.Is(f.err, pidfile.ErrNoPID)
+// trusted reports whether the pid file tells the solver's cores.
+func (l *live) trusted() bool {
+	return l.pid.PID != 0 && !errors.Is(l.pidErr, errForeignPID) && !errors.Is(l.pidErr, pidfile.ErrNoCores) && !errors.Is(l.pidErr, pidfile.ErrNoPID)
 }
 
-// findAll opens the records, several at a time: it is mostly system calls, and
-// Nomad waits for them. What it returns is in the order of the records.
-func (d *Driver) findAll(records []*state.Record) []*found {
-	all := make([]*found, len(records))
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(records)) {
-		workers.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
-				all[i] = d.find(records[i])
+// errForeignPID means that a pid file names other processes than the driver state:
+// somebody changed it.
+var errForeignPID = errors.New("the pid file names processes that are not the task's")
+
+// adoptAll adopts every live solver, by the records on disk, before the first task
+// is started: nothing else tells which cores are taken.
+func (d *Driver) adoptAll(store *state.Store) {
+	records, err := store.Records()
+	if err != nil {
+		d.logger.Error("some records cannot be read", "error", err)
+	}
+	found := d.discover(records)
+	// A run whose pid file does not tell its cores may have lost those it began
+	// with: it must not take another's, whose pid file does.
+	for _, trusted := range []bool{true, false} {
+		for _, l := range found {
+			if l != nil && l.trusted() == trusted {
+				d.adopt(l)
 			}
+		}
+	}
+	var over []*state.Record
+	for i, l := range found {
+		if l == nil {
+			over = append(over, records[i])
+		}
+	}
+	d.routines.Go(func() { d.removeStale(over) })
+}
+
+// discover opens the records, several at a time: it is mostly system calls, and
+// Nomad waits for them. What it returns is in the order of the records, nil where
+// there is no live solver.
+func (d *Driver) discover(records []*state.Record) []*live {
+	all := make([]*live, len(records))
+	var workers errgroup.Group
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	for i, record := range records {
+		workers.Go(func() error {
+			all[i] = d.open(record)
+			return nil
 		})
 	}
-	workers.Wait()
+	_ = workers.Wait() // none fails
 	return all
 }
 
-// find opens a record, and returns nil where there is no live solver.
-func (d *Driver) find(record *state.Record) *found {
+// open opens a record, and returns nil where there is no live solver.
+func (d *Driver) open(record *state.Record) *live {
 	proc, err := supervisor.Open(record.Dir)
 	if err != nil {
 		d.logger.Error("cannot open a record", "record", record.Dir, "error", err)
@@ -60,16 +101,83 @@ func (d *Driver) find(record *state.Record) *found {
 		proc.Close()
 		return nil
 	}
-	details, err := record.ReadDetails()
-	if err != nil {
+	l := &live{record: record, process: proc, pid: pid, pidErr: pidErr}
+	if details, err := record.ReadDetails(); err == nil {
+		l.details = &details
+	} else {
 		d.logger.Warn("a live solver's record is damaged", "record", record.Dir, "error", err)
 	}
-	t := d.newTask(record, details, proc.Spec())
-	t.openOutputs()
-	t.setProcess(proc, pid)
 	if tree, err := proc.Tree(); pidErr == nil && err == nil && !tree.HoldsMain() {
 		d.logger.Warn("a pid file names a process that is not the task's", "record", record.Dir, "pid", pid.PID)
-		pidErr = errForeignPID
+		l.pidErr = errForeignPID
 	}
-	return &found{task: t, record: pid, err: pidErr}
+	return l
+}
+
+// adopt leases to a live solver the cores it has, and watches it.
+func (d *Driver) adopt(l *live) *task.Handle {
+	h := d.newHandle(task.Options{
+		ID: l.record.ID, Record: l.record, Spec: l.process.Spec(), Details: l.details,
+		Process: l.process, PID: l.pid, Phase: task.Adopted,
+	})
+	h.Binder.Adopt(l.process, l.pid, l.trusted())
+	d.add(h)
+	return h
+}
+
+// newHandle makes a handle of what is known of a run.
+func (d *Driver) newHandle(o task.Options) *task.Handle {
+	d.complete(&o)
+	return task.New(o)
+}
+
+// complete adds what every handle has: its logger, its events, its cores.
+func (d *Driver) complete(o *task.Options) {
+	id := o.ID
+	o.Patience = d.patience
+	o.Successor = func() bool { return d.livesBeside(id) }
+	o.Logger = d.logger.With("alloc_id", id.Alloc, "task", id.Task)
+	if o.Events == nil {
+		o.Events = d.events.Stream(id, o.Logger)
+	}
+	if o.Binder != nil {
+		return
+	}
+	stream := o.Events
+	run := placement.Run{Owner: id.String(), Report: func(text string) { stream.Emit(text) }, Logger: o.Logger}
+	if o.Details != nil {
+		run.Asked, run.Reserved, run.Parent = o.Details.CoresAsked, o.Details.Reserved, o.Details.CgroupParent
+	}
+	o.Binder = d.cores.NewBinder(run)
+}
+
+// livesBeside reports whether another run of the same task lives.
+func (d *Driver) livesBeside(id state.ID) bool {
+	return len(d.find(func(h *task.Handle) bool {
+		return h.ID != id && h.ID.Alloc == id.Alloc && h.ID.Task == id.Task && !h.IsGone()
+	})) > 0
+}
+
+// staleAfter is how long a record is kept at least, counted from the run's start.
+const staleAfter = 30 * 24 * time.Hour
+
+// removeStale removes the records of runs that are over and that Nomad can no
+// longer ask for: their allocations are gone from the client's disk. Age alone is
+// no reason: a long run may have ended while nobody watched.
+func (d *Driver) removeStale(records []*state.Record) {
+	for _, record := range records {
+		if d.ctx.Err() != nil {
+			return
+		}
+		details, err := record.ReadDetails()
+		if err != nil || details.AllocDir == "" || time.Since(details.StartedAt) < staleAfter {
+			continue
+		}
+		if _, err := os.Lstat(details.AllocDir); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := record.Remove(); err != nil {
+			d.logger.Warn("cannot remove an old record", "error", err)
+		}
+	}
 }

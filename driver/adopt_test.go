@@ -10,6 +10,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 )
 
@@ -18,7 +19,7 @@ import (
 // is whole.
 func TestAdopt_WholePidFilesComeFirst(t *testing.T) {
 	needCPUs(t, 2)
-	n := newNode(t, func(c *Config) { c.Cores.Usable = "0-1" })
+	n := newNode(t, func(c *settings.Config) { c.Cores.Usable = "0-1" })
 	first := func(digit string) string { return strings.Repeat(digit, 8) + "-0000-4000-8000-000000000000" }
 	start := func(alloc string) *run {
 		j := slowJob("ncpu = 1")
@@ -46,6 +47,6 @@ func TestAdopt_WholePidFilesComeFirst(t *testing.T) {
 	one.runsOn("0")
 	other.runsOn("1")
 	must.True(t, alive(poor.pid))
-	_, leased := n.cores.alloc.Lease(poor.id)
+	_, leased := n.lease(poor.id)
 	must.False(t, leased)
 }

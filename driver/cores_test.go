@@ -12,19 +12,18 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/hashicorp/nomad/client/lib/numalib"
-	"github.com/hashicorp/nomad/client/lib/numalib/hw"
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // all takes every core there is.
-func (n *node) all() string { return fmt.Sprintf("ncpu = %d", n.cores.alloc.Available()) }
+func (n *node) all() string { return fmt.Sprintf("ncpu = %d", n.available()) }
 
 func TestCores_ShortageUnpinned(t *testing.T) {
 	n := newNode(t)
@@ -32,9 +31,9 @@ func TestCores_ShortageUnpinned(t *testing.T) {
 	second := n.start(slowJob("ncpu = 1"))
 	n.hears(second.id, "Running without affinity: 1 core asked, 0 free")
 	must.SliceEmpty(t, second.pidFile().Cores)
-	must.Eq(t, []string{n.cores.topology().Online.String()}, second.threads())
-	first.runsOn(n.cores.managed().String())
-	_, leased := n.cores.alloc.Lease(second.id)
+	must.Eq(t, []string{n.cores.Topology().Online.String()}, second.threads())
+	first.runsOn(n.cores.Managed().String())
+	_, leased := n.lease(second.id)
 	must.False(t, leased)
 }
 
@@ -67,7 +66,7 @@ func TestCores_ExactlyWhatNomadReserved(t *testing.T) {
 			set, err := cpuset.Parse(c.cores)
 			must.NoError(t, err)
 			r.runsOn(set.String())
-			leaf, err := os.ReadFile(filepath.Join(r.task().spec.Cgroups.LeafCpuset, "cpuset.cpus"))
+			leaf, err := os.ReadFile(filepath.Join(r.task().Spec().Cgroups.LeafCpuset, "cpuset.cpus"))
 			must.NoError(t, err)
 			must.Eq(t, set.String(), strings.TrimSpace(string(leaf)))
 			n.hears(r.id, c.says)
@@ -113,7 +112,7 @@ func TestCores_AReservationMovesWhoIsThere(t *testing.T) {
 
 func TestCores_AReservationLeavesNoCoreForWhoIsThere(t *testing.T) {
 	needCPUs(t, 2)
-	n := newLoneNode(t, func(c *Config) { c.Cores.Usable = "0" })
+	n := newLoneNode(t, func(c *settings.Config) { c.Cores.Usable = "0" })
 	first := n.start(slowJob("ncpu = 1"))
 	j := slowJob("")
 	j.cores, j.cgroup = "0", true
@@ -121,7 +120,7 @@ func TestCores_AReservationLeavesNoCoreForWhoIsThere(t *testing.T) {
 	second.runsOn("0")
 	n.hears(first.id, "Running without affinity: lost cores 0")
 	must.SliceEmpty(t, first.pidFile().Cores)
-	must.Eq(t, []string{n.cores.topology().Online.String()}, first.threads())
+	must.Eq(t, []string{n.cores.Topology().Online.String()}, first.threads())
 }
 
 // Another driver's task got the core: only the cgroups tell.
@@ -144,21 +143,6 @@ func TestCores_AReservationForAnotherDriversTask(t *testing.T) {
 	n.hears(r.id, "Restored cores 0")
 	eventually(t, "the solver is moved again", func() bool { return fmt.Sprint(r.pidFile().Cores) == "[1]" })
 	eventually(t, "all of it", func() bool { return fmt.Sprint(r.threads()) == "[1]" })
-}
-
-// The reservation comes between the choice of the cores and the moment when
-// the task is in the books.
-func TestCores_AReservationDuringTheStart(t *testing.T) {
-	needCPUs(t, 2)
-	n := newNode(t)
-	r := n.start(slowJob("ncpu = 1"))
-	n.cores.mu.Lock() // keep the watcher out
-	displaced := n.cores.alloc.SetUnavailable(cpuset.Of(0))
-	n.cores.mu.Unlock()
-	must.Len(t, 1, displaced)
-	n.settle(r.task())
-	n.hears(r.id, "Moved from cores 0 to 1")
-	must.Eq(t, []string{"1"}, r.threads())
 }
 
 func TestCores_DriftIsRepairedAndTold(t *testing.T) {
@@ -190,13 +174,13 @@ func TestCores_ComeBack(t *testing.T) {
 			}
 			r := n.start(j)
 			task := r.task()
-			must.Zero(t, n.cores.alloc.Available())
+			must.Zero(t, n.available())
 			end(r)
 			select {
-			case <-task.done:
+			case <-task.Gone():
 			case <-t.Context().Done():
 			}
-			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+			must.Eq(t, n.cores.Managed(), n.free())
 		})
 	}
 }
@@ -236,7 +220,7 @@ func TestCores_ComeBackAfterAFailedStart(t *testing.T) {
 			_, _, err := n.StartTask(cfg)
 			must.ErrorContains(t, err, c.want)
 			must.Eq(t, c.recoverable, structs.IsRecoverable(err))
-			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+			must.Eq(t, n.cores.Managed(), n.free())
 			records, err := n.store.Records()
 			must.NoError(t, err)
 			must.SliceEmpty(t, records)
@@ -248,7 +232,7 @@ func TestCores_ComeBackAfterAFailedStart(t *testing.T) {
 }
 
 func removeWorkDir(t *testing.T, cfg *drivers.TaskConfig) {
-	var config TaskConfig
+	var config settings.TaskConfig
 	must.NoError(t, cfg.DecodeDriverConfig(&config))
 	must.NoError(t, os.RemoveAll(config.WorkDir))
 }
@@ -298,48 +282,10 @@ func TestCores_OneSolverForEachRunFolder(t *testing.T) {
 	must.Eq(t, 2, refused)
 }
 
-func TestCores_OfNomad(t *testing.T) {
-	must.False(t, coresOfNomad(nil).known)
-	must.False(t, coresOfNomad(&numalib.Topology{}).known)
-	got := coresOfNomad(&numalib.Topology{Cores: []numalib.Core{
-		{ID: hw.CoreID(0)}, {ID: 1, Disable: true}, {ID: 7},
-	}})
-	must.True(t, got.known)
-	must.Eq(t, "0,7", got.usable.String())
-}
-
-func TestCores_NoneIsLeft(t *testing.T) {
-	_, err := newCores(&Config{Cores: CoresConfig{Usable: "0"}}, nomadCores{known: true, usable: cpuset.Of(1)}, New(t.Context(), nullLogger()).logger)
-	must.ErrorContains(t, err, "no core is left to give out")
-}
-
 func TestCores_TheConfigurationIsLeftForTheStatusCommand(t *testing.T) {
-	n := newLoneNode(t, func(c *Config) { c.Cores.SMT, c.Cores.Layout = "share", "scatter" })
+	n := newLoneNode(t, func(c *settings.Config) { c.Cores.SMT, c.Cores.Layout = "share", "scatter" })
 	told, err := n.store.Settings()
 	must.NoError(t, err)
-	must.Eq(t, state.Settings{Version: 1, SMT: "share", Layout: "scatter", NomadUsable: n.nomad.usable.String()}, told)
+	must.Eq(t, state.Settings{Version: 1, SMT: "share", Layout: "scatter", NomadUsable: n.Driver.said().usable.String()}, told)
 	must.NotEq(t, "", told.NomadUsable)
-}
-
-func TestCores_IsolatedOnesOnlyWhereTheyAreNamed(t *testing.T) {
-	own, err := ownAffinity()
-	must.NoError(t, err)
-	if own.Len() < 2 {
-		t.Skip("one CPU cannot be isolated from another")
-	}
-	sysfs := t.TempDir()
-	cpus := filepath.Join(sysfs, "devices/system/cpu")
-	for index := range own.All() {
-		must.NoError(t, os.MkdirAll(filepath.Join(cpus, fmt.Sprintf("cpu%d", index)), 0o755))
-	}
-	must.NoError(t, os.WriteFile(filepath.Join(cpus, "online"), []byte(own.String()), 0o644))
-	must.NoError(t, os.WriteFile(filepath.Join(cpus, "isolated"), []byte(fmt.Sprint(own.First())), 0o644))
-	for usable, want := range map[string]cpuset.Set{
-		"": own.Difference(cpuset.Of(own.First())), own.String(): own, fmt.Sprint(own.First()): cpuset.Of(own.First()),
-	} {
-		c := &cores{logger: nullLogger(), config: &Config{Cores: CoresConfig{Usable: usable}}, sysfs: sysfs}
-		_, managed, err := c.machine()
-		must.NoError(t, err)
-		must.Eq(t, want.String(), managed.String(), must.Sprintf("usable %q", usable))
-	}
 }

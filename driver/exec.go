@@ -6,57 +6,22 @@ package driver
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/creack/pty"
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
-
-// command prepares a command beside the solver: in its cgroup, on its cores, as
-// its user, in its run folder.
-func (t *task) command(argv []string, tty bool) (*supervisor.ExecCmd, error) {
-	if len(argv) == 0 {
-		return nil, errors.New("name a command to execute")
-	}
-	if t.isOver() {
-		return nil, errors.New("the solver has ended; there is no task to execute a command in")
-	}
-	if t.spec == nil {
-		return nil, errors.New("the run's record is damaged; no command can be executed in it")
-	}
-	t.mu.Lock()
-	cpus := t.cpus
-	t.mu.Unlock()
-	return t.process().Command(t.spec, supervisor.ExecOptions{Argv: argv, Env: t.execEnv(), CPUs: cpus, TTY: tty})
-}
-
-// execEnv is the environment that Nomad gave the task. It is kept in memory only
-// (Nomad hands it over again with a recovered task), so that no token is written.
-func (t *task) execEnv() []string {
-	env := map[string]string{"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	maps.Copy(env, t.env)
-	env["HOME"], env["USER"], env["LOGNAME"] = t.spec.User.Home, t.spec.User.Name, t.spec.User.Name
-	env["PWD"] = t.spec.Dir
-	list := make([]string, 0, len(env))
-	for name, value := range env {
-		list = append(list, name+"="+value)
-	}
-	slices.Sort(list)
-	return list
-}
 
 // ExecTask executes a command in a task and returns its output, as script
 // checks do.
 func (d *Driver) ExecTask(taskID string, cmd []string, timeout time.Duration) (*drivers.ExecTaskResult, error) {
-	t, err := d.task(taskID)
+	h, err := d.task(taskID)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +32,7 @@ func (d *Driver) ExecTask(taskID string, cmd []string, timeout time.Duration) (*
 		defer cancel()
 	}
 	var stdout, stderr bytes.Buffer
-	result, err := t.exec(ctx, cmd, nil, &stdout, &stderr)
+	result, err := execute(ctx, h, cmd, nil, &stdout, &stderr)
 	if err != nil {
 		return nil, err
 	}
@@ -78,18 +43,19 @@ func (d *Driver) ExecTask(taskID string, cmd []string, timeout time.Duration) (*
 func (d *Driver) ExecTaskStreaming(ctx context.Context, taskID string, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
 	defer opts.Stdout.Close()
 	defer opts.Stderr.Close()
-	t, err := d.task(taskID)
+	h, err := d.task(taskID)
 	if err != nil {
 		return nil, err
 	}
 	if opts.Tty {
-		return t.execTTY(ctx, opts)
+		return executeTTY(ctx, h, opts)
 	}
-	return t.exec(ctx, opts.Command, opts.Stdin, opts.Stdout, opts.Stderr)
+	return execute(ctx, h, opts.Command, opts.Stdin, opts.Stdout, opts.Stderr)
 }
 
-func (t *task) exec(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) (*drivers.ExitResult, error) {
-	c, err := t.command(argv, false)
+// execute executes a command beside the solver.
+func execute(ctx context.Context, h *task.Handle, argv []string, stdin io.Reader, stdout, stderr io.Writer) (*drivers.ExitResult, error) {
+	c, err := h.Command(argv, false)
 	if err != nil {
 		return nil, err
 	}
@@ -131,9 +97,9 @@ func waitExec(ctx context.Context, c *supervisor.ExecCmd) (*drivers.ExitResult, 
 	return result, nil
 }
 
-// execTTY executes a command on a terminal of its own.
-func (t *task) execTTY(ctx context.Context, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
-	c, err := t.command(opts.Command, true)
+// executeTTY executes a command on a terminal of its own.
+func executeTTY(ctx context.Context, h *task.Handle, opts *drivers.ExecOptions) (*drivers.ExitResult, error) {
+	c, err := h.Command(opts.Command, true)
 	if err != nil {
 		return nil, err
 	}
@@ -142,8 +108,8 @@ func (t *task) execTTY(ctx context.Context, opts *drivers.ExecOptions) (*drivers
 		return nil, fmt.Errorf("open terminal: %w", err)
 	}
 	defer master.Close()
-	if t.spec.User.UID != os.Geteuid() {
-		if err := slave.Chown(t.spec.User.UID, -1); err != nil {
+	if h.Spec().User.UID != os.Geteuid() {
+		if err := slave.Chown(h.Spec().User.UID, -1); err != nil {
 			_ = slave.Close()
 			return nil, fmt.Errorf("hand over terminal: %w", err)
 		}

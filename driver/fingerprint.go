@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -25,12 +24,12 @@ const fingerprintPeriod = 30 * time.Second
 // Nomad, so the attributes are slow facts only.
 func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, error) {
 	ch := make(chan *drivers.Fingerprint, 1)
-	go func() {
+	d.routines.Go(func() {
 		defer close(ch)
 		ticker := time.NewTicker(fingerprintPeriod)
 		defer ticker.Stop()
 		d.streamFingerprints(ctx, ticker.C, ch)
-	}()
+	})
 	return ch, nil
 }
 
@@ -38,7 +37,7 @@ func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 func (d *Driver) streamFingerprints(ctx context.Context, tick <-chan time.Time, ch chan<- *drivers.Fingerprint) {
 	var last *drivers.Fingerprint
 	for {
-		if now := d.fingerprint(os.Stat); !reflect.DeepEqual(now, last) {
+		if now := d.fingerprint(); !reflect.DeepEqual(now, last) {
 			select {
 			case ch <- now:
 				last = now
@@ -58,37 +57,38 @@ func (d *Driver) streamFingerprints(ctx context.Context, tick <-chan time.Time, 
 	}
 }
 
-type statFunc func(string) (os.FileInfo, error)
+// solverPatience bounds how long a fingerprint waits for the solvers' paths.
+const solverPatience = 5 * time.Second
 
 // fingerprint returns what the node has now.
-func (d *Driver) fingerprint(stat statFunc) *drivers.Fingerprint {
+func (d *Driver) fingerprint() *drivers.Fingerprint {
 	if err := d.ready(); err != nil {
 		if errors.Is(err, errDisabled) {
 			return &drivers.Fingerprint{Health: drivers.HealthStateUndetected, HealthDescription: "disabled"}
 		}
 		return &drivers.Fingerprint{Health: drivers.HealthStateUnhealthy, HealthDescription: err.Error()}
 	}
-	d.mu.Lock()
-	config, cores := d.config, d.cores
-	d.mu.Unlock()
-
-	topo := cores.topology()
+	node, cores := d.settings(), d.cores
+	topo := cores.Topology()
 	attrs := map[string]*pstructs.Attribute{
 		"driver.lsdyna":                         pstructs.NewBoolAttribute(true),
 		"driver.lsdyna.version":                 pstructs.NewStringAttribute(Version),
 		"driver.lsdyna.physical_cores":          pstructs.NewIntAttribute(int64(topo.PhysicalCores()), ""),
 		"driver.lsdyna.logical_cores":           pstructs.NewIntAttribute(int64(topo.LogicalCores()), ""),
 		"driver.lsdyna.hyper_threading_enabled": pstructs.NewBoolAttribute(topo.HyperThreading()),
-		"driver.lsdyna.usable_cores":            pstructs.NewStringAttribute(cores.managed().String()),
+		"driver.lsdyna.usable_cores":            pstructs.NewStringAttribute(cores.Managed().String()),
 	}
+	ctx, cancel := context.WithTimeout(d.ctx, solverPatience)
+	defer cancel()
 	present, missing := 0, []string(nil)
-	for _, name := range config.solverNames() {
-		if err := checkSolver(config.Solvers[name], stat); err != nil {
-			missing = append(missing, fmt.Sprintf("solver %q: %v", name, err))
+	for i, err := range d.solvers.CheckAll(ctx, node.Solvers) {
+		solver := node.Solvers[i]
+		if err != nil {
+			missing = append(missing, fmt.Sprintf("solver %q: %v", solver.Name, err))
 			continue
 		}
 		present++
-		attrs["driver.lsdyna.solver."+name] = pstructs.NewStringAttribute(versionFromName(config.Solvers[name].Path))
+		attrs["driver.lsdyna.solver."+solver.Name] = pstructs.NewStringAttribute(versionFromName(solver.Path))
 	}
 	health, words := drivers.HealthStateHealthy, drivers.DriverHealthy
 	switch {
@@ -96,28 +96,10 @@ func (d *Driver) fingerprint(stat statFunc) *drivers.Fingerprint {
 		health, words = drivers.HealthStateUnhealthy, strings.Join(missing, "; ")
 	case len(missing) > 0:
 		words = drivers.DriverHealthy + ", but " + strings.Join(missing, "; ")
-	case present == 0 && !config.AllowCommand:
+	case present == 0 && !node.AllowCommand:
 		health, words = drivers.HealthStateUnhealthy, "no solver is configured: add a solver block to plugin \""+PluginName+"\""
 	}
 	return &drivers.Fingerprint{Attributes: attrs, Health: health, HealthDescription: words}
-}
-
-// checkSolver tells why a solver cannot be started now.
-func checkSolver(s SolverConfig, stat statFunc) error {
-	paths := []string{s.Path}
-	if s.MPIRun != "" {
-		paths = append(paths, s.MPIRun)
-	}
-	for _, path := range paths {
-		info, err := stat(path)
-		switch {
-		case err != nil:
-			return err
-		case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
-			return fmt.Errorf("%s is not an executable file", path)
-		}
-	}
-	return nil
 }
 
 // Names of executables carry the version: ls-dyna_smp_d_R13_1_1_x64_….

@@ -16,10 +16,13 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
 )
 
 // disk is a file system of executables and others.
-func disk(modes map[string]fs.FileMode) statFunc {
+func disk(modes map[string]fs.FileMode) func(string) (os.FileInfo, error) {
 	files := fstest.MapFS{}
 	for path, mode := range modes {
 		files[path[1:]] = &fstest.MapFile{Mode: mode}
@@ -29,11 +32,11 @@ func disk(modes map[string]fs.FileMode) statFunc {
 
 func TestFingerprint(t *testing.T) {
 	n := newNode(t)
-	r14 := SolverConfig{Path: "/opt/ls-dyna_smp_d_R14_1_0_x64"}
-	r12 := SolverConfig{Path: "/opt/lsdyna"}
-	mpp := SolverConfig{Path: "/opt/mpp_R15.0", Parallel: "mpp", MPI: "openmpi", MPIRun: "/usr/bin/mpirun"}
+	r14 := settings.SolverConfig{Path: "/opt/ls-dyna_smp_d_R14_1_0_x64"}
+	r12 := settings.SolverConfig{Path: "/opt/lsdyna"}
+	mpp := settings.SolverConfig{Path: "/opt/mpp_R15.0", Parallel: "mpp", MPI: "openmpi", MPIRun: "/usr/bin/mpirun"}
 	for name, c := range map[string]struct {
-		solvers map[string]SolverConfig
+		solvers map[string]settings.SolverConfig
 		command bool
 		files   map[string]fs.FileMode
 		health  drivers.HealthState
@@ -41,35 +44,35 @@ func TestFingerprint(t *testing.T) {
 		attrs   map[string]string // of solvers
 	}{
 		"all solvers are there": {
-			solvers: map[string]SolverConfig{"r14": r14, "r12": r12},
+			solvers: map[string]settings.SolverConfig{"r14": r14, "r12": r12},
 			files:   map[string]fs.FileMode{r14.Path: 0o755, r12.Path: 0o500},
 			health:  drivers.HealthStateHealthy, words: "Healthy",
 			attrs: map[string]string{"r14": "R14.1.0", "r12": "unknown"},
 		},
 		"one is missing": {
-			solvers: map[string]SolverConfig{"r14": r14, "r12": r12},
+			solvers: map[string]settings.SolverConfig{"r14": r14, "r12": r12},
 			files:   map[string]fs.FileMode{r14.Path: 0o755},
 			health:  drivers.HealthStateHealthy, words: `Healthy, but solver "r12": open opt/lsdyna: file does not exist`,
 			attrs: map[string]string{"r14": "R14.1.0"},
 		},
 		"one is no executable": {
-			solvers: map[string]SolverConfig{"r14": r14, "r12": r12},
+			solvers: map[string]settings.SolverConfig{"r14": r14, "r12": r12},
 			files:   map[string]fs.FileMode{r14.Path: 0o755, r12.Path: 0o644},
 			health:  drivers.HealthStateHealthy, words: `Healthy, but solver "r12": /opt/lsdyna is not an executable file`,
 			attrs: map[string]string{"r14": "R14.1.0"},
 		},
 		"one is a folder": {
-			solvers: map[string]SolverConfig{"r12": r12},
+			solvers: map[string]settings.SolverConfig{"r12": r12},
 			files:   map[string]fs.FileMode{r12.Path: 0o755 | fs.ModeDir},
 			health:  drivers.HealthStateUnhealthy, words: `solver "r12": /opt/lsdyna is not an executable file`,
 		},
 		"the launcher is missing": {
-			solvers: map[string]SolverConfig{"mpp": mpp},
+			solvers: map[string]settings.SolverConfig{"mpp": mpp},
 			files:   map[string]fs.FileMode{mpp.Path: 0o755},
 			health:  drivers.HealthStateUnhealthy, words: `solver "mpp": open usr/bin/mpirun: file does not exist`,
 		},
 		"with launcher": {
-			solvers: map[string]SolverConfig{"mpp": mpp},
+			solvers: map[string]settings.SolverConfig{"mpp": mpp},
 			files:   map[string]fs.FileMode{mpp.Path: 0o755, mpp.MPIRun: 0o755},
 			health:  drivers.HealthStateHealthy, words: "Healthy", attrs: map[string]string{"mpp": "R15.0"},
 		},
@@ -82,13 +85,12 @@ func TestFingerprint(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config := *n.config
 			config.Solvers, config.AllowCommand = c.solvers, c.command
-			n.Driver.mu.Lock()
-			n.Driver.config = &config
-			n.Driver.mu.Unlock()
-			f := n.fingerprint(disk(c.files))
+			n.change(&config)
+			n.Driver.solvers = solvercheck.New(disk(c.files))
+			f := n.fingerprint()
 			must.Eq(t, c.health, f.Health)
 			must.Eq(t, c.words, f.HealthDescription)
-			must.Eq(t, f, n.fingerprint(disk(c.files)))
+			must.Eq(t, f, n.fingerprint())
 			keys := []string{
 				"driver.lsdyna", "driver.lsdyna.hyper_threading_enabled", "driver.lsdyna.logical_cores",
 				"driver.lsdyna.physical_cores", "driver.lsdyna.usable_cores", "driver.lsdyna.version",
@@ -99,16 +101,16 @@ func TestFingerprint(t *testing.T) {
 			}
 			slices.Sort(keys)
 			must.Eq(t, keys, slices.Sorted(maps.Keys(f.Attributes)))
-			must.Eq(t, n.cores.managed().String(), *f.Attributes["driver.lsdyna.usable_cores"].String)
-			must.Eq(t, int64(n.cores.topology().LogicalCores()), *f.Attributes["driver.lsdyna.logical_cores"].Int)
+			must.Eq(t, n.cores.Managed().String(), *f.Attributes["driver.lsdyna.usable_cores"].String)
+			must.Eq(t, int64(n.cores.Topology().LogicalCores()), *f.Attributes["driver.lsdyna.logical_cores"].Int)
 		})
 	}
 }
 
 func TestFingerprint_Disabled(t *testing.T) {
 	d := New(t.Context(), hclog.NewNullLogger())
-	must.NoError(t, d.SetConfig(encodeConfig(t, &Config{})))
-	f := d.fingerprint(os.Stat)
+	must.NoError(t, d.SetConfig(encodeConfig(t, &settings.Config{})))
+	f := d.fingerprint()
 	must.Eq(t, drivers.HealthStateUndetected, f.Health)
 	must.Eq(t, "disabled", f.HealthDescription)
 	must.MapEmpty(t, f.Attributes)
@@ -118,8 +120,8 @@ func TestFingerprint_UnusableStateDir(t *testing.T) {
 	dir := t.TempDir()
 	must.NoError(t, os.Chmod(dir, 0o755))
 	d := New(t.Context(), hclog.NewNullLogger())
-	must.NoError(t, d.SetConfig(encodeConfig(t, &Config{Enabled: true, StateDir: dir})))
-	f := d.fingerprint(os.Stat)
+	must.NoError(t, d.SetConfig(encodeConfig(t, &settings.Config{Enabled: true, StateDir: dir})))
+	f := d.fingerprint()
 	must.Eq(t, drivers.HealthStateUnhealthy, f.Health)
 	must.StrContains(t, f.HealthDescription, "chmod 0700")
 }
@@ -137,10 +139,8 @@ func TestFingerprint_StreamsOnlyChanges(t *testing.T) {
 	must.Eq(t, 1, len(ch))
 
 	config := *n.config
-	config.Solvers = map[string]SolverConfig{"gone": {Path: "/nonexistent"}}
-	n.Driver.mu.Lock()
-	n.Driver.config = &config
-	n.Driver.mu.Unlock()
+	config.Solvers = map[string]settings.SolverConfig{"gone": {Path: "/nonexistent"}}
+	n.change(&config)
 	tick <- time.Now() // taken after a look at the old things or the new
 	tick <- time.Now() // taken after a look at the new
 	must.Eq(t, 2, len(ch))

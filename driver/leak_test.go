@@ -78,10 +78,7 @@ func TestLongLife_LivesAndRecoveriesLeaveNothingBehind(t *testing.T) {
 	must.NoError(t, err)
 	must.SliceEmpty(t, left)
 	must.MapEmpty(t, n.tasks)
-	must.MapEmpty(t, n.starting.locks)
-	must.MapEmpty(t, n.Driver.events.held)
-	must.MapEmpty(t, n.Driver.events.attachedFor)
-	must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+	must.Eq(t, n.cores.Managed(), n.free())
 }
 
 // uncollected lets some more live without garbage collection, which closes files

@@ -11,12 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 )
 
 // canary is a licence server's name that must not show anywhere.
@@ -26,9 +25,9 @@ const canary = "zq7canary"
 // configuration holds the canary in each place that takes a licence.
 func loudNode(t *testing.T) (*node, *syncBuffer) {
 	log := &syncBuffer{}
-	n := newNode(t, func(c *Config) {
-		c.License = &LicenseConfig{Type: "network", Server: "31010@" + canary + ".example"}
-		c.Solvers["other"] = SolverConfig{Path: standin, Env: map[string]string{"ANSYSLMD_LICENSE_FILE": "1055@" + canary + "-two"}}
+	n := newNode(t, func(c *settings.Config) {
+		c.License = &settings.LicenseConfig{Type: "network", Server: "31010@" + canary + ".example"}
+		c.Solvers["other"] = settings.SolverConfig{Path: standin, Env: map[string]string{"ANSYSLMD_LICENSE_FILE": "1055@" + canary + "-two"}}
 	})
 	n.logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: log})
 	return n, log
@@ -89,7 +88,7 @@ func TestLicence_StartTimeoutTellsNoServer(t *testing.T) {
 func (n *node) checkNoCanary(r *run, log *syncBuffer) {
 	n.t.Helper()
 	texts := map[string]string{"events": strings.Join(n.said(r.id), "\n"), "log": log.String()}
-	if res := r.task().result(); res.Err != nil {
+	if res := r.task().Result(); res.Err != nil {
 		texts["result"] = res.Err.Error()
 	}
 	must.NoError(n.t, filepath.WalkDir(n.config.StateDir, func(path string, entry fs.DirEntry, err error) error {
@@ -116,20 +115,4 @@ while [ ! -e end ]; do sleep 0.01; done`))
 	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "end"), nil, 0o644))
 	r.wait()
 	must.Eq(t, 1, strings.Count(strings.Join(n.said(r.id), "\n"), "Waiting for a licence"))
-}
-
-func TestLicence_ASilentSolverIsSaidToWait(t *testing.T) {
-	silent := silentTask("silent")
-	silent.events = newEvents()
-	ch := silent.events.subscribe(t.Context(), t.Context())
-	silent.events.attach(silent)
-	silent.snapshot = output.Snapshot{Phase: output.PhaseLicence}
-	silent.details.StartedAt = time.Now().Add(-licencePatience)
-	silent.checkLicence()
-	silent.checkLicence()
-	silent.snapshot.LicenceGranted, silent.snapshot.Phase = true, output.PhaseReading
-	silent.checkLicence()
-	words := take(ch, 2)
-	must.StrHasPrefix(t, "Waiting for a licence, for ", words[0])
-	must.StrHasPrefix(t, "Got a licence within ", words[1])
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/hashicorp/nomad/plugins/drivers/testutils"
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 )
 
 // These are the tests that Nomad's own drivers have, on solvers.
@@ -84,7 +86,7 @@ func TestTask_StartKillWait_LeavesAnEmptyCgroup(t *testing.T) {
 	j := slowJob("ncpu = 1")
 	j.cgroup = true
 	r := n.start(j)
-	procs := filepath.Join(r.task().spec.Cgroups.Processes(), "cgroup.procs")
+	procs := filepath.Join(r.task().Spec().Cgroups.Processes(), "cgroup.procs")
 	inside, err := os.ReadFile(procs)
 	must.NoError(t, err)
 	must.Eq(t, strconv.Itoa(r.pid), strings.TrimSpace(string(inside)))
@@ -193,7 +195,7 @@ func TestTask_StartKillImmediately(t *testing.T) {
 		must.Eq(t, 9, result.Signal)
 		must.NoError(t, n.DestroyTask(r.id, false))
 	}
-	must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+	must.Eq(t, n.cores.Managed(), n.free())
 }
 
 func TestTask_Stats(t *testing.T) {
@@ -250,7 +252,7 @@ func TestTask_SupervisorKilled_ExitStatusUnknown(t *testing.T) {
 	must.Eq(t, -1, result.ExitCode)
 	must.False(t, result.Successful())
 	must.ErrorContains(t, result.Err, "exit status unknown")
-	must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+	must.Eq(t, n.cores.Managed(), n.free())
 }
 
 // The solver says that all went well, but nobody saw its exit status.
@@ -318,15 +320,15 @@ func TestTask_OutputsAreReadByOneAtATime(t *testing.T) {
 	n := newNode(t)
 	r := n.start(standinJob("ncpu = 1"))
 	task := r.task()
-	for !task.isOver() {
-		task.poll()
+	for !task.IsEnded() {
+		task.View()
 	}
 	must.True(t, r.wait().Successful())
 }
 
 func TestTask_ExecStreamingConformance(t *testing.T) {
 	needRoot(t)
-	n := newNode(t, func(c *Config) { c.AllowRoot = true })
+	n := newNode(t, func(c *settings.Config) { c.AllowRoot = true })
 	h := testutils.NewDriverHarness(t, heardOut{n.Driver})
 	j := n.script("exec sleep 3600")
 	j.cgroup, j.user = true, "root"
@@ -364,7 +366,7 @@ func TestTask_ExecRunsInTheTasksPlace(t *testing.T) {
 	must.Eq(t, 7, result.ExitResult.ExitCode)
 	must.Eq(t, "oops\n", string(result.Stderr))
 	out := string(result.Stdout)
-	must.Eq(t, r.task().spec.CPUs, []int{0})
+	must.Eq(t, r.task().Spec().CPUs, []int{0})
 	must.Eq(t, "0", statusField(out, "Cpus_allowed_list"))
 	must.StrContains(t, out, r.folder)
 	if os.Geteuid() == 0 {
@@ -465,7 +467,7 @@ func TestStopTask_IsDoneWhenItReturns(t *testing.T) {
 			if alive(r.pid) {
 				t.Error("the solver lives")
 			}
-			if free := n.cores.alloc.Free(); free != n.cores.managed() {
+			if free := n.free(); free != n.cores.Managed() {
 				t.Errorf("free cores are %s", free)
 			}
 		})

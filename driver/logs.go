@@ -41,8 +41,9 @@ func (d *Driver) OutliveClient() {
 	// Notify, not Ignore: an ignored signal would be inherited by what the
 	// plugin executes.
 	signal.Notify(broken, syscall.SIGPIPE)
-	go d.followLog(broken)
-	go d.endIfForgotten(os.Getppid())
+	client := os.Getppid()
+	d.routines.Go(func() { d.followLog(broken) })
+	d.routines.Go(func() { d.endIfForgotten(client) })
 }
 
 func (d *Driver) followLog(broken <-chan os.Signal) {
@@ -51,14 +52,11 @@ func (d *Driver) followLog(broken <-chan os.Signal) {
 		return
 	case <-broken:
 	}
-	d.mu.Lock()
-	dir := d.config.StateDir
-	d.mu.Unlock()
+	dir := d.settings().StateDir
 	if err := redirectStderr(filepath.Join(dir, "plugin.log")); err == nil {
 		d.logger.Info("the client that read this plugin's log is gone; logging here until the plugin is restarted")
 	}
-	for range broken { // goes on being ignored for as long as the process lives
-	}
+	// The channel stays registered, so that the signal goes on being ignored.
 }
 
 // endIfForgotten ends a plugin that has no work and whose client is dead.
@@ -72,10 +70,7 @@ func (d *Driver) endIfForgotten(client int) {
 			return
 		case <-ticker.C:
 		}
-		d.mu.Lock()
-		serving := d.serving
-		d.mu.Unlock()
-		if serving {
+		if d.said().serving {
 			return
 		}
 		if os.Getppid() != client || client == 1 && time.Since(began) > orphanPatience {

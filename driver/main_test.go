@@ -28,8 +28,11 @@ import (
 	"github.com/hashicorp/nomad/plugins/base"
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
 )
 
 // The test binary plays the plugin, and, since it links package supervisor, the
@@ -64,16 +67,16 @@ func setUp(m *testing.M) int {
 	if cgroups() {
 		defer removeCgroups(cgroupslib.NomadCgroupParent)
 		cgroupslib.NomadCgroupParent = testParent + strconv.Itoa(os.Getpid())
-		if newCgroupTree("/sys/fs/cgroup").V2 {
+		if nomadcgroup.Below("/sys/fs/cgroup").V2 {
 			cgroupslib.NomadCgroupParent += ".slice"
 		}
 		defer removeCgroups(cgroupslib.NomadCgroupParent)
-		online, err := onlineCPUs("")
+		topo, _, err := topology.Discover("")
 		if err == nil {
-			err = cgroupslib.Init(hclog.NewNullLogger(), online.String())
+			err = cgroupslib.Init(hclog.NewNullLogger(), topo.Online.String())
 		}
 		if err == nil {
-			err = setPartition("share", online.String())
+			err = setPartition("share", topo.Online.String())
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "set up cgroups:", err)
@@ -91,7 +94,7 @@ const testParent = "nomad-lsdyna-test-"
 // for all tasks without cores of their own, reserve for the others.
 func setPartition(name, cpus string) error {
 	dir := filepath.Join("/sys/fs/cgroup/cpuset", cgroupslib.NomadCgroupParent, name)
-	if newCgroupTree("/sys/fs/cgroup").V2 {
+	if nomadcgroup.Below("/sys/fs/cgroup").V2 {
 		dir = filepath.Join("/sys/fs/cgroup", cgroupslib.NomadCgroupParent, name+".slice")
 	}
 	return os.WriteFile(filepath.Join(dir, "cpuset.cpus"), []byte(cpus+"\n"), 0o644)
@@ -137,9 +140,9 @@ func needCPUs(t *testing.T, n int) {
 	t.Helper()
 	topo, _, err := topology.Discover("")
 	must.NoError(t, err)
-	own, err := ownAffinity()
-	must.NoError(t, err)
-	if got := min(topo.PhysicalCores(), own.Len()); got < n {
+	var own unix.CPUSet
+	must.NoError(t, unix.SchedGetaffinity(0, &own))
+	if got := min(topo.PhysicalCores(), own.Count()); got < n {
 		t.Skipf("needs %d physical cores, this machine has %d", n, got)
 	}
 }
@@ -218,9 +221,9 @@ func solversIn(t *testing.T, folder string) []int {
 
 // pluginPart is what a plugin in a process of its own is told.
 type pluginPart struct {
-	Config Config
+	Config settings.Config
 	Cfg    *drivers.TaskConfig
-	Task   TaskConfig
+	Task   settings.TaskConfig
 }
 
 // playPlugin is a plugin in a process of its own: it starts a task and stays,

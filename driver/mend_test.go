@@ -33,18 +33,19 @@ func TestRecover_DamagedDetailsOfALiveRun(t *testing.T) {
 			n := newNode(t)
 			r := n.start(slowJob("ncpu = 1"))
 			r.says("flush i/o buffers")
-			details := r.task().details
+			details := r.task().Details()
 			path := filepath.Join(r.recordDir(), "task.json")
 			n.stop()
 			must.NoError(t, c.spoil(path))
 			n.launch()
 			r.comeBack()
-			n.hears(r.id, "record was damaged and was mended from the driver state")
+			n.hears(r.id, "record was damaged and was repaired from the driver state")
 			r.runsOn("0")
-			now := r.task().details
+			now := r.task().Details()
 			must.True(t, details.StartedAt.Equal(now.StartedAt))
-			now.StartedAt = details.StartedAt
-			must.Eq(t, details, now)
+			at := *now
+			at.StartedAt = details.StartedAt
+			must.Eq(t, *details, at)
 			content, err := os.ReadFile(path)
 			must.NoError(t, err)
 			if _, err := state.DecodeDetails(content); c.mended {
@@ -56,7 +57,7 @@ func TestRecover_DamagedDetailsOfALiveRun(t *testing.T) {
 			must.NoError(t, n.StopTask(r.id, patience, "SIGTERM"))
 			n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = ")
 			must.False(t, alive(r.pid))
-			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+			must.Eq(t, n.cores.Managed(), n.free())
 		})
 	}
 }
@@ -75,8 +76,8 @@ func TestRecover_DamagedDetailsOfARunThatEndsBeforeItIsClaimed(t *testing.T) {
 	n.launch()
 	adopted := r.task()
 	must.NoError(t, syscall.Kill(r.pid, syscall.SIGCONT))
-	eventually(t, "the run is over", adopted.isOver)
-	must.NotEq(t, 0, adopted.result().ExitCode)
+	eventually(t, "the run is over", adopted.IsGone)
+	must.False(t, adopted.IsEnded(), must.Sprint("without its details nobody knows where its outputs are"))
 	r.comeBack()
 	must.Eq(t, &drivers.ExitResult{}, r.wait())
 	must.NoError(t, n.RecoverTask(persist(t, r.handle))) // once is enough

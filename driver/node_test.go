@@ -25,6 +25,10 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 )
 
@@ -33,9 +37,10 @@ import (
 type node struct {
 	*Driver
 	t      *testing.T
-	config *Config
+	config *settings.Config
 	work   string // a work root
 	end    context.CancelFunc
+	waits  task.Patience // of its driver
 
 	mu     sync.Mutex
 	events []*drivers.TaskEvent
@@ -43,7 +48,7 @@ type node struct {
 
 // newNode starts a driver for a fresh state_dir. Tests with nodes run beside
 // each other: each node believes that all cores are its own.
-func newNode(t *testing.T, adjust ...func(*Config)) *node {
+func newNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 	t.Helper()
 	t.Parallel()
 	return newLoneNode(t, adjust...)
@@ -51,12 +56,12 @@ func newNode(t *testing.T, adjust ...func(*Config)) *node {
 
 // newLoneNode is newNode for tests that change what others rely on, such as the
 // cores that Nomad has reserved.
-func newLoneNode(t *testing.T, adjust ...func(*Config)) *node {
+func newLoneNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 	t.Helper()
 	base := worldReadable(t)
-	n := &node{t: t, work: filepath.Join(base, "work"), config: &Config{
+	n := &node{t: t, work: filepath.Join(base, "work"), waits: task.Patience{Silent: patience, Missing: time.Second, Stopped: time.Second}, config: &settings.Config{
 		Enabled: true, StateDir: filepath.Join(base, "state"), AllowCommand: true,
-		Solvers: map[string]SolverConfig{"standin": {Path: standin}},
+		Solvers: map[string]settings.SolverConfig{"standin": {Path: standin}},
 	}}
 	must.NoError(t, os.Mkdir(n.work, 0o755))
 	n.config.WorkRoots = []string{n.work}
@@ -65,10 +70,13 @@ func newLoneNode(t *testing.T, adjust ...func(*Config)) *node {
 	}
 	n.launch()
 	t.Cleanup(func() {
-		for _, live := range n.running() {
-			if err := n.DestroyTask(live.id.String(), true); err != nil {
-				t.Errorf("clean up task %s: %v", live.id, err)
+		for _, live := range n.find(func(h *task.Handle) bool { return !h.IsGone() }) {
+			if err := n.DestroyTask(live.ID.String(), true); err != nil {
+				t.Errorf("clean up task %s: %v", live.ID, err)
 			}
+		}
+		for _, gone := range n.find(func(h *task.Handle) bool { return h.Details() != nil && !h.IsEnded() }) {
+			<-gone.Ended() // the last is written to its run folder before
 		}
 		n.stop()
 	})
@@ -90,6 +98,7 @@ func (n *node) launch() {
 	n.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	n.Driver, n.end = New(ctx, hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: testWriter{n.t}})), cancel
+	n.patience = n.waits
 	must.NoError(n.t, n.SetConfig(encodeConfig(n.t, n.config)))
 	ch, err := n.TaskEvents(ctx)
 	must.NoError(n.t, err)
@@ -111,7 +120,7 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func encodeConfig(t *testing.T, config *Config) *base.Config {
+func encodeConfig(t *testing.T, config *settings.Config) *base.Config {
 	t.Helper()
 	var data []byte
 	must.NoError(t, base.MsgPackEncode(&data, config))
@@ -125,12 +134,43 @@ func encodeConfig(t *testing.T, config *Config) *base.Config {
 // process does: all that is left is on disk.
 func (n *node) stop() {
 	n.end()
-	n.Driver.mu.Lock()
-	defer n.Driver.mu.Unlock()
-	if n.store != nil {
-		_ = n.store.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := n.Close(ctx); err != nil {
+		n.t.Errorf("the driver does not end: %v", err)
 	}
 }
+
+// change has the driver go by another plugin block.
+func (n *node) change(config *settings.Config) {
+	n.t.Helper()
+	parsed, err := settings.Parse(*config)
+	must.NoError(n.t, err)
+	n.Driver.mu.Lock()
+	defer n.Driver.mu.Unlock()
+	n.agent.settings = parsed
+}
+
+// lease returns the cores that a task has leased.
+func (n *node) lease(owner string) (allocator.Lease, bool) {
+	for _, l := range n.cores.Leases() {
+		if l.Owner == owner {
+			return l, true
+		}
+	}
+	return allocator.Lease{}, false
+}
+
+// free are the cores that no task has.
+func (n *node) free() cpuset.Set {
+	free := n.cores.Managed()
+	for _, l := range n.cores.Leases() {
+		free = free.Difference(l.CPUs)
+	}
+	return free
+}
+
+func (n *node) available() int { return n.free().Len() }
 
 // restart puts a new driver in the place of the old one.
 func (n *node) restart() {
@@ -266,12 +306,12 @@ func (n *node) task(j job) *drivers.TaskConfig {
 	for name, value := range j.env {
 		cfg.Env[name] = value
 	}
-	var config TaskConfig
+	var config settings.TaskConfig
 	input := "input = \"main.k\"\n"
 	if strings.Contains(j.config, "input =") {
 		input = ""
 	}
-	hclutils.NewConfigParser(taskConfigSpec).ParseHCL(n.t, fmt.Sprintf("config {\n%s%s\nwork_dir = %q\n}", input, j.config, folder), &config)
+	hclutils.NewConfigParser(settings.TaskSpec).ParseHCL(n.t, fmt.Sprintf("config {\n%s%s\nwork_dir = %q\n}", input, j.config, folder), &config)
 	must.NoError(n.t, cfg.EncodeConcreteDriverConfig(&config))
 	if j.cgroup {
 		needCgroups(n.t)
@@ -347,14 +387,14 @@ func (n *node) started(cfg *drivers.TaskConfig, handle *drivers.TaskHandle) *run
 	r := &run{n: n, t: n.t, cfg: cfg, handle: handle, id: cfg.ID}
 	t, err := n.Driver.task(cfg.ID)
 	must.NoError(n.t, err)
-	r.folder, r.pid = t.folder.Path(), t.pid
+	r.folder, r.pid = t.Folder(), t.PID()
 	_, err = n.WaitTask(n.t.Context(), r.id) // as the client does at once: lets the events through
 	must.NoError(n.t, err)
 	return r
 }
 
 // task is the driver's own view of the run.
-func (r *run) task() *task {
+func (r *run) task() *task.Handle {
 	r.t.Helper()
 	t, err := r.n.Driver.task(r.id)
 	must.NoError(r.t, err)

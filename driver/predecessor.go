@@ -6,11 +6,17 @@ package driver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/nomad/nomad/structs"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
+
+// killPatience is how long the processes of an earlier run may take to vanish after
+// SIGKILL.
+const killPatience = time.Minute
 
 // endPredecessors makes sure that no earlier run of this task of this
 // allocation lives: Nomad starts a task anew when it could not learn that the
@@ -19,18 +25,16 @@ import (
 func (s *start) endPredecessors() error {
 	ctx, cancel := context.WithTimeout(s.d.ctx, killPatience)
 	defer cancel()
-	for _, t := range s.d.runsOf(s.id.Alloc, s.id.Task) {
-		if t.isOver() || t.awaitStop(s.d.ctx) {
+	earlier := s.d.find(func(h *task.Handle) bool { return h.ID.Alloc == s.id.Alloc && h.ID.Task == s.id.Task })
+	for _, h := range earlier {
+		if h.IsGone() || h.AwaitStop(s.d.ctx) {
 			continue
 		}
-		t.logger.Warn("ending a predecessor of the same allocation and task", "successor", s.cfg.ID)
-		if err := t.kill(ctx); err != nil {
+		h.Logger().Warn("ending a predecessor of the same allocation and task", "successor", s.cfg.ID)
+		if err := h.Kill(ctx); err != nil {
 			return structs.NewRecoverableError(fmt.Errorf("an earlier run of this task lives and cannot be ended yet: %w", err), true)
 		}
-		if err := t.gone(s.d.ctx); err != nil {
-			return err
-		}
-		s.says = append(s.says, fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d)", t.pid))
+		s.events = append(s.events, fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d)", h.PID()))
 	}
 	return s.endLeftovers(ctx)
 }
@@ -63,16 +67,4 @@ func endProcesses(ctx context.Context, dir string) error {
 		return nil //nolint:nilerr // there is nothing to go by
 	}
 	return tree.Kill(ctx)
-}
-
-// runningIn returns a live task whose run folder this is.
-func (d *Driver) runningIn(folder string) *task {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, t := range d.tasks {
-		if !t.isOver() && t.folder != nil && t.folder.Path() == folder {
-			return t
-		}
-	}
-	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -39,7 +40,7 @@ func (r *run) runsOn(cpus string) {
 	rec := r.pidFile()
 	must.Eq(r.t, r.pid, rec.PID)
 	must.Eq(r.t, cpus, cpuset.Of(rec.Cores...).String())
-	lease, ok := r.n.cores.alloc.Lease(r.id)
+	lease, ok := r.n.lease(r.id)
 	must.True(r.t, ok)
 	must.Eq(r.t, cpus, lease.CPUs.String())
 	must.Eq(r.t, r.pid, lease.PID)
@@ -70,9 +71,9 @@ func TestRecover_HandleRoundTrip(t *testing.T) {
 	r.runsOn("0")
 	n.restart()
 	handle := persist(t, r.handle)
-	var lost TaskConfig
+	var lost settings.TaskConfig
 	must.Error(t, handle.Config.DecodeDriverConfig(&lost)) // what recovery must do without
-	must.Eq(t, n.cores.managed().Len()-1, n.cores.alloc.Available(), must.Sprint("the core is free before the task is recovered"))
+	must.Eq(t, n.cores.Managed().Len()-1, n.available(), must.Sprint("the core is free before the task is recovered"))
 	must.NoError(t, n.RecoverTask(handle))
 	_, err := n.WaitTask(t.Context(), r.id)
 	must.NoError(t, err)
@@ -159,7 +160,7 @@ func copyRecord(t *testing.T, before func(*run)) {
 	n.launch()
 	r.comeBack()
 	r.runsOn("0")
-	must.Eq(t, n.cores.managed().Len()-1, n.cores.alloc.Available())
+	must.Eq(t, n.cores.Managed().Len()-1, n.available())
 }
 
 func TestRecover_OrphanWithASpoiledPidFile(t *testing.T) {
@@ -202,9 +203,9 @@ func TestRecover_WithoutAffinity(t *testing.T) {
 	n.launch()
 	r.comeBack()
 	n.hears(r.id, "without affinity")
-	must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+	must.Eq(t, n.cores.Managed(), n.free())
 	eventually(t, "no affinity", func() bool {
-		return slices.Equal([]string{n.cores.topology().Online.String()}, r.threads())
+		return slices.Equal([]string{n.cores.Topology().Online.String()}, r.threads())
 	})
 	must.SliceEmpty(t, r.pidFile().Cores)
 }
@@ -247,7 +248,7 @@ func TestRecover_OccupiedCoresAndNoOthers(t *testing.T) {
 	n.hears(second.id, "Running without affinity: cores 1 are taken")
 	first.runsOn("0")
 	must.SliceEmpty(t, second.pidFile().Cores)
-	must.Eq(t, []string{n.cores.topology().Online.String()}, second.threads())
+	must.Eq(t, []string{n.cores.Topology().Online.String()}, second.threads())
 }
 
 func TestRecover_FinishedTaskTakesNoCores(t *testing.T) {
@@ -271,7 +272,7 @@ func TestRecover_FinishedTaskTakesNoCores(t *testing.T) {
 			result := r.wait()
 			must.Eq(t, c.code, result.ExitCode)
 			must.Eq(t, c.signal, result.Signal)
-			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+			must.Eq(t, n.cores.Managed(), n.free())
 			status, err := n.InspectTask(r.id)
 			must.NoError(t, err)
 			must.Eq(t, drivers.TaskStateExited, status.State)
@@ -310,7 +311,7 @@ func TestRecover_RecordLost(t *testing.T) {
 	result := r.stop()
 	must.False(t, result.Successful())
 	must.False(t, alive(r.pid))
-	must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+	must.Eq(t, n.cores.Managed(), n.free())
 }
 
 // The handle is all there is, and its process is gone with the machine's last
@@ -339,7 +340,7 @@ func TestRecover_HostRebooted(t *testing.T) {
 			result := r.wait()
 			must.Eq(t, -1, result.ExitCode)
 			must.ErrorContains(t, result.Err, "host rebooted, solver lost")
-			must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+			must.Eq(t, n.cores.Managed(), n.free())
 		})
 	}
 }
@@ -397,14 +398,14 @@ func TestRecover_WhileOthersStart(t *testing.T) {
 		wait.Wait()
 		old.runsOn("0")
 		var held cpuset.Set
-		for _, lease := range n.cores.alloc.Leases() {
+		for _, lease := range n.cores.Leases() {
 			must.False(t, held.Overlaps(lease.Held))
 			held = held.Union(lease.Held)
 		}
 		for _, cfg := range append(next, old.cfg) {
 			must.NoError(t, n.DestroyTask(cfg.ID, true))
 		}
-		must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
+		must.Eq(t, n.cores.Managed(), n.free())
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
@@ -32,7 +33,7 @@ func (n *node) stopped() *run {
 	n.t.Helper()
 	r := n.start(slowJob("ncpu = 1"))
 	r.says("flush i/o buffers")
-	eventually(n.t, "the driver has read of it", func() bool { return r.task().poll().Phase == output.PhaseSolving })
+	eventually(n.t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
 	must.NoError(n.t, n.SignalTask(r.id, "SIGUSR1"))
 	n.hears(r.id, "Switch sw3, dump d3dump01 written")
 	must.NoError(n.t, n.StopTask(r.id, patience, "SIGTERM"))
@@ -144,7 +145,7 @@ func TestRestart_ADumpThatWasCutByTheEndOfTheRunIsPassedOver(t *testing.T) {
 	j.files = map[string]string{}
 	cut := r.again(j)
 	n.hears(cut.id, "Restarting from d3dump02")
-	eventually(t, "it computes", func() bool { return cut.task().poll().Phase == output.PhaseSolving })
+	eventually(t, "it computes", func() bool { return cut.task().View().Snapshot.Phase == output.PhaseSolving })
 	must.NoError(t, n.StopTask(cut.id, patience, "SIGTERM"))
 	must.Eq(t, 9, cut.wait().Signal)
 	n.hears(cut.id, "Stopping with sw1: ended after ")
@@ -174,13 +175,13 @@ func TestRestart_ADumpOfAnotherRunIsNotTaken(t *testing.T) {
 		"another jobid":       {"solver = \"standin\"\nncpu = 1\njobid = \"x\"", nil, `jobid was "" and is "x"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := newNode(t, func(c *Config) {
+			n := newNode(t, func(c *settings.Config) {
 				other := filepath.Join(filepath.Dir(c.StateDir), "standin_smp_d_R15")
 				data, err := os.ReadFile(standin)
 				must.NoError(t, err)
 				must.NoError(t, os.WriteFile(other, data, 0o755))
-				c.Solvers["other"] = SolverConfig{Path: other}
-				c.Solvers["single"] = SolverConfig{Path: standin, Precision: "single"}
+				c.Solvers["other"] = settings.SolverConfig{Path: other}
+				c.Solvers["single"] = settings.SolverConfig{Path: standin, Precision: "single"}
 			})
 			r := n.stopped()
 			if c.change != nil {

@@ -38,8 +38,8 @@ func TestRemoveStale(t *testing.T) {
 			must.NoError(t, err)
 			defer record.Unlock()
 			must.NoError(t, record.WriteDetails(&state.Details{AllocDir: c.allocDir, StartedAt: time.Now().Add(-c.age)}))
-			d := &Driver{logger: hclog.NewNullLogger()}
-			d.removeStale(record)
+			d := New(t.Context(), hclog.NewNullLogger())
+			d.removeStale([]*state.Record{record})
 			_, err = os.Stat(record.Dir)
 			must.Eq(t, c.kept, err == nil)
 		})

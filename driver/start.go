@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/nomad/nomad/structs"
@@ -18,9 +16,12 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -37,86 +38,97 @@ const launchTimeout = 30 * time.Second
 
 // start is a task on its way from its configuration to its process.
 type start struct {
-	d       *Driver
-	cfg     *drivers.TaskConfig
-	config  *Config
-	task    TaskConfig
-	id      state.ID
-	user    supervisor.User
-	cgroups supervisor.Cgroups
-	parent  string // of the cgroups
-
-	solver       lsdyna.Solver
-	base         string // trusted folder that holds the run folder
-	folder       *rundir.Folder
-	unlockFolder func() // of another task's start in it
-	old          rundir.Outputs
-	asked        int // cores
-	reserved     cpuset.Set
-	lease        allocator.Lease // empty: without affinity
-	says         []string        // events, once the task is there
+	d     *Driver
+	cfg   *drivers.TaskConfig
+	node  *settings.Settings
+	job   *settings.TaskSettings
+	id    state.ID
+	user  supervisor.User
+	place place
+	run   runFolder
 
 	options launch.Options
 	command launch.Command
 	record  *state.Record
-	t       *task
+	details *state.Details
+	spec    *supervisor.Spec
+	handle  *task.Handle
+	events  []string // told once the task is there
+}
+
+// place is where a start puts its processes.
+type place struct {
+	cgroups  supervisor.Cgroups
+	parent   string // of the cgroups
+	asked    int    // cores
+	reserved cpuset.Set
+	binder   *placement.Binder
+	events   *events.Stream
+	lease    allocator.Lease // empty: without affinity
 }
 
 // StartTask starts a solver: it finds the user and the run folder, ends a live
 // predecessor, takes cores, and has a supervisor execute the solver on them. The
 // returned handle suffices to find the solver again after any restart. Errors that
-// a later try may not meet (no free core, a busy run folder) are recoverable, so
-// that the restart policy applies.
+// a later try may not meet (no free core, a busy run folder, a file server that does
+// not answer) are recoverable, so that the restart policy applies.
 func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drivers.DriverNetwork, error) {
 	if err := d.waitReady(); err != nil {
 		return nil, nil, structs.NewRecoverableError(err, !errors.Is(err, errDisabled))
 	}
-	defer d.starting.lock(cfg.AllocID + "/" + cfg.Name)()
-	if t, err := d.task(cfg.ID); err == nil && t.isClaimed() && !t.isOver() {
+	unlock, err := d.starts.Lock(d.ctx, startKey(cfg.AllocID, cfg.Name))
+	if err != nil {
+		return nil, nil, structs.NewRecoverableError(err, true)
+	}
+	defer unlock()
+	if h, err := d.task(cfg.ID); err == nil && h.IsAttached() && !h.IsGone() {
 		return nil, nil, fmt.Errorf("task with ID %q already started", cfg.ID)
 	}
-
-	s := &start{d: d, cfg: cfg, config: d.currentConfig()}
-	defer func() {
-		if s.unlockFolder != nil {
-			s.unlockFolder()
-		}
-	}()
-	for _, step := range []func() error{
-		s.decode, s.findUser, s.endPredecessors, s.openFolder, s.checkLicence, s.takeCores, s.buildCommand,
-		s.chooseRestart, s.writeFiles, s.makeRecord, s.launch,
-	} {
-		if err := step(); err != nil {
-			s.undo()
-			return nil, nil, err
-		}
-	}
-	handle, err := s.handle()
+	s := &start{d: d, cfg: cfg, node: d.settings()}
+	handle, err := s.do()
 	if err != nil {
-		_ = s.t.kill(d.ctx)
 		s.undo()
 		return nil, nil, err
 	}
-	d.add(s.t)
-	d.settle(s.t)
-	d.shyAway()
-	for _, words := range s.says {
-		s.t.say(words)
+	s.run.started()
+	for _, text := range s.events {
+		s.handle.Events.Emit(text)
 	}
 	return handle, nil, nil
 }
 
-// undo gives back what a failed start took.
+// do takes the steps of a start. RecoverTask walks them back.
+func (s *start) do() (*drivers.TaskHandle, error) {
+	for _, step := range []func() error{
+		s.decode, s.findUser, s.endPredecessors, s.openFolder, s.checkLicense, s.takeCores, s.buildCommand,
+		s.chooseRestart, s.writeFiles, s.makeRecord, s.launch,
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return s.taskHandle()
+}
+
+// undo gives back what a failed start took. What it could not end keeps its cores,
+// its record and its folder, and is watched like any run that was adopted: the next
+// start of the task ends it, or its own end gives them back.
 func (s *start) undo() {
-	if !s.lease.CPUs.IsEmpty() {
-		s.d.cores.release(s.id.String())
+	if s.handle != nil && !s.handle.IsGone() {
+		if err := s.handle.Kill(s.d.ctx); err != nil {
+			s.handle.Logger().Error("a failed start left processes that cannot be ended yet; their cores stay taken", "error", err)
+			s.run.started()
+			return
+		}
 	}
-	if s.t != nil && s.t.process() != nil {
-		s.t.process().Close()
+	if s.handle != nil {
+		s.handle.Abandon()
+		s.d.remove(s.handle)
 	}
-	if s.folder != nil {
-		_ = s.folder.Close()
+	if s.place.binder != nil {
+		s.place.binder.Release()
 	}
+	s.run.abandon()
 	if s.record != nil {
 		s.record.Unlock()
 		if err := s.record.Remove(); err != nil {
@@ -127,10 +139,11 @@ func (s *start) undo() {
 
 // decode reads and checks the task's configuration.
 func (s *start) decode() (err error) {
-	if err := s.cfg.DecodeDriverConfig(&s.task); err != nil {
+	var config settings.TaskConfig
+	if err := s.cfg.DecodeDriverConfig(&config); err != nil {
 		return fmt.Errorf("decode task configuration: %w", err)
 	}
-	if err := s.task.Validate(s.config); err != nil {
+	if s.job, err = s.node.ParseTask(config); err != nil {
 		return fmt.Errorf("task configuration: %w", err)
 	}
 	if len(s.cfg.Mounts) > 0 || len(s.cfg.Devices) > 0 {
@@ -139,128 +152,95 @@ func (s *start) decode() (err error) {
 	if s.id, err = state.ParseID(s.cfg.ID); err != nil {
 		return err
 	}
-	s.solver = s.task.lsdynaSolver(s.config)
-	if err := checkSolver(SolverConfig{Path: s.solver.Path, MPIRun: s.solver.MPIRun}, os.Stat); err != nil {
-		return fmt.Errorf("solver: %w", err)
+	if err := s.checkSolver(); err != nil {
+		return err
 	}
 	if r := s.cfg.Resources; r != nil && r.LinuxResources != nil && r.LinuxResources.CpusetCpus != "" {
-		if s.reserved, err = cpuset.Parse(r.LinuxResources.CpusetCpus); err != nil {
+		if s.place.reserved, err = cpuset.Parse(r.LinuxResources.CpusetCpus); err != nil {
 			return fmt.Errorf("cores that Nomad reserved: %w", err)
 		}
 	}
 	return s.countCores()
 }
 
+func (s *start) checkSolver() error {
+	err := s.d.solvers.Check(s.d.ctx, s.job.Solver)
+	var silent *solvercheck.NoAnswerError
+	switch {
+	case errors.As(err, &silent):
+		return structs.NewRecoverableError(fmt.Errorf("solver: %w", err), true)
+	case err != nil:
+		return fmt.Errorf("solver: %w", err)
+	}
+	return nil
+}
+
 // countCores finds how many cores the task asks for: ncpu, else the physical
 // cores that it reserved, else one.
 func (s *start) countCores() error {
 	physical := 0
-	if !s.reserved.IsEmpty() {
-		physical = s.d.cores.physical(s.reserved)
+	if !s.place.reserved.IsEmpty() {
+		physical = s.d.cores.PhysicalCores(s.place.reserved)
 	}
-	if s.task.NCPU == 0 {
-		s.task.NCPU = max(physical, 1)
+	if s.job.NCPU == 0 {
+		s.job.NCPU = max(physical, 1)
 	}
-	s.asked = max(s.task.NCPU, -s.task.NCPU)
-	if n := s.reserved.Len(); n > 0 && s.asked > n {
-		return fmt.Errorf("ncpu = %d wants more than the %d cores that resources.cores reserves: raise resources.cores, or leave ncpu out to use all of them", s.task.NCPU, n)
+	s.place.asked = max(s.job.NCPU, -s.job.NCPU)
+	if n := s.place.reserved.Len(); n > 0 && s.place.asked > n {
+		return fmt.Errorf("ncpu = %d wants more than the %d cores that resources.cores reserves: raise resources.cores, or leave ncpu out to use all of them", s.job.NCPU, n)
 	}
 	return nil
 }
 
 func (s *start) findUser() (err error) {
-	s.user, err = taskUser(s.cfg.User, s.config)
-	s.cgroups, s.parent = s.d.cores.cgroup.ofTask(s.cfg)
+	s.user, err = s.node.TaskUser(s.cfg.User)
+	s.place.cgroups, s.place.parent = s.d.cores.CgroupsOf(s.cfg)
 	return err
 }
 
-// openFolder opens the run folder without trusting anything in it.
-func (s *start) openFolder() (err error) {
-	s.base = s.cfg.TaskDir().Dir
-	rel := s.task.WorkDir
-	if filepath.IsAbs(rel) {
-		s.base = s.config.workRoot(rel)
-		if rel, err = filepath.Rel(s.base, rel); err != nil {
-			return err
-		}
-	}
-	s.task.WorkDir = rel
-	if s.folder, err = openRunFolder(s.base, rel, s.user); err != nil {
-		return fmt.Errorf("work_dir: %w", err)
-	}
-	s.unlockFolder = s.d.starting.lock("folder " + s.folder.Path())
-	if t := s.d.runningIn(s.folder.Path()); t != nil && !t.awaitStop(s.d.ctx) {
-		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: task %s runs there; two solvers in one folder destroy each other's results", s.folder.Path(), t.id), true)
-	}
-	if err := asUser(s.user, func() error { return s.folder.CheckInput(s.task.Input) }); err != nil {
-		return fmt.Errorf("input: %w", err)
-	}
-	if s.old, err = s.folder.Snapshot(); err != nil {
-		return fmt.Errorf("work_dir: %w", err)
-	}
-	return nil
-}
-
 // takeCores leases the task's cores, and decides what a shortage means.
-func (s *start) takeCores() error {
-	owner := s.id.String()
-	lease, displaced, err := s.d.cores.take(coreRequest{owner: owner, n: s.asked, reserved: s.reserved, parent: s.parent})
-	s.d.moveAway(displaced, "Nomad reserved the cores for another task")
+func (s *start) takeCores() (err error) {
+	logger := s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task)
+	stream := s.d.events.Stream(s.id, logger)
+	s.place.events = stream
+	s.place.binder = s.d.cores.NewBinder(placement.Run{
+		Owner: s.id.String(), Asked: s.place.asked, Parent: s.place.parent,
+		Report: func(text string) { stream.Emit(text) }, Logger: logger,
+	})
+	s.place.lease, err = s.place.binder.Lease(s.place.reserved)
 	var short *allocator.ShortageError
 	var taken *allocator.ConflictError
 	switch {
 	case err == nil:
-		s.lease = lease
-		s.says = append(s.says, "Allocated "+allocator.Describe(lease))
+		s.events = append(s.events, s.place.binder.Describe())
 		return nil
 	case errors.As(err, &taken):
 		// Nomad's scheduler frees cores as soon as it has decided to stop their task.
 		return structs.NewRecoverableError(fmt.Errorf("cores: %w", err), true)
 	case !errors.As(err, &short):
 		return fmt.Errorf("cores: %w", err)
-	case s.task.Shortage == shortageRetry:
+	case s.job.Shortage == settings.ShortageRetry:
 		return structs.NewRecoverableError(fmt.Errorf("not enough free cores: %w; shortage = \"retry\" waits for them", short), true)
 	}
-	words := fmt.Sprintf("Running without affinity: %s", short)
-	if left := s.d.cores.unleased(); !left.IsEmpty() {
-		words += fmt.Sprintf("; kept off leased cores, on %s", left)
-	}
-	s.says = append(s.says, words)
+	s.events = append(s.events, s.d.cores.DescribeShortage(short))
 	return nil
 }
 
 // buildCommand makes LS-DYNA's command line and environment.
 func (s *start) buildCommand() (err error) {
 	s.options = launch.Options{
-		Input: s.task.Input, NCPU: s.task.NCPU, Memory: s.task.Memory, Memory2: s.task.Memory2,
-		JobID: s.task.JobID, Args: s.task.Args, Root: s.user.UID == 0,
-		Env: maps.Clone(s.cfg.Env), License: s.config.licence(),
+		Input: s.job.Input, NCPU: s.job.NCPU, Memory: s.job.Memory, Memory2: s.job.Memory2,
+		JobID: s.job.JobID, Args: s.job.Args, Root: s.user.UID == 0,
+		Env: maps.Clone(s.cfg.Env), License: s.node.License, Placement: s.place.binder.LaunchPlacement(),
 	}
 	if r := s.cfg.Resources; r != nil && r.NomadResources != nil {
 		s.options.ResourceMemoryBytes = r.NomadResources.Memory.MemoryMB << 20
 	}
-	if !s.lease.CPUs.IsEmpty() {
-		s.options.Placement = s.d.cores.placement(s.lease)
-	}
-	if s.command, err = launch.Build(s.solver, s.options); err != nil {
+	if s.command, err = launch.Build(s.job.Solver, s.options); err != nil {
 		return fmt.Errorf("command line: %w", err)
 	}
-	s.says = append(s.says, s.command.Notes...)
+	s.events = append(s.events, s.command.Notes...)
 	return nil
-}
-
-// writeFiles puts what the command line refers to into the run folder, and
-// takes away a sense switch that was meant for an earlier run.
-func (s *start) writeFiles() error {
-	return asUser(s.user, func() error {
-		if err := s.folder.WriteFiles(s.command.Files, rundir.Owner{UID: s.user.UID, GID: s.user.GID}); err != nil {
-			return fmt.Errorf("work_dir: %w", err)
-		}
-		if err := s.folder.ClearSwitch(); err != nil {
-			return fmt.Errorf("work_dir: remove an old sense switch: %w", err)
-		}
-		return nil
-	})
 }
 
 // makeRecord makes the run's record and takes its lock, before anything runs.
@@ -268,88 +248,99 @@ func (s *start) makeRecord() (err error) {
 	if s.record, err = s.d.store.Create(s.id); err != nil {
 		return structs.NewRecoverableError(err, true)
 	}
-	details, err := s.makeDetails()
-	if err != nil {
+	if s.details, err = s.makeDetails(); err != nil {
 		return err
 	}
-	if err := s.record.WriteDetails(details); err != nil {
+	if err := s.record.WriteDetails(s.details); err != nil {
 		return structs.NewRecoverableError(err, true)
-	}
-	s.t = &task{
-		id: s.id, details: *details, record: s.record, folder: s.folder, claimed: true, env: s.cfg.Env,
-		logger: s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task), events: s.d.events, cores: s.d.cores,
-		follow: rundir.NewFollower(s.folder, rundir.FollowOptions{Stdout: stdoutName, JobID: s.task.JobID, Old: s.old}),
-		done:   make(chan struct{}),
 	}
 	return nil
 }
 
 func (s *start) makeDetails() (*state.Details, error) {
-	old, err := json.Marshal(s.old)
+	old, err := json.Marshal(s.run.old)
 	if err != nil {
 		return nil, fmt.Errorf("encode old outputs: %w", err)
 	}
 	return &state.Details{
 		TaskID: s.cfg.ID, JobID: s.cfg.JobID, JobName: s.cfg.JobName, Namespace: s.cfg.Namespace,
 		Group: s.cfg.TaskGroupName, Task: s.cfg.Name, AllocID: s.cfg.AllocID, AllocDir: s.cfg.AllocDir,
-		StartedAt: time.Now(), User: s.user.Name, UID: s.user.UID, GID: s.user.GID,
-		Solver: s.task.Solver, Parallel: string(s.solver.Parallel), Precision: string(s.solver.Precision),
-		RunBase: s.base, RunFolder: s.task.WorkDir, Stdout: stdoutName, Input: s.task.Input, LSDynaJob: s.task.JobID,
-		CoresAsked: s.asked, Reserved: !s.reserved.IsEmpty(), CgroupParent: s.parent, Placement: s.lease.Reason,
-		Stop: s.task.Stop, Restart: s.options.Restart, StartTimeout: s.task.startTimeout(), Old: old,
+		StartedAt: time.Now(), User: s.user.Name, UID: s.user.UID, GID: s.user.GID, Groups: s.user.Groups, Home: s.user.Home,
+		Solver: s.job.Solver.Name, Parallel: string(s.job.Solver.Parallel), Precision: string(s.job.Solver.Precision),
+		RunBase: s.run.base, RunFolder: s.run.rel, Stdout: stdoutName, Input: s.job.Input, LSDynaJob: s.job.JobID,
+		CoresAsked: s.place.asked, Reserved: !s.place.reserved.IsEmpty(), CgroupParent: s.place.parent, Placement: s.place.lease.Reason,
+		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Old: old,
 	}, nil
 }
 
-// spec says what the supervisor is to run.
-func (s *start) spec() *supervisor.Spec {
+// makeSpec says what the supervisor is to run.
+func (s *start) makeSpec() *supervisor.Spec {
 	spec := &supervisor.Spec{
-		TaskID: s.cfg.ID, Command: s.command.Path, Args: s.command.Args, Dir: s.folder.Path(), User: s.user,
-		Cgroups: s.cgroups, Limits: limits(s.cfg), CPUs: s.lease.CPUs.Slice(), AllowSetuid: s.config.AllowSetuid,
+		TaskID: s.cfg.ID, Command: s.command.Path, Args: s.command.Args, Dir: s.run.path(), User: s.user,
+		Cgroups: s.place.cgroups, Limits: placement.LimitsOf(s.cfg), AllowSetuid: s.node.AllowSetuid,
 		StdoutName: stdoutName, StderrName: stderrName,
 		StdoutFIFO: s.cfg.StdoutPath, StderrFIFO: s.cfg.StderrPath,
 	}
-	spec.Limits.Processes = s.config.MaxProcesses
-	if spec.Cgroups.LeafCpuset != "" && !s.lease.CPUs.IsEmpty() {
-		spec.Cgroups.CPUs = s.lease.CPUs.String()
-	}
-	if warning := s.d.cores.placeMemory(spec, s.lease.CPUs); warning != "" {
-		s.says = append(s.says, warning)
+	spec.Limits.Processes = s.node.MaxProcesses
+	if warning := s.place.binder.PrepareSpec(spec); warning != "" {
+		s.events = append(s.events, warning)
 	}
 	return spec
 }
 
 // launch has a supervisor execute the solver.
 func (s *start) launch() error {
-	s.t.spec = s.spec()
+	s.spec = s.makeSpec()
 	ctx, cancel := context.WithTimeout(s.d.ctx, launchTimeout)
 	defer cancel()
 	proc, err := supervisor.Start(ctx, supervisor.Launch{
-		Dir: s.record.Dir, Lock: s.record.Lock(), Spec: s.t.spec, Env: s.command.Env,
+		Dir: s.record.Dir, Lock: s.record.Lock(), Spec: s.spec, Env: s.command.Env,
 	})
 	s.record.Unlock()
 	if err != nil {
+		s.watchUnended(err)
 		return fmt.Errorf("start solver: %w", err)
-	}
-	if spec := proc.Spec(); spec != nil {
-		s.t.spec = spec // with its version
 	}
 	rec, err := proc.Record()
-	s.t.setProcess(proc, rec)
+	s.watch(proc, task.Attached)
 	if err != nil {
-		_ = s.t.kill(s.d.ctx)
 		return fmt.Errorf("start solver: %w", err)
 	}
-	s.d.cores.alloc.SetPID(s.id.String(), rec.PID)
+	s.place.binder.Attach(proc, rec)
 	return nil
 }
 
-// handle makes what Nomad keeps for RecoverTask.
-func (s *start) handle() (*drivers.TaskHandle, error) {
-	details, err := s.t.details.Encode()
+// watch makes the run known to the driver.
+func (s *start) watch(proc *supervisor.Process, phase task.Phase) {
+	rec, _ := proc.Record()
+	if spec := proc.Spec(); spec != nil {
+		s.spec = spec // with its version
+	}
+	s.handle = s.d.newHandle(task.Options{
+		ID: s.id, Record: s.record, Spec: s.spec, Details: s.details, Watcher: s.run.watcher, Process: proc, PID: rec,
+		Phase: phase, Env: s.cfg.Env, Binder: s.place.binder, Events: s.place.events,
+	})
+	s.d.add(s.handle)
+}
+
+// watchUnended watches what a failed launch left behind that could not be ended: a
+// process that waits for a dead file server, which not even SIGKILL ends.
+func (s *start) watchUnended(err error) {
+	if !errors.Is(err, supervisor.ErrNotEnded) {
+		return
+	}
+	if proc, err := supervisor.Open(s.record.Dir); err == nil {
+		s.watch(proc, task.Adopted)
+	}
+}
+
+// taskHandle makes what Nomad keeps for RecoverTask.
+func (s *start) taskHandle() (*drivers.TaskHandle, error) {
+	details, err := s.details.Encode()
 	if err != nil {
 		return nil, err
 	}
-	rec, err := s.t.process().Record()
+	rec, err := s.handle.Process().Record()
 	if err != nil {
 		return nil, err
 	}
@@ -359,13 +350,7 @@ func (s *start) handle() (*drivers.TaskHandle, error) {
 	return h, h.SetDriverState(&state.TaskState{
 		Version: state.TaskStateVersion, TaskID: s.cfg.ID, AllocID: s.id.Alloc, Task: s.id.Task, Invocation: s.id.Invocation,
 		PID: rec.PID, StartTicks: rec.StartTime, SupervisorPID: rec.SupervisorPID, SupervisorStart: rec.SupervisorStartTime,
-		BootID: rec.BootID, StartedAt: s.t.details.StartedAt.UnixNano(), Cores: s.t.cpus, Reserved: !s.reserved.IsEmpty(),
+		BootID: rec.BootID, StartedAt: s.details.StartedAt.UnixNano(), Cores: s.place.binder.CPUs(), Reserved: !s.place.reserved.IsEmpty(),
 		Details: details, DriverPluginVersion: Version,
 	})
-}
-
-func (t *task) isClaimed() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.claimed
 }

@@ -12,39 +12,49 @@ import (
 	"github.com/hashicorp/nomad/client/lib/cpustats"
 	"github.com/hashicorp/nomad/drivers/shared/executor/procstats"
 	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 )
 
 // TaskStats streams what a task's processes use, at the given interval, until
 // the context or the task ends.
 func (d *Driver) TaskStats(ctx context.Context, taskID string, interval time.Duration) (<-chan *drivers.TaskResourceUsage, error) {
-	t, err := d.task(taskID)
+	h, err := d.task(taskID)
 	if err != nil {
 		return nil, err
 	}
-	if t.isOver() {
+	if h.IsGone() {
 		return nil, errors.New("the solver has ended")
 	}
 	if interval <= 0 {
 		interval = time.Second
 	}
 	ch := make(chan *drivers.TaskResourceUsage)
-	go t.stats(ctx, d.ctx, d.compute, interval, ch)
+	stats := taskStats{handle: h, driver: d.ctx, compute: d.said().compute}
+	d.routines.Go(func() { stats.stream(ctx, interval, ch) })
 	return ch, nil
 }
 
-func (t *task) stats(ctx, driver context.Context, compute cpustats.Compute, interval time.Duration, ch chan<- *drivers.TaskResourceUsage) {
+// taskStats are what one task's processes use.
+type taskStats struct {
+	handle  *task.Handle
+	driver  context.Context
+	compute cpustats.Compute
+}
+
+func (s taskStats) stream(ctx context.Context, interval time.Duration, ch chan<- *drivers.TaskResourceUsage) {
 	defer close(ch)
-	usage := procstats.New(compute, t)
-	total := cpustats.New(compute)
+	usage := procstats.New(s.compute, s)
+	total := cpustats.New(s.compute)
 	timer := time.NewTimer(0) // the first at once
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-driver.Done():
+		case <-s.driver.Done():
 			return
-		case <-t.done:
+		case <-s.handle.Gone():
 			return
 		case <-timer.C:
 			timer.Reset(interval)
@@ -53,21 +63,17 @@ func (t *task) stats(ctx, driver context.Context, compute cpustats.Compute, inte
 		case ch <- procstats.Aggregate(total, usage.StatProcesses(time.Now())):
 		case <-ctx.Done():
 			return
-		case <-driver.Done():
+		case <-s.driver.Done():
 			return
-		case <-t.done: // and nobody takes the last
+		case <-s.handle.Gone(): // and nobody takes the last
 			return
 		}
 	}
 }
 
 // ListProcesses returns the task's processes, for procstats.
-func (t *task) ListProcesses() set.Collection[procstats.ProcessID] {
-	tree, err := t.process().Tree()
-	if err != nil {
-		return set.New[procstats.ProcessID](0)
-	}
-	pids, err := tree.PIDs()
+func (s taskStats) ListProcesses() set.Collection[procstats.ProcessID] {
+	pids, err := s.handle.PIDs()
 	if err != nil {
 		return set.New[procstats.ProcessID](0)
 	}

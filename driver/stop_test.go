@@ -4,7 +4,6 @@
 package driver
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,10 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 )
 
 func TestStop_BySenseSwitch(t *testing.T) {
@@ -97,42 +95,7 @@ func TestStop_StartTimeout(t *testing.T) {
 	must.False(t, result.Successful())
 	must.ErrorContains(t, result.Err, "no licence and no start on the deck within start_timeout 100ms")
 	n.hears(r.id, "Ending the solver: no licence")
-	must.Eq(t, n.cores.managed(), n.cores.alloc.Free())
-}
-
-func TestExitResult(t *testing.T) {
-	completed := output.Outcome{Kind: output.Completed, Reason: "normal termination"}
-	failed := output.Outcome{Kind: output.Failed, Reason: "error termination"}
-	for name, c := range map[string]struct {
-		outcome output.Outcome
-		exit    output.Exit
-		want    drivers.ExitResult
-	}{
-		"completed":                     {completed, output.Exit{Known: true}, drivers.ExitResult{}},
-		"error termination with exit 0": {failed, output.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("error termination")}},
-		"error termination":             {failed, output.Exit{Known: true, Code: 3}, drivers.ExitResult{ExitCode: 3, Err: errors.New("error termination")}},
-		"stopped":                       {output.Outcome{Kind: output.Stopped, Reason: "stopped"}, output.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("stopped")}},
-		"signal":                        {failed, output.Exit{Known: true, Code: 137, Signal: 9}, drivers.ExitResult{ExitCode: 137, Signal: 9, Err: errors.New("error termination")}},
-		"out of memory":                 {failed, output.Exit{Known: true, Signal: 9, OOMKilled: true}, drivers.ExitResult{ExitCode: 137, Signal: 9, OOMKilled: true, Err: errors.New("error termination")}},
-		"completed, then out of memory": {completed, output.Exit{Known: true, OOMKilled: true}, drivers.ExitResult{ExitCode: 1, OOMKilled: true, Err: errors.New("normal termination")}},
-		"completed, but an exit code":   {completed, output.Exit{Known: true, Code: 2}, drivers.ExitResult{ExitCode: 2, Err: errors.New("normal termination")}},
-		"completed, but nobody saw it":  {completed, output.Exit{}, drivers.ExitResult{ExitCode: -1, Err: errors.New("exit status unknown; normal termination")}},
-		"nothing known":                 {output.Outcome{Kind: output.Unknown, Reason: "?"}, output.Exit{}, drivers.ExitResult{ExitCode: -1, Err: errors.New("exit status unknown; ?")}},
-		"exit 0, but LS-DYNA is silent": {output.Outcome{Kind: output.Unknown, Reason: "?"}, output.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("?")}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := exitResult(c.outcome, c.exit)
-			if c.want.Err == nil {
-				must.NoError(t, got.Err)
-				must.True(t, got.Successful())
-			} else {
-				must.EqError(t, got.Err, c.want.Err.Error())
-				must.False(t, got.Successful())
-			}
-			got.Err, c.want.Err = nil, nil
-			must.Eq(t, c.want, *got)
-		})
-	}
+	must.Eq(t, n.cores.Managed(), n.free())
 }
 
 // Outcomes of whole runs, as the stand-in solver fails.
@@ -157,22 +120,7 @@ func TestTask_Outcomes(t *testing.T) {
 			result := r.wait()
 			must.Eq(t, c.code, result.ExitCode)
 			must.ErrorContains(t, result.Err, c.want)
-			n.hears(r.id, sentence(result.Err.Error()))
+			n.hears(r.id, task.Sentence(result.Err.Error()))
 		})
 	}
-}
-
-func TestLookupSignal(t *testing.T) {
-	for name, want := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGKILL": syscall.SIGKILL, "SIGUSR1": syscall.SIGUSR1} {
-		got, err := lookupSignal(name)
-		must.NoError(t, err)
-		must.Eq(t, want, got)
-	}
-	for _, name := range []string{"", "TERM", "15", "sigterm", "SIGRT99"} {
-		_, err := lookupSignal(name)
-		must.Error(t, err, must.Sprint(name))
-	}
-	sig, err := stopSignal("")
-	must.NoError(t, err)
-	must.Eq(t, syscall.SIGTERM, sig)
 }

@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +17,6 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -110,7 +110,7 @@ func TestStop_BegunButNotSentIsSentByTheNextPlugin(t *testing.T) {
 	r := n.start(slowJob("ncpu = 1"))
 	r.says("flush i/o buffers")
 	now := time.Now()
-	must.NoError(t, r.task().record.WriteStop(state.Stop{Began: now, Deadline: now.Add(patience), Signal: "SIGTERM"}))
+	must.NoError(t, r.task().Record().WriteStop(state.Stop{Began: now, Deadline: now.Add(patience), Signal: "SIGTERM"}))
 	n.restart()
 	r.comeBack()
 	must.ErrorContains(t, r.wait().Err, "stopped by")
@@ -122,7 +122,7 @@ func TestStop_EndsByForceAtItsDeadlineAlsoInTheNextPlugin(t *testing.T) {
 	r := n.start(slowJob("ncpu = 1", "ignore_sigterm", "ignore_d3kil"))
 	r.says("flush i/o buffers")
 	now := time.Now()
-	must.NoError(t, r.task().record.WriteStop(state.Stop{Began: now.Add(-time.Minute), Deadline: now.Add(time.Second - time.Minute), Signal: "SIGTERM"}))
+	must.NoError(t, r.task().Record().WriteStop(state.Stop{Began: now.Add(-time.Minute), Deadline: now.Add(time.Second - time.Minute), Signal: "SIGTERM"}))
 	n.restart()
 	r.comeBack()
 	must.Eq(t, 9, r.wait().Signal)
@@ -166,7 +166,7 @@ func TestStop_OfADamagedRecordIsFinishedWithADump(t *testing.T) {
 	r.comeBack()
 	goOn()
 	must.ErrorContains(t, r.wait().Err, "stopped by")
-	n.hears(r.id, "mended from the driver state")
+	n.hears(r.id, "repaired from the driver state")
 	n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = ")
 	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "Sent SIG")
 }
@@ -188,9 +188,13 @@ func TestStart_WaitsForARunThatIsBeingStoppedThere(t *testing.T) {
 		started <- err
 	}()
 	eventually(t, "the start has come to the folder", func() bool {
-		n.starting.mu.Lock()
-		defer n.starting.mu.Unlock()
-		return n.starting.locks["folder "+r.folder] != nil
+		late, cancel := context.WithCancel(t.Context())
+		cancel()
+		unlock, err := n.starts.Lock(late, "folder "+r.folder)
+		if err == nil {
+			unlock()
+		}
+		return err != nil
 	})
 	goOn()
 	must.NoError(t, <-started)
@@ -212,25 +216,20 @@ exit 0`)
 	j.config = strings.Replace(j.config, `stop = ""`, "", 1)
 	r := n.start(j)
 	r.says("flush i/o buffers")
-	task, now := r.task(), time.Now()
-	sw, err := lsdyna.ParseSwitch("sw1")
-	must.NoError(t, err)
-	must.NoError(t, task.sendStop(sw, state.Stop{Began: now}))
-	eventually(t, "a dump is written", func() bool { return r.read("d3dump01") != "" })
-	ended := make(chan bool, 1)
-	go func() { ended <- task.awaitSwitch(t.Context(), now, now.Add(2*patience)) }()
+	ended := r.stopping(20 * time.Second) // of which the last 4 s are the signal's
 	n.hears(r.id, "no signal is sent while it does")
 	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "enough"), nil, 0o644))
-	must.True(t, <-ended)
+	must.NoError(t, <-ended)
 	r.wait()
 	n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = 1.0000E-04")
+	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "Sent SIGTERM")
 }
 
 func TestSignal_SenseSwitchesAreSeenTakenAndTheirEffectTold(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
 	r.says("flush i/o buffers")
-	eventually(t, "the driver has read of it", func() bool { return r.task().poll().Phase == output.PhaseSolving })
+	eventually(t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
 	for _, c := range []struct{ signal, name, effect string }{
 		{"SIGUSR1", "sw3", "Switch sw3, dump d3dump01 written at t = "},
 		{"SIGUSR2", "sw4", "Switch sw4: plot state written at t = "},
@@ -282,8 +281,7 @@ func TestStop_KillTimeoutThatIsTooShortIsSaid(t *testing.T) {
 	slow, quick := start(40), start(2)
 	n.hears(slow.id, "A stop with sw1 takes this run about 40s until it looks for the switch, and then its dump: set kill_timeout well above that (Nomad's default is 5s)"+
 		", and have the operator raise the client's max_kill_timeout (default 30s)")
-	eventually(t, "the driver knows the other's rate", func() bool { return quick.task().lastSnapshot().SwitchDelay > 0 })
-	quick.task().poll()
+	eventually(t, "the driver knows the other's rate", func() bool { return quick.task().View().Snapshot.SwitchDelay > 0 })
 	must.NoError(t, n.StopTask(quick.id, time.Second, "SIGTERM"))
 	must.StrNotContains(t, strings.Join(n.said(quick.id), "\n"), "A stop with sw1 takes")
 	must.NoError(t, n.StopTask(slow.id, time.Second, "SIGTERM"))

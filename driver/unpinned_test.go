@@ -11,15 +11,15 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 )
 
 // A task that got no cores keeps off those that others have, through their
 // comings and goings and through restarts, and counts as owner of none.
 func TestUnpinned_KeepsOffLeasedCores(t *testing.T) {
 	needCPUs(t, 2)
-	n := newNode(t, func(c *Config) { c.Cores.Usable = "0-1" })
-	everywhere := n.cores.topology().Online.String()
+	n := newNode(t, func(c *settings.Config) { c.Cores.Usable = "0-1" })
+	everywhere := n.cores.Topology().Online.String()
 	first := n.start(slowJob("ncpu = 1"))
 	first.runsOn("0")
 	shy := n.start(slowJob("ncpu = 2"))
@@ -28,7 +28,7 @@ func TestUnpinned_KeepsOffLeasedCores(t *testing.T) {
 		t.Logf("waiting for %s, now on %v", cpus, shy.threads())
 		eventually(t, "the task without cores is on "+cpus, func() bool { return slices.Equal(shy.threads(), []string{cpus}) })
 		must.SliceEmpty(t, shy.pidFile().Cores)
-		_, leased := n.cores.alloc.Lease(shy.id)
+		_, leased := n.lease(shy.id)
 		must.False(t, leased)
 	}
 	must.Eq(t, []string{"1"}, shy.threads()) // at once
@@ -61,7 +61,7 @@ func TestUnpinned_KeepsOffLeasedCores(t *testing.T) {
 // What binds itself to a leased core is brought back without a word.
 func TestUnpinned_IsBroughtBack(t *testing.T) {
 	needCPUs(t, 2)
-	n := newNode(t, func(c *Config) { c.Cores.Usable = "0-1" })
+	n := newNode(t, func(c *settings.Config) { c.Cores.Usable = "0-1" })
 	n.start(slowJob("ncpu = 1")).runsOn("0")
 	shy := n.start(slowJob("ncpu = 2"))
 	must.Eq(t, []string{"1"}, shy.threads())
@@ -69,7 +69,7 @@ func TestUnpinned_IsBroughtBack(t *testing.T) {
 	before := len(n.said(shy.id))
 	shy.bindFromOutside(0)
 	eventually(t, "it is back", func() bool { return slices.Equal(shy.threads(), []string{"1"}) })
-	shy.task().say("That was it")
+	shy.task().Events.Emit("That was it")
 	n.hears(shy.id, "That was it")
 	must.Len(t, before+1, n.said(shy.id))
 }
@@ -77,7 +77,7 @@ func TestUnpinned_IsBroughtBack(t *testing.T) {
 // Cores that Nomad has reserved for another driver's task are none to be on, too.
 func TestUnpinned_KeepsOffReservedCores(t *testing.T) {
 	needCPUs(t, 2)
-	n := newLoneNode(t, func(c *Config) { c.Cores.Usable = "0-1" })
+	n := newLoneNode(t, func(c *settings.Config) { c.Cores.Usable = "0-1" })
 	j := slowJob("ncpu = 2")
 	j.cgroup = true
 	must.NoError(t, setPartition("reserve", "1"))
@@ -85,14 +85,4 @@ func TestUnpinned_KeepsOffReservedCores(t *testing.T) {
 	shy := n.start(j)
 	eventually(t, "it keeps off core 1", func() bool { return fmt.Sprint(shy.threads()) == "[0]" })
 	must.SliceEmpty(t, shy.pidFile().Cores)
-}
-
-func TestUnpinned_Unleased(t *testing.T) {
-	c := machine(t, 2, "0-1", "")
-	must.Eq(t, "0-3", c.unleased().String())
-	_, err := c.alloc.Allocate("a", 3)
-	must.NoError(t, err)
-	must.Eq(t, 1, c.unleased().Len())
-	c.alloc.SetUnavailable(cpuset.Range(0, 3))
-	must.True(t, c.unleased().IsEmpty())
 }

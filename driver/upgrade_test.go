@@ -97,7 +97,7 @@ func (f *formerRun) result() *drivers.ExitResult {
 	must.NoError(f.n.t, f.n.RecoverTask(f.handle))
 	r := &run{n: f.n, t: f.n.t, id: f.id}
 	result := r.wait()
-	must.Eq(f.n.t, f.n.cores.managed(), f.n.cores.alloc.Free())
+	must.Eq(f.n.t, f.n.cores.Managed(), f.n.free())
 	return result
 }
 
@@ -109,13 +109,13 @@ func TestUpgrade_RecordsOfAFormerVersion(t *testing.T) {
 		known  bool
 		says   string
 	}{
-		"as they are": {func(*formerRun) {}, true, "LS-DYNA printed no end"}, // its run folder is gone
+		"as they are": {func(*formerRun) {}, true, "outputs unreadable"}, // its run folder is gone
 		"with keys of a later version": {func(f *formerRun) {
 			for _, name := range []string{"pid", "spec.json", "exit.json", "task.json"} {
 				f.edit(name, later)
 			}
 			f.editHandle(later)
-		}, true, "LS-DYNA printed no end"},
+		}, true, "outputs unreadable"},
 		"without its exit": {func(f *formerRun) { must.NoError(f.n.t, os.Remove(filepath.Join(f.dir, "exit.json"))) },
 			false, "host rebooted, solver lost"},
 		"the handle alone": {func(f *formerRun) { must.NoError(f.n.t, os.RemoveAll(filepath.Dir(f.dir))) },

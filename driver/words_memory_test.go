@@ -24,7 +24,7 @@ func TestSolverMemory_FollowsFromTheJobsAndTooMuchIsSaid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t)
 			r := n.start(standinJob("ncpu = 1\n" + c.config))
-			must.SliceContains(t, r.task().spec.Args, c.want)
+			must.SliceContains(t, r.task().Spec().Args, c.want)
 			must.True(t, r.wait().Successful())
 			about := 0
 			for _, words := range n.said(r.id) {

@@ -104,6 +104,8 @@ type Details struct {
 	User      string    `json:"user"`
 	UID       int       `json:"uid"`
 	GID       int       `json:"gid"`
+	Groups    []int     `json:"groups,omitempty"`
+	Home      string    `json:"home,omitempty"`
 
 	Solver    string `json:"solver"` // name in the agent's configuration, "" for a command of the job's own
 	Parallel  string `json:"parallel"`

@@ -53,6 +53,9 @@ var (
 	// after the task did.
 	ErrRebooted = errors.New("the host rebooted, the solver is lost")
 
+	// ErrNotEnded: a process is still there after SIGKILL.
+	ErrNotEnded = errors.New("it is still there after SIGKILL")
+
 	// ErrNoExit: there is no exit record (yet), or it is not this run's.
 	ErrNoExit = errors.New("no exit record")
 )

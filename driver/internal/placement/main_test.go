@@ -122,9 +122,6 @@ func sysfs(t *testing.T, nodes, coresEach int, hasMemory string) string {
 type node struct {
 	*Cores
 	t *testing.T
-
-	mu     sync.Mutex
-	events []string
 }
 
 // newNode has the cores 0-1 to give out, unless it is adjusted.

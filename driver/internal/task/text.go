@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package driver
+package task
 
 import (
 	"encoding/json"
@@ -9,20 +9,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
-// cpuList prints CPUs as the kernel does, "0-3,8", and none as "none".
-func cpuList(cpus []int) string {
-	if len(cpus) == 0 {
-		return "none"
-	}
-	return cpuset.Of(cpus...).String()
-}
-
-// sentence starts a message with a capital, as Nomad's own events do.
-func sentence(s string) string {
+// Sentence starts a message with a capital, as Nomad's own events do.
+func Sentence(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	if n == 0 {
 		return s
@@ -30,6 +21,8 @@ func sentence(s string) string {
 	return string(unicode.ToUpper(r)) + s[n:]
 }
 
+// decodeOutputs reads what a record remembers of outputs that were there before
+// the run.
 func decodeOutputs(data json.RawMessage) (rundir.Outputs, error) {
 	if len(data) == 0 {
 		return nil, nil

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package driver
+package task
 
 import (
 	"os"
@@ -42,7 +42,7 @@ func TestStartedAt_GoesByTheProcessNotByTheClock(t *testing.T) {
 	must.NoError(t, err)
 	boot, err := procfs.BootID("/proc")
 	must.NoError(t, err)
-	yesterday := state.Details{StartedAt: time.Now().Add(-24 * time.Hour).Round(0)}
+	yesterday := time.Now().Add(-24 * time.Hour).Round(0)
 	rec := pidfile.Record{PID: os.Getpid(), StartTime: self, BootID: boot}
 	old := func(rec pidfile.Record) bool { return time.Since(startedAt(rec, yesterday)) > 23*time.Hour }
 	must.False(t, old(rec))

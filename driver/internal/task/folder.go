@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package driver
+package task
 
 import (
 	"errors"
@@ -13,18 +13,14 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
-// asUser does something with the rights of a task's user, because the driver opens
-// run folders by a name that the job gives (creds.User.Do).
-func asUser(u supervisor.User, do func() error) error { return u.Do(do) }
-
-// openRunFolder opens a run folder that the user may enter and write to. The
+// OpenFolder opens a run folder that the user may enter and write to. The
 // folder itself is opened by the plugin, which goes on reading it.
-func openRunFolder(base, rel string, u supervisor.User) (*rundir.Folder, error) {
+func OpenFolder(base, rel string, u supervisor.User) (*rundir.Folder, error) {
 	folder, err := rundir.Open(base, rel)
 	if err != nil {
 		return nil, err
 	}
-	if err := asUser(u, func() error { return mayUse(folder) }); err != nil {
+	if err := u.Do(func() error { return mayUse(folder) }); err != nil {
 		_ = folder.Close()
 		return nil, fmt.Errorf("run folder %s: user %s may not write there (%w): give the folder to that user, or set user in the job's task to its owner", folder.Path(), u, err)
 	}

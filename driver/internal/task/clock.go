@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package driver
+package task
 
 import (
 	"time"
@@ -20,10 +20,10 @@ import (
 
 // startedAt returns when a run began: by its process's start, which the kernel
 // counts from the boot, and where that is not known by the record.
-func startedAt(rec pidfile.Record, details state.Details) time.Time {
+func startedAt(rec pidfile.Record, recorded time.Time) time.Time {
 	age, ok := processAge(rec)
 	if !ok {
-		age = time.Since(details.StartedAt)
+		age = time.Since(recorded)
 	}
 	return time.Now().Add(-age)
 }

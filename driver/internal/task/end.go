@@ -1,0 +1,214 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// Of reading the outputs of a run that is over.
+const (
+	readAttempt = 30 * time.Second // one attempt
+	readNotice  = 5 * time.Second  // after which an event says that they are waited for
+	readPause   = 500 * time.Millisecond
+)
+
+// end is the one way in which a run ends, seen live, found over, or after a
+// reboot: the exit status is read, the last of its processes ended, its cores given
+// back, and only then its outputs are read and its outcome decided. ctx ends with
+// the driver, or when Nomad destroys the task: then the next plugin process does
+// the rest, if anybody does.
+func (h *Handle) end(ctx context.Context) {
+	exit := h.exit()
+	if !h.endLeftovers(ctx) {
+		return
+	}
+	h.Binder.Release()
+	_, _ = h.advance(leave) // legal in every phase
+	select {
+	case <-h.known:
+	case <-ctx.Done(): // without its details nobody knows where its outputs are
+		return
+	}
+	r := h.run.Load()
+	if h.over {
+		h.recallStop(ctx, r)
+	}
+	v, err := h.readOutputs(ctx, r)
+	if ctx.Err() != nil {
+		return
+	}
+	outcome := h.decide(v.Snapshot, exit, err)
+	h.checkLicence(r, v.Snapshot)
+	h.settleRecord(ctx, r, v.Snapshot, exit, outcome)
+	h.tellSwitch(v.Switch, outcome.Success())
+	h.Events.EmitRedacted(Sentence(outcome.Reason))
+	finished := exit.finished
+	if finished.IsZero() {
+		finished = time.Now()
+	}
+	h.conclude(exitResult(outcome, exit.Exit), outcome, finished)
+}
+
+// exited is what is known of the solver's end.
+type exited struct {
+	output.Exit
+	rebooted bool // the machine was started since
+	finished time.Time
+}
+
+func (h *Handle) exit() exited {
+	rec, err := h.Process().Wait(context.Background())
+	if err != nil {
+		if !errors.Is(err, supervisor.ErrExitUnknown) {
+			h.logger.Error("cannot read the exit record", "error", err)
+		}
+		return exited{rebooted: errors.Is(err, supervisor.ErrRebooted)}
+	}
+	return exited{
+		Exit:     output.Exit{Known: true, Code: rec.Code, Signal: rec.Signal, OOMKilled: rec.OOMKilled},
+		finished: rec.FinishedAt,
+	}
+}
+
+// endLeftovers ends what a killed supervisor could not end. It reports false when
+// the context ended before the last process did. A live run that came after this
+// one has the same cgroup; its start ended them.
+func (h *Handle) endLeftovers(ctx context.Context) bool {
+	for told := false; !h.successor(); told = true {
+		tree, err := h.Process().Tree()
+		if err != nil {
+			return true // nothing tells what there was
+		}
+		attempt, cancel := context.WithTimeout(ctx, killPatience)
+		err = tree.Kill(attempt)
+		cancel()
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if !told {
+			h.say("The solver left processes that the kernel cannot end yet; its cores stay its own until they are gone: %v", err)
+		}
+	}
+	return true
+}
+
+// recallStop lets the end of a run that was being stopped when no plugin watched
+// be told as one.
+func (h *Handle) recallStop(ctx context.Context, r *run) {
+	order, err := h.record.ReadStop()
+	if err != nil {
+		return
+	}
+	sw, err := lsdyna.ParseSwitch(r.Stop)
+	if err != nil {
+		return
+	}
+	_ = r.watcher.Recall(ctx, rundir.Sending{Switch: sw, Asked: order.Began, LastDump: lastDump(order.LastDump)})
+}
+
+// readOutputs reads the last of the outputs. A folder that cannot be read is waited
+// for; the error says that it could not be read in time.
+func (h *Handle) readOutputs(ctx context.Context, r *run) (rundir.View, error) {
+	if r.RunBase == "" {
+		return r.watcher.View(), nil // nothing tells where they are
+	}
+	began, told := time.Now(), false
+	for {
+		patient := readAttempt
+		if !told {
+			patient = readNotice
+		}
+		attempt, cancel := context.WithTimeout(ctx, patient)
+		v, err := r.watcher.Finish(attempt)
+		cancel()
+		if !rundir.Unreadable(err) {
+			if err != nil {
+				h.logger.Warn("cannot read the solver's last outputs", "error", err)
+			}
+			return v, nil
+		}
+		patience := h.outputsPatience(err)
+		if ctx.Err() != nil || time.Since(began) > patience {
+			return v, err
+		}
+		if !told && time.Since(began) >= readNotice {
+			told = true
+			h.say("The solver has ended and its cores are free; its run folder cannot be read, waiting up to %s for it: %v", patience, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(readPause):
+		}
+	}
+}
+
+// outputsPatience is how long an error of reading them is waited out.
+func (h *Handle) outputsPatience(err error) time.Duration {
+	patience := h.patience.Silent
+	if errors.Is(err, rundir.ErrNotOpen) {
+		patience = h.patience.Missing
+	}
+	if !h.stopDeadline().IsZero() {
+		patience = min(patience, h.patience.Stopped)
+	}
+	return patience
+}
+
+// decide makes the outcome of what the solver wrote, how it exited, and why the
+// driver ended it.
+func (h *Handle) decide(s output.Snapshot, exit exited, unread error) output.Outcome {
+	o := output.Decide(s, exit.Exit)
+	why := h.why()
+	switch {
+	case why.reason != "":
+		o = output.Outcome{Kind: why.kind, Reason: why.reason, FirstError: o.FirstError}
+	case unread != nil && !exit.rebooted:
+		o = output.Outcome{Kind: output.Unknown, Reason: "unknown: outputs unreadable: " + unread.Error()}
+	case exit.rebooted:
+		if unread != nil {
+			o.Reason = "outputs unreadable: " + unread.Error()
+		}
+		o = output.Outcome{Kind: output.Unknown, Reason: "host rebooted, solver lost; last known: " + o.Reason}
+	}
+	o.Reason = h.Events.Redact(o.Reason)
+	return o
+}
+
+// exitResult tells Nomad the truth about an outcome: LS-DYNA exits with 0 on
+// errors too, so its code never makes a success.
+func exitResult(o output.Outcome, exit output.Exit) *drivers.ExitResult {
+	r := &drivers.ExitResult{ExitCode: exit.Code, Signal: exit.Signal, OOMKilled: exit.OOMKilled}
+	if exit.Signal != 0 {
+		r.ExitCode = 128 + exit.Signal
+	}
+	if !exit.Known {
+		r.ExitCode = -1
+	}
+	if o.Success() && exit.Known && r.ExitCode == 0 && !exit.OOMKilled {
+		return r
+	}
+	if r.ExitCode == 0 {
+		r.ExitCode = 1
+	}
+	reason := o.Reason
+	if !exit.Known {
+		reason = fmt.Sprintf("exit status unknown; %s", reason)
+	}
+	r.Err = errors.New(reason)
+	return r
+}

@@ -1,0 +1,299 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package task
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// Handle is one run of a solver as the driver knows it. Its methods may be called
+// by anybody at any time, unless they say otherwise. None of them waits for the run
+// folder without a deadline.
+type Handle struct {
+	ID     state.ID
+	Events *events.Stream
+	Binder *placement.Binder
+
+	logger    hclog.Logger
+	record    *state.Record
+	spec      *supervisor.Spec // nil when the record has none
+	successor func() bool      // reports whether a later run of the same task lives
+
+	*life
+	run     atomic.Pointer[run]     // nil until its details are known
+	process atomic.Pointer[process] // never nil
+	env     atomic.Pointer[map[string]string]
+
+	known    chan struct{} // closed when run is set
+	stopper  stopper
+	patience Patience
+	alerts   alerts // of Run's goroutine alone
+	adopted  bool   // another plugin process started it
+	over     bool   // its processes were gone when it was found
+
+	ctx      context.Context // ends with Abandon
+	abandon  context.CancelFunc
+	routines sync.WaitGroup // resumed stops
+}
+
+// run is what is known of a run from its details: with them comes its folder.
+type run struct {
+	state.Details
+	watcher *rundir.Watcher
+}
+
+// process is the supervisor and the solver as seen from here, and what the pid
+// file says of them.
+type process struct {
+	*supervisor.Process
+	record pidfile.Record
+	began  func() time.Time // by the monotonic clock
+}
+
+// Patience says how long the outputs of a run that is over are waited for when its
+// folder cannot be read: file servers are restarted, and what the solver wrote
+// decides whether days of computing succeeded.
+type Patience struct {
+	Silent  time.Duration // while the folder does not answer
+	Missing time.Duration // while it answers that the folder cannot be opened
+	Stopped time.Duration // at most, when the run was stopped: somebody waits for its end
+}
+
+// DefaultPatience is the patience of a driver in earnest.
+var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: time.Minute, Stopped: time.Minute}
+
+// Options say what a Handle is made of.
+type Options struct {
+	ID      state.ID
+	Record  *state.Record
+	Spec    *supervisor.Spec // nil when the record has none
+	Details *state.Details   // nil when the record does not tell; Attach brings them
+	Watcher *rundir.Watcher  // of a start; nil: made from the details
+
+	Process *supervisor.Process
+	PID     pidfile.Record // what its pid file says
+
+	Phase     Phase // Adopted or Attached
+	Patience  Patience
+	Env       map[string]string
+	Over      bool // none of its processes was there when it was found
+	Successor func() bool
+	Binder    *placement.Binder
+	Events    *events.Stream
+	Logger    hclog.Logger
+}
+
+// New makes a handle. Run must be called for it, once.
+func New(o Options) *Handle {
+	h := &Handle{
+		ID: o.ID, Events: o.Events, Binder: o.Binder, logger: o.Logger, record: o.Record, spec: o.Spec,
+		successor: o.Successor, life: newLife(o.Phase), adopted: o.Watcher == nil, over: o.Over,
+		patience: o.Patience, known: make(chan struct{}),
+	}
+	h.stopper.init()
+	h.ctx, h.abandon = context.WithCancel(context.Background())
+	h.SetProcess(o.Process, o.PID)
+	if o.Env != nil {
+		h.env.Store(&o.Env)
+	}
+	if o.Details != nil {
+		h.setDetails(*o.Details, o.Watcher)
+	}
+	return h
+}
+
+// setDetails makes the run's details known. It must be called once at most.
+func (h *Handle) setDetails(d state.Details, w *rundir.Watcher) {
+	if w == nil {
+		w = h.watch(d)
+	}
+	h.run.Store(&run{Details: d, watcher: w})
+	close(h.known)
+}
+
+// watch begins to watch the folder of a run that another plugin process started.
+// What its outputs are does not depend on whether it can be opened now.
+func (h *Handle) watch(d state.Details) *rundir.Watcher {
+	old, err := decodeOutputs(d.Old)
+	if err != nil {
+		h.logger.Warn("cannot tell the run's outputs from older ones", "error", err)
+	}
+	return rundir.Watch(WatchOptions(d.RunBase, d.RunFolder, h.user(d), h.logger, &rundir.FollowOptions{
+		Stdout: d.Stdout, JobID: d.LSDynaJob, Old: old,
+	}))
+}
+
+// WatchOptions say how a run folder is watched that a user's task runs in.
+func WatchOptions(base, rel string, u supervisor.User, logger hclog.Logger, follow *rundir.FollowOptions) rundir.WatchOptions {
+	return rundir.WatchOptions{
+		Open:   func() (*rundir.Folder, error) { return OpenFolder(base, rel, u) },
+		Follow: follow,
+		As:     u.Do,
+		Owner:  rundir.Owner{UID: u.UID, GID: u.GID},
+		Report: func(err error) {
+			logger.Debug("cannot read the run folder", "folder", filepath.Join(base, rel), "error", err)
+		},
+	}
+}
+
+// user is who the run runs as.
+func (h *Handle) user(d state.Details) supervisor.User {
+	if h.spec != nil {
+		return h.spec.User
+	}
+	return UserOf(&d)
+}
+
+// UserOf is who a run runs as, by its details.
+func UserOf(d *state.Details) supervisor.User {
+	return supervisor.User{UID: d.UID, GID: d.GID, Name: d.User, Groups: d.Groups, Home: d.Home}
+}
+
+// Attach hands the run to Nomad: it asks for it. details are what the driver state
+// remembers, for a record that does not tell them; nil where that does not either.
+// It reports whether Nomad asks for the first time.
+func (h *Handle) Attach(details func() *state.Details, env map[string]string) (first bool) {
+	first, _ = h.advance(attach) // legal in every phase
+	if !first {
+		return false
+	}
+	h.env.Store(&env)
+	if h.run.Load() != nil {
+		return true
+	}
+	d := details()
+	if d == nil {
+		d = &state.Details{} // nothing is known, and nothing more will be
+	}
+	h.setDetails(*d, nil)
+	return true
+}
+
+// Details returns the run's details; nil while they are not known.
+func (h *Handle) Details() *state.Details {
+	if r := h.run.Load(); r != nil {
+		return &r.Details
+	}
+	return nil
+}
+
+// Spec returns what the supervisor was told; nil when the record does not tell.
+func (h *Handle) Spec() *supervisor.Spec { return h.spec }
+
+// Record returns the run's record.
+func (h *Handle) Record() *state.Record { return h.record }
+
+// Logger is the run's own.
+func (h *Handle) Logger() hclog.Logger { return h.logger }
+
+// Process returns the supervisor and the solver as seen from here.
+func (h *Handle) Process() *supervisor.Process { return h.process.Load().Process }
+
+// PID is the solver's process id; 0 where it is not known.
+func (h *Handle) PID() int { return h.process.Load().record.PID }
+
+// SetProcess takes over a process and what its pid file says of it.
+func (h *Handle) SetProcess(p *supervisor.Process, rec pidfile.Record) {
+	begins := sync.OnceValue(func() time.Time {
+		var recorded time.Time
+		if d := h.Details(); d != nil {
+			recorded = d.StartedAt
+		}
+		return startedAt(rec, recorded)
+	})
+	if old := h.process.Swap(&process{Process: p, record: rec, began: begins}); old != nil && old.Process != p {
+		old.Close() // Run takes the new one at its next round
+	}
+}
+
+// Phase returns where the run is in its life.
+func (h *Handle) Phase() Phase { p, _ := h.is(); return p }
+
+// IsAttached reports whether Nomad has asked for the run.
+func (h *Handle) IsAttached() bool { _, attached := h.is(); return attached }
+
+// IsGone reports whether none of its processes is left, and its cores are free.
+func (h *Handle) IsGone() bool { return closed(h.gone) }
+
+// IsEnded reports whether the result is final.
+func (h *Handle) IsEnded() bool { return closed(h.ended) }
+
+// Gone is closed when none of its processes is left, and its cores are free.
+func (h *Handle) Gone() <-chan struct{} { return h.gone }
+
+// Ended is closed when the result is final.
+func (h *Handle) Ended() <-chan struct{} { return h.ended }
+
+// Result returns how the run ended. Must only be called after Ended.
+func (h *Handle) Result() *drivers.ExitResult { r, _ := h.final(); return r }
+
+// Abandon has the driver let go of the run: Run returns, and nothing is said or
+// written of it any more. Its processes stay as they are.
+func (h *Handle) Abandon() {
+	h.abandon()
+	h.Events.Forget()
+}
+
+// Status is what InspectTask returns.
+func (h *Handle) Status() *drivers.TaskStatus {
+	s := &drivers.TaskStatus{
+		ID: h.ID.String(), Name: h.ID.Task, State: drivers.TaskStateRunning,
+		DriverAttributes: map[string]string{"pid": fmt.Sprint(h.PID()), "cores": cpuList(h.Binder.CPUs())},
+	}
+	if d := h.Details(); d != nil {
+		s.StartedAt = d.StartedAt
+		s.DriverAttributes["run_dir"] = d.RunFolder
+	}
+	if h.IsEnded() {
+		s.State = drivers.TaskStateExited
+		s.ExitResult, s.CompletedAt = h.final()
+	}
+	return s
+}
+
+// say emits a task event and logs it.
+func (h *Handle) say(format string, args ...any) { h.Events.Emit(fmt.Sprintf(format, args...)) }
+
+// cpuList prints CPUs as the kernel does, "0-3,8", and none as "none".
+func cpuList(cpus []int) string {
+	if len(cpus) == 0 {
+		return "none"
+	}
+	return cpuset.Of(cpus...).String()
+}
+
+// Folder is the path of the run folder; "" where it is not known.
+func (h *Handle) Folder() string {
+	if d := h.Details(); d != nil {
+		return filepath.Join(d.RunBase, d.RunFolder)
+	}
+	if h.spec != nil {
+		return h.spec.Dir
+	}
+	return ""
+}
+
+// View is what is known of the run's outputs; nothing while its folder is not known.
+func (h *Handle) View() rundir.View {
+	if r := h.run.Load(); r != nil {
+		return r.watcher.View()
+	}
+	return rundir.View{}
+}

@@ -1,0 +1,171 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package task
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// roundInterval is how often a run is looked at.
+const roundInterval = 2 * time.Second
+
+// Run watches the run until it has ended, or until the driver ends: then the next
+// plugin process finds it by its record. It must be called once.
+func (h *Handle) Run(driver context.Context) {
+	ctx, cancel := context.WithCancel(driver)
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	defer h.close()
+	h.resumeStop(ctx)
+	ticker := time.NewTicker(roundInterval)
+	defer ticker.Stop()
+	known := h.known
+	var changed <-chan struct{}
+	for {
+		select {
+		case <-h.Process().Done():
+			h.end(ctx)
+			return
+		case <-ctx.Done():
+			return
+		case <-known: // the details came with Nomad
+			known, changed = nil, h.run.Load().watcher.Changed()
+			h.resumeStop(ctx)
+		case <-changed:
+			h.tellSwitch(h.run.Load().watcher.View().Switch, false)
+		case <-ticker.C:
+			h.round()
+		}
+	}
+}
+
+// close lets go of the processes and the folder, and waits for what the run does
+// in the background. The folder's goroutine is waited for a moment only: it may hang.
+func (h *Handle) close() {
+	h.Process().Close()
+	h.routines.Wait()
+	r := h.run.Load()
+	if r == nil {
+		return
+	}
+	r.watcher.Close()
+	const moment = time.Second
+	select {
+	case <-r.watcher.Done():
+	case <-time.After(moment):
+	}
+}
+
+// round tells what has changed since the last one, and ends a run that does not
+// start.
+func (h *Handle) round() {
+	h.checkSupervisor()
+	r := h.run.Load()
+	if r == nil {
+		return
+	}
+	v := r.watcher.View()
+	h.tellSwitch(v.Switch, false)
+	h.tellStalled(r.watcher.Stalled())
+	h.checkSwitchDelay(r, v.Snapshot)
+	h.checkLicence(r, v.Snapshot)
+	h.checkStart(r, v)
+}
+
+// alerts is what was told of a run already.
+type alerts struct {
+	orphaned   bool
+	unlicensed bool // that it waits for a licence
+	stalled    bool // that its folder does not answer
+
+	delayKnown, delayTold bool // of the time a switch takes
+
+	sent toldSwitch
+}
+
+// checkSupervisor notices that the supervisor was killed under a live solver.
+func (h *Handle) checkSupervisor() {
+	p := h.Process()
+	if h.alerts.orphaned || p.Supervised() || p.State() != supervisor.Orphaned {
+		return
+	}
+	h.alerts.orphaned = true
+	h.say("The solver's supervisor was killed; the solver runs on, but its exit status will not be known")
+}
+
+// stalledAfter is how long a run folder may be silent before an event says so.
+const stalledAfter = 30 * time.Second
+
+// tellStalled says once that the run folder does not answer, and that it does
+// again.
+func (h *Handle) tellStalled(stalled time.Duration) {
+	switch {
+	case !h.alerts.stalled && stalled > stalledAfter:
+		h.alerts.stalled = true
+		h.say("The run folder has not answered for %s: is its file server down? The run can be stopped all the same", stalled.Round(time.Second))
+	case h.alerts.stalled && stalled < roundInterval:
+		h.alerts.stalled = false
+		h.say("The run folder answers again")
+	}
+}
+
+// licencePatience is how long a solver may be without a licence before an event
+// says so: most have it within a second or two.
+const licencePatience = 5 * time.Second
+
+// checkLicence says when the solver waits for a licence, and when it got it, if
+// only when the run is over: it is silent meanwhile, and holds its cores.
+func (h *Handle) checkLicence(r *run, s output.Snapshot) {
+	waited := time.Since(h.process.Load().began())
+	waits := s.Phase == output.PhaseLicence && !s.LicenceGranted && !h.IsGone()
+	switch {
+	case waits && !h.alerts.unlicensed && (s.LicenceWaiting || waited > licencePatience):
+		words := fmt.Sprintf("Waiting for a licence, for %s now%s", waited.Round(time.Second), r.waitLimit())
+		if s.LicenceTrouble != "" {
+			words += ": " + s.LicenceTrouble
+		}
+		h.alerts.unlicensed = true
+		h.Events.Emit(words)
+	case h.alerts.unlicensed && s.LicenceGranted:
+		h.alerts.unlicensed = false
+		h.say("Got a licence within %s", waited.Round(time.Second))
+	}
+}
+
+func (r *run) waitLimit() string {
+	if r.StartTimeout <= 0 {
+		return " (start_timeout is 0s: without end)"
+	}
+	return fmt.Sprintf(" (start_timeout %s)", r.StartTimeout)
+}
+
+// checkStart ends a solver that does not get going within start_timeout: one
+// that waits for a licence can wait for ever. A folder that does not answer says
+// nothing of its solver.
+func (h *Handle) checkStart(r *run, v rundir.View) {
+	s, due := v.Snapshot, h.process.Load().began().Add(r.StartTimeout)
+	going := s.LicenceGranted || s.HasTime || s.Phase != output.PhaseStarting && s.Phase != output.PhaseLicence
+	if r.StartTimeout <= 0 || going || v.At.Before(due) {
+		return
+	}
+	reason := fmt.Sprintf("no licence and no start on the deck within start_timeout %s", r.StartTimeout)
+	if s.LicenceTrouble != "" {
+		reason += ": " + s.LicenceTrouble
+	}
+	if !h.endFor(cause{output.LicenceError, reason}) {
+		return
+	}
+	h.say("Ending the solver: %s", reason)
+	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
+	defer cancel()
+	if err := h.kill(ctx); err != nil {
+		h.logger.Error("cannot end the solver", "error", err)
+	}
+}

@@ -1,0 +1,193 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package task
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+)
+
+// told is a handle without processes, and what it tells.
+type told struct {
+	*Handle
+	events <-chan *drivers.TaskEvent
+}
+
+func newTold(t *testing.T, d state.Details, open func() (*rundir.Folder, error)) told {
+	t.Helper()
+	hub := events.NewHub(t.Context())
+	stream := hub.Stream(state.ID{Alloc: "a", Task: "t", Invocation: "i"}, hclog.NewNullLogger())
+	stream.Attach()
+	h := &Handle{Events: stream, logger: hclog.NewNullLogger(), life: newLife(Attached), known: make(chan struct{})}
+	h.process.Store(&process{began: func() time.Time { return d.StartedAt }})
+	w := rundir.Watch(rundir.WatchOptions{Open: open, Follow: &rundir.FollowOptions{}})
+	t.Cleanup(w.Close)
+	h.setDetails(d, w)
+	return told{h, hub.Subscribe(t.Context())}
+}
+
+// next returns the next event's text.
+func (h told) next(t *testing.T) string {
+	t.Helper()
+	select {
+	case e := <-h.events:
+		return e.Message
+	case <-time.After(20 * time.Second):
+		t.Fatal("no event")
+		return ""
+	}
+}
+
+func folderIn(dir string) func() (*rundir.Folder, error) {
+	return func() (*rundir.Folder, error) { return rundir.Open(filepath.Dir(dir), filepath.Base(dir)) }
+}
+
+// hung is a folder whose file server does not answer before the test ends.
+func hung(t *testing.T) func() (*rundir.Folder, error) {
+	answer := make(chan struct{})
+	t.Cleanup(func() { close(answer) })
+	return func() (*rundir.Folder, error) {
+		<-answer
+		return nil, unix.EIO
+	}
+}
+
+func TestRun_SilentSolverIsSaidToWaitForItsLicence(t *testing.T) {
+	h := newTold(t, state.Details{StartedAt: time.Now().Add(-licencePatience)}, folderIn(t.TempDir()))
+	s := output.Snapshot{Phase: output.PhaseLicence}
+	h.checkLicence(h.run.Load(), s)
+	h.checkLicence(h.run.Load(), s)
+	s.LicenceGranted, s.Phase = true, output.PhaseReading
+	h.checkLicence(h.run.Load(), s)
+	must.StrHasPrefix(t, "Waiting for a licence, for ", h.next(t))
+	must.StrHasPrefix(t, "Got a licence within ", h.next(t))
+}
+
+// A folder that does not answer says nothing of its solver, which may compute.
+func TestRun_StartTimeoutNeedsALookAtTheOutputs(t *testing.T) {
+	began := time.Now().Add(-time.Hour)
+	d := state.Details{StartedAt: began, StartTimeout: time.Minute}
+	for name, c := range map[string]struct {
+		view rundir.View
+		ends bool
+	}{
+		"no look yet":              {rundir.View{Snapshot: output.Snapshot{Phase: output.PhaseStarting}}, false},
+		"the last look was before": {rundir.View{At: began.Add(time.Second), Snapshot: output.Snapshot{Phase: output.PhaseStarting}}, false},
+		"a look in time":           {rundir.View{At: time.Now(), Snapshot: output.Snapshot{Phase: output.PhaseStarting}}, true},
+		"it computes":              {rundir.View{At: time.Now(), Snapshot: output.Snapshot{Phase: output.PhaseSolving}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newTold(t, d, folderIn(t.TempDir()))
+			_, err := h.advance(leave) // there is nothing to kill
+			must.NoError(t, err)
+			h.phase = Attached
+			h.checkStart(h.run.Load(), c.view)
+			must.Eq(t, c.ends, h.why().reason != "")
+		})
+	}
+}
+
+func TestRun_OutputsThatCannotBeReadMakeNoFailure(t *testing.T) {
+	exit := exited{Exit: output.Exit{Known: true}}
+	for name, c := range map[string]struct {
+		open func() (*rundir.Folder, error)
+		want string
+	}{
+		"a server that does not answer": {hung(t), "unknown: outputs unreadable: the run folder does not answer"},
+		"a folder that is gone":         {folderIn("/nonexistent/folder"), "unknown: outputs unreadable: open /nonexistent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newTold(t, state.Details{RunBase: "/", RunFolder: "x"}, c.open)
+			h.patience = Patience{Silent: time.Nanosecond, Missing: time.Nanosecond, Stopped: time.Hour}
+			v, err := h.readOutputs(t.Context(), h.run.Load())
+			must.True(t, rundir.Unreadable(err))
+			o := h.decide(v.Snapshot, exit, err)
+			must.Eq(t, output.Unknown, o.Kind)
+			must.StrHasPrefix(t, c.want, o.Reason)
+			r := exitResult(o, exit.Exit)
+			must.Eq(t, 1, r.ExitCode)
+			o = h.decide(v.Snapshot, exited{rebooted: true}, err)
+			must.StrHasPrefix(t, "host rebooted, solver lost; last known: outputs unreadable: ", o.Reason)
+		})
+	}
+}
+
+func TestRun_OutputsAreWaitedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		err     error
+		stopped bool
+		want    time.Duration
+	}{
+		"no answer":                  {rundir.ErrNoAnswer, false, 3},
+		"no folder":                  {rundir.ErrNotOpen, false, 2},
+		"no answer, after a stop":    {rundir.ErrNoAnswer, true, 1},
+		"no folder, after a stop":    {rundir.ErrNotOpen, true, 1},
+		"a disk that fails":          {unix.EIO, false, 3},
+		"a server that was replaced": {unix.ESTALE, false, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newTold(t, state.Details{}, folderIn(t.TempDir()))
+			h.patience = Patience{Silent: 3, Missing: 2, Stopped: 1}
+			if c.stopped {
+				h.stopBy(time.Now())
+			}
+			must.Eq(t, c.want, h.outputsPatience(c.err))
+		})
+	}
+}
+
+// What an operator sends to a run whose folder hangs comes back with a reason.
+func TestRun_SwitchIntoAFolderThatDoesNotAnswer(t *testing.T) {
+	h := newTold(t, state.Details{}, hung(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := h.SendSwitch(ctx, "sw3", "SIGUSR1")
+	must.ErrorIs(t, err, rundir.ErrNoAnswer)
+	must.ErrorContains(t, err, "SIGUSR1 is the sense switch sw3, which cannot be written")
+}
+
+func TestRun_EachStepOfASwitchIsToldOnce(t *testing.T) {
+	sw3, err := lsdyna.ParseSwitch("sw3")
+	must.NoError(t, err)
+	sw4, err := lsdyna.ParseSwitch("sw4")
+	must.NoError(t, err)
+	asked := time.Now().Add(-time.Minute)
+	dump := rundir.DumpState{Said: true, Exists: true, Complete: true, Dump: output.Dump{Name: "d3dump01", Time: 0.5}}
+	dump.Files.Bytes = 2e6
+	h := newTold(t, state.Details{}, folderIn(t.TempDir()))
+	for range 2 {
+		h.tellSwitch(&rundir.SwitchView{Switch: sw3, Asked: asked}, false)
+		h.tellSwitch(&rundir.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second)}, false)
+		h.tellSwitch(&rundir.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second), Dump: dump}, false)
+	}
+	h.tellSwitch(&rundir.SwitchView{Switch: sw4, Asked: asked.Add(time.Second), Plot: true, PlotTime: 0.75}, false)
+	h.tellSwitch(&rundir.SwitchView{Switch: sw4, Asked: asked.Add(2 * time.Second), Ended: true}, false)
+	must.Eq(t, "Solver took sw3 after 1s", h.next(t))
+	must.StrHasPrefix(t, "Switch sw3, dump d3dump01 written at t = 5.0000E-01, 2.0 MB, in ", h.next(t))
+	must.StrHasPrefix(t, "Switch sw4: plot state written at t = 7.5000E-01, in ", h.next(t))
+	must.Eq(t, "Switch sw4: the run ended before the solver took it", h.next(t))
+}
+
+func TestRun_FolderThatDoesNotAnswerIsSaidOnce(t *testing.T) {
+	h := newTold(t, state.Details{}, folderIn(t.TempDir()))
+	h.tellStalled(0)
+	h.tellStalled(stalledAfter + time.Second)
+	h.tellStalled(stalledAfter + time.Minute)
+	h.tellStalled(0)
+	must.StrHasPrefix(t, "The run folder has not answered for 31s", h.next(t))
+	must.Eq(t, "The run folder answers again", h.next(t))
+}

@@ -1,0 +1,72 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package task
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+)
+
+// settlePatience bounds what is written to the folder of a run that is over.
+const settlePatience = 30 * time.Second
+
+// settleRecord brings the run folder's record up to date at the end of a run: a
+// completed run is no longer to be continued, and a dump from which the solver
+// could not go on is not to be tried again.
+func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, exit exited, o output.Outcome) {
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	rejected := false
+	err := r.watcher.Do(ctx, func(f *rundir.Folder) error {
+		recorded, err := f.ReadRecord()
+		if err != nil {
+			return nil //nolint:nilerr // no record, or none that can be read: nothing to bring up to date
+		}
+		switch {
+		case o.Success():
+			recorded = rundir.Record{}
+		case r.Restart != "" && recorded.Chosen != nil && h.dumpIsBad(recorded.Chosen.Time, s, exit.Exit, o):
+			recorded.RejectChosen()
+			rejected = true
+		default:
+			return nil
+		}
+		return h.user(r.Details).Do(func() error { return f.WriteRecord(recorded) })
+	})
+	if rejected {
+		h.say("The solver could not go on from %s; the next start takes an older dump, or the deck", r.Restart)
+	}
+	if err != nil {
+		h.logger.Warn("cannot bring the run's record up to date", "error", err)
+	}
+}
+
+// crashes are the signals by which a solver dies of its own doing.
+var crashes = []syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGABRT, syscall.SIGFPE, syscall.SIGILL, syscall.SIGSYS, syscall.SIGTRAP}
+
+// dumpIsBad reports whether a run ended of its own doing before it got beyond the
+// problem time of its dump: an error, a crash, or silence. What others did to it (a
+// stop, a kill, no licence, no memory) says nothing about its dump. A solver that
+// refuses its input prints a problem time as well, 0.
+func (h *Handle) dumpIsBad(dumped float64, s output.Snapshot, exit output.Exit, o output.Outcome) bool {
+	stopped := !h.stopDeadline().IsZero() || h.why().reason != ""
+	switch {
+	case s.HasTime && s.Time > dumped, stopped, exit.OOMKilled:
+		return false
+	case o.Kind == output.Failed:
+		return true
+	case o.Kind == output.Killed:
+		sig := exit.Signal
+		if sig == 0 && exit.Code > 128 { // passed on by a shell or mpirun
+			sig = exit.Code - 128
+		}
+		return slices.Contains(crashes, syscall.Signal(sig))
+	}
+	return o.Kind == output.Unknown && exit.Known
+}

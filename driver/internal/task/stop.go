@@ -1,0 +1,300 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package task
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+)
+
+// leastGrace is what a stop that is resumed leaves the solver at least, unless it
+// had less from the start: its deadline may have passed while no plugin was there.
+const leastGrace = 10 * time.Second
+
+// stopper lets one stop of a run be under way at a time.
+type stopper struct {
+	turn    chan struct{}                      // holds a value while none is
+	resumed atomic.Pointer[context.CancelFunc] // ends a stop that was resumed
+}
+
+func (s *stopper) init() {
+	s.turn = make(chan struct{}, 1)
+	s.turn <- struct{}{}
+}
+
+// take waits for the turn.
+func (s *stopper) take(ctx context.Context) (done func(), err error) {
+	select {
+	case <-s.turn:
+		return func() { s.turn <- struct{}{} }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Stop ends the run within the timeout: the sense switch, then the signal, then
+// SIGKILL to every process. It returns when none of them is left, whether or not
+// the run folder answers. The stop is recorded before it begins, so that another
+// plugin process can finish it.
+func (h *Handle) Stop(ctx context.Context, timeout time.Duration, sig syscall.Signal) error {
+	_, _ = h.advance(stop) // legal in every phase
+	if yield := h.stopper.resumed.Load(); yield != nil {
+		(*yield)() // Nomad asks again, and gives time of its own
+	}
+	done, err := h.stopper.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if h.IsGone() {
+		return h.waitEnded(ctx)
+	}
+	order := h.stopOrder(time.Now())
+	order.Deadline, order.Signal = time.Now().Add(timeout), unix.SignalName(sig)
+	if err := h.record.WriteStop(order); err != nil {
+		h.logger.Warn("cannot record the stop; a plugin that comes after this one will not finish it", "error", err)
+	}
+	return h.carryOut(ctx, order, "Stopping with "+h.stopSwitchName())
+}
+
+func (h *Handle) stopSwitchName() string {
+	if d := h.Details(); d != nil {
+		return d.Stop
+	}
+	return ""
+}
+
+// stopOrder returns the stop that was begun before, or a new one.
+func (h *Handle) stopOrder(now time.Time) state.Stop {
+	order, err := h.record.ReadStop()
+	if err == nil {
+		return order
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		h.logger.Warn("cannot read what was stopped before", "error", err)
+	}
+	order = state.Stop{Began: now}
+	if r := h.run.Load(); r != nil {
+		if d := r.watcher.View().Snapshot.LastDump(); d != nil {
+			order.LastDump, _ = json.Marshal(d) // plain fields
+		}
+	}
+	return order
+}
+
+// resumeStop goes on with a stop that a plugin process before this one had begun.
+// Nomad does not always ask again; where it does, its own StopTask takes over. A run
+// whose details are not known waits for them: without its switch the stop would
+// cost the dump.
+func (h *Handle) resumeStop(ctx context.Context) {
+	if h.Details() == nil || h.over {
+		return
+	}
+	order, err := h.record.ReadStop()
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			h.logger.Error("cannot resume the stop of a task", "error", err)
+		}
+		return
+	}
+	if first, err := h.advance(stop); !first || err != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	order.Deadline = resumedDeadline(order, time.Now())
+	h.stopBy(order.Deadline)
+	h.stopper.resumed.Store(&cancel)
+	h.routines.Go(func() {
+		defer cancel()
+		done, err := h.stopper.take(ctx)
+		if err != nil {
+			return
+		}
+		defer done()
+		if h.IsGone() {
+			return
+		}
+		if err := h.carryOut(ctx, order, "Going on with the stop that an earlier plugin process had begun"); err != nil && ctx.Err() == nil {
+			h.logger.Error("cannot stop the task", "error", err)
+		}
+	})
+}
+
+// carryOut takes the steps of a stop by their times, and begins its first event
+// with what it does.
+func (h *Handle) carryOut(ctx context.Context, order state.Stop, doing string) error {
+	h.stopBy(order.Deadline)
+	began := time.Now()
+	if h.stopBySwitch(ctx, order, doing) {
+		return h.waitEnded(ctx)
+	}
+	if ctx.Err() == nil {
+		h.tellHowFar()
+	}
+	if ctx.Err() == nil && time.Now().Before(order.Deadline) && h.stopBySignal(ctx, order) {
+		return h.waitEnded(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return err // the driver ends, or Nomad took over
+	}
+	h.say("The solver did not end within kill_timeout (%s); killing it", time.Since(began).Round(time.Millisecond))
+	if err := h.Kill(ctx); err != nil {
+		return err
+	}
+	return h.waitEnded(ctx)
+}
+
+// signalShare is the part of the kill timeout that is kept for the signal
+// after the switch: a fifth, at most ten seconds.
+func signalShare(timeout time.Duration) time.Duration { return min(timeout/5, 10*time.Second) }
+
+// stopBySwitch writes the sense switch and waits until the solver has ended by
+// it, or until the time is up. It reports whether the solver has ended.
+func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, doing string) bool {
+	r, left := h.run.Load(), time.Until(order.Deadline)
+	until := order.Deadline.Add(-signalShare(left))
+	if r == nil || r.Stop == "" || left <= 0 {
+		return false
+	}
+	sw, err := lsdyna.ParseSwitch(r.Stop)
+	if err != nil {
+		return false
+	}
+	// What the folder is asked ends with the switch's time, or with the solver.
+	asking, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	ended := make(chan struct{})
+	defer func() { cancel(); <-ended }()
+	go func() {
+		defer close(ended)
+		select {
+		case <-h.Process().Done():
+			cancel()
+		case <-asking.Done():
+		}
+	}()
+	v, err := h.firstLook(asking, r)
+	if closed(h.Process().Done()) {
+		return true
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			h.say("No sense switch is sent: %v", err)
+		}
+		return false
+	}
+	if p := v.Snapshot.Phase; p == output.PhaseStarting || p == output.PhaseLicence {
+		return false // it does not look at switches yet, and there is nothing to dump
+	}
+	err = r.watcher.Send(asking, rundir.Sending{
+		Switch: sw, Asked: order.Began, Again: true, LastDump: lastDump(order.LastDump),
+		Written: func() {
+			grace := time.Until(until)
+			h.say("%s; the solver has %s for it%s", doing, short(grace), tooShort(v.Snapshot, grace))
+		},
+	})
+	if err != nil {
+		if closed(h.Process().Done()) || ctx.Err() != nil {
+			return closed(h.Process().Done())
+		}
+		h.say("Cannot write the sense switch %s: %v", r.Stop, err)
+		return false
+	}
+	return h.awaitSwitch(ctx, r, until, order.Deadline)
+}
+
+// firstLook returns what is known of the outputs. It waits for the first look
+// only: a folder that does not answer at the moment holds up nothing that is known.
+func (h *Handle) firstLook(ctx context.Context, r *run) (rundir.View, error) {
+	const moment = time.Second
+	for {
+		look, cancel := context.WithTimeout(ctx, moment)
+		v, err := r.watcher.Look(look)
+		cancel()
+		if v.Looks > 0 {
+			return v, nil
+		}
+		select {
+		case <-ctx.Done():
+			return v, errors.Join(err, v.Err)
+		case <-time.After(switchLook):
+		}
+	}
+}
+
+// awaitSwitch waits until the solver has ended by the switch. A dump that is
+// being written is not cut by a signal as long as there is time at all.
+func (h *Handle) awaitSwitch(ctx context.Context, r *run, until, deadline time.Time) bool {
+	ticker := time.NewTicker(switchLook)
+	defer ticker.Stop()
+	held := false
+	for {
+		select {
+		case <-h.Process().Done():
+			return true
+		case <-ctx.Done():
+			return false
+		case now := <-ticker.C:
+			if now.Before(until) {
+				continue
+			}
+			sent := r.watcher.View().Switch
+			if sent == nil || !sent.Dump.Growing || now.After(deadline) {
+				return false
+			}
+			if !held {
+				held = true
+				h.say("The solver still writes its dump; no signal is sent while it does")
+			}
+		}
+	}
+}
+
+// stopBySignal sends the signal and waits until the solver has ended.
+func (h *Handle) stopBySignal(ctx context.Context, order state.Stop) bool {
+	sig, err := StopSignal(order.Signal)
+	if err != nil {
+		sig = syscall.SIGTERM
+	}
+	if err := h.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		h.logger.Warn("cannot signal the solver", "signal", sig, "error", err)
+		return false
+	}
+	h.say("Sent %s to the solver", unix.SignalName(sig))
+	timer := time.NewTimer(time.Until(order.Deadline))
+	defer timer.Stop()
+	select {
+	case <-h.Process().Done():
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// AwaitStop waits for a run that is being stopped: Nomad may take it for ended
+// when the plugin died in the middle of its stop. It reports whether none of its
+// processes is left; false for a run that is not being stopped, or does not end.
+func (h *Handle) AwaitStop(ctx context.Context) bool {
+	until := h.stopDeadline()
+	if h.Phase() != Stopping || until.IsZero() {
+		return h.IsGone()
+	}
+	ctx, cancel := context.WithDeadline(ctx, until.Add(leastGrace+killPatience))
+	defer cancel()
+	return h.waitGone(ctx) == nil
+}

@@ -1,0 +1,151 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/nomad/nomad/structs"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+)
+
+// folderPatience bounds each thing that a start does in its run folder; reading the
+// deck and old outputs has readTimeout.
+const folderPatience = 30 * time.Second
+
+// runFolder is the run folder of a start. All that is done there goes through its
+// watcher, with a deadline; afterwards the watcher is the run's.
+type runFolder struct {
+	base, rel string // base is trusted
+	watcher   *rundir.Watcher
+	unlock    func() // lets other starts into the folder
+	old       rundir.Outputs
+}
+
+func (r *runFolder) path() string { return filepath.Join(r.base, r.rel) }
+
+// started hands the folder over to the run: from now on it is the run itself that
+// keeps others out.
+func (r *runFolder) started() { r.unlock() }
+
+// abandon lets go of the folder of a failed start. Other starts get into it when
+// nothing more happens there: a file server that does not answer now may yet do what
+// it was asked.
+func (r *runFolder) abandon() {
+	if r.watcher == nil {
+		return
+	}
+	r.watcher.Close()
+	const moment = time.Second
+	select {
+	case <-r.watcher.Done():
+		r.unlock()
+	case <-time.After(moment):
+		go func() {
+			<-r.watcher.Done()
+			r.unlock()
+		}()
+	}
+}
+
+// inFolder does something in the run folder, for folderPatience at most.
+func (s *start) inFolder(do func(*rundir.Folder) error) error {
+	return s.during(folderPatience, func(_ context.Context, f *rundir.Folder) error { return do(f) })
+}
+
+// asUser is inFolder with the rights of the task's user.
+func (s *start) asUser(do func(*rundir.Folder) error) error {
+	return s.inFolder(func(f *rundir.Folder) error {
+		return s.user.Do(func() error { return do(f) })
+	})
+}
+
+// during does something in the run folder. A file server that does not answer in
+// time is a matter for the restart policy.
+func (s *start) during(patience time.Duration, do func(context.Context, *rundir.Folder) error) error {
+	ctx, cancel := context.WithTimeout(s.d.ctx, patience)
+	defer cancel()
+	err := s.run.watcher.Do(ctx, func(f *rundir.Folder) error { return do(ctx, f) })
+	if errors.Is(err, rundir.ErrNoAnswer) {
+		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", s.run.path(), err), true)
+	}
+	return err
+}
+
+// openFolder opens the run folder without trusting anything in it.
+func (s *start) openFolder() error {
+	s.run.base, s.run.rel = s.job.WorkRoot, s.job.WorkDir
+	if s.run.base == "" {
+		s.run.base = s.cfg.TaskDir().Dir
+	}
+	if err := s.lockFolder(); err != nil {
+		return err
+	}
+	logger := s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task)
+	s.run.watcher = rundir.Watch(task.WatchOptions(s.run.base, s.run.rel, s.user, logger, nil))
+	if err := s.inFolder(func(*rundir.Folder) error { return nil }); err != nil {
+		return fmt.Errorf("work_dir: %w", err)
+	}
+	if err := s.asUser(func(f *rundir.Folder) error { return f.CheckInput(s.job.Input) }); err != nil {
+		return fmt.Errorf("input: %w", err)
+	}
+	return s.follow()
+}
+
+// lockFolder keeps other starts out of the run folder, and refuses one where a
+// solver runs.
+func (s *start) lockFolder() (err error) {
+	path := s.run.path()
+	ctx, cancel := context.WithTimeout(s.d.ctx, folderPatience)
+	defer cancel()
+	if s.run.unlock, err = s.d.starts.Lock(ctx, "folder "+path); err != nil {
+		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: an earlier start still waits for its file server: %w", path, err), true)
+	}
+	busy := s.d.find(func(h *task.Handle) bool { return !h.IsGone() && h.Folder() == path })
+	for _, h := range busy {
+		if !h.AwaitStop(s.d.ctx) {
+			s.run.unlock()
+			return structs.NewRecoverableError(fmt.Errorf("work_dir %s: task %s runs there; two solvers in one folder destroy each other's results", path, h.ID), true)
+		}
+	}
+	return nil
+}
+
+// follow begins to read the run's outputs, those that are there before it aside.
+func (s *start) follow() error {
+	err := s.during(readTimeout, func(_ context.Context, f *rundir.Folder) (err error) {
+		s.run.old, err = f.Snapshot()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("work_dir: %w", err)
+	}
+	return nil
+}
+
+// writeFiles puts what the command line refers to into the run folder, takes away a
+// sense switch that was meant for an earlier run, and begins to read the outputs.
+func (s *start) writeFiles() error {
+	err := s.asUser(func(f *rundir.Folder) error {
+		if err := f.WriteFiles(s.command.Files, rundir.Owner{UID: s.user.UID, GID: s.user.GID}); err != nil {
+			return fmt.Errorf("work_dir: %w", err)
+		}
+		if err := f.ClearSwitch(); err != nil {
+			return fmt.Errorf("work_dir: remove an old sense switch: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(s.d.ctx, folderPatience)
+	defer cancel()
+	return s.run.watcher.Follow(ctx, rundir.FollowOptions{Stdout: stdoutName, JobID: s.job.JobID, Old: s.run.old})
+}
