@@ -11,6 +11,7 @@ package main
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/plugins"
@@ -24,9 +25,19 @@ func main() {
 		command.Version = driver.Version
 		os.Exit(command.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 	}
+	var d *driver.Driver
 	plugins.ServeCtx(func(ctx context.Context, logger hclog.Logger) any {
-		d := driver.New(ctx, logger)
+		d = driver.New(ctx, logger)
 		d.OutliveClient()
 		return d
 	})
+	if d != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), endPatience)
+		defer cancel()
+		_ = d.Close(ctx) // the next plugin process goes on
+	}
 }
+
+// endPatience bounds how long a plugin process waits, at its end, for what it does
+// in the background; Nomad kills it after two seconds.
+const endPatience = 1500 * time.Millisecond
