@@ -22,14 +22,14 @@ func (m mistake) mutant() mutant.Mutant { return mutant.Mutant{Name: m.name, Edi
 var mistakes = []mistake{
 	{
 		name: "leaks a core at a task's end", rule: check.NoCoreLeaked, fault: "kill solver",
-		edits: []mutant.Edit{mutant.Drop("(*task).releaseCores", "t.cores.release(t.id.String())")},
+		edits: []mutant.Edit{mutant.Drop("(*Binder).Release", "b.cores.alloc.Release(b.run.Owner)")},
 	},
 	{
 		name: "starts a second solver beside a live one", rule: check.OneSolver, fault: "kill both in start", job: "ok",
 		edits: []mutant.Edit{
-			mutant.Always("(*start).endPredecessors", "if t.isOver() || t.awaitStop(s.d.ctx)"),
+			mutant.Always("(*start).endPredecessors", "if h.IsGone() || h.AwaitStop(s.d.ctx)"),
 			mutant.Replace("(*start).endPredecessors", "s.endLeftovers(ctx)", "nil"),
-			mutant.Never("(*start).openFolder", "t != nil && !t.awaitStop(s.d.ctx)"),
+			mutant.Never("(*start).lockFolder", "!h.AwaitStop(s.d.ctx)"),
 		},
 	},
 	{
@@ -48,15 +48,15 @@ var mistakes = []mistake{
 	},
 	{
 		name: "binds to cores that it did not lease", rule: check.CoresAsLeased, fault: "kill plugin", job: "ok",
-		edits: []mutant.Edit{mutant.SetField("(*supervisor).startStage", "CPUs", "nil"), mutant.Replace("(*task).checkDrift", "t.findDrift(lease)", "[]string(nil)")},
+		edits: []mutant.Edit{mutant.SetField("(*supervisor).startStage", "CPUs", "nil"), mutant.Replace("(*Binder).repairDrift", "b.findDrift(lease)", "[]string(nil)")},
 	},
 	{
 		name: "repairs no affinity", rule: check.CoresAsLeased, fault: "foreign affinity",
-		edits: []mutant.Edit{mutant.Replace("(*task).checkDrift", "t.findDrift(lease)", "[]string(nil)")},
+		edits: []mutant.Edit{mutant.Replace("(*Binder).repairDrift", "b.findDrift(lease)", "[]string(nil)")},
 	},
 	{
 		name: "forgets cores over a restart", rule: check.CoresKept, fault: "kill both in start", job: "ok",
-		edits: []mutant.Edit{mutant.Drop("(*Driver).takeUp", `d.restoreCores(t, cpus, "")`)},
+		edits: []mutant.Edit{mutant.Drop("(*Binder).Adopt", `b.restore(cpus, "")`)},
 	},
 	{
 		// What stays in the cgroup, Nomad ends.
@@ -76,6 +76,6 @@ var mistakes = []mistake{
 	},
 	{
 		name: "loses a task when the client restarts", rule: check.NoRunLost, fault: "kill both",
-		edits: []mutant.Edit{mutant.Before("(*Driver).RecoverTask", "if err := d.waitReady(); err != nil", "if h.Version > 0 {\n\treturn errors.New(\"no such task\")\n}")},
+		edits: []mutant.Edit{mutant.Before("(*Driver).RecoverTask", "if err := d.waitReady(); err != nil", "if s.Version > 0 {\n\treturn errors.New(\"no such task\")\n}")},
 	},
 }

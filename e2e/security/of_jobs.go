@@ -29,41 +29,41 @@ var ofJobs = []removal{
 		},
 	},
 	{
-		lineProgram, "any command is taken", []string{"TestTaskConfig_ValidateSaysWhatToWrite"}, []mutant.Edit{
-			mutant.Never("(*TaskConfig).Validate", "case !c.AllowCommand:"),
+		lineProgram, "any command is taken", []string{"TestParseTask_SaysWhatToWrite"}, []mutant.Edit{
+			mutant.Never("(*Settings).parseTaskSolver", "case !s.AllowCommand:"),
 		},
 	},
 	{
-		lineProgram, "a solver need not be on the list", []string{"TestTaskConfig_ValidateSaysWhatToWrite"}, []mutant.Edit{
-			mutant.Never("(*TaskConfig).Validate", "if _, ok := c.Solvers[t.Solver]; !ok"),
+		lineProgram, "a solver need not be on the list", []string{"TestParseTask_SaysWhatToWrite"}, []mutant.Edit{
+			mutant.Never("(*Settings).parseTaskSolver", "!known"),
 		},
 	},
 	{
 		lineProgram, "commands are allowed by default", []string{"TestConfig_AsOperatorsWriteIt"}, []mutant.Edit{
-			mutant.SetField("configSpec", `"allow_command"`, `withDefault("allow_command", "bool", "true")`),
+			mutant.SetField("settings.Spec", `"allow_command"`, `withDefault("allow_command", "bool", "true")`),
 		},
 	},
 	{
-		lineAccount, "root is a user as any other", []string{"TestUser"}, []mutant.Edit{rootAllowed},
+		lineAccount, "root is a user as any other", []string{"TestTaskUser_OfAnAgentThatIsRoot"}, []mutant.Edit{rootAllowed},
 	},
 	{
-		lineAccount, "no user is denied", []string{"TestTaskUser_DeniedIDs", "TestStart_DeniedUserIsRefused"}, []mutant.Edit{
-			mutant.Never("(*Config).denies", "uids.contain(u.UID)"),
+		lineAccount, "no user is denied", []string{"TestTaskUser_OfAnAgentThatIsRoot", "TestStart_DeniedUserIsRefused"}, []mutant.Edit{
+			mutant.Never("(*UserPolicy).check", "u.DeniedUIDs.Contains(found.UID)"),
 		},
 	},
 	{
-		lineAccount, "no group is denied", []string{"TestTaskUser_DeniedIDs"}, []mutant.Edit{
-			mutant.Never("(*Config).denies", "gids.contain(gid)"),
+		lineAccount, "no group is denied", []string{"TestTaskUser_OfAnAgentThatIsRoot"}, []mutant.Edit{
+			mutant.Never("(*UserPolicy).check", "u.DeniedGIDs.Contains(gid)"),
 		},
 	},
 	{
-		lineWorkDir, "an absolute work_dir may be anywhere", []string{"TestTaskConfig_ValidateSaysWhatToWrite"}, []mutant.Edit{
-			mutant.Never("(*TaskConfig).Validate", `c.workRoot(t.WorkDir) == ""`),
+		lineWorkDir, "an absolute work_dir may be anywhere", []string{"TestParseTask_SaysWhatToWrite"}, []mutant.Edit{
+			mutant.Begin("(*TaskSettings).parseWorkDir", "return"),
 		},
 	},
 	{
-		lineWorkDir, "a work root is looked for before .. is resolved", []string{"TestTaskConfig_ValidateSaysWhatToWrite"}, []mutant.Edit{
-			mutant.Replace("(*Config).workRoot", "clean := filepath.Clean(path)", "clean := path"),
+		lineWorkDir, "a work root is looked for before .. is resolved", []string{"TestParseTask_SaysWhatToWrite"}, []mutant.Edit{
+			mutant.Replace("(*Settings).WorkRoot", "clean := filepath.Clean(path)", "clean := path"),
 		},
 	},
 	{
@@ -83,8 +83,8 @@ var ofJobs = []removal{
 	},
 	{
 		lineOthers, "nobody asks whether the user may write there", []string{"TestStart_LeavesAnotherUsersFolderAlone"}, []mutant.Edit{
-			mutant.Replace("openRunFolder", "mayUse(folder)", "error(nil)"),
-			mutant.SetArg("(*start).writeFiles", "asUser", 0, "supervisor.User{}"),
+			mutant.Replace("task.OpenFolder", "mayUse(folder)", "error(nil)"),
+			mutant.Replace("(*start).writeFiles", "s.asUser", "s.inFolder"),
 		},
 	},
 	{
@@ -133,12 +133,12 @@ var ofJobs = []removal{
 	},
 	{
 		lineDeck, "root reads the deck", []string{"TestStart_ReadsTheDeckWithTheUsersRights"}, []mutant.Edit{
-			mutant.SetArg("(*start).openFolder", "asUser", 0, "supervisor.User{}"),
+			mutant.Replace("(*start).openFolder", "s.asUser", "s.inFolder"),
 		},
 	},
 	{
 		lineDeck, "root reads what the deck includes", []string{"TestStart_ReadsTheDeckWithTheUsersRights"}, []mutant.Edit{
-			mutant.SetArg("(*start).chooseDump", "asUser(_, func() (err error) { now, err = _; return err })", 0, "supervisor.User{}"),
+			mutant.Replace("(*start).chooseDump", "s.user", "supervisor.User{}"),
 		},
 	},
 	{
@@ -176,6 +176,6 @@ var ofJobs = []removal{
 	},
 }
 
-var rootAllowed = mutant.Never("taskUser", "found.UID == 0")
+var rootAllowed = mutant.Never("(*UserPolicy).find", "found.UID == 0")
 
 var rootActs = []mutant.Edit{mutant.Replace("creds.User.Do", "u.UID == 0", "u.UID >= 0")}

@@ -89,7 +89,7 @@ var ofProcesses = []removal{
 	},
 	{
 		lineBombs, "max_processes is not handed on", []string{"TestStart_HandsOnLimitsAndRights"}, []mutant.Edit{
-			mutant.Drop("(*start).spec", "spec.Limits.Processes = s.config.MaxProcesses"),
+			mutant.Drop("(*start).makeSpec", "spec.Limits.Processes = s.node.MaxProcesses"),
 		},
 	},
 	{

@@ -37,7 +37,7 @@ var ofUsers = []removal{
 	},
 	{
 		lineSetuid, "allow_setuid is always on", []string{"TestStart_HandsOnLimitsAndRights"}, []mutant.Edit{
-			mutant.SetField("(*start).spec", "AllowSetuid", "true"),
+			mutant.SetField("(*start).makeSpec", "AllowSetuid", "true"),
 		},
 	},
 	{
@@ -74,12 +74,12 @@ var ofUsers = []removal{
 	},
 	{
 		lineSecrets, "the environment is written to the record", []string{"TestTask_SecretsAreNotWritten", "TestDriver_KeepsSecretsToTheSolver"}, []mutant.Edit{
-			mutant.SetField("(*start).makeDetails", "Placement", "s.lease.Reason + fmt.Sprint(s.cfg.Env)"),
+			mutant.SetField("(*start).makeDetails", "Placement", "s.place.lease.Reason + fmt.Sprint(s.cfg.Env)"),
 		},
 	},
 	{
 		lineSecrets, "the environment is written to the driver state", []string{"TestTask_SecretsAreNotWritten"}, []mutant.Edit{
-			mutant.SetField("(*start).handle", "DriverPluginVersion", "Version + fmt.Sprint(s.cfg.Env)"),
+			mutant.SetField("(*start).taskHandle", "DriverPluginVersion", "Version + fmt.Sprint(s.cfg.Env)"),
 		},
 	},
 	{
@@ -87,7 +87,7 @@ var ofUsers = []removal{
 		lineSecrets, "events repeat what a solver says of its licence server",
 		[]string{"TestReader_licenceTroubleNamesNoServer", "TestTask_SecretsAreNotWritten", "TestDriver_KeepsSecretsToTheSolver"}, []mutant.Edit{
 			mutant.Begin("sanitize.HideHosts", "return text"),
-			mutant.Replace("(*events).redact", "return e.secrets.Redact(text)", "return text"),
+			mutant.Begin("(*Hub).Redact", "return text"),
 		},
 	},
 }
