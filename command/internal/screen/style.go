@@ -3,7 +3,7 @@
 
 package screen
 
-import "unicode/utf8"
+import "github.com/charmbracelet/x/ansi"
 
 // Style is the parameters of ECMA-48's "select graphic rendition", "" for none.
 type Style string
@@ -43,23 +43,23 @@ func (l *Line) Add(style Style, text string) {
 	*l = append(*l, Span{text, style})
 }
 
-// Width is the number of columns a line takes.
+// Width is the number of columns a line takes: two for a wide character, none for a
+// combining one.
 func (l Line) Width() int {
 	n := 0
 	for _, s := range l {
-		n += utf8.RuneCountInString(s.Text)
+		n += ansi.StringWidth(s.Text)
 	}
 	return n
 }
 
-// Cut shortens a line to a width.
+// Cut shortens a line to a width, or to one column less where a wide character does
+// not fit.
 func (l Line) Cut(width int) Line {
 	var short Line
 	for _, s := range l {
-		n := utf8.RuneCountInString(s.Text)
-		if n > width {
-			s.Text = string([]rune(s.Text)[:max(width, 0)])
-		}
+		n := ansi.StringWidth(s.Text)
+		s.Text = ansi.Truncate(s.Text, width, "")
 		short = append(short, s)
 		width -= n
 		if width <= 0 {

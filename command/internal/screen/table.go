@@ -6,6 +6,8 @@ package screen
 import (
 	"slices"
 	"strings"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Column is one column of a table. Where a table is too wide, columns are left
@@ -69,7 +71,7 @@ func (t Table) least(i, width int) int {
 func (t Table) widths() []int {
 	widths := make([]int, len(t.Columns))
 	for i, c := range t.Columns {
-		widths[i] = len(c.Title)
+		widths[i] = ansi.StringWidth(c.Title)
 		for _, row := range t.Rows {
 			widths[i] = max(widths[i], row[i].Width())
 		}
@@ -126,7 +128,7 @@ func (t Table) formatRow(row []Line, widths []int, shown []bool) Line {
 			l.Add(Plain, strings.Repeat(" ", columnGap))
 		}
 		cell = shorten(cell, widths[i])
-		pad := strings.Repeat(" ", widths[i]-cell.Width())
+		pad := strings.Repeat(" ", max(widths[i]-cell.Width(), 0))
 		if t.Columns[i].Right {
 			l.Add(Plain, pad)
 		}
@@ -140,6 +142,17 @@ func (t Table) formatRow(row []Line, widths []int, shown []bool) Line {
 	return l
 }
 
+// last returns the end of a text, of a width at most. TruncateLeft keeps a wide
+// character that it would have to halve.
+func last(text string, width int) string {
+	cut := ansi.StringWidth(text) - width
+	end := ansi.TruncateLeft(text, cut, "")
+	if ansi.StringWidth(end) > width {
+		end = ansi.TruncateLeft(text, cut+1, "")
+	}
+	return end
+}
+
 // shorten cuts a cell to a width of 2 or more: words in their middle, of a bar
 // with words behind it the bar.
 func shorten(cell Line, width int) Line {
@@ -149,16 +162,17 @@ func shorten(cell Line, width int) Line {
 	}
 	if len(cell) == 1 {
 		// Ids differ at their ends: dispatched jobs, parameter studies.
-		runes := []rune(cell[0].Text)
+		text := cell[0].Text
 		tail := max(width-2, 0) / 2
 		head := max(width-2-tail, 0)
-		return Line{{string(runes[:head]) + ".." + string(runes[len(runes)-tail:]), cell[0].Style}}
+		short := ansi.Truncate(text, head, "") + ".." + last(text, tail)
+		// Characters may join with what they stand beside now.
+		return Styled(cell[0].Style, ansi.Truncate(short, width, ""))
 	}
 	bar := slices.Clone(cell)
 	total := bar[:len(bar)-1].Width()
 	for i := range bar[:len(bar)-1] {
-		runes := []rune(bar[i].Text)
-		bar[i].Text = string(runes[:len(runes)*max(total-over, 0)/max(total, 1)])
+		bar[i].Text = ansi.Truncate(bar[i].Text, ansi.StringWidth(bar[i].Text)*max(total-over, 0)/max(total, 1), "")
 	}
 	return bar
 }

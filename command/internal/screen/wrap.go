@@ -7,27 +7,32 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
-// Wrap breaks words into lines of a width; lines after the first are indented.
-func Wrap(words string, width, indent int) []Line {
+// Wrap breaks a text into lines of a width; lines after the first are indented. It
+// breaks at spaces, never behind a hyphen as ansi.Wrap does: core lists have many.
+func Wrap(text string, width, indent int) []Line {
 	var lines []Line
 	current := ""
-	for word := range strings.FieldsSeq(words) {
-		for utf8.RuneCountInString(word) > width-indent { // a path, or a core list
-			room := []rune(word)
+	for word := range strings.FieldsSeq(text) {
+		if ansi.StringWidth(word) > width-indent { // a path, or a core list
 			if current != "" {
 				lines = append(lines, Text(current))
 			}
-			lines = append(lines, Text(strings.Repeat(" ", indent)+string(room[:width-indent])))
-			word, current = string(room[width-indent:]), ""
+			pieces := strings.Split(ansi.Hardwrap(word, width-indent, false), "\n")
+			word, current = pieces[len(pieces)-1], ""
+			for _, piece := range pieces[:len(pieces)-1] {
+				lines = append(lines, Text(strings.Repeat(" ", indent)+piece))
+			}
 		}
 		switch {
 		case current == "" && len(lines) == 0:
 			current = word
 		case current == "":
 			current = strings.Repeat(" ", indent) + word
-		case utf8.RuneCountInString(current)+1+utf8.RuneCountInString(word) > width:
+		case ansi.StringWidth(current)+1+ansi.StringWidth(word) > width:
 			lines = append(lines, Text(current))
 			current = strings.Repeat(" ", indent) + word
 		default:
