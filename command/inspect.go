@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -27,7 +29,8 @@ DESCRIPTION
 
   The outcome is completed only where LS-DYNA says so and its end time was
   reached; stopped (a sense switch, or an end before the end time), error,
-  license, killed, running, or unknown where the outputs simply end.
+  license, killed, running, or unknown where the outputs simply end. A path on a
+  file server that has not answered for eight seconds is an error.
 
 OPTIONS
   -running  The run is alive: outputs without an end are running, with an
@@ -59,17 +62,7 @@ func runInspect(ctx context.Context, args []string, s streams) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	var reports []output.Report
-	failed := false
-	for _, path := range paths {
-		report, err := rundir.Inspect(ctx, path, *running)
-		if err != nil {
-			failed = true
-			fmt.Fprintf(s.err, "%s inspect: %s: %s\n", program, screen.Clean(path), screen.Clean(strings.TrimPrefix(err.Error(), "inspect: ")))
-			continue
-		}
-		reports = append(reports, report)
-	}
+	reports, failed := inspectAll(ctx, paths, *running, s)
 	if *asJSON {
 		err = writeReports(reports, s)
 	} else if len(reports) > 0 {
@@ -80,6 +73,37 @@ func runInspect(ctx context.Context, args []string, s streams) error {
 		return errAnswerNo
 	}
 	return err
+}
+
+// inspectors is how many paths are read at a time: more for disks that are far away
+// than for processors.
+const inspectors = 8
+
+// inspectAll reads all paths and writes the errors, both in the order of the paths.
+func inspectAll(ctx context.Context, paths []string, running bool, s streams) (reports []output.Report, failed bool) {
+	all, errs := make([]output.Report, len(paths)), make([]error, len(paths))
+	var group errgroup.Group
+	group.SetLimit(inspectors)
+	for i, path := range paths {
+		group.Go(func() error {
+			all[i], errs[i] = rundir.Inspect(ctx, path, running)
+			return nil
+		})
+	}
+	_ = group.Wait() // each path has its own error
+	if ctx.Err() != nil {
+		fmt.Fprintf(s.err, "%s inspect: interrupted\n", program)
+		return nil, true
+	}
+	for i, path := range paths {
+		if err := errs[i]; err != nil {
+			failed = true
+			fmt.Fprintf(s.err, "%s inspect: %s: %s\n", program, screen.Clean(path), screen.Clean(strings.TrimPrefix(err.Error(), "inspect: ")))
+			continue
+		}
+		reports = append(reports, all[i])
+	}
+	return reports, failed
 }
 
 // writeReports writes one object after the other.

@@ -4,6 +4,8 @@
 package command
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"path/filepath"
 	"strings"
@@ -84,4 +86,13 @@ func TestInspect_showsNoControlCharactersOfUsers(t *testing.T) {
 	out := call(t, "inspect", dir).out
 	must.StrNotContains(t, out, "\x1b")
 	must.StrContains(t, out, "40500")
+}
+
+func TestInspect_interrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	var out, errout bytes.Buffer
+	must.Eq(t, exitNo, Run(ctx, []string{"inspect", runFolder(t, nodetest.Solving(5, 1e-2)), "-json"}, &out, &errout))
+	must.Eq(t, "nomad-driver-lsdyna inspect: interrupted\n", errout.String())
+	must.Eq(t, "", out.String())
 }

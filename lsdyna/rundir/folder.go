@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,11 @@ import (
 type Folder struct {
 	dir  *os.File
 	path string
+
+	// answers counts what the file system has answered while the folder's files were
+	// looked for and read. Where a file server is down it stays the same; while a slow
+	// one is read from it grows.
+	answers atomic.Int64
 }
 
 // ErrNotRegular is wrapped by errors about a name in a run folder that is not a
@@ -91,6 +97,7 @@ func (f *Folder) Open(name string) (*os.File, error) {
 	}
 	full := filepath.Join(f.path, name)
 	fd, err := unix.Openat(int(f.dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	f.answers.Add(1)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: full, Err: err}
 	}
@@ -110,7 +117,9 @@ func (f *Folder) stat(name string) (unix.Stat_t, error) {
 		return st, err
 	}
 	full := filepath.Join(f.path, name)
-	if err := unix.Fstatat(int(f.dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	err := unix.Fstatat(int(f.dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	f.answers.Add(1)
+	if err != nil {
 		return st, &os.PathError{Op: "stat", Path: full, Err: err}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {

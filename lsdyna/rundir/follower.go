@@ -246,7 +246,7 @@ func (f *Follower) read(kind lsdyna.OutputKind, name string) (n int64, more bool
 		src = &followed{name: name, inode: state.Inode, offset: start, reader: &output.Reader{}}
 		f.sources[kind] = src
 	}
-	n, err = src.advance(file, state.Size)
+	n, err = src.advance(f.folder, file, state.Size)
 	if err != nil {
 		err = fmt.Errorf("read %s at %d: %w", file.Name(), src.offset, err)
 	}

@@ -59,6 +59,7 @@ func (f *Folder) list(wanted func(name string) bool) ([]string, error) {
 	var names []string
 	for seen := 0; seen < maxEntries; {
 		batch, err := dir.Readdirnames(1024)
+		f.answers.Add(1)
 		for _, name := range batch {
 			if wanted(name) {
 				names = append(names, name)

@@ -46,7 +46,7 @@ func (f *Folder) readWhole(ctx context.Context, name string) (output.Facts, erro
 	}
 	src := followed{name: name, inode: state.Inode, reader: &output.Reader{}}
 	for src.offset < state.Size && ctx.Err() == nil {
-		n, err := src.advance(file, state.Size)
+		n, err := src.advance(f, file, state.Size)
 		if err != nil {
 			return output.Facts{}, fmt.Errorf("read %s: %w", file.Name(), err)
 		}
@@ -59,12 +59,13 @@ func (f *Folder) readWhole(ctx context.Context, name string) (output.Facts, erro
 
 // advance reads up to size, but no more than pollBytes. It skips the holes of a
 // sparse file.
-func (s *followed) advance(file *os.File, size int64) (int64, error) {
+func (s *followed) advance(f *Folder, file *os.File, size int64) (int64, error) {
 	buf := chunks.Get().(*[chunkBytes]byte)
 	defer chunks.Put(buf)
 	begin := s.offset
 	for read := 0; s.offset < size && read < pollBytes; {
 		n, err := file.ReadAt(buf[:min(chunkBytes, size-s.offset)], s.offset)
+		f.answers.Add(1)
 		read += n
 		s.offset += int64(n)
 		_, _ = s.reader.Write(buf[:n])
