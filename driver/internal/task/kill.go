@@ -77,7 +77,7 @@ func (h *Handle) waitGone(ctx context.Context) error {
 }
 
 // waitEnded waits a moment longer, until the result is final. A run folder that
-// does not answer is not waited for.
+// does not answer is not waited for, nor is a run that is destroyed meanwhile.
 func (h *Handle) waitEnded(ctx context.Context) error {
 	if err := h.waitGone(ctx); err != nil {
 		return err
@@ -88,6 +88,7 @@ func (h *Handle) waitEnded(ctx context.Context) error {
 	select {
 	case <-h.ended:
 	case <-timer.C:
+	case <-h.ctx.Done():
 	case <-ctx.Done():
 	}
 	return nil
