@@ -5,7 +5,6 @@ package driver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -73,7 +72,7 @@ func (s *start) during(patience time.Duration, do func(context.Context, *rundir.
 	ctx, cancel := context.WithTimeout(s.d.ctx, patience)
 	defer cancel()
 	err := s.run.watcher.Do(ctx, func(f *rundir.Folder) error { return do(ctx, f) })
-	if errors.Is(err, rundir.ErrNoAnswer) {
+	if rundir.Unavailable(err) {
 		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", s.run.path(), err), true)
 	}
 	return err
@@ -108,14 +107,33 @@ func (s *start) lockFolder() (err error) {
 	if s.run.unlock, err = s.d.starts.Lock(ctx, "folder "+path); err != nil {
 		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: an earlier start still waits for its file server: %w", path, err), true)
 	}
-	busy := s.d.find(func(h *task.Handle) bool { return !h.IsGone() && h.Folder() == path })
-	for _, h := range busy {
-		if !h.AwaitStop(s.d.ctx) {
+	for _, h := range s.d.find(func(h *task.Handle) bool { return !h.IsEnded() && h.Folder() == path }) {
+		if err := s.awaitLeaving(h); err != nil {
 			s.run.unlock()
-			return structs.NewRecoverableError(fmt.Errorf("work_dir %s: task %s runs there; two solvers in one folder destroy each other's results", path, h.ID), true)
+			return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", path, err), true)
 		}
 	}
 	return nil
+}
+
+// awaitLeaving waits for a run that is being stopped, and for the outputs of one
+// that is over: its end still reads and writes in the folder. Nobody reads those of a
+// run whose record does not tell what they are.
+func (s *start) awaitLeaving(h *task.Handle) error {
+	if !h.AwaitStop(s.d.ctx) {
+		return fmt.Errorf("task %s runs there; two solvers in one folder destroy each other's results", h.ID)
+	}
+	if h.Details() == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(s.d.ctx, folderPatience)
+	defer cancel()
+	select {
+	case <-h.Ended():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the outputs of task %s, which has ended there, are still being read", h.ID)
+	}
 }
 
 // follow begins to read the run's outputs, those that are there before it aside.

@@ -258,6 +258,8 @@ func TestWatcher_finishReadsToTheEndAndRemovesTheSwitch(t *testing.T) {
 }
 
 func TestUnreadable(t *testing.T) {
+	must.False(t, Unavailable(openError{unix.ENOENT}))
+	must.True(t, Unavailable(openError{unix.ESTALE}))
 	for _, err := range []error{ErrNoAnswer, openError{unix.ENOENT}, &os.PathError{Op: "read", Path: "x", Err: unix.EIO}, unix.ESTALE, context.DeadlineExceeded} {
 		must.True(t, Unreadable(err), must.Sprint(err))
 	}
