@@ -50,29 +50,40 @@ type Tree struct {
 
 // PIDs returns the live processes in ascending order, zombies left out.
 func (t *Tree) PIDs() ([]int, error) {
+	pids, _, err := t.list()
+	return pids, err
+}
+
+// list returns the live processes in ascending order, and those that were listed
+// but have ended: zombies, and without a cgroup also processes that may be another
+// task's.
+func (t *Tree) list() (pids, ended []int, err error) {
 	found := map[int]bool{}
 	if t.Cgroup != "" {
 		if err := cgroupPIDs(t.Cgroup, found); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for pid := range found {
 			// v1 lists a process until its parent has waited for it.
 			if p, err := procfs.ReadStat(t.ProcRoot, pid); err != nil || p.Ended() {
 				delete(found, pid)
+				ended = append(ended, pid)
 			}
 		}
 	}
 	if t.Parent != 0 || t.Session || len(t.Sessions) > 0 {
-		if err := t.addRelatives(found); err != nil {
-			return nil, err
+		more, err := t.addRelatives(found)
+		if err != nil {
+			return nil, nil, err
 		}
+		ended = append(ended, more...)
 	}
-	pids := make([]int, 0, len(found))
+	pids = make([]int, 0, len(found))
 	for pid := range found {
 		pids = append(pids, pid)
 	}
 	slices.Sort(pids)
-	return pids, nil
+	return pids, ended, nil
 }
 
 // cgroupPIDs adds the processes of a cgroup and the cgroups below it. A cgroup
@@ -109,11 +120,12 @@ func cgroupPIDs(dir string, found map[int]bool) error {
 }
 
 // addRelatives adds what is below Parent and Main, or in Main's session or one of
-// Sessions.
-func (t *Tree) addRelatives(found map[int]bool) error {
-	all, err := processes(t.ProcRoot)
+// Sessions. It returns those that have ended, and any process of which it cannot be
+// told any more.
+func (t *Tree) addRelatives(found map[int]bool) (ended []int, err error) {
+	all, ended, err := processes(t.ProcRoot)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	root := map[int]bool{}
 	if t.Parent != 0 {
@@ -132,26 +144,30 @@ func (t *Tree) addRelatives(found map[int]bool) error {
 			ours := root[p.PPID] || slices.Contains(t.Sessions, p.Session) || session && (pid == t.Main || p.Session == t.Main && p.StartTicks >= t.MainStart)
 			if ours {
 				root[pid], changed = true, true
-				if !p.Ended() {
+				if p.Ended() {
+					ended = append(ended, pid)
+				} else {
 					found[pid] = true
 				}
 			}
 		}
 	}
-	return nil
+	return ended, nil
 }
 
-// processes returns every process there is. Those that end meanwhile are left out.
-func processes(procRoot string) (map[int]procfs.Stat, error) {
+// processes returns every process there is, and those that ended meanwhile.
+func processes(procRoot string) (all map[int]procfs.Stat, ended []int, err error) {
 	pids, err := procfs.PIDs(procRoot)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all := make(map[int]procfs.Stat, len(pids))
+	all = make(map[int]procfs.Stat, len(pids))
 	for _, pid := range pids {
 		if p, err := procfs.ReadStat(procRoot, pid); err == nil {
 			all[pid] = p
+		} else {
+			ended = append(ended, pid)
 		}
 	}
-	return all, nil
+	return all, ended, nil
 }
