@@ -15,14 +15,16 @@ import (
 func (b *Binder) moveDisplaced(why string) {
 	b.mu.Lock()
 	defer b.unlock()
-	b.relocate(why)
+	if !b.released {
+		b.relocate(why)
+	}
 }
 
 // relocate moves a run whose lease is displaced, or lets it run without affinity
 // where no cores are left. The caller holds mu.
 func (b *Binder) relocate(why string) {
 	lease, leased := b.cores.alloc.Lease(b.run.Owner)
-	if !leased || !lease.Displaced || b.released || b.proc == nil {
+	if !leased || !lease.Displaced || b.proc == nil {
 		return
 	}
 	old, lease, err := b.cores.alloc.Move(b.run.Owner)
@@ -50,7 +52,7 @@ func (b *Binder) move(lease allocator.Lease, old cpuset.Set, why string) {
 func (b *Binder) rebind() error {
 	lease, leased := b.cores.alloc.Lease(b.run.Owner)
 	switch {
-	case b.released || b.proc == nil:
+	case b.proc == nil:
 		return nil
 	case !leased:
 		return b.confine()
@@ -68,7 +70,7 @@ func (b *Binder) bind(lease allocator.Lease) error {
 	}
 	before := cpuset.Of(b.setCPUs(lease.CPUs.Slice())...)
 	b.confined = confinement{}
-	if before.IsEmpty() || !slices.Equal(b.cores.nodes(before), b.cores.nodes(lease.CPUs)) {
+	if !slices.Equal(b.cores.nodes(before), b.cores.nodes(lease.CPUs)) {
 		b.followMemory()
 	}
 	return nil
@@ -77,7 +79,7 @@ func (b *Binder) bind(lease allocator.Lease) error {
 // clearAffinity lifts the affinity of a run that has no cores of its own. The
 // caller holds mu.
 func (b *Binder) clearAffinity() {
-	if b.released || b.proc == nil {
+	if b.proc == nil {
 		return
 	}
 	if err := b.confine(); err != nil {
@@ -103,10 +105,14 @@ func (b *Binder) confine() error {
 }
 
 // reconcileUnleased confines the run again if it has no lease, and none to come.
+// It does not wait for a run that has one.
 func (b *Binder) reconcileUnleased() {
+	if _, leased := b.cores.alloc.Lease(b.run.Owner); leased {
+		return
+	}
 	b.mu.Lock()
 	defer b.unlock()
-	if _, leased := b.cores.alloc.Lease(b.run.Owner); leased || !b.settled {
+	if b.released || !b.settled {
 		return
 	}
 	if err := b.rebind(); err != nil {

@@ -47,11 +47,11 @@ type Binder struct {
 	proc     *supervisor.Process // nil: not launched yet
 	pid      int                 // of the solver, 0: not known
 	spec     supervisor.Spec     // zero where the record has none
-	settled  bool                // no lease means no cores: until then the handle may still bring some
+	settled  bool                // without a lease it has no cores; before, the handle may still bring some
 	confined confinement
 	drift    driftWatch
 	moving   memoryMove
-	released bool
+	released bool     // from now on the owner's lease, if any, is another Binder's
 	unsaid   []string // events to report when mu has been given back
 }
 
@@ -147,6 +147,9 @@ func (b *Binder) Attach(proc *supervisor.Process, rec pidfile.Record) {
 func (b *Binder) attach(proc *supervisor.Process, rec pidfile.Record) {
 	b.mu.Lock()
 	defer b.unlock()
+	if b.released {
+		return
+	}
 	b.settled = true
 	b.take(proc, rec)
 	b.cores.alloc.SetPID(b.run.Owner, b.pid)

@@ -88,10 +88,9 @@ func TestBinder_ReleasedForGood(t *testing.T) {
 	first.binder.Attach(first.proc, first.pidFile())
 	first.binder.AttachByDriverState(nil, first.pidFile())
 	first.binder.Amend(1, true, "")
-	first.bindFromOutside(1)
 	first.binder.checkDrift()
 	first.binder.reconcileUnleased()
-	must.Eq(t, "1", first.threads(), must.Sprint("nobody binds it any more"))
+	must.Eq(t, "0", first.threads(), must.Sprint("nobody binds it any more"))
 	must.Len(t, 1, n.Leases())
 }
 
@@ -152,37 +151,6 @@ func TestBinder_DisplacedBetweenLeaseAndAttach(t *testing.T) {
 	}
 }
 
-// Threads inherit the affinity of the one that starts them: one that is born while
-// the others are moved may have the old one.
-func TestBinder_MoveWhileThreadsAreBorn(t *testing.T) {
-	needCPUs(t, 2)
-	n := newNode(t)
-	r := n.run(1)
-	_, err := r.binder.Lease(cpuset.Set{})
-	must.NoError(t, err)
-	r.startingThreads()
-	r.launch()
-	r.binder.Attach(r.proc, r.pidFile())
-	eventually(t, "it starts threads", func() bool { return r.countThreads() > 10 })
-	from, to := "0", "1"
-	for range 20 {
-		n.reserve(from)
-		n.Reevaluate()
-		r.runsOn(to)
-		from, to = to, from
-	}
-	must.Len(t, 20, r.said())
-}
-
-func (r *run) countThreads() int {
-	r.t.Helper()
-	tree, err := r.proc.Tree()
-	must.NoError(r.t, err)
-	threads, err := tree.Threads()
-	must.NoError(r.t, err)
-	return len(threads)
-}
-
 // CPUs is for callers that answer Nomad.
 func TestBinder_CPUsWaitForNoMove(t *testing.T) {
 	n := newNode(t)
@@ -235,6 +203,39 @@ func TestBinder_TwoOfOneRun(t *testing.T) {
 	must.ErrorIs(t, err, allocator.ErrAlreadyLeased)
 	first.binder.Release()
 	must.Eq(t, second, n.binder(first.dir), must.Sprint("the first takes only itself away"))
+
+	// What comes late of the first does not touch the lease of the second.
+	_, err = second.Lease(cpuset.Set{})
+	must.NoError(t, err)
+	first.bindFromOutside(1)
+	first.comesLate(t)
+	n.alloc.SetUnavailable(cpuset.Of(0))
+	first.comesLate(t)
+	must.Eq(t, "1", first.threads())
+	must.SliceEmpty(t, first.said())
 	second.Release()
 	must.MapEmpty(t, n.binders)
+}
+
+// comesLate calls all that may come late of a run that is over, and demands that
+// the lease of its owner stays as it is.
+func (r *run) comesLate(t *testing.T) {
+	t.Helper()
+	before, _ := r.lease()
+	other := with(r.pidFile(), 1)
+	for name, late := range map[string]func(){
+		"displaced":                func() { r.binder.moveDisplaced(whyReserved) },
+		"drift":                    r.binder.checkDrift,
+		"unleased":                 r.binder.reconcileUnleased,
+		"attached":                 func() { r.binder.attach(r.proc, other) },
+		"adopted":                  func() { r.binder.Adopt(r.proc, other, true) },
+		"attached by pid file":     func() { r.binder.AttachByPIDFile(other) },
+		"attached by driver state": func() { r.binder.AttachByDriverState(r.proc, other) },
+		"amended":                  func() { r.binder.Amend(1, true, "") },
+		"released":                 r.binder.Release,
+	} {
+		late()
+		after, _ := r.lease()
+		must.Eq(t, before, after, must.Sprint(name))
+	}
 }

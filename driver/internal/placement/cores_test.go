@@ -123,6 +123,19 @@ func TestUnleased_KeepsOffLeasedCores(t *testing.T) {
 	must.SliceEmpty(t, shy.said())
 }
 
+// A run that had cores for a while is spread again when it loses them.
+func TestUnleased_AfterALease(t *testing.T) {
+	needCPUs(t, 2)
+	n := newNode(t)
+	r := n.start(3)
+	r.isConfinedTo("0-1")
+	r.binder.AttachByDriverState(nil, with(r.pidFile(), 1))
+	r.runsOn("1")
+	n.reserve("0-1")
+	n.Reevaluate()
+	r.isConfinedTo(n.online())
+}
+
 // What binds itself to a leased core is brought back without a word.
 func TestUnleased_IsBroughtBack(t *testing.T) {
 	needCPUs(t, 2)

@@ -25,13 +25,15 @@ type driftWatch struct {
 func (b *Binder) checkDrift() {
 	b.mu.Lock()
 	defer b.unlock()
-	b.repairDrift()
+	if !b.released {
+		b.repairDrift()
+	}
 }
 
 // repairDrift is checkDrift for callers that hold mu.
 func (b *Binder) repairDrift() {
 	lease, leased := b.cores.alloc.Lease(b.run.Owner)
-	if !leased || lease.Displaced || b.released || b.proc == nil {
+	if !leased || lease.Displaced || b.proc == nil {
 		return
 	}
 	found := b.findDrift(lease)

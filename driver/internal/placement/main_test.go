@@ -230,6 +230,13 @@ func (r *run) startingThreads() {
 	must.NoError(r.t, os.WriteFile(r.spec.Command, exe, 0o755)) // where the run's user can execute it
 }
 
+// startingProcesses makes the run one of several chains of processes: each starts
+// the next and ends.
+func (r *run) startingProcesses() {
+	const chains = "next() { sleep 0.001; next & }; for chain in 1 2 3 4 5 6 7 8; do next & done; sleep 3600"
+	r.spec.Command, r.spec.Args = "/bin/sh", []string{"-c", chains}
+}
+
 // launch starts the run's processes, and ends them with the test.
 func (r *run) launch() {
 	r.t.Helper()

@@ -251,4 +251,6 @@ func TestClose_WaitsNotForEver(t *testing.T) {
 	must.ErrorIs(t, c.Close(ctx), context.Canceled)
 	close(over)
 	must.NoError(t, c.Close(t.Context()))
+	c.inBackground(func() { t.Error("nobody waits for it") })
+	c.background.Wait()
 }

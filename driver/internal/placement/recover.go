@@ -22,13 +22,15 @@ import (
 func (b *Binder) Adopt(proc *supervisor.Process, rec pidfile.Record, trusted bool) {
 	b.mu.Lock()
 	defer b.unlock()
+	if b.released {
+		return
+	}
 	b.take(proc, rec)
 	if !trusted {
 		b.setCPUs(b.spec.CPUs)
 	}
-	cpus := cpuset.Of(b.CPUs()...)
-	b.settled = trusted && cpus.IsEmpty()
-	b.restore(cpus, "")
+	b.settled = trusted
+	b.restore(cpuset.Of(b.CPUs()...), "")
 }
 
 // AttachByPIDFile tells that Nomad has handed over an adopted run whose pid file is
@@ -36,6 +38,9 @@ func (b *Binder) Adopt(proc *supervisor.Process, rec pidfile.Record, trusted boo
 func (b *Binder) AttachByPIDFile(rec pidfile.Record) {
 	b.mu.Lock()
 	defer b.unlock()
+	if b.released {
+		return
+	}
 	b.settled = true
 	if b.pid == 0 { // it was adopted in the middle of its launch
 		b.pid = rec.PID
@@ -58,6 +63,9 @@ func (b *Binder) AttachByPIDFile(rec pidfile.Record) {
 func (b *Binder) AttachByDriverState(proc *supervisor.Process, known pidfile.Record) {
 	b.mu.Lock()
 	defer b.unlock()
+	if b.released {
+		return
+	}
 	b.settled = true
 	if proc != nil {
 		b.take(proc, known)
@@ -91,7 +99,7 @@ func (b *Binder) Amend(asked int, reserved bool, parent string) {
 	b.mu.Lock()
 	defer b.unlock()
 	b.run.Asked = asked
-	if !reserved || b.run.Reserved || b.released {
+	if b.released || b.run.Reserved || !reserved {
 		return
 	}
 	// They were leased as though the driver had chosen them.
@@ -105,7 +113,7 @@ func (b *Binder) Amend(asked int, reserved bool, parent string) {
 // says where the wanted cores are written, "" to say nothing of cores that stay the
 // same. The caller holds mu.
 func (b *Binder) restore(wanted cpuset.Set, from string) {
-	if wanted.IsEmpty() || b.released {
+	if wanted.IsEmpty() {
 		return
 	}
 	lease, how, err := b.cores.alloc.Restore(b.run.Owner, wanted, b.run.Reserved)
