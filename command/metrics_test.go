@@ -4,6 +4,8 @@
 package command
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -93,11 +95,30 @@ func TestMetrics_haveOneRunOfEachTask(t *testing.T) {
 		"the last of two live": {[]node.TaskReport{run("1", "orphaned"), run("2", "running")}, "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kept := current(append(c.runs, node.TaskReport{TaskIdentity: node.TaskIdentity{AllocID: "b", Task: "solve"}}))
+			kept := newestRuns(append(c.runs, node.TaskReport{TaskIdentity: node.TaskIdentity{AllocID: "b", Task: "solve"}}))
 			must.Len(t, 2, kept)
 			must.Eq(t, c.want, kept[0].Invocation)
 		})
 	}
+}
+
+func TestMetrics_replaceATextfile(t *testing.T) {
+	dir, sysfs := nodetest.StateDir(t), twoSockets.Sysfs(t)
+	nodetest.Task{Job: "crash", Alloc: allocA, Name: "solve", Cores: []int{0}}.Make(t, dir)
+	file := filepath.Join(t.TempDir(), "lsdyna.prom")
+	must.NoError(t, os.WriteFile(file, []byte("old"), 0o600))
+	r := call(t, "metrics", "-state-dir", dir, "-sysfs", sysfs, "-textfile", file)
+	must.Eq(t, result{}, r)
+	data, err := os.ReadFile(file)
+	must.NoError(t, err)
+	must.StrContains(t, string(data), "lsdyna_available_cores 7\n")
+	info, err := os.Stat(file)
+	must.NoError(t, err)
+	must.Eq(t, 0o644, info.Mode().Perm()) // the node exporter is another user
+
+	r = call(t, "metrics", "-state-dir", dir, "-sysfs", sysfs, "-textfile", filepath.Join(file, "x"))
+	must.Eq(t, exitNo, r.code)
+	must.StrContains(t, r.errout, "metrics: write "+file+"/x: ")
 }
 
 func TestMetrics_printNothingWhereTheRecordsCannotBeRead(t *testing.T) {

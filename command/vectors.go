@@ -1,0 +1,196 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package command
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+)
+
+// vectors are the metrics of one report. A series that is not set is left out.
+type vectors struct {
+	machineVectors
+	coreVectors
+	taskVectors
+	solverVectors
+}
+
+type machineVectors struct {
+	physicalCores, logicalCores, availableCores, hyperThreading prometheus.Gauge
+}
+
+type coreVectors struct {
+	allocated, idleSibling, reserved, drift *prometheus.GaugeVec
+}
+
+type taskVectors struct {
+	state, cores, drift, elapsed, start, exitCode *prometheus.GaugeVec
+}
+
+type solverVectors struct {
+	progress, time, endTime, eta *prometheus.GaugeVec
+	cycles, errors, warnings     *prometheus.CounterVec
+}
+
+const metricsNamespace = "lsdyna"
+
+// taskLabels name a task; values in this order are taskValues.
+var taskLabels = []string{"job", "alloc_id", "task"}
+
+func taskValues(job, alloc, task string) []string {
+	return []string{valid(job), valid(alloc), valid(task)}
+}
+
+// valid makes a label's value of what users wrote.
+func valid(text string) string { return strings.ToValidUTF8(text, "?") }
+
+func newVectors(registry prometheus.Registerer) *vectors {
+	auto := promauto.With(registry)
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return auto.NewGaugeVec(prometheus.GaugeOpts{Namespace: metricsNamespace, Name: name, Help: help}, labels)
+	}
+	single := func(name, help string) prometheus.Gauge {
+		return auto.NewGauge(prometheus.GaugeOpts{Namespace: metricsNamespace, Name: name, Help: help})
+	}
+	counter := func(name, help string) *prometheus.CounterVec {
+		return auto.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Name: name, Help: help}, taskLabels)
+	}
+	core := append([]string{"cpu", "numa_node", "package"}, taskLabels...)
+	return &vectors{
+		machineVectors{
+			physicalCores:  single("physical_cores", "Physical cores online."),
+			logicalCores:   single("logical_cores", "Logical CPUs online."),
+			hyperThreading: single("hyper_threading_enabled", "1 where a core has more than one CPU online."),
+			availableCores: single("available_cores", "Cores that a new task could get."),
+		},
+		coreVectors{
+			allocated:   gauge("core_allocated", "1 where a task has the CPU.", core...),
+			idleSibling: gauge("core_idle_sibling", "1 where a task holds the CPU and leaves it idle.", core...),
+			reserved:    gauge("core_reserved", "1 where Nomad reserved the CPU for a task of others.", core...),
+			drift:       gauge("core_drift", "1 where a task may run on the CPU that does not own it.", core...),
+		},
+		taskVectors{
+			state:    gauge("task_state", "1 for the state a task is in.", append([]string{"state"}, taskLabels...)...),
+			cores:    gauge("task_cores", "Cores the task is bound to; 0 without affinity.", taskLabels...),
+			drift:    gauge("task_drift", "1 where the kernel's affinity is not what the pid file says.", taskLabels...),
+			elapsed:  gauge("task_elapsed_seconds", "Time since the start, to the end of tasks that have ended.", taskLabels...),
+			start:    gauge("task_start_timestamp_seconds", "When the task was started.", taskLabels...),
+			exitCode: gauge("task_exit_code", "Exit code; 128 and the signal's number where a signal ended the task.", taskLabels...),
+		},
+		solverVectors{
+			progress: gauge("task_progress_ratio", "Problem time as a part of the end time.", taskLabels...),
+			time:     gauge("task_problem_time", "Problem time, in the deck's unit of time.", taskLabels...),
+			endTime:  gauge("task_problem_end_time", "End time, in the deck's unit of time.", taskLabels...),
+			eta:      gauge("task_eta_seconds", "Estimate of the wall time that is left.", taskLabels...),
+			cycles:   counter("task_cycles_total", "Cycles that the solver has done."),
+			errors:   counter("task_errors_total", "Errors that the solver has printed."),
+			warnings: counter("task_warnings_total", "Warnings that the solver has printed."),
+		},
+	}
+}
+
+// set sets all series of a report.
+func (v *vectors) set(r node.Report) {
+	v.physicalCores.Set(float64(r.PhysicalCores))
+	v.logicalCores.Set(float64(r.LogicalCores))
+	v.hyperThreading.Set(oneIf(r.HyperThreading))
+	v.availableCores.Set(float64(r.AvailableCores))
+	for i := range r.Cores {
+		v.setCore(&r.Cores[i])
+	}
+	for _, t := range newestRuns(r.Tasks) {
+		labels := taskValues(t.JobID, t.AllocID, t.Task)
+		v.taskVectors.set(&t, labels)
+		v.solverVectors.set(&t.TaskProgress, labels)
+	}
+}
+
+func (v *coreVectors) setCore(c *node.CoreReport) {
+	labels := []string{strconv.Itoa(c.Index), strconv.Itoa(c.NUMANode), strconv.Itoa(c.Package)}
+	labels = append(labels, taskValues(orEmpty(c.JobID), orEmpty(c.AllocID), orEmpty(c.Task))...)
+	v.allocated.WithLabelValues(labels...).Set(oneIf(c.JobID != nil))
+	v.idleSibling.WithLabelValues(labels...).Set(oneIf(c.Idle))
+	v.reserved.WithLabelValues(labels...).Set(oneIf(c.Reserved))
+	v.drift.WithLabelValues(labels...).Set(oneIf(c.Drift))
+}
+
+func (v *taskVectors) set(t *node.TaskReport, labels []string) {
+	v.state.WithLabelValues(append([]string{t.State}, labels...)...).Set(1)
+	v.cores.WithLabelValues(labels...).Set(float64(len(t.Cores)))
+	v.drift.WithLabelValues(labels...).Set(oneIf(t.Drift))
+	setKnown(v.elapsed, labels, t.Elapsed)
+	if t.StartedAt != nil {
+		if at, err := time.Parse(time.RFC3339, *t.StartedAt); err == nil {
+			v.start.WithLabelValues(labels...).Set(float64(at.Unix()))
+		}
+	}
+	if t.Exit != nil {
+		v.exitCode.WithLabelValues(labels...).Set(float64(t.Exit.Code))
+	}
+}
+
+func (v *solverVectors) set(p *node.TaskProgress, labels []string) {
+	setKnown(v.progress, labels, p.Progress)
+	setKnown(v.time, labels, p.Time)
+	setKnown(v.endTime, labels, p.EndTime)
+	setKnown(v.eta, labels, p.ETA)
+	addKnown(v.cycles, labels, p.Cycle)
+	addKnown(v.errors, labels, p.Errors)
+	addKnown(v.warnings, labels, p.Warnings)
+}
+
+func setKnown(v *prometheus.GaugeVec, labels []string, value *float64) {
+	if value != nil {
+		v.WithLabelValues(labels...).Set(*value)
+	}
+}
+
+// addKnown sets a counter of something that the solver counts.
+func addKnown(v *prometheus.CounterVec, labels []string, value *int64) {
+	if value != nil && *value >= 0 {
+		v.WithLabelValues(labels...).Add(float64(*value))
+	}
+}
+
+// newestRuns leaves one run of each task of an allocation: the live one, or the
+// last. A restarted task's earlier runs would have the same labels.
+func newestRuns(tasks []node.TaskReport) []node.TaskReport {
+	ended := supervisor.Ended.String()
+	type name struct{ alloc, task string }
+	at := map[name]int{}
+	var kept []node.TaskReport
+	for _, t := range tasks { // the oldest first
+		key := name{t.AllocID, t.Task}
+		i, again := at[key]
+		switch {
+		case !again:
+			at[key] = len(kept)
+			kept = append(kept, t)
+		case t.State != ended || kept[i].State == ended:
+			kept[i] = t
+		}
+	}
+	return kept
+}
+
+func oneIf(set bool) float64 {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
