@@ -23,7 +23,7 @@ import (
 func main() {
 	if len(os.Args) > 1 {
 		command.Version = driver.Version
-		os.Exit(command.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(command.Main(os.Args[1:]))
 	}
 	var d *driver.Driver
 	plugins.ServeCtx(func(ctx context.Context, logger hclog.Logger) any {

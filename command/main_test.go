@@ -1,0 +1,43 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package command
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+func TestReadAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		worker string // a shell script
+		lives  bool   // still when its answer is read
+		code   int
+	}{
+		"it answers and ends":                 {`printf '\002' >&3; exit 2`, false, 2},
+		"it answers, but it cannot end":       {`printf '\001' >&3; exec sleep 600`, true, 1},
+		"it is killed":                        {`kill -KILL $$`, false, 137},
+		"it ends without an answer":           {`exit 3`, false, 3},
+		"it ends well, but without an answer": {`exit 0`, false, exitNo},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer, theirs, err := os.Pipe()
+			must.NoError(t, err)
+			defer answer.Close()
+			worker := exec.Command("sh", "-c", c.worker)
+			worker.ExtraFiles = []*os.File{theirs}
+			must.NoError(t, worker.Start())
+			must.NoError(t, theirs.Close())
+			must.Eq(t, c.code, readAnswer(answer, worker))
+			if c.lives {
+				must.NoError(t, worker.Process.Kill())
+			}
+			if worker.ProcessState == nil {
+				_ = worker.Wait()
+			}
+		})
+	}
+}
