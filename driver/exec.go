@@ -73,7 +73,7 @@ func execute(ctx context.Context, h *task.Handle, argv []string, stdin io.Reader
 	c.Cmd.Stdout, c.Cmd.Stderr = stdout, stderr
 	// A background child that keeps the pipes open must not hold up the result.
 	c.Cmd.WaitDelay = time.Second
-	if err := c.Start(); err != nil {
+	if err := c.Start(ctx); err != nil {
 		return nil, fmt.Errorf("execute %s: %w", argv[0], err)
 	}
 	return waitExec(ctx, c)
@@ -115,7 +115,7 @@ func executeTTY(ctx context.Context, h *task.Handle, opts *drivers.ExecOptions) 
 		}
 	}
 	c.Cmd.Stdin, c.Cmd.Stdout, c.Cmd.Stderr = slave, slave, slave
-	err = c.Start()
+	err = c.Start(ctx)
 	_ = slave.Close()
 	if err != nil {
 		return nil, fmt.Errorf("execute %s: %w", opts.Command[0], err)

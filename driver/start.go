@@ -326,11 +326,9 @@ func (s *start) watch(proc *supervisor.Process, phase task.Phase) {
 // watchUnended watches what a failed launch left behind that could not be ended: a
 // process that waits for a dead file server, which not even SIGKILL ends.
 func (s *start) watchUnended(err error) {
-	if !errors.Is(err, supervisor.ErrNotEnded) {
-		return
-	}
-	if proc, err := supervisor.Open(s.record.Dir); err == nil {
-		s.watch(proc, task.Adopted)
+	var left *supervisor.NotEndedError
+	if errors.As(err, &left) {
+		s.watch(left.Process, task.Adopted)
 	}
 }
 

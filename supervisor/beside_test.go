@@ -24,7 +24,7 @@ func TestCommandBesideTheSolver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Start(); err != nil {
+		if err := c.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		tr := tree(t, p)
@@ -50,7 +50,7 @@ func TestCommandBesideTheSolver(t *testing.T) {
 		if code, err := c.Wait(); code != 128+9 || err != nil {
 			t.Errorf("the command ended with %d, %v", code, err)
 		}
-		if left := p.besides(); len(left) > 0 {
+		if left := p.beside.list(); len(left) > 0 {
 			t.Errorf("still known: %v", left)
 		}
 	})

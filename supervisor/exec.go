@@ -4,13 +4,16 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"slices"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
@@ -28,8 +31,8 @@ type ExecOptions struct {
 type ExecCmd struct {
 	Cmd *exec.Cmd
 
-	order   shim.StageOrder
-	process *Process // that it runs beside; nil: nobody needs to know
+	order  shim.StageOrder
+	beside *sessions // of the task it belongs to
 }
 
 // Command prepares a command beside the task of spec.
@@ -41,6 +44,7 @@ func Command(spec *Spec, opts ExecOptions) (*ExecCmd, error) {
 		return nil, fmt.Errorf("execute %s: %w", opts.Argv[0], err)
 	}
 	return &ExecCmd{
+		beside: &sessions{},
 		Cmd: &exec.Cmd{
 			Path:        "/proc/self/exe",
 			Args:        []string{"stage", shim.StageCommand},
@@ -63,37 +67,72 @@ func (p *Process) Command(spec *Spec, opts ExecOptions) (*ExecCmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.process = p
+	c.beside = &p.beside
 	return c, nil
 }
 
 // Start returns when the command has been executed, or with a *LaunchError when
-// it could not be.
-func (c *ExecCmd) Start() error {
+// it could not be. At the end of ctx it is ended: its run folder may be on a file
+// server that does not answer. Where the kernel cannot end it the error wraps
+// ErrNotEnded, and it ends later.
+func (c *ExecCmd) Start(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return c.failed(context.Cause(ctx))
+	}
 	socket, theirs, err := socketpair()
 	if err != nil {
 		return err
 	}
 	defer socket.Close()
+	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(past) })
+	defer stop()
 	c.Cmd.ExtraFiles = []*os.File{theirs} // descriptor 3, shim.ControlFD
 	err = c.Cmd.Start()
 	theirs.Close()
 	if err != nil {
-		return fmt.Errorf("execute %s: %w", c.order.Argv[0], err)
+		return c.failed(err)
 	}
+	c.beside.add(c.Cmd.Process.Pid)
 	var report shim.StageReport
 	sent := shim.WriteMessage(socket, c.order)
 	err = shim.ReadMessage(socket, &report)
 	if errors.Is(err, io.EOF) && sent == nil {
-		c.process.addBeside(c.Cmd.Process.Pid)
 		return nil // closed by the exec
 	}
-	c.Cmd.Process.Kill()
-	_ = c.Cmd.Wait() // ends as it was told to
-	if err != nil {
-		return fmt.Errorf("execute %s: %w", c.order.Argv[0], errors.Join(sent, err))
+	switch {
+	case err == nil:
+		err = &LaunchError{report.Error}
+	case ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		err = c.failed(context.Cause(ctx))
+	default:
+		err = c.failed(errors.Join(sent, err))
 	}
-	return &LaunchError{report.Error}
+	if left := c.abort(); left != nil {
+		return fmt.Errorf("%w (%w)", err, left)
+	}
+	return err
+}
+
+func (c *ExecCmd) failed(err error) error {
+	return fmt.Errorf("execute %s: %w", c.order.Argv[0], err)
+}
+
+// abort ends a command that was not executed. Whatever happens, it is waited for, if
+// need be after abort has returned.
+func (c *ExecCmd) abort() error {
+	c.Cmd.Process.Kill()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = c.Cmd.Wait() // ends as it was told to
+		c.beside.remove(c.Cmd.Process.Pid)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(endPatience):
+		return fmt.Errorf("end process %d: %w", c.Cmd.Process.Pid, ErrNotEnded)
+	}
 }
 
 // Wait waits for the command and returns its exit code, 128+n after signal n.
@@ -101,7 +140,7 @@ func (c *ExecCmd) Start() error {
 // child of the command that still has its streams after Cmd.WaitDelay is no error.
 func (c *ExecCmd) Wait() (int, error) {
 	err := c.Cmd.Wait()
-	c.process.removeBeside(c.Cmd.Process.Pid)
+	c.beside.remove(c.Cmd.Process.Pid)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		return -1, err
@@ -112,28 +151,27 @@ func (c *ExecCmd) Wait() (int, error) {
 	return c.Cmd.ProcessState.ExitCode(), nil
 }
 
-// addBeside notes the session of a command beside the task. Its id is its own
-// until it is waited for.
-func (p *Process) addBeside(session int) {
-	if p == nil {
-		return
-	}
-	p.beside.Lock()
-	defer p.beside.Unlock()
-	p.beside.sessions = append(p.beside.sessions, session)
+// sessions are those of the commands that run beside a solver. A session's id is its
+// own until its leader is waited for.
+type sessions struct {
+	mu  sync.Mutex
+	ids []int
 }
 
-func (p *Process) removeBeside(session int) {
-	if p == nil {
-		return
-	}
-	p.beside.Lock()
-	defer p.beside.Unlock()
-	p.beside.sessions = slices.DeleteFunc(p.beside.sessions, func(s int) bool { return s == session })
+func (s *sessions) add(id int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ids = append(s.ids, id)
 }
 
-func (p *Process) besides() []int {
-	p.beside.Lock()
-	defer p.beside.Unlock()
-	return slices.Clone(p.beside.sessions)
+func (s *sessions) remove(id int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ids = slices.DeleteFunc(s.ids, func(other int) bool { return other == id })
+}
+
+func (s *sessions) list() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ids)
 }

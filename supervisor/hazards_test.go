@@ -281,7 +281,7 @@ func TestExec(t *testing.T) {
 		}
 		var out bytes.Buffer
 		c.Cmd.Stdin, c.Cmd.Stdout = strings.NewReader("from stdin\n"), &out
-		if err := c.Start(); err != nil {
+		if err := c.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if code, err := c.Wait(); code != 6 || err != nil {
@@ -322,7 +322,7 @@ func TestExecFailuresAreNotExitCodes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = cmd.Start()
+			err = cmd.Start(t.Context())
 			var failed *LaunchError
 			if !errors.As(err, &failed) || !strings.Contains(err.Error(), c.word) {
 				t.Errorf("got %v", err)
@@ -333,7 +333,7 @@ func TestExecFailuresAreNotExitCodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := cmd.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if code, err := cmd.Wait(); code != 143 || err != nil {
@@ -353,7 +353,7 @@ func TestExecEndsWithTheTask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Start(); err != nil {
+	if err := c.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	letGo()

@@ -122,8 +122,13 @@ func TestBlockedReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if exit := k.wait(k.start()); exit.Code != 0 {
+	p := k.start()
+	_, supervisor := record(t, p)
+	if exit := k.wait(p); exit.Code != 0 {
 		t.Errorf("got %+v", exit)
+	}
+	if !gone(supervisor) {
+		t.Error("the supervisor is still there")
 	}
 	if k.read(k.run, "stdout") != lines(n) {
 		t.Error("the output file is not complete")

@@ -8,10 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
 
 // The test binary plays every part: as itself it is the plugin; package
@@ -32,7 +35,35 @@ func TestMain(m *testing.M) {
 			os.Exit(play(os.Args[2:]))
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if left := supervisors(); len(left) > 0 {
+		fmt.Fprintln(os.Stderr, "tests have left supervisors behind, of these records:", slices.Collect(maps.Values(left)))
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// supervisors returns the record of each supervisor that this program has started, by
+// its pid. One that has ended has no arguments any more.
+func supervisors() map[int]string {
+	found := map[int]string{}
+	self, _ := os.Readlink("/proc/self/exe")
+	pids, _ := procfs.PIDs(procfs.Root)
+	for _, pid := range pids {
+		exe, _ := os.Readlink(filepath.Join(procfs.Root, strconv.Itoa(pid), "exe"))
+		if args := arguments(pid); exe == self && len(args) == 3 && args[1] == shim.SuperviseCommand {
+			found[pid] = args[2]
+		}
+	}
+	return found
+}
+
+func arguments(pid int) []string {
+	data, err := durable.ReadFile(filepath.Join(procfs.Root, strconv.Itoa(pid), "cmdline"), 1<<20)
+	if err != nil {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 }
 
 var parts = map[string]func(args []string) int{

@@ -4,15 +4,10 @@
 package supervisor
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"sync"
-	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
@@ -28,7 +23,7 @@ const (
 	// Launching: the lock is held, and there is no pid file yet.
 	Launching State = iota
 	// Running: the supervisor lives; the solver runs, or its end is being
-	// dealt with.
+	// dealt with (see Gone).
 	Running
 	// Orphaned: the supervisor was killed and the solver lives on. Its exit
 	// status will be unknown.
@@ -60,26 +55,14 @@ type Process struct {
 		err    error // of the record
 	}
 
-	done      chan struct{}
-	stop      chan struct{}
-	closeOnce sync.Once
-	bind      sync.Mutex
-
-	beside struct { // sessions of commands that run beside the solver
-		sync.Mutex
-		sessions []int
-	}
-
-	last struct { // the pid file as it was last read
-		sync.Mutex
-		data   []byte
-		record pidfile.Record
-		err    error
-	}
+	watch  watch      // the goroutine that finds out when it is over
+	bind   sync.Mutex // held while the pid file and the threads change together
+	file   pidFile
+	beside sessions
 }
 
 func newProcess(dir string) *Process {
-	return &Process{dir: dir, done: make(chan struct{}), stop: make(chan struct{})}
+	return &Process{dir: dir, file: pidFile{path: pidPath(dir)}, watch: newWatch()}
 }
 
 // Open finds the task of a record directory again, whoever started it, in
@@ -108,7 +91,7 @@ func OpenKnown(dir string, known pidfile.Record) (*Process, error) {
 		p.supervisor, _ = watchProcess(r.Supervisor())
 	}
 	p.found.state, p.found.record, p.found.err = state(held, r, err), r, err
-	go p.watch()
+	go p.watchEnd()
 	return p, nil
 }
 
@@ -129,7 +112,7 @@ func (p *Process) Spec() *Spec { return p.spec }
 // The errors are pidfile's: beside one that wraps pidfile.ErrNoCores the identity
 // may be used.
 func (p *Process) Record() (pidfile.Record, error) {
-	r, err := p.readPIDFile()
+	r, err := p.file.read()
 	switch {
 	case p.known.PID == 0:
 		return r, err
@@ -146,29 +129,7 @@ func (p *Process) Record() (pidfile.Record, error) {
 	return r, err
 }
 
-// readPIDFile is pidfile.Read that takes the same bytes apart once only: after a
-// restart the plugin asks several times for each of its tasks, one after the other,
-// and then every few seconds.
-func (p *Process) readPIDFile() (pidfile.Record, error) {
-	data, err := durable.ReadFile(pidPath(p.dir), pidfile.MaxBytes)
-	if err != nil {
-		return pidfile.Record{}, fmt.Errorf("read pid file: %w", err)
-	}
-	p.last.Lock()
-	defer p.last.Unlock()
-	if p.last.data == nil || !bytes.Equal(data, p.last.data) {
-		p.last.data = data
-		p.last.record, p.last.err = pidfile.Parse(data)
-	}
-	r := p.last.record
-	r.Cores, r.Extra = slices.Clone(r.Cores), maps.Clone(r.Extra)
-	if p.last.err != nil {
-		return r, fmt.Errorf("read pid file %s: %w", pidPath(p.dir), p.last.err)
-	}
-	return r, nil
-}
-
-// Supervised tells at no cost whether the supervisor is known to live. If not, State
+// Supervised reports at no cost whether the supervisor is known to live. If not, State
 // finds out.
 func (p *Process) Supervised() bool {
 	if p.supervisor == nil {
@@ -202,91 +163,6 @@ func state(held bool, r pidfile.Record, err error) State {
 	return Ended
 }
 
-// Done is closed when nothing more will come: the supervisor has ended and, if it
-// was killed before it could say how the solver ended, so has the solver. No
-// thread waits for it.
-func (p *Process) Done() <-chan struct{} { return p.done }
-
-// watch closes done in time.
-func (p *Process) watch() {
-	if !p.supervisorEnded() {
-		return
-	}
-	if _, err := p.readExit(); err != nil && !p.solverEnded() {
-		return
-	}
-	close(p.done)
-}
-
-// supervisorEnded waits, and is false when watching was stopped. A lock without
-// a known holder is a launch between two plugins, or a spoiled pid file: then it
-// is the lock that is looked at.
-func (p *Process) supervisorEnded() bool {
-	if p.supervisor != nil {
-		select {
-		case <-p.supervisor.end:
-			return true
-		case <-p.stop:
-			return false
-		}
-	}
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, pollEvery) {
-		if held, err := durable.Held(lockPath(p.dir)); err == nil && !held {
-			return true
-		}
-		select {
-		case <-p.stop:
-			return false
-		case <-time.After(pause):
-		}
-	}
-}
-
-// solverEnded waits for the solver of a supervisor that was killed.
-func (p *Process) solverEnded() bool {
-	r, _ := p.Record()
-	w, alive := watchProcess(r.Solver())
-	if !alive {
-		return true
-	}
-	defer w.close()
-	select {
-	case <-w.end:
-		return true
-	case <-p.stop:
-		return false
-	}
-}
-
-// Wait waits for Done and returns the exit record, or an error wrapping
-// ErrExitUnknown (and ErrRebooted) when the supervisor was killed or the machine
-// restarted; then processes that the solver left behind may still live, see
-// Tree.Kill. Many may wait.
-func (p *Process) Wait(ctx context.Context) (ExitRecord, error) {
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		return ExitRecord{}, ctx.Err()
-	}
-	exit, err := p.readExit()
-	if err == nil {
-		return exit, nil
-	}
-	r, _ := p.Record()
-	if boot, e := procfs.BootID(procfs.Root); e == nil && r.BootID != "" && r.BootID != boot {
-		return ExitRecord{Code: -1}, fmt.Errorf("%w: %w", ErrExitUnknown, ErrRebooted)
-	}
-	return ExitRecord{Code: -1}, fmt.Errorf("%w: the supervisor was killed before the solver ended: %w", ErrExitUnknown, err)
-}
-
-// readExit is ReadExit for the process that OpenKnown was told, where it was told one.
-func (p *Process) readExit() (ExitRecord, error) {
-	if p.known.PID == 0 {
-		return ReadExit(p.dir)
-	}
-	return readExitOf(p.dir, p.known)
-}
-
 // Tree returns the task's processes as they can be found now.
 func (p *Process) Tree() (*Tree, error) {
 	if p.spec == nil {
@@ -308,7 +184,7 @@ func (p *Process) Tree() (*Tree, error) {
 		t.list.Main, t.list.MainStart = r.PID, r.StartTime
 	}
 	if t.list.Cgroup == "" {
-		t.list.Sessions = p.besides()
+		t.list.Sessions = p.beside.list()
 		if r.SupervisorAlive(procfs.Root) {
 			t.list.Parent = r.SupervisorPID
 		}
@@ -342,36 +218,11 @@ func (p *Process) place(cores []int, do func(*Tree) error) error {
 	}
 	moved := old
 	moved.Cores = cores
-	if err := p.writePIDFile(moved); err != nil {
+	if err := p.file.write(moved); err != nil {
 		return fmt.Errorf("move task: %w", err)
 	}
 	if err := do(t); err != nil {
-		return errors.Join(fmt.Errorf("move task: %w", err), p.writePIDFile(old))
+		return errors.Join(fmt.Errorf("move task: %w", err), p.file.write(old))
 	}
 	return nil
-}
-
-// writePIDFile writes the pid file unless it says so already: a write waits for
-// the disk, and after a restart each task may be bound to what it had.
-func (p *Process) writePIDFile(r pidfile.Record) error {
-	want, err := r.Encode()
-	if err != nil {
-		return err
-	}
-	is, err := durable.ReadFile(pidPath(p.dir), pidfile.MaxBytes)
-	if err == nil && bytes.Equal(is, want) {
-		return nil
-	}
-	return pidfile.Write(pidPath(p.dir), r)
-}
-
-// Close stops watching. It ends no process. A child that ends afterwards is not
-// waited for.
-func (p *Process) Close() {
-	p.closeOnce.Do(func() {
-		close(p.stop)
-		if p.supervisor != nil && !p.supervisor.child {
-			p.supervisor.close()
-		}
-	})
 }

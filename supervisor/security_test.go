@@ -114,7 +114,7 @@ func execute(t *testing.T, k *task, p *Process, argv ...string) string {
 	}
 	var out bytes.Buffer
 	c.Cmd.Stdout = &out
-	if err := c.Start(); err != nil {
+	if err := c.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if code, err := c.Wait(); code != 0 || err != nil {

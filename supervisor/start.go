@@ -49,14 +49,34 @@ type Launch struct {
 }
 
 // goodbye is how long a supervisor gets to end after a failed launch, and the
-// exec to happen after the context's end.
-const goodbye = 10 * time.Second
+// exec to happen after the context's end. A variable for tests.
+var goodbye = 5 * time.Second
 
-// Start launches a task and returns when the solver has been executed. When it
-// fails, the solver does not run and the supervisor is gone; the error wraps a
-// *LaunchError where a step of the launch failed. If this process dies before the
-// launch stage has been told to go on, the launch ends without running the solver;
-// later, it carries on alone.
+// past is a deadline for what shall not wait any more.
+var past = time.Unix(1, 0)
+
+// A NotEndedError says that a launch failed, and that processes of it are still
+// there: the kernel ends none that waits for a dead file server. They run no solver,
+// but they may hold the record's lock, and its cgroup and cores are not free yet.
+type NotEndedError struct {
+	// Process is the launch: its Done is closed once nothing of it is left. The
+	// caller closes it.
+	Process *Process
+
+	Reason error // why the launch failed
+	Left   error // what is still there; wraps ErrNotEnded
+}
+
+func (e *NotEndedError) Error() string { return fmt.Sprintf("%v (%v)", e.Reason, e.Left) }
+
+// Unwrap makes the error wrap both of its errors.
+func (e *NotEndedError) Unwrap() []error { return []error{e.Reason, e.Left} }
+
+// Start launches a task and returns when the solver has been executed, or a moment
+// after the end of ctx. When it fails, the solver does not run and the supervisor is
+// gone, or the error wraps a *NotEndedError; it wraps a *LaunchError where a step of
+// the launch failed. If this process dies before the launch stage has been told to go
+// on, the launch ends without running the solver; later, it carries on alone.
 func Start(ctx context.Context, l Launch) (*Process, error) {
 	defer l.Lock.Close()
 	if l.Spec != nil {
@@ -74,22 +94,28 @@ func Start(ctx context.Context, l Launch) (*Process, error) {
 	}
 	err = handshake(ctx, socket, l, spec.User)
 	socket.Close()
-	if err != nil {
-		if e := child.waitOrKill(goodbye); e != nil {
-			err = errors.Join(err, e)
-		}
-		return nil, explain(err, l.Dir)
+	if err == nil {
+		return startedProcess(l.Dir, spec, child), nil
 	}
-	p := newProcess(l.Dir)
-	p.spec = spec
-	p.supervisor = child
-	go p.watch()
-	return p, nil
+	ended := child.endLaunch()
+	err = explain(err, l.Dir)
+	if errors.Is(ended, ErrNotEnded) {
+		return nil, &NotEndedError{Process: startedProcess(l.Dir, spec, child), Reason: err, Left: ended}
+	}
+	return nil, errors.Join(err, ended)
+}
+
+// startedProcess watches a task whose supervisor this process has started.
+func startedProcess(dir string, spec *Spec, child *watched) *Process {
+	p := newProcess(dir)
+	p.spec, p.supervisor = spec, child
+	go p.watchEnd()
+	return p
 }
 
 // handshake takes the supervisor through the launch.
 func handshake(ctx context.Context, socket *os.File, l Launch, user User) error {
-	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(past) })
 	defer stop()
 	fail := func(err error) error {
 		if ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -148,7 +174,7 @@ func ask(socket *os.File, order shim.Order) (shim.Report, error) {
 }
 
 // hugePages forbids this process transparent huge pages, for its supervisors'
-// sake, and reports whether solvers may have them..
+// sake, and reports whether solvers may have them.
 var hugePages = sync.OnceValue(shim.DisableTHP)
 
 // forkSupervisor re-executes this binary, through /proc/self/exe so that one

@@ -19,6 +19,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
 
@@ -53,8 +54,9 @@ var (
 	// after the task did.
 	ErrRebooted = errors.New("the host rebooted, the solver is lost")
 
-	// ErrNotEnded: a process is still there after SIGKILL.
-	ErrNotEnded = errors.New("it is still there after SIGKILL")
+	// ErrNotEnded: a process is still there after SIGKILL. The kernel ends none
+	// that waits for a disk or a dead file server.
+	ErrNotEnded = proctree.ErrNotEnded
 
 	// ErrNoExit: there is no exit record (yet), or it is not this run's.
 	ErrNoExit = errors.New("no exit record")

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"syscall"
-	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
@@ -50,27 +49,14 @@ func (t *Tree) Signal(sig syscall.Signal) error { return t.list.SignalMain(sig) 
 // SignalAll sends a signal to every process of the task.
 func (t *Tree) SignalAll(sig syscall.Signal) error { return t.list.SignalAll(sig) }
 
-// Kill ends every process of the task and returns when none is left.
+// Kill ends every process of the task and returns when none is left. An error at the
+// end of ctx wraps ErrNotEnded, unless the processes could not even be signalled.
 func (t *Tree) Kill(ctx context.Context) error {
-	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		empty, err := t.list.KillOnce()
-		if empty {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			pids, _ := t.PIDs()
-			return fmt.Errorf("end the task's processes %v: %w", pids, joinCause(ctx, err))
-		case <-time.After(pause):
-		}
+	if err := proctree.Repeat(ctx.Done(), t.list.KillOnce); err != nil {
+		pids, _ := t.PIDs()
+		return fmt.Errorf("end the task's processes %v: %w (%w)", pids, err, context.Cause(ctx))
 	}
-}
-
-func joinCause(ctx context.Context, err error) error {
-	if err != nil {
-		return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
-	}
-	return context.Cause(ctx)
+	return nil
 }
 
 // Bind moves every thread of every process to the CPUs, repeated until no new

@@ -127,20 +127,35 @@ func (w *watched) close() {
 	})
 }
 
-// waitOrKill gives a child some time to end by itself and then kills it.
-func (w *watched) waitOrKill(patience time.Duration) error {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-w.end:
+// endLaunch waits for the end of a supervisor whose launch failed. It ends by itself
+// once it has ended the launch stage. The error wraps ErrNotEnded while it waits for
+// a stage that the kernel cannot end. It is killed where it hangs itself.
+func (w *watched) endLaunch() error {
+	if w.endsWithin(goodbye) {
 		return nil
-	case <-timer.C:
+	}
+	below := proctree.Tree{ProcRoot: procfs.Root, Parent: w.id.PID}
+	if pids, err := below.PIDs(); err != nil || len(pids) > 0 {
+		return errors.Join(fmt.Errorf("end launch stage %v: %w", pids, ErrNotEnded), err)
 	}
 	if err := w.kill(); err != nil {
 		return fmt.Errorf("end supervisor: %w", err)
 	}
-	<-w.end
-	return fmt.Errorf("the supervisor had to be killed after %s", patience)
+	if !w.endsWithin(endPatience) {
+		return fmt.Errorf("end supervisor %d: %w", w.id.PID, ErrNotEnded)
+	}
+	return fmt.Errorf("the supervisor had to be killed after %s", goodbye)
+}
+
+func (w *watched) endsWithin(patience time.Duration) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-w.end:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // kill ends the process, by its pidfd where there is one: once it has been waited

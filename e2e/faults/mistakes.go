@@ -63,7 +63,7 @@ var mistakes = []mistake{
 		name: "leaves processes behind", rule: check.NoneLeft, fault: "kill solver", job: "ok",
 		edits: []mutant.Edit{
 			mutant.After("(*supervisor).waitSolver", "s.endLeftovers()", "select {}"),
-			mutant.Begin("(*Process).supervisorEnded", "for _, err := p.readExit(); err != nil; _, err = p.readExit() {\n\ttime.Sleep(pollEvery)\n}\nreturn true"),
+			mutant.Begin("(*Process).awaitSupervisor", "for _, err := p.readExit(); err != nil; _, err = p.readExit() {\n\ttime.Sleep(pollEvery)\n}\nreturn true"),
 		},
 	},
 	{

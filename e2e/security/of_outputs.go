@@ -10,6 +10,7 @@ const (
 	linePlanted  = "Links, FIFOs, devices, forged records planted"
 	lineFIFO     = "Nomad's log FIFO is exchanged"
 	lineEndless  = "Bombs: endless output or lines"
+	lineSilent   = "A file system of the user's never answers"
 	lineTerminal = "Outputs steer the operator's terminal"
 )
 
@@ -71,6 +72,28 @@ var ofOutputs = []removal{
 		lineEndless, "a log that nobody reads holds up the end", []string{"TestBlockedReader"}, []mutant.Edit{
 			mutant.Replace("(*logCopier).finish", "s.drainEnd = _", "s.drainEnd = time.Time{}"),
 			mutant.SetArg("(*logCopier).finish", "s.writing.SetWriteDeadline", 0, "time.Time{}"),
+			mutant.SetArg("(*logCopier).finish", "time.After", 0, "time.Hour"),
+		},
+	},
+	{
+		lineSilent, "a supervisor waits for the rest of the log", []string{"TestFinish_WaitsForNoFileSystem"}, []mutant.Edit{
+			mutant.SetArg("(*logCopier).finish", "time.After", 0, "time.Hour"),
+		},
+	},
+	{
+		lineSilent, "a supervisor that cannot end keeps the lock, and its task", []string{"TestDone_WaitsForNoSupervisorThatHangs"}, []mutant.Edit{
+			mutant.Replace("(*Process).supervisorHangs", "r.Supervisor().Known()", "false"),
+			mutant.Never("(*Process).supervisorHangs", "p.lookWhetherGone() >= drainPatience"),
+		},
+	},
+	{
+		lineSilent, "a start waits for its launch stage", []string{"TestStart_EndsWithItsContext"}, []mutant.Edit{
+			mutant.Replace("handshake", "_ = socket.SetDeadline(past)", "_ = past"),
+		},
+	},
+	{
+		lineSilent, "a launch that cannot be ended counts as ended", []string{"TestStart_SaysWhatCannotBeEnded"}, []mutant.Edit{
+			mutant.Never("supervisor.Start", "errors.Is(ended, ErrNotEnded)"),
 		},
 	},
 	{

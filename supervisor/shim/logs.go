@@ -32,30 +32,40 @@ const (
 	lastRetry  = 5 * time.Second
 
 	// After the solver's end copying goes on while the reader takes
-	// something within stalledDrain, and for longestDrain at most.
+	// something within stalledDrain, and for LongestDrain at most.
 	stalledDrain = 2 * time.Second
-	longestDrain = 10 * time.Second
+	LongestDrain = 10 * time.Second
+
+	// drainSlack is for a copy that ends by its deadlines, on a busy machine.
+	drainSlack = time.Second
 )
 
 // logCopier copies the solver's output files to Nomad's log FIFOs. The solver
 // writes to files, so nothing that happens to a FIFO can touch it. At rest it
 // waits for inotify.
+//
+// A call on an output file may never return, because its file server is dead. Only
+// the goroutine of its stream makes such calls.
 type logCopier struct {
 	streams []*stream
-	inotify *os.File
-	watches map[int32]*stream
+	longest time.Duration // LongestDrain, but in tests
+	inotify *os.File      // nil: there is none
 	end     sync.WaitGroup
+
+	mu      sync.Mutex        // guards watches
+	watches map[int32]*stream // by inotify's descriptors
 }
 
 // stream is one output file on its way into one FIFO.
 type stream struct {
 	source int // read-only descriptor; -1: the file goes elsewhere, only keep the FIFO open
+	pread  func(fd int, p []byte, offset int64) (int, error)
 	path   string
 	offset int64 // of what the FIFO has not taken
 	fifo   *os.File
 	wake   chan struct{}
 
-	watched bool // inotify tells when there is something to copy
+	watched bool // inotify says when there is something to copy
 
 	finishing chan struct{} // closed when the solver and all its processes are gone
 	mu        sync.Mutex    // guards the fields below
@@ -64,25 +74,21 @@ type stream struct {
 }
 
 func newLogCopier(s *Spec) *logCopier {
-	l := &logCopier{watches: map[int32]*stream{}}
+	l := &logCopier{longest: LongestDrain, watches: map[int32]*stream{}}
 	for _, path := range []string{s.StdoutFIFO, s.StderrFIFO} {
 		l.streams = append(l.streams, &stream{
-			source: -1, path: path, wake: make(chan struct{}, 1), finishing: make(chan struct{}),
+			source: -1, pread: syscall.Pread, path: path, wake: make(chan struct{}, 1), finishing: make(chan struct{}),
 		})
 	}
 	return l
 }
 
-// take hands over the read-only descriptors of standard output and error.
+// take hands over the read-only descriptors of standard output and error, or of the
+// one file for both, which is copied once.
 func (l *logCopier) take(files []int) {
-	var out, failed syscall.Stat_t
-	same := syscall.Fstat(files[0], &out) == nil && syscall.Fstat(files[1], &failed) == nil && out.Dev == failed.Dev && out.Ino == failed.Ino
-	l.streams[0].source = files[0]
-	if same { // one file for both: it is copied once
-		syscall.Close(files[1])
-		return
+	for i, fd := range files {
+		l.streams[i].source = fd
 	}
-	l.streams[1].source = files[1]
 }
 
 // start begins to copy. Errors here and below are the log's alone.
@@ -97,21 +103,31 @@ func (l *logCopier) start() {
 		if s.path == "" {
 			continue
 		}
-		if l.inotify != nil && s.source >= 0 {
-			// The descriptor, not the name: the file is the user's and may be
-			// renamed or exchanged.
-			wd, err := syscall.InotifyAddWatch(fd, procfs.Root+"/self/fd/"+strconv.Itoa(s.source), syscall.IN_MODIFY)
-			if err == nil {
-				l.watches[int32(wd)], s.watched = s, true
-			} else {
-				fmt.Fprintln(os.Stderr, stamp(), "watch an output file:", err)
+		l.end.Go(func() {
+			if l.inotify != nil && s.source >= 0 {
+				l.watchFile(fd, s)
 			}
-		}
-		l.end.Go(s.copy)
+			s.copy()
+		})
 	}
 	if l.inotify != nil {
 		go l.watch()
 	}
+}
+
+// watchFile has inotify report changes of a stream's file: of the descriptor, not of
+// the name, because the file is the user's and may be renamed or exchanged. What was
+// written before is found by the first read.
+func (l *logCopier) watchFile(inotify int, s *stream) {
+	wd, err := syscall.InotifyAddWatch(inotify, procfs.Root+"/self/fd/"+strconv.Itoa(s.source), syscall.IN_MODIFY)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, stamp(), "watch an output file:", err)
+		return
+	}
+	s.watched = true
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watches[int32(wd)] = s
 }
 
 // watch turns inotify's events into wake-ups.
@@ -125,7 +141,10 @@ func (l *logCopier) watch() {
 		for at := 0; at+syscall.SizeofInotifyEvent <= n; {
 			wd := int32(binary.NativeEndian.Uint32(buf[at:]))
 			name := binary.NativeEndian.Uint32(buf[at+12:])
-			if s := l.watches[wd]; s != nil {
+			l.mu.Lock()
+			s := l.watches[wd]
+			l.mu.Unlock()
+			if s != nil {
 				s.nudge()
 			}
 			if wd < 0 { // the queue overflowed
@@ -146,18 +165,28 @@ func (s *stream) nudge() {
 	}
 }
 
-// finish copies what is left, for a bounded time.
+// finish copies what is left. It returns after the longest drain whatever the file
+// systems do.
 func (l *logCopier) finish() {
 	for _, s := range l.streams {
 		s.mu.Lock()
-		s.drainEnd = time.Now().Add(longestDrain)
+		s.drainEnd = time.Now().Add(l.longest)
 		if s.writing != nil {
 			s.writing.SetWriteDeadline(time.Now().Add(stalledDrain))
 		}
 		s.mu.Unlock()
 		close(s.finishing)
 	}
-	l.end.Wait()
+	copied := make(chan struct{})
+	go func() {
+		l.end.Wait()
+		close(copied)
+	}()
+	select {
+	case <-copied:
+	case <-time.After(l.longest + drainSlack):
+		fmt.Fprintln(os.Stderr, stamp(), "copy the log: the file system of the output files does not answer")
+	}
 }
 
 func (s *stream) isFinishing() bool {
@@ -207,11 +236,11 @@ func (s *stream) copy() {
 	}
 }
 
-// hopeless says that a reader had its time after the solver's end.
+// hopeless reports whether a reader had its time after the solver's end.
 func (s *stream) hopeless() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Until(s.drainEnd) < longestDrain-stalledDrain
+	return time.Until(s.drainEnd) < LongestDrain-stalledDrain
 }
 
 // rest waits for news from the file or for the end. Without a watch (the
@@ -251,7 +280,7 @@ func (s *stream) read(buf []byte) int {
 		return 0
 	}
 	for {
-		n, err := syscall.Pread(s.source, buf, s.offset)
+		n, err := s.pread(s.source, buf, s.offset)
 		if err == syscall.EINTR {
 			continue
 		}

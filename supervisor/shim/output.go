@@ -29,7 +29,8 @@ func (o *StageOrder) redirect(control *conn) error {
 	if err := control.send(StageReport{Ready: true}); err != nil {
 		return fmt.Errorf("report to the supervisor: %w", err)
 	}
-	if err := control.sendFiles(outRead, failedRead); err != nil {
+	files := []int{outRead, failedRead}
+	if err := control.sendFiles(files[:outputs(o.Stdout, o.Stderr)]...); err != nil {
 		return fmt.Errorf("pass output files to the supervisor: %w", err)
 	}
 	for target, fd := range map[int]int{1: out, 2: failed} {
@@ -38,6 +39,14 @@ func (o *StageOrder) redirect(control *conn) error {
 		}
 	}
 	return nil
+}
+
+// outputs is how many output files there are: one name may stand for both.
+func outputs(stdout, stderr string) int {
+	if stdout == stderr {
+		return 1
+	}
+	return 2
 }
 
 // openOutput creates a new regular file in the current directory and returns

@@ -38,6 +38,7 @@ func superviseMain(dir string) int {
 	}
 	syscall.CloseOnExec(LockFD)
 	syscall.Umask(0o077)
+	defer releaseLock()
 	s := &supervisor{dir: dir, plugin: plugin}
 	err := s.prepare()
 	if err == nil {
@@ -50,6 +51,11 @@ func superviseMain(dir string) int {
 	s.waitSolver()
 	return 0
 }
+
+// releaseLock gives the record's lock back, once no process of the task is left. The
+// end of this process would do it, too, but may be late: the kernel ends none whose
+// thread waits for a dead file server.
+func releaseLock() { syscall.Close(LockFD) }
 
 // prepare makes this process what a supervisor has to be.
 func (s *supervisor) prepare() error {
@@ -138,7 +144,7 @@ func (s *supervisor) startStage(first Order) ([]int, error) {
 	if !report.Ready {
 		return nil, errors.New(report.Error)
 	}
-	return s.stage.receiveFiles(2)
+	return s.stage.receiveFiles(outputs(order.Stdout, order.Stderr))
 }
 
 func (s *supervisor) stageFailed(err error) error {
@@ -290,8 +296,9 @@ func (s *supervisor) writeExit(r ExitRecord) {
 func (s *supervisor) endLeftovers() {
 	family := &proctree.Tree{ProcRoot: procfs.Root, Parent: os.Getpid()}
 	group := &proctree.Tree{ProcRoot: procfs.Root, Cgroup: s.cgroupDir(), V2: s.spec.Cgroups.Mode == CgroupV2}
-	for pause := time.Millisecond; ; pause = min(2*pause, time.Second) {
-		empty, err := group.KillOnce()
+	said := ""
+	_ = proctree.Repeat(nil, func() (empty bool, err error) {
+		empty, err = group.KillOnce()
 		if !reapAll() {
 			// A search through all of /proc, where the cgroup has none or
 			// somebody left it.
@@ -299,14 +306,12 @@ func (s *supervisor) endLeftovers() {
 			err = errors.Join(err, e)
 			empty = false
 		}
-		if empty {
-			return
-		}
-		if err != nil && pause == time.Second {
+		if err != nil && err.Error() != said {
+			said = err.Error()
 			fmt.Fprintln(os.Stderr, stamp(), "end the task's processes:", err)
 		}
-		time.Sleep(pause)
-	}
+		return empty, err
+	})
 }
 
 func (s *supervisor) cgroupDir() string {

@@ -108,7 +108,7 @@ func (m *Mount) start() error {
 func (m *Mount) Hang() error { return m.order("hang") }
 
 // HangWith is Hang, but a request of this process stays without its answer: the
-// next one in which the process looks up a name or writes.
+// next one in which the process looks up a name, reads or writes.
 func (m *Mount) HangWith(pid int) error { return m.order(fmt.Sprintf("hang %d", pid)) }
 
 // Resume has the file system answer again, first what it was asked meanwhile. It

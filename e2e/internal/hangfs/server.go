@@ -135,6 +135,7 @@ type node struct {
 var (
 	_ fs.NodeWrapChilder = (*node)(nil)
 	_ fs.NodeLookuper    = (*node)(nil)
+	_ fs.NodeReader      = (*node)(nil)
 	_ fs.NodeWriter      = (*node)(nil)
 	_ fs.NodeOpener      = (*node)(nil)
 	_ fs.NodeCreater     = (*node)(nil)
@@ -153,6 +154,16 @@ func (n *node) WrapChild(_ context.Context, child fs.InodeEmbedder) fs.InodeEmbe
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	n.held.pass(ctx)
 	return n.LoopbackNode.Lookup(ctx, name, out)
+}
+
+// Read reads from an open file.
+func (n *node) Read(ctx context.Context, f fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	n.held.pass(ctx)
+	file, ok := f.(fs.FileReader)
+	if !ok {
+		return nil, syscall.ENOTSUP
+	}
+	return file.Read(ctx, dest, off)
 }
 
 // Write writes to an open file.

@@ -4,6 +4,7 @@
 package proctree
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -139,8 +140,31 @@ func (t *Tree) signalListed(pids []int, sig syscall.Signal) error {
 	return failed
 }
 
-// KillOnce sends SIGKILL to every process of the task, and reports whether
-// none was left before it did. Call it until then.
+// longestPause is how long Repeat waits between two attempts at most.
+const longestPause = 500 * time.Millisecond
+
+// Repeat calls kill until it reports that nothing is left, or stop is closed: then it
+// returns kill's last error. Pauses grow with the time it takes.
+func Repeat(stop <-chan struct{}, kill func() (empty bool, err error)) error {
+	for pause := time.Millisecond; ; pause = min(2*pause, longestPause) {
+		empty, err := kill()
+		if empty {
+			return nil
+		}
+		select {
+		case <-stop:
+			return cmp.Or(err, ErrNotEnded)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// ErrNotEnded means that a process did not end in time: the kernel ends none that
+// waits for a disk or a file server.
+var ErrNotEnded = errors.New("still there after SIGKILL")
+
+// KillOnce sends SIGKILL to every process of the task, and reports whether none was
+// left before it did. It is to be repeated until then.
 func (t *Tree) KillOnce() (empty bool, err error) {
 	pids, err := t.PIDs()
 	if err != nil || len(pids) == 0 {
