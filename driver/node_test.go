@@ -30,6 +30,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/supervisortest"
 )
 
 // node is one Nomad client as the driver sees it: its configuration, its disk,
@@ -79,6 +80,7 @@ func newLoneNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 			<-gone.Ended() // the last is written to its run folder before
 		}
 		n.stop()
+		supervisortest.EndAll(t, n.config.StateDir) // also of tasks that the driver does not know
 	})
 	return n
 }

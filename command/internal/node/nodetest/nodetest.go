@@ -20,6 +20,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/supervisortest"
 )
 
 // StateDir is an empty state_dir.
@@ -27,6 +28,7 @@ func StateDir(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "state")
 	must.NoError(t, os.Mkdir(dir, 0o700))
+	t.Cleanup(func() { supervisortest.EndAll(t, dir) })
 	return dir
 }
 
