@@ -21,7 +21,7 @@ type Allocator struct {
 	mu          sync.Mutex // guards all below; no other lock is taken under it
 	topo        *topology.Topology
 	managed     cpuset.Set // online and usable
-	unavailable cpuset.Set // reserved for others, as SetUnavailable was told
+	unavailable cpuset.Set // reserved for others, as given to SetUnavailable
 	grid        *grid.Grid
 	leases      map[string]*record
 	free        *grid.Free // units that can be given out
@@ -160,7 +160,7 @@ func sortByOwner(leases []Lease) {
 	slices.SortFunc(leases, func(x, y Lease) int { return cmp.Compare(x.Owner, y.Owner) })
 }
 
-// SetPID notes the owner's process for Status; an unknown owner is ignored.
+// SetPID notes the owner's process in its lease; an unknown owner is ignored.
 func (a *Allocator) SetPID(owner string, pid int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -184,17 +184,6 @@ func (a *Allocator) Free() cpuset.Set {
 	return a.managed.Difference(a.taken())
 }
 
-// Held returns all CPUs of all leases, idle siblings included.
-func (a *Allocator) Held() cpuset.Set {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var held cpuset.Set
-	for _, r := range a.leases {
-		held = held.Union(r.held)
-	}
-	return held
-}
-
 // Managed returns the CPUs that the allocator may give out.
 func (a *Allocator) Managed() cpuset.Set {
 	a.mu.Lock()
@@ -211,23 +200,6 @@ func (a *Allocator) Topology() *topology.Topology {
 
 // Options returns the settings the allocator was made with.
 func (a *Allocator) Options() Options { return a.opts }
-
-// Unleased returns where a task without a lease may run: the managed CPUs that
-// are in no lease and not reserved for others, or all managed CPUs where no
-// other is left. Isolated CPUs only where there are no others: the scheduler
-// would leave all threads of the task on the first of them.
-func (a *Allocator) Unleased() cpuset.Set {
-	isolated := a.Topology().Isolated
-	for _, cpus := range []cpuset.Set{a.Free(), a.Managed()} {
-		if balanced := cpus.Difference(isolated); !balanced.IsEmpty() {
-			return balanced
-		}
-		if !cpus.IsEmpty() {
-			return cpus
-		}
-	}
-	return cpuset.Set{}
-}
 
 // lease makes the caller's copy of a record.
 func (a *Allocator) lease(r *record) Lease {

@@ -4,7 +4,6 @@
 package allocator
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand"
@@ -166,55 +165,6 @@ func TestRelease_harmlessWithoutALease(t *testing.T) {
 	must.Eq(t, 8, a.Available())
 }
 
-func TestAllocateSpecific_namesWhoHoldsWhat(t *testing.T) {
-	topo := xeon()
-	a := New(topo, parse(t, "0-6,8-14"), Options{})
-	_, err := a.AllocateSpecific("beta", parse(t, "0-1"))
-	must.NoError(t, err)
-	a.SetUnavailable(cpuset.Of(4))
-	_, err = a.AllocateSpecific("job", parse(t, "1-2,4,7"))
-	var conflict *ConflictError
-	must.True(t, errors.As(err, &conflict))
-	must.Eq(t, []Conflict{{"", cpuset.Of(4)}, {"beta", cpuset.Of(1, 9)}}, conflict.Held)
-	must.Eq(t, cpuset.Of(7), conflict.Unmanaged)
-	must.EqError(t, err, "cores 1-2,4,7 are not free: 4 held by a reservation, 1,9 held by beta, 7 offline or not usable")
-	_, ok := a.Lease("job")
-	must.False(t, ok)
-	_, err = a.AllocateSpecific("job", cpuset.Set{})
-	must.ErrorIs(t, err, ErrNoCores)
-
-	lease, err := a.AllocateSpecific("job", parse(t, "2,11"))
-	must.NoError(t, err)
-	must.Eq(t, "2,11", lease.CPUs.String())
-	must.Eq(t, "2-3,10-11", lease.Held.String())
-}
-
-func TestUnleased_staysOffLeasedCores(t *testing.T) {
-	topo := xeon()
-	a := New(topo, topo.Online, Options{})
-	allocate(t, a, "job", 4)
-	a.SetUnavailable(cpuset.Of(7))
-	must.Eq(t, "4-6,12-15", a.Unleased().String())
-	a.SetUnavailable(cpuset.Set{})
-	allocate(t, a, "all", 4)
-	must.Eq(t, topo.Online, a.Unleased())
-}
-
-func TestStatus_isTheCommandsFormat(t *testing.T) {
-	topo := topologytest.Of(1, 1, 1, 2, 2).Topology()
-	a := New(topo, topo.Online, Options{})
-	allocate(t, a, "job", 1)
-	a.SetPID("job", 4711)
-	data, err := json.Marshal(a.Status())
-	must.NoError(t, err)
-	place := `"package":0,"numa_node":0,"l3":0,"kind":"performance","managed":true`
-	must.Eq(t, `{"physical_cores":2,"logical_cores":4,"hyper_threading_enabled":true,"available_cores":1,"cores":[`+
-		`{"index":0,"job_id":"job","pid":4711,"core":0,`+place+`,"idle":false,"reserved":false},`+
-		`{"index":1,"job_id":null,"pid":null,"core":1,`+place+`,"idle":false,"reserved":false},`+
-		`{"index":2,"job_id":"job","pid":4711,"core":0,`+place+`,"idle":true,"reserved":false},`+
-		`{"index":3,"job_id":null,"pid":null,"core":1,`+place+`,"idle":false,"reserved":false}]}`, string(data))
-}
-
 func TestDescribe(t *testing.T) {
 	for want, lease := range map[string]Lease{
 		"no cores":                                  {},
@@ -246,8 +196,8 @@ func TestNew_withNothingToManage(t *testing.T) {
 	must.EqError(t, err, "1 core asked, 0 free")
 	_, _, err = a.Restore("job", cpuset.Of(1), false)
 	must.EqError(t, err, "1 core asked, 0 free")
-	must.True(t, a.Unleased().IsEmpty())
-	must.Eq(t, 0, a.Status().AvailableCores)
+	must.True(t, a.Free().IsEmpty())
+	must.Eq(t, 0, a.Available())
 }
 
 // TestLargestMachine has as many CPUs as a set has room for.
@@ -303,9 +253,7 @@ func randomCall(a *Allocator, topo *topology.Topology, r *rand.Rand, owner strin
 	switch r.Intn(11) {
 	case 0, 1:
 		_, _ = a.Allocate(owner, 1+r.Intn(8))
-	case 2:
-		_, _ = a.AllocateSpecific(owner, some)
-	case 3:
+	case 2, 3:
 		_, _, _ = a.Reserve(owner, some)
 	case 4:
 		_, _, _ = a.Restore(owner, some, r.Intn(2) == 0)
@@ -319,8 +267,7 @@ func randomCall(a *Allocator, topo *topology.Topology, r *rand.Rand, owner strin
 		_, _ = a.Plan(1+r.Intn(8), some)
 		a.SetPID(owner, r.Intn(100))
 	case 9:
-		a.Status()
-		a.Unleased()
+		a.Free()
 		a.Topology()
 	default:
 		a.Release(owner)

@@ -30,30 +30,26 @@ func (e *ShortageError) Error() string {
 	return fmt.Sprintf("%s asked, %d free", plural(e.Asked, "core"), e.Free)
 }
 
-// Conflict names CPUs that one owner holds.
+// Conflict names CPUs that were reserved for one owner.
 type Conflict struct {
-	Owner string // "" for CPUs that are reserved outside this allocator
+	Owner string
 	CPUs  cpuset.Set
 }
 
-// ConflictError says why a specific set of CPUs cannot be had.
+// ConflictError says why CPUs cannot be reserved for an owner.
 type ConflictError struct {
-	Asked     cpuset.Set
-	Held      []Conflict // ordered by owner
-	Unmanaged cpuset.Set // not the allocator's to give: offline, or not usable
+	Asked   cpuset.Set
+	Held    []Conflict // ordered by owner
+	Offline cpuset.Set
 }
 
 func (e *ConflictError) Error() string {
 	var reasons []string
 	for _, c := range e.Held {
-		who := c.Owner
-		if who == "" {
-			who = "a reservation"
-		}
-		reasons = append(reasons, fmt.Sprintf("%s held by %s", c.CPUs, who))
+		reasons = append(reasons, fmt.Sprintf("%s held by %s", c.CPUs, c.Owner))
 	}
-	if !e.Unmanaged.IsEmpty() {
-		reasons = append(reasons, fmt.Sprintf("%s offline or not usable", e.Unmanaged))
+	if !e.Offline.IsEmpty() {
+		reasons = append(reasons, fmt.Sprintf("%s offline", e.Offline))
 	}
 	return fmt.Sprintf("cores %s are not free: %s", e.Asked, strings.Join(reasons, ", "))
 }

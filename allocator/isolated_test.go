@@ -98,14 +98,3 @@ func TestMove_aJobOnIsolatedCoresStaysOnSuch(t *testing.T) {
 	must.Eq(t, 2, moved.CPUs.Len())
 	must.True(t, moved.CPUs.SubsetOf(topo.Isolated), must.Sprint(moved.CPUs))
 }
-
-func TestUnleased_staysOffIsolatedCPUs(t *testing.T) {
-	topo := withIsolated(cpuset.Range(4, 7), cpuset.Set{})
-	a := New(topo, topo.Online, Options{})
-	must.Eq(t, "0-3,8-11", a.Unleased().String())
-	only := New(topo, topo.Isolated, Options{})
-	must.Eq(t, topo.Isolated.String(), only.Unleased().String())
-	_, err := only.Allocate("all", 4)
-	must.NoError(t, err)
-	must.Eq(t, topo.Isolated.String(), only.Unleased().String())
-}

@@ -20,7 +20,7 @@ type Lease struct {
 	Held cpuset.Set
 	// NUMANodes of the CPUs, ascending: where the memory should be.
 	NUMANodes []int
-	// Reason says in words why these cores.
+	// Reason says why these cores.
 	Reason string
 	// Reserved: CPUs that were reserved for the owner (see Reserve).
 	Reserved bool

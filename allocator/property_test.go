@@ -79,9 +79,7 @@ func (w *world) step() {
 			w.fail("released another's lease")
 		}
 		delete(w.sizes, owner)
-	case 4:
-		w.specific(owner)
-	case 5:
+	case 4, 5:
 		w.reserve(owner)
 	case 6:
 		w.others = topologytest.RandomPart(w.r, w.topo.Online, 2).Difference(topologytest.RandomPart(w.r, w.topo.Online, 3))
@@ -127,23 +125,6 @@ func (w *world) allocate(owner string) {
 		}
 		w.sizes[owner] = n
 	}
-}
-
-func (w *world) specific(owner string) {
-	cpus := topologytest.RandomPart(w.r, w.topo.Online, 2).Difference(topologytest.RandomPart(w.r, w.topo.Online, 4))
-	before := w.a.Held()
-	lease, err := w.a.AllocateSpecific(owner, cpus)
-	w.note("specific %s %s: %v", owner, cpus, err)
-	if err != nil {
-		if w.a.Held() != before {
-			w.fail("not all or nothing")
-		}
-		return
-	}
-	if lease.CPUs != cpus {
-		w.fail("got %s", lease.CPUs)
-	}
-	w.sizes[owner] = cpus.Len()
 }
 
 func (w *world) reserve(owner string) {
@@ -232,11 +213,8 @@ func (w *world) check(seed int64) {
 		free.Union(held.Intersect(w.managed)).Union(reserved) != w.managed {
 		w.fail("seed %d: free %s, held %s, reserved %s, managed %s", seed, free, held, reserved, w.managed)
 	}
-	if held != w.a.Held() || w.a.Managed() != w.managed {
-		w.fail("seed %d: held %s, managed %s", seed, w.a.Held(), w.a.Managed())
-	}
-	if u := w.a.Unleased(); u.IsEmpty() != w.managed.IsEmpty() || u.Overlaps(held) && !free.IsEmpty() {
-		w.fail("seed %d: unleased %s", seed, u)
+	if w.a.Managed() != w.managed {
+		w.fail("seed %d: managed %s", seed, w.a.Managed())
 	}
 }
 

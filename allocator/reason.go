@@ -10,7 +10,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/internal/grid"
 )
 
-// reason says in words why a job of n cores got these: what it spans, what kept it
+// reason says why a job of n cores got these: what it spans, what kept it
 // from spanning less, and what kind of cores they are.
 func reason(f grid.Facts, n, idleSiblings int, scatter bool) string {
 	var parts []string

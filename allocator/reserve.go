@@ -10,24 +10,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 )
 
-// AllocateSpecific leases exactly these CPUs, all or nothing. In isolate mode
-// the siblings of their cores go with the lease, idle; a sibling somebody else
-// holds is a conflict. The error is a *ConflictError that names who holds what,
-// ErrAlreadyLeased, or ErrNoCores for an empty set.
-func (a *Allocator) AllocateSpecific(owner string, cpus cpuset.Set) (Lease, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err := a.checkRequest(owner, cpus); err != nil {
-		return Lease{}, err
-	}
-	if err := a.conflict(cpus, a.withSiblings(cpus)); err != nil {
-		return Lease{}, err
-	}
-	r := a.addExactly(owner, cpus, "exactly the cores asked for")
-	a.refresh()
-	return a.lease(r), nil
-}
-
 // checkRequest checks what does not depend on who holds what.
 func (a *Allocator) checkRequest(owner string, cpus cpuset.Set) error {
 	if a.leases[owner] != nil {
@@ -48,36 +30,14 @@ func (a *Allocator) withSiblings(cpus cpuset.Set) cpuset.Set {
 	return cpus.Union(a.topo.CoresOf(cpus).Intersect(a.managed))
 }
 
-// conflict returns a *ConflictError where CPUs to hold are taken or not managed.
-func (a *Allocator) conflict(asked, hold cpuset.Set) error {
-	// A sibling that is not managed but reserved for somebody is in the way, too.
-	wide := hold
+// canHold reports whether a lease may hold CPUs: all are managed, and nobody else has
+// them or, in isolate mode, a sibling of theirs, managed or not.
+func (a *Allocator) canHold(cpus cpuset.Set) bool {
+	cores := cpus
 	if a.opts.isolate() {
-		wide = a.topo.CoresOf(hold)
+		cores = a.topo.CoresOf(cpus)
 	}
-	e := &ConflictError{Asked: asked, Unmanaged: asked.Difference(a.managed)}
-	var named cpuset.Set
-	for owner, r := range a.leases {
-		if both := r.held.Intersect(wide); !both.IsEmpty() {
-			e.Held = append(e.Held, Conflict{Owner: owner, CPUs: both})
-			named = named.Union(both)
-		}
-	}
-	if both := a.unavailable.Intersect(wide).Difference(named); !both.IsEmpty() {
-		e.Held = append(e.Held, Conflict{CPUs: both})
-	}
-	if e.Held == nil && e.Unmanaged.IsEmpty() {
-		return nil
-	}
-	slices.SortFunc(e.Held, func(x, y Conflict) int { return cmp.Compare(x.Owner, y.Owner) })
-	return e
-}
-
-// addExactly adds a lease of these CPUs; nothing is in its way.
-func (a *Allocator) addExactly(owner string, cpus cpuset.Set, reason string) *record {
-	r := &record{owner: owner, size: cpus.Len(), cpus: cpus, held: a.withSiblings(cpus), reason: reason}
-	a.leases[owner] = r
-	return r
+	return cpus.SubsetOf(a.managed) && !cores.Overlaps(a.taken())
 }
 
 // Reserve leases exactly the CPUs that were reserved for the owner from
@@ -92,13 +52,13 @@ func (a *Allocator) Reserve(owner string, cpus cpuset.Set) (lease Lease, displac
 	if cpus.IsEmpty() {
 		return Lease{}, nil, ErrNoCores
 	}
-	e := &ConflictError{Asked: cpus, Unmanaged: cpus.Difference(a.topo.Online)}
+	e := &ConflictError{Asked: cpus, Offline: cpus.Difference(a.topo.Online)}
 	for other, r := range a.leases {
 		if both := r.fixed.Intersect(cpus); other != owner && !both.IsEmpty() {
 			e.Held = append(e.Held, Conflict{Owner: other, CPUs: both})
 		}
 	}
-	if e.Held != nil || !e.Unmanaged.IsEmpty() {
+	if e.Held != nil || !e.Offline.IsEmpty() {
 		slices.SortFunc(e.Held, func(x, y Conflict) int { return cmp.Compare(x.Owner, y.Owner) })
 		return Lease{}, nil, e
 	}

@@ -43,10 +43,11 @@ func (a *Allocator) Restore(owner string, wanted cpuset.Set, specific bool) (Lea
 // restoreSame leases the wanted CPUs where nothing is in the way.
 func (a *Allocator) restoreSame(owner string, wanted cpuset.Set, specific bool) bool {
 	if !specific {
-		if a.conflict(wanted, a.withSiblings(wanted)) != nil {
+		held := a.withSiblings(wanted)
+		if !a.canHold(held) {
 			return false
 		}
-		a.addExactly(owner, wanted, "the same cores as before")
+		a.leases[owner] = &record{owner: owner, size: wanted.Len(), cpus: wanted, held: held, reason: "the same cores as before"}
 		return true
 	}
 	var held cpuset.Set

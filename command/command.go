@@ -46,7 +46,7 @@ type command struct {
 	name    string
 	summary string // one line of the list of commands
 	help    string // the whole page, without the heading
-	// run executes the command; what it returns is told on stderr.
+	// run executes the command; the error that it returns is written to stderr.
 	run func(ctx context.Context, args []string, s streams) error
 }
 
@@ -108,7 +108,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitCode(c, c.run(ctx, args[1:], s), s)
 }
 
-// exitCode tells a command's error and turns it into an exit code.
+// exitCode writes a command's error and turns it into an exit code.
 func exitCode(c command, err error, s streams) int {
 	var usage *usageError
 	switch {

@@ -181,7 +181,7 @@ func outcomeStyle(kind output.Kind) screen.Style {
 
 // describeReport says what a table has no room for.
 func describeReport(r output.Report) []string {
-	words := []string{r.Reason}
+	lines := []string{r.Reason}
 	var solver []string
 	if r.Version != nil {
 		solver = append(solver, "LS-DYNA "+*r.Version)
@@ -196,13 +196,13 @@ func describeReport(r output.Report) []string {
 		solver = append(solver, screen.Plural(*r.Processors, "processor"))
 	}
 	if len(solver) > 0 {
-		words = append(words, strings.Join(solver, ", "))
+		lines = append(lines, strings.Join(solver, ", "))
 	}
 	if r.FirstError != nil && !strings.Contains(r.Reason, r.FirstError.String()) {
-		words = append(words, "first error: "+r.FirstError.String())
+		lines = append(lines, "first error: "+r.FirstError.String())
 	}
 	if r.RestartFile != nil {
-		words = append(words, "restart file: "+*r.RestartFile)
+		lines = append(lines, "restart file: "+*r.RestartFile)
 	}
-	return words
+	return lines
 }
