@@ -5,8 +5,8 @@
 // machine, `make e2e-vm` the tests named TestVM… on a two-node machine in QEMU.
 //
 // The agents are run by internal/cluster, processes are looked at by
-// internal/proc, file systems that hang are mounted by internal/hangfs. nomad/ pins and builds Nomad, vm/ boots the machine, demo/ is
-// `make demo`.
+// internal/proc, file systems that hang are mounted by internal/hangfs. nomad/ pins
+// and builds Nomad, vm/ boots the machine, demo/ is `make demo`.
 //
 // Without the binaries (or LSDYNA_E2E_BIN, the directory they are in) the tests
 // skip, so that `go test ./...` works on a fresh clone; with

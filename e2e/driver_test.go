@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,17 +24,33 @@ import (
 type site struct {
 	*cluster.Agent
 	t       *testing.T
-	scratch string // the node's work root
-	solver  string // the stand-in's path, this test's own
+	scratch string   // the node's work root
+	roots   []string // its other work roots
+	solver  string   // the stand-in's path, this test's own
 }
 
 // newSite starts an agent with the driver. config is added to the plugin's block.
 func newSite(t *testing.T, config string, adjust ...func(*cluster.Config)) *site {
 	t.Helper()
-	s := &site{t: t, scratch: t.TempDir()}
-	for dir := s.scratch; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+	s := &site{t: t, scratch: worldReadable(t)}
+	s.begin(config, adjust...)
+	return s
+}
+
+// worldReadable is a temporary folder that tasks of any user get into.
+func worldReadable(t *testing.T) string {
+	t.Helper()
+	path := t.TempDir()
+	for dir := path; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		must.NoError(t, os.Chmod(dir, 0o755))
 	}
+	return path
+}
+
+// begin starts the site's agent.
+func (s *site) begin(config string, adjust ...func(*cluster.Config)) {
+	t := s.t
+	t.Helper()
 	cfg := cluster.Config{Plugin: binary(t, "nomad-driver-lsdyna")}
 	for _, f := range adjust {
 		f(&cfg)
@@ -45,17 +62,17 @@ func newSite(t *testing.T, config string, adjust ...func(*cluster.Config)) *site
 	s.Config.PluginConfig = s.pluginConfig(config)
 	start(t, s.Agent)
 	must.NoError(t, s.WaitDriverHealthy(within(t), cluster.DriverName))
-	return s
 }
 
 func (s *site) pluginConfig(extra string) string {
+	roots := append(slices.Clone(s.roots), s.scratch)
 	return fmt.Sprintf(`
     state_dir  = %q
-    work_roots = [%q]
+    work_roots = ["%s"]
     solver "standin" {
       path = %q
     }
-%s`, s.StateDir(), s.scratch, s.solver, extra)
+%s`, s.StateDir(), strings.Join(roots, `", "`), s.solver, extra)
 }
 
 // run is a job of one task and its run folder.
@@ -69,7 +86,13 @@ type run struct {
 // deck makes a run folder with a copy of an example deck.
 func (s *site) deck(name, deck string) string {
 	s.t.Helper()
-	folder := filepath.Join(s.scratch, name)
+	return s.deckBelow(s.scratch, name, deck)
+}
+
+// deckBelow is deck for a run folder in another place.
+func (s *site) deckBelow(root, name, deck string) string {
+	s.t.Helper()
+	folder := filepath.Join(root, name)
 	must.NoError(s.t, os.Mkdir(folder, 0o755))
 	from := filepath.Join("..", "example", "decks", deck)
 	files, err := os.ReadDir(from)

@@ -21,6 +21,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/witness"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/hangfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
 )
 
@@ -40,7 +41,7 @@ type campaign struct {
 	witness        *witness.Witness
 	observer       *check.Observer
 	innocents      []*exec.Cmd
-	folders        map[string]string // by job
+	folders        map[string]string // by job, where they can always be read
 	jobs           []*job            // not known to be over, oldest first
 	started        int               // jobs so far
 	touched        map[string]bool   // "alloc pid" of solvers whose records this step has changed
@@ -49,6 +50,8 @@ type campaign struct {
 	stopped        map[string]bool   // allocations whose jobs were stopped
 	world          *check.World      // as it had last settled
 	mounted        bool
+	served         *hangfs.Mount // some run folders' file server, nil without FUSE
+	hangs          bool          // it does at the moment
 }
 
 // newCampaign starts everything. Close the campaign also beside an error.
@@ -74,6 +77,9 @@ func newCampaign(ctx context.Context, o options) (c *campaign, err error) {
 		return c, fmt.Errorf("mount a small file system for state_dir: %w", err)
 	}
 	c.mounted = true
+	if err := c.mountServed(); err != nil {
+		return c, err
+	}
 	if c.usable, err = ownCPUs(); err != nil {
 		return c, err
 	}
@@ -117,16 +123,20 @@ func (c *campaign) startAgents(ctx context.Context) (err error) {
 }
 
 func (c *campaign) pluginConfig() string {
+	roots := c.scratch
+	if c.served != nil {
+		roots = c.served.Path + `", "` + roots // what hangs first
+	}
 	hcl := fmt.Sprintf(`
     state_dir  = %q
-    work_roots = [%q]
+    work_roots = ["%s"]
     cores {
       smt    = "share"
       usable = %q
     }
     solver "standin" {
       path = %q
-    }`, c.state, c.scratch, list(c.usable), c.solver)
+    }`, c.state, roots, list(c.usable), c.solver)
 	if path, err := exec.LookPath("mpirun"); err == nil {
 		if real, err := filepath.EvalSymlinks(path); err == nil {
 			c.mpirun = real
@@ -285,6 +295,9 @@ func (c *campaign) close(failed bool) error {
 	if failed {
 		c.explain()
 	}
+	if c.served != nil && (failed || c.hangs) {
+		errs = append(errs, c.served.Close()) // nothing waits there any more
+	}
 	for _, a := range []*cluster.Agent{c.client, c.server} {
 		switch {
 		case a == nil:
@@ -306,6 +319,9 @@ func (c *campaign) close(failed bool) error {
 	}
 	if failed || c.keep {
 		errs = append(errs, os.CopyFS(filepath.Join(c.dir, "state-kept"), os.DirFS(c.state)))
+	}
+	if c.served != nil {
+		errs = append(errs, c.served.Close())
 	}
 	if c.mounted {
 		errs = append(errs, unix.Unmount(c.state, unix.MNT_DETACH))

@@ -43,7 +43,7 @@ var coreFaults = []fault{
 				return j.name + " gives its core back", c.stop(j)
 			}
 		}
-		j, err := c.startKind(ctx, "reserved")
+		j, err := c.startKind(ctx, "reserved", bySeed)
 		if err != nil {
 			return "", err
 		}

@@ -17,6 +17,9 @@ import (
 // live is how many jobs the campaign keeps going.
 const live = 4
 
+// soon is when a job ends that is only to show that it runs.
+const soon = 10 * time.Second
+
 // deckCycles is how many cycles the deck takes; with a pace it is the run's time.
 const deckCycles = 1172
 
@@ -56,6 +59,8 @@ type job struct {
 	name   string
 	kind   kind
 	folder string
+	disk   string // the same folder, where looking never hangs
+	served bool   // it is on the file server
 	alloc  string // once it is placed
 	over   bool
 }
@@ -74,10 +79,22 @@ func (c *campaign) topUp(ctx context.Context) (fresh []*job, err error) {
 }
 
 // start submits the next job and returns when it is placed.
-func (c *campaign) start(ctx context.Context) (*job, error) { return c.startKind(ctx, c.options.jobs) }
+func (c *campaign) start(ctx context.Context) (*job, error) {
+	return c.startKind(ctx, c.options.jobs, bySeed)
+}
+
+// A place is where a job's folder is.
+type place int
+
+// The places. A job that is started while the file server hangs ends soon.
+const (
+	bySeed place = iota
+	onServer
+	besideServer
+)
 
 // startKind is start for a job of a certain kind, "" for one by the seed.
-func (c *campaign) startKind(ctx context.Context, name string) (*job, error) {
+func (c *campaign) startKind(ctx context.Context, name string, where place) (*job, error) {
 	c.started++
 	rng := rand.New(rand.NewPCG(c.seed, 1<<32+uint64(c.started)))
 	k := c.pickKind(rng)
@@ -85,13 +102,20 @@ func (c *campaign) startKind(ctx context.Context, name string) (*job, error) {
 		k = kinds[i]
 	}
 	j := &job{name: fmt.Sprintf("%d-%s", c.started, k.name), kind: k}
-	j.folder = filepath.Join(c.scratch, j.name)
-	if err := c.makeFolder(j.folder); err != nil {
-		return nil, err
-	}
 	// From two seconds to a minute and a half.
 	duration := time.Duration(2000+rng.IntN(30)*rng.IntN(30)*100) * time.Millisecond
-	c.folders[j.name] = j.folder
+	j.folder = filepath.Join(c.scratch, j.name)
+	j.disk = j.folder
+	switch half := rng.IntN(2) == 0; {
+	case where == besideServer:
+		duration = soon
+	case c.served != nil && (half || where == onServer):
+		j.served, j.folder, j.disk = true, filepath.Join(c.served.Path, j.name), filepath.Join(c.served.Backing, j.name)
+	}
+	if err := c.makeFolder(j.disk); err != nil {
+		return nil, err
+	}
+	c.folders[j.name] = j.disk
 	c.jobs = append(c.jobs, j)
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()

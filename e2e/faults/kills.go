@@ -143,7 +143,8 @@ func (c *campaign) recovered(ctx context.Context) error {
 				return false, "", &lostError{lost}
 			}
 			for _, a := range w.Allocs {
-				if a.Status != "running" || a.State != "running" || a.Desired != "run" || reached[a.ID] {
+				// A command in a folder that hangs hangs, too.
+				if a.Status != "running" || a.State != "running" || a.Desired != "run" || reached[a.ID] || c.hangs && c.isServed(a.Job) {
 					continue
 				}
 				if err := c.exec(ctx, a.ID, "/bin/true"); err != nil {

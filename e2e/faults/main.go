@@ -24,6 +24,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/hangfs"
 )
 
 type options struct {
@@ -40,6 +42,7 @@ type options struct {
 }
 
 func main() {
+	hangfs.Main()
 	var o options
 	var mutantName string
 	flag.StringVar(&o.bin, "bin", "bin", "`directory` with nomad, nomad-driver-lsdyna and lsdyna-standin")

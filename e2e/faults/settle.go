@@ -144,7 +144,7 @@ func (c *campaign) collect(n int) error {
 			return false
 		}
 		_, _, err := c.server.API.Jobs().Deregister(j.name, true, nil)
-		errs = append(errs, err, os.RemoveAll(j.folder))
+		errs = append(errs, err, os.RemoveAll(j.disk))
 		return true
 	})
 	const often = 20

@@ -59,6 +59,18 @@ func (k kernel) moduleFiles(module string) ([]string, error) {
 	return nil, fmt.Errorf("%s has no module %s", k.modules, module)
 }
 
+// wanted returns the modules to load: those of a disk, and FUSE, without which some
+// tests are left out.
+func (k kernel) wanted(disk bool) (modules []string) {
+	if disk {
+		modules = append(modules, "virtio_pci", "virtio_blk")
+	}
+	if _, err := k.moduleFiles("fuse"); err == nil {
+		modules = append(modules, "fuse")
+	}
+	return modules
+}
+
 // writeImage writes the initramfs: busybox, the binaries under test, the test
 // binary and what runs it.
 func writeImage(path string, opts options, k kernel, payload string) error {
@@ -95,10 +107,8 @@ func writeImage(path string, opts options, k kernel, payload string) error {
 	if exists(opts.example) {
 		a.tree("/opt/example", opts.example)
 	}
-	if opts.disk() {
-		if err := addModules(a, k, "virtio_pci", "virtio_blk"); err != nil {
-			return err
-		}
+	if err := addModules(a, k, k.wanted(opts.disk())...); err != nil {
+		return err
 	}
 	if err := a.close(); err != nil {
 		return err

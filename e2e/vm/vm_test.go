@@ -66,6 +66,14 @@ func TestModuleFiles_NeededFirst(t *testing.T) {
 	must.Error(t, err)
 }
 
+func TestWanted_FuseWhereItIsAModule(t *testing.T) {
+	k := kernel{modules: t.TempDir()}
+	must.SliceEmpty(t, k.wanted(false))
+	must.NoError(t, os.WriteFile(filepath.Join(k.modules, "modules.dep"), []byte("kernel/fs/fuse/fuse.ko:\n"), 0o644))
+	must.Eq(t, []string{"fuse"}, k.wanted(false))
+	must.Eq(t, []string{"virtio_pci", "virtio_blk", "fuse"}, k.wanted(true))
+}
+
 func TestFollow(t *testing.T) {
 	for _, c := range []struct {
 		name, output string

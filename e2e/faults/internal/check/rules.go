@@ -35,6 +35,7 @@ const (
 	NoneUnknown   = "no task unknown"
 	NoEndMissed   = "every end reported"
 	NoRunLost     = "no live run lost"
+	OthersLive    = "a folder that hangs holds up its own task only"
 )
 
 // Always returns what must not be at any moment.
@@ -167,6 +168,28 @@ func Settled(w *World) []Violation {
 	disjoint(w, &f)
 	owners(w, &f)
 	return f
+}
+
+// Hung returns what must not be while the run folders of some jobs hang: of those
+// nothing is asked but one solver and its own cores.
+func Hung(w *World, hangs func(job string) bool) []Violation {
+	others := *w
+	others.Allocs = slices.DeleteFunc(slices.Clone(w.Allocs), func(a Alloc) bool { return hangs(a.Job) })
+	others.Processes = slices.DeleteFunc(slices.Clone(w.Processes), func(p Process) bool {
+		a := w.alloc(p.Alloc)
+		return a != nil && hangs(a.Job)
+	})
+	others.Owners = nil // of cores that these have, too
+	var all findings
+	for i := range w.Allocs {
+		if solvers := w.Solvers(w.Allocs[i].ID); len(solvers) > 1 {
+			all.add(OneSolver, "allocation %.8s (%s) has %v", w.Allocs[i].ID, w.Allocs[i].Job, solvers)
+		}
+	}
+	masks(w, &all)
+	disjoint(w, &all)
+	owners(w, &all)
+	return append(all, Settled(&others)...)
 }
 
 // tasksAndSolvers: where Nomad says "running" there is a solver, and nowhere else.

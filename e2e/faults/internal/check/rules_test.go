@@ -54,6 +54,42 @@ func TestRules_AcceptAGoodWorld(t *testing.T) {
 	must.SliceEmpty(t, Settled(goodWorld()))
 }
 
+// While its folder hangs a task may be anything, but its cores are as they must be.
+func TestHung_ExcusesTheTaskAndNotItsCores(t *testing.T) {
+	hangs := func(job string) bool { return job == "pinned" }
+	gone := func(w *World) { w.Processes = w.Processes[2:] } // with its supervisor
+	for _, c := range []struct {
+		name  string
+		rule  string // "": nothing is found
+		spoil func(*World)
+	}{
+		{"all is well", "", func(*World) {}},
+		{"its solver is gone, and its core free", "", func(w *World) { gone(w); w.Owners = map[int]string{} }},
+		{"its stop takes its time", "", func(w *World) { w.Allocs[0].Desired = "stop" }},
+		{"its solver is gone, and its core not free", NoCoreLeaked, gone},
+		{"its solver strays", CoresAsLeased, func(w *World) { w.Processes[0].CPUs[1] = []int{0, 1} }},
+		{"it has two solvers", OneSolver, func(w *World) {
+			w.Processes = append(w.Processes, Process{PID: 11, Start: 300, Role: Solver, Alloc: "a"})
+		}},
+		{"another has its core", CoresAsLeased, func(w *World) { w.Records[1].Cores, w.Processes[2].CPUs = []int{0}, [][]int{{0}} }},
+		{"another runs without a solver", NoneUnknown, func(w *World) { w.Processes = slices.Delete(w.Processes, 2, 3) }},
+		{"another leaves a process", NoneLeft, func(w *World) {
+			w.Processes = append(w.Processes, Process{PID: 32, Role: Helper, Alloc: "c"})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := goodWorld()
+			c.spoil(w)
+			found := Hung(w, hangs)
+			if c.rule == "" {
+				must.SliceEmpty(t, found)
+				return
+			}
+			must.SliceContainsFunc(t, found, c.rule, func(v Violation, rule string) bool { return v.Rule == rule })
+		})
+	}
+}
+
 func TestRules_FindWhatIsLost(t *testing.T) {
 	for _, c := range []struct {
 		name   string
