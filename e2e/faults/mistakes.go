@@ -29,7 +29,7 @@ var mistakes = []mistake{
 		edits: []mutant.Edit{
 			mutant.Always("(*start).endPredecessors", "if h.IsGone() || h.AwaitStop(s.d.ctx)"),
 			mutant.Replace("(*start).endPredecessors", "s.endLeftovers(ctx)", "nil"),
-			mutant.Never("(*start).lockFolder", "!h.AwaitStop(s.d.ctx)"),
+			mutant.Never("(*start).awaitLeaving", "!h.AwaitStop(s.d.ctx)"),
 		},
 	},
 	{
