@@ -22,7 +22,7 @@ func (r Record) Alive(procRoot string) bool { return r.Solver().Alive(procRoot) 
 func (r Record) SupervisorAlive(procRoot string) bool { return r.Supervisor().Alive(procRoot) }
 
 // Contradicts reports whether the record names other processes than a trusted
-// one of the same run. What either does not tell contradicts nothing.
+// one of the same run. What either does not say contradicts nothing.
 func (r Record) Contradicts(trusted Record) bool {
 	differ := func(a, b uint64) bool { return a != 0 && b != 0 && a != b }
 	return differ(uint64(r.PID), uint64(trusted.PID)) || differ(r.StartTime, trusted.StartTime) ||

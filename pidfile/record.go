@@ -24,7 +24,7 @@ const (
 
 // Parse reads a pid file's content. The error wraps ErrNoPID, or ErrNoCores
 // beside a record whose PID is valid; such a record has its identity (StartTime,
-// BootID, supervisor) where the second line is a JSON object that tells it.
+// BootID, supervisor) where the second line is a JSON object that has it.
 func Parse(data []byte) (Record, error) {
 	first, rest, _ := bytes.Cut(data, []byte("\n"))
 	pid, err := parsePID(bytes.TrimSpace(first))
@@ -101,7 +101,7 @@ func objectKeys(line []byte) (map[string]json.RawMessage, error) {
 }
 
 // takeIdentity moves the identity's keys from keys into r. A key of the wrong
-// type spoils the line: a record whose identity cannot be read must not pass for
+// type makes the line invalid: a record whose identity cannot be read must not pass for
 // one that has none.
 func (r *Record) takeIdentity(keys map[string]json.RawMessage) error {
 	var supervisor uint64

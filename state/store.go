@@ -133,7 +133,7 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// readHolder reads who holds a state_dir; zero where that cannot be told, as in
+// readHolder reads who holds a state_dir; zero where that is not known, as in
 // the moment before the holder has written it.
 func readHolder(path string) (h Holder) {
 	data, err := os.ReadFile(path)
@@ -224,7 +224,7 @@ func (s *Store) Runs(alloc, task string) ([]*Record, error) {
 }
 
 // Records returns every record, in the order of their names. What cannot be
-// read is left out and told in the error beside the rest.
+// read is left out and named in the error beside the rest.
 func (s *Store) Records() ([]*Record, error) {
 	var records []*Record
 	var errs []error

@@ -41,7 +41,7 @@ type TaskState struct {
 	DriverPluginVersion string `codec:"plugin_version"`
 }
 
-// ErrNewer tells that a record was written by a newer plugin.
+// ErrNewer means that a record was written by a newer plugin.
 var ErrNewer = errors.New("was written by a newer version of the plugin; install that version again or stop the task")
 
 // Validate reports why a decoded task state cannot be used.

@@ -155,7 +155,7 @@ func TestStart_EndsWithItsContext(t *testing.T) {
 
 // The caller is told what it may not give back yet, and when it may.
 func TestStart_SaysWhatCannotBeEnded(t *testing.T) {
-	shorten(t, &goodbye, 100*time.Millisecond)
+	shorten(t, &launchGrace, 100*time.Millisecond)
 	k := newTask(t, "/bin/true")
 	k.hangStage()
 	failed, cancel := k.launchUntil()
@@ -188,7 +188,7 @@ func TestStart_SaysWhatCannotBeEnded(t *testing.T) {
 
 // A supervisor that hangs although nothing is below it is no reason to keep cores.
 func TestStart_KillsASupervisorThatHangsAlone(t *testing.T) {
-	shorten(t, &goodbye, 100*time.Millisecond)
+	shorten(t, &launchGrace, 100*time.Millisecond)
 	k := newTask(t, "/bin/true")
 	k.hangStage()
 	failed, cancel := k.launchUntil()

@@ -47,7 +47,7 @@ type Process struct {
 	spec  *Spec          // nil when spec.json cannot be read
 	known pidfile.Record // what the driver state remembers
 
-	supervisor *watched // nil: not found, then the lock tells
+	supervisor *watched // nil: not found, then the lock is looked at
 
 	found struct { // what Open saw
 		state  State
@@ -71,7 +71,7 @@ func newProcess(dir string) *Process {
 func Open(dir string) (*Process, error) { return OpenKnown(dir, pidfile.Record{}) }
 
 // OpenKnown is Open with what the driver state remembers of the pid file. It
-// stands in for one that is gone or spoiled.
+// stands in for one that is gone or damaged.
 func OpenKnown(dir string, known pidfile.Record) (*Process, error) {
 	p := newProcess(dir)
 	p.known = known
@@ -117,12 +117,12 @@ func (p *Process) Record() (pidfile.Record, error) {
 	case p.known.PID == 0:
 		return r, err
 	case err != nil && !errors.Is(err, pidfile.ErrNoCores), r.Contradicts(p.known):
-		return p.known, nil // a file that names other processes is spoiled as a whole
+		return p.known, nil // a file that names other processes is not used at all
 	case err == nil && r.StartTime != 0:
 		return r, nil
 	}
-	// A pid file that tells no identity may name any process; what is known of
-	// this one counts more. Its cores count if it tells any.
+	// A pid file without an identity may name any process; what is known of this
+	// one counts more. Its cores count if it has any.
 	cores, extra := r.Cores, r.Extra
 	r = p.known
 	r.Cores, r.Extra = cores, extra
@@ -150,7 +150,7 @@ func (p *Process) State() State {
 	return state(lockErr == nil && held || p.known.SupervisorAlive(procfs.Root), r, err)
 }
 
-// state tells it from the supervisor, and from the pid file with its error.
+// state derives it from the supervisor, and from the pid file with its error.
 func state(held bool, r pidfile.Record, err error) State {
 	switch {
 	case held && err != nil && !errors.Is(err, pidfile.ErrNoCores):
@@ -200,7 +200,7 @@ func (p *Process) Bind(cpus cpuset.Set) error {
 }
 
 // Confine keeps the task on some CPUs that are not its own (see Tree.Confine): the
-// pid file tells none.
+// pid file has none.
 func (p *Process) Confine(was, cpus cpuset.Set) error {
 	return p.place([]int{}, func(t *Tree) error { return t.Confine(was, cpus) })
 }

@@ -48,9 +48,9 @@ type Launch struct {
 	Ready func(pid int) error
 }
 
-// goodbye is how long a supervisor gets to end after a failed launch, and the
+// launchGrace is how long a supervisor gets to end after a failed launch, and the
 // exec to happen after the context's end. A variable for tests.
-var goodbye = 5 * time.Second
+var launchGrace = 5 * time.Second
 
 // past is a deadline for what shall not wait any more.
 var past = time.Unix(1, 0)
@@ -144,8 +144,8 @@ func handshake(ctx context.Context, socket *os.File, l Launch, user User) error 
 	}
 	// From here on there is no way back: the solver may run at any moment.
 	// The end of ctx only shortens the wait.
-	hurry := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Now().Add(goodbye)) })
-	defer hurry()
+	shorten := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Now().Add(launchGrace)) })
+	defer shorten()
 	if _, err = ask(socket, shim.Order{Go: true}); err != nil {
 		var failed *LaunchError
 		if !errors.As(err, &failed) {
@@ -266,13 +266,13 @@ func explain(err error, dir string) error {
 		return err
 	}
 	reason := "the supervisor ended before its time"
-	if words := lastLine(logPath(dir)); words != "" {
-		reason += ": " + words
+	if line := lastLine(logPath(dir)); line != "" {
+		reason += ": " + line
 	}
 	return fmt.Errorf("%w (%w)", &LaunchError{reason}, err)
 }
 
-// lastLine returns the first words of a log's end.
+// lastLine returns the last line of a log, the end of a long one.
 func lastLine(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -286,12 +286,12 @@ func lastLine(path string) string {
 	const most = 400
 	tail := make([]byte, most)
 	n, _ := f.ReadAt(tail, max(0, info.Size()-most))
-	words := strings.TrimSpace(string(tail[:n]))
-	if i := strings.LastIndexByte(words, '\n'); i >= 0 {
-		words = words[i+1:]
+	line := strings.TrimSpace(string(tail[:n]))
+	if i := strings.LastIndexByte(line, '\n'); i >= 0 {
+		line = line[i+1:]
 	}
-	if words == "" {
+	if line == "" {
 		return ""
 	}
-	return strconv.Quote(words)
+	return strconv.Quote(line)
 }

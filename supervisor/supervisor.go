@@ -62,7 +62,7 @@ var (
 	ErrNoExit = errors.New("no exit record")
 )
 
-// A LaunchError says why the solver could not be executed, in the words of the
+// A LaunchError says why the solver could not be executed, in the text of the
 // step that failed: operation, object, cause.
 type LaunchError struct{ Reason string }
 
@@ -81,7 +81,7 @@ func ReadSpec(dir string) (*Spec, error) { return shim.ReadSpec(dir) }
 func ReadExit(dir string) (ExitRecord, error) {
 	pid, err := pidfile.Read(pidPath(dir))
 	if err != nil && !errors.Is(err, pidfile.ErrNoCores) {
-		pid = pidfile.Record{} // gone or spoiled; the directory is root's alone
+		pid = pidfile.Record{} // gone or damaged; the directory is root's alone
 	}
 	return readExitOf(dir, pid)
 }

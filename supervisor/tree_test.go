@@ -126,7 +126,7 @@ func TestKillTree(t *testing.T) {
 }
 
 // A supervisor shrugs off what a hasty operator or a closing terminal sends.
-func TestSupervisorIsDeafToPoliteSignals(t *testing.T) {
+func TestSupervisorIgnoresSignals(t *testing.T) {
 	k := shell(t, "echo up; read line < go; exit 9")
 	letGo := k.gate()
 	p := k.start()

@@ -131,7 +131,7 @@ func (w *watched) close() {
 // once it has ended the launch stage. The error wraps ErrNotEnded while it waits for
 // a stage that the kernel cannot end. It is killed where it hangs itself.
 func (w *watched) endLaunch() error {
-	if w.endsWithin(goodbye) {
+	if w.endsWithin(launchGrace) {
 		return nil
 	}
 	below := proctree.Tree{ProcRoot: procfs.Root, Parent: w.id.PID}
@@ -144,7 +144,7 @@ func (w *watched) endLaunch() error {
 	if !w.endsWithin(endPatience) {
 		return fmt.Errorf("end supervisor %d: %w", w.id.PID, ErrNotEnded)
 	}
-	return fmt.Errorf("the supervisor had to be killed after %s", goodbye)
+	return fmt.Errorf("the supervisor had to be killed after %s", launchGrace)
 }
 
 func (w *watched) endsWithin(patience time.Duration) bool {

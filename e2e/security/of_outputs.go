@@ -72,12 +72,12 @@ var ofOutputs = []removal{
 		lineEndless, "a log that nobody reads holds up the end", []string{"TestBlockedReader"}, []mutant.Edit{
 			mutant.Replace("(*logCopier).finish", "s.drainEnd = _", "s.drainEnd = time.Time{}"),
 			mutant.SetArg("(*logCopier).finish", "s.writing.SetWriteDeadline", 0, "time.Time{}"),
-			mutant.SetArg("(*logCopier).finish", "time.After", 0, "time.Hour"),
+			mutant.Always("(*logCopier).finish", "time.Since(began) < LongestDrain+drainSlack && (time.Since(began) < stalledDrain || !l.hung())"),
 		},
 	},
 	{
 		lineSilent, "a supervisor waits for the rest of the log", []string{"TestFinish_WaitsForNoFileSystem"}, []mutant.Edit{
-			mutant.SetArg("(*logCopier).finish", "time.After", 0, "time.Hour"),
+			mutant.Always("(*logCopier).finish", "time.Since(began) < LongestDrain+drainSlack && (time.Since(began) < stalledDrain || !l.hung())"),
 		},
 	},
 	{

@@ -51,7 +51,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.ECONNRESET):
-			return 0, io.EOF // the other end died with our words unread
+			return 0, io.EOF // the other end died and left something unread
 		case err != nil:
 			return 0, os.NewSyscallError("read", err)
 		case n == 0:

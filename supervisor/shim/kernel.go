@@ -92,7 +92,7 @@ func setHandler(sig syscall.Signal, handler uintptr) {
 // lastSignal is the highest signal number, SIGRTMAX.
 const lastSignal = 64
 
-// ignoreSignals makes the process survive the polite signals. Ignoring them goes
+// ignoreSignals makes the process survive the signals that ask a process to end. Ignoring them goes
 // past Go's runtime, whose way to catch them (os/signal) would cost a thread and
 // come late (see the package comment). Nothing inherits it: the stage
 // resets every signal before the exec.

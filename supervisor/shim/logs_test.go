@@ -37,7 +37,6 @@ func TestFinish_WaitsForNoFileSystem(t *testing.T) {
 				fifos = append(fifos, f)
 			}
 			l := newLogCopier(spec)
-			l.longest = 50 * time.Millisecond
 			l.take([]int{file(t, dir, "stdout", "never read\n"), file(t, dir, "stderr", "last words\n")})
 			back := make(chan struct{})
 			l.streams[0].pread = func(int, []byte, int64) (int, error) {
@@ -46,14 +45,18 @@ func TestFinish_WaitsForNoFileSystem(t *testing.T) {
 			}
 			l.start()
 			defer l.inotify.Close()
-			finished := make(chan struct{})
+			finished := make(chan time.Duration)
 			go func() {
+				began := time.Now()
 				l.finish()
-				close(finished)
+				finished <- time.Since(began)
 			}()
 			select {
-			case <-finished:
-			case <-time.After(20 * time.Second):
+			case took := <-finished:
+				if took < stalledDrain || took > LongestDrain {
+					t.Errorf("it took %s", took)
+				}
+			case <-time.After(30 * time.Second):
 				t.Error("it waits for the file system")
 			}
 			if reader {
