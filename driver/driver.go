@@ -266,9 +266,12 @@ func (d *Driver) DestroyTask(taskID string, force bool) error {
 		if !force {
 			return fmt.Errorf("task %s still runs; stop it first, or destroy it with force", taskID)
 		}
-		if err := h.Kill(d.ctx); err != nil { // its cores are free, and nobody reads its record any more
+		if err := h.Kill(d.ctx); err != nil {
 			return err
 		}
+	}
+	if err := h.WaitEnded(d.ctx); err != nil {
+		return err
 	}
 	h.Abandon()
 	d.remove(h)

@@ -17,6 +17,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -245,9 +246,12 @@ func (h *Handle) Ended() <-chan struct{} { return h.ended }
 func (h *Handle) Result() *drivers.ExitResult { r, _ := h.final(); return r }
 
 // Abandon has the driver let go of the run: Run returns, and nothing is said or
-// written of it any more. Its processes stay as they are.
+// written of it any more. Its processes stay as they are. Where they are gone, and
+// only the outputs were still waited for, whoever waits for the result gets one.
 func (h *Handle) Abandon() {
 	h.abandon()
+	o := output.Outcome{Kind: output.Unknown, Reason: "unknown: the task was destroyed before its outputs were read"}
+	h.conclude(exitResult(o, output.Exit{}), o, time.Now()) // nothing, where its processes live or the result is final
 	h.Events.Forget()
 }
 

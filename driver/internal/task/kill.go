@@ -76,9 +76,9 @@ func (h *Handle) waitGone(ctx context.Context) error {
 	}
 }
 
-// waitEnded waits a moment longer, until the result is final. A run folder that
+// WaitEnded waits a moment longer, until the result is final. A run folder that
 // does not answer is not waited for, nor is a run that is destroyed meanwhile.
-func (h *Handle) waitEnded(ctx context.Context) error {
+func (h *Handle) WaitEnded(ctx context.Context) error {
 	if err := h.waitGone(ctx); err != nil {
 		return err
 	}

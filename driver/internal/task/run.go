@@ -28,8 +28,15 @@ func (h *Handle) Run(driver context.Context) {
 	defer ticker.Stop()
 	known := h.known
 	var changed <-chan struct{}
-	for {
+	for freed := false; ; {
+		gone := h.Process().Gone()
+		if freed {
+			gone = nil
+		}
 		select {
+		case <-gone: // the supervisor still copies the rest of the log
+			h.Binder.Release()
+			freed = true
 		case <-h.Process().Done():
 			h.end(ctx)
 			return

@@ -191,3 +191,17 @@ func TestRun_FolderThatDoesNotAnswerIsSaidOnce(t *testing.T) {
 	must.StrHasPrefix(t, "The run folder has not answered for 31s", h.next(t))
 	must.Eq(t, "The run folder answers again", h.next(t))
 }
+
+// Whoever waits for a task that is destroyed gets an answer, though not a success.
+func TestAbandon_AnswersThoseWhoWait(t *testing.T) {
+	h := newTold(t, state.Details{}, hung(t))
+	h.abandon = func() {}
+	h.Abandon()
+	must.False(t, h.IsEnded(), must.Sprint("its processes live"))
+	_, err := h.advance(leave)
+	must.NoError(t, err)
+	h.Abandon()
+	<-h.Ended()
+	must.ErrorContains(t, h.Result().Err, "destroyed before its outputs were read")
+	must.False(t, h.Result().Successful())
+}

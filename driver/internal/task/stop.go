@@ -61,7 +61,7 @@ func (h *Handle) Stop(ctx context.Context, timeout time.Duration, sig syscall.Si
 	}
 	defer done()
 	if h.IsGone() {
-		return h.waitEnded(ctx)
+		return h.WaitEnded(ctx)
 	}
 	order := h.stopOrder(time.Now())
 	order.Deadline, order.Signal = time.Now().Add(timeout), unix.SignalName(sig)
@@ -140,13 +140,13 @@ func (h *Handle) carryOut(ctx context.Context, order state.Stop, doing string) e
 	h.stopBy(order.Deadline)
 	began := time.Now()
 	if h.stopBySwitch(ctx, order, doing) {
-		return h.waitEnded(ctx)
+		return h.WaitEnded(ctx)
 	}
 	if ctx.Err() == nil {
 		h.tellHowFar()
 	}
 	if ctx.Err() == nil && time.Now().Before(order.Deadline) && h.stopBySignal(ctx, order) {
-		return h.waitEnded(ctx)
+		return h.WaitEnded(ctx)
 	}
 	if err := ctx.Err(); err != nil {
 		return err // the driver ends, or Nomad took over
@@ -155,7 +155,7 @@ func (h *Handle) carryOut(ctx context.Context, order state.Stop, doing string) e
 	if err := h.Kill(ctx); err != nil {
 		return err
 	}
-	return h.waitEnded(ctx)
+	return h.WaitEnded(ctx)
 }
 
 // signalShare is the part of the kill timeout that is kept for the signal
