@@ -165,14 +165,6 @@ func (b *Binder) take(proc *supervisor.Process, rec pidfile.Record) {
 	b.setCPUs(slices.Clone(rec.Cores))
 }
 
-// SetProcess takes over another view of the same processes: the record was opened
-// again.
-func (b *Binder) SetProcess(proc *supervisor.Process) {
-	b.mu.Lock()
-	defer b.unlock()
-	b.proc = proc
-}
-
 // CPUs returns what the run is bound to, none where it runs without affinity. It
 // never waits for a move.
 func (b *Binder) CPUs() []int { return slices.Clone(*b.cpus.Load()) }

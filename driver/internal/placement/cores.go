@@ -177,7 +177,7 @@ func (c *Cores) readMachine() {
 // moveDisplaced gives the runs that lost cores others. A run that is being started
 // is moved when it is attached.
 func (c *Cores) moveDisplaced(why string) {
-	for _, lease := range c.alloc.Leases() {
+	for _, lease := range c.Leases() {
 		if !lease.Displaced {
 			continue
 		}

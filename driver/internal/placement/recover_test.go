@@ -149,7 +149,6 @@ func TestRecover_Amended(t *testing.T) {
 			must.Eq(t, 3, r.binder.run.Asked)
 			must.True(t, n.parents["other.slice"])
 			must.SliceEmpty(t, r.said())
-			r.binder.SetProcess(r.open())
 			r.binder.AttachByPIDFile(r.pidFile())
 			r.runsOn("0")
 		})
