@@ -152,7 +152,7 @@ func (s *stream) read(buf []byte) (n int) {
 func (s *stream) readFile(buf []byte) int {
 	for {
 		n, err := s.pread(s.source, buf, s.offset)
-		if err == syscall.EINTR {
+		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
 		if err != nil {
