@@ -16,16 +16,20 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	commands "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/hangfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
-// The test binary is also the file system's server and, in package shim's init, a
-// supervisor.
+// The test binary is also the file system's server, the driver's program and, in
+// package shim's init, a supervisor.
 func TestMain(m *testing.M) {
 	hangfs.Main()
+	if os.Args[0] == program {
+		os.Exit(commands.Main(os.Args[1:]))
+	}
 	os.Exit(m.Run())
 }
 
