@@ -116,7 +116,7 @@ func (c *campaign) othersLive(ctx context.Context) error {
 		return err
 	}
 	if !running {
-		return &lostError{[]check.Violation{{Rule: check.OthersLive, Evidence: j.name + " does not start"}}}
+		return c.notStarted(ctx, j)
 	}
 	return c.timed(ctx, func(ctx context.Context) error {
 		return cluster.Poll(ctx, "the rules for other tasks", func() (bool, string, error) {
@@ -131,6 +131,20 @@ func (c *campaign) othersLive(ctx context.Context) error {
 			return len(pending) == 0, fmt.Sprint(pending), nil
 		})
 	})
+}
+
+// notStarted says what it means that a job does not start: nothing where Nomad
+// itself gave it up before it asked the driver.
+func (c *campaign) notStarted(ctx context.Context, j *job) error {
+	w, err := c.observer.Look(ctx, false)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(w.Allocs, func(a check.Alloc) bool { return a.ID == j.alloc })
+	if at >= 0 && w.Allocs[at].GivenUp() {
+		return nil
+	}
+	return &lostError{[]check.Violation{{Rule: check.OthersLive, Evidence: j.name + " does not start"}}}
 }
 
 // lull looks until no solver has ended or begun for a moment.
