@@ -87,7 +87,7 @@ func startWorker(args []string) int {
 	}
 	_ = theirs.Close()
 	ended := make(chan int, 1)
-	go func() { ended <- readAnswer(answer, cmd) }()
+	go func() { ended <- awaitWorker(cmd, answer) }()
 	select {
 	case code := <-ended:
 		return code
@@ -104,13 +104,27 @@ func startWorker(args []string) int {
 	}
 }
 
-// readAnswer waits for a worker's exit code, or for the end of one that was killed.
-func readAnswer(answer io.Reader, worker *exec.Cmd) int {
+// endGrace is how long a worker may take to end after its answer: usually it does at
+// once.
+const endGrace = 100 * time.Millisecond
+
+// awaitWorker waits for a worker's answer, its exit code, or for the end of a worker
+// that was killed.
+func awaitWorker(worker *exec.Cmd, answer io.Reader) int {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_ = worker.Wait() // what came of it is in ProcessState
+	}()
 	var code [1]byte
 	if _, err := io.ReadFull(answer, code[:]); err == nil {
+		select {
+		case <-gone:
+		case <-time.After(endGrace):
+		}
 		return int(code[0])
 	}
-	_ = worker.Wait()
+	<-gone
 	status, ok := worker.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {
 		return signalCode(status.Signal())

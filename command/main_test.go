@@ -6,12 +6,14 @@ package command
 import (
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 )
 
-func TestReadAnswer(t *testing.T) {
+func TestAwaitWorker(t *testing.T) {
 	for name, c := range map[string]struct {
 		worker string // a shell script
 		lives  bool   // still when its answer is read
@@ -31,12 +33,12 @@ func TestReadAnswer(t *testing.T) {
 			worker.ExtraFiles = []*os.File{theirs}
 			must.NoError(t, worker.Start())
 			must.NoError(t, theirs.Close())
-			must.Eq(t, c.code, readAnswer(answer, worker))
+			must.Eq(t, c.code, awaitWorker(worker, answer))
 			if c.lives {
 				must.NoError(t, worker.Process.Kill())
 			}
-			if worker.ProcessState == nil {
-				_ = worker.Wait()
+			for end := time.Now().Add(time.Minute); syscall.Kill(worker.Process.Pid, 0) == nil; time.Sleep(time.Millisecond) {
+				must.True(t, time.Now().Before(end), must.Sprint("the worker has not ended"))
 			}
 		})
 	}
