@@ -43,6 +43,7 @@ type campaign struct {
 	innocents      []*exec.Cmd
 	folders        map[string]string // by job, where they can always be read
 	jobs           []*job            // not known to be over, oldest first
+	left           []string          // run folders of jobs that are over, oldest first
 	started        int               // jobs so far
 	touched        map[string]bool   // "alloc pid" of solvers whose records this step has changed
 	spoiled        map[string]bool   // "alloc pid" of solvers whose records were removed

@@ -136,7 +136,12 @@ func (c *campaign) describe() string {
 	return fmt.Sprintf("%d live: %s", len(live), strings.Join(live, ", "))
 }
 
-// collect forgets jobs that are over, and takes their folders away.
+// keptFolders is how many run folders of jobs that are over stay: a client that is
+// restarted has the driver read the outputs of such a task once more, and Nomad
+// takes it for running until it knows them.
+const keptFolders = 50
+
+// collect forgets jobs that are over, and takes the oldest of their folders away.
 func (c *campaign) collect(n int) error {
 	var errs []error
 	c.jobs = slices.DeleteFunc(c.jobs, func(j *job) bool {
@@ -144,9 +149,14 @@ func (c *campaign) collect(n int) error {
 			return false
 		}
 		_, _, err := c.server.API.Jobs().Deregister(j.name, true, nil)
-		errs = append(errs, err, os.RemoveAll(j.disk))
+		errs = append(errs, err)
+		c.left = append(c.left, j.disk)
 		return true
 	})
+	for len(c.left) > keptFolders {
+		errs = append(errs, os.RemoveAll(c.left[0]))
+		c.left = c.left[1:]
+	}
 	const often = 20
 	if n%often == 0 {
 		errs = append(errs, c.server.API.System().GarbageCollect())

@@ -78,7 +78,7 @@ type Patience struct {
 }
 
 // DefaultPatience is the patience of a driver in earnest.
-var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: time.Minute, Stopped: time.Minute}
+var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: 10 * time.Second, Stopped: time.Minute}
 
 // Options say what a Handle is made of.
 type Options struct {
