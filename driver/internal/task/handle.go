@@ -32,26 +32,30 @@ type Handle struct {
 	Events *events.Stream
 	Binder *placement.Binder
 
-	logger    hclog.Logger
-	record    *state.Record
-	spec      *supervisor.Spec // nil when the record has none
-	successor func() bool      // reports whether a later run of the same task lives
-
+	origin
 	*life
 	run     atomic.Pointer[run]     // nil until its details are known
 	process atomic.Pointer[process] // never nil
 	env     atomic.Pointer[map[string]string]
 
-	known    chan struct{} // closed when run is set
-	stopper  stopper
-	patience Patience
-	alerts   alerts // of Run's goroutine alone
-	adopted  bool   // another plugin process started it
-	over     bool   // its processes were gone when it was found
+	known   chan struct{} // closed when run is set
+	stopper stopper
+	alerts  alerts // of Run's goroutine alone
 
 	ctx      context.Context // ends with Abandon
 	abandon  context.CancelFunc
 	routines sync.WaitGroup // resumed stops
+}
+
+// origin is what a handle is made of and what never changes.
+type origin struct {
+	logger    hclog.Logger
+	record    *state.Record
+	spec      *supervisor.Spec // nil when the record has none
+	successor func() bool      // reports whether a later run of the same task lives
+	patience  Patience
+	adopted   bool // another plugin process started it
+	over      bool // its processes were gone when it was found
 }
 
 // run is what is known of a run from its details: with them comes its folder.
@@ -104,9 +108,11 @@ type Options struct {
 // New makes a handle. Run must be called for it, once.
 func New(o Options) *Handle {
 	h := &Handle{
-		ID: o.ID, Events: o.Events, Binder: o.Binder, logger: o.Logger, record: o.Record, spec: o.Spec,
-		successor: o.Successor, life: newLife(o.Phase), adopted: o.Watcher == nil, over: o.Over,
-		patience: o.Patience, known: make(chan struct{}),
+		ID: o.ID, Events: o.Events, Binder: o.Binder, life: newLife(o.Phase), known: make(chan struct{}),
+		origin: origin{
+			logger: o.Logger, record: o.Record, spec: o.Spec, successor: o.Successor, patience: o.Patience,
+			adopted: o.Watcher == nil, over: o.Over,
+		},
 	}
 	h.stopper.init()
 	h.ctx, h.abandon = context.WithCancel(context.Background())

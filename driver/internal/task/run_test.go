@@ -32,7 +32,7 @@ func newTold(t *testing.T, d state.Details, open func() (*rundir.Folder, error))
 	hub := events.NewHub(t.Context())
 	stream := hub.Stream(state.ID{Alloc: "a", Task: "t", Invocation: "i"}, hclog.NewNullLogger())
 	stream.Attach()
-	h := &Handle{Events: stream, logger: hclog.NewNullLogger(), life: newLife(Attached), known: make(chan struct{})}
+	h := &Handle{Events: stream, origin: origin{logger: hclog.NewNullLogger()}, life: newLife(Attached), known: make(chan struct{})}
 	h.process.Store(&process{began: func() time.Time { return d.StartedAt }})
 	w := rundir.Watch(rundir.WatchOptions{Open: open, Follow: &rundir.FollowOptions{}})
 	t.Cleanup(w.Close)
