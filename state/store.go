@@ -136,7 +136,8 @@ func Open(dir string) (*Store, error) {
 // readHolder reads who holds a state_dir; zero where that is not known, as in
 // the moment before the holder has written it.
 func readHolder(path string) (h Holder) {
-	data, err := os.ReadFile(path)
+	const most = 4096 // bytes
+	data, err := durable.ReadFile(path, most)
 	if err != nil || json.Unmarshal(data, &h) != nil {
 		return Holder{}
 	}
