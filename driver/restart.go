@@ -13,7 +13,9 @@ import (
 	"github.com/hashicorp/nomad/nomad/structs"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -34,7 +36,13 @@ func (s *start) checkLicense() error {
 	}
 	ctx, cancel := context.WithTimeout(s.d.ctx, qrunTimeout)
 	defer cancel()
-	_, err := license.Check(ctx, *l, s.job.Solver.Parallel, s.place.asked)
+	// An executable on a dead file server would hold up every other one that this
+	// process starts.
+	err := s.d.solvers.Check(ctx, lsdyna.Solver{Path: l.QRun})
+	var silent *solvercheck.NoAnswerError
+	if !errors.As(err, &silent) {
+		_, err = license.Check(ctx, *l, s.job.Solver.Parallel, s.place.asked)
+	}
 	switch {
 	case err == nil:
 		return nil
