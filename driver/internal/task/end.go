@@ -51,7 +51,9 @@ func (h *Handle) end(ctx context.Context) {
 	}
 	outcome := h.decide(v.Snapshot, exit, err)
 	h.checkLicence(r, v.Snapshot)
-	h.settleRecord(ctx, r, v.Snapshot, exit, outcome)
+	if err == nil { // else there is no folder to write to, and nothing to go by
+		h.settleRecord(ctx, r, v.Snapshot, exit, outcome)
+	}
 	h.tellSwitch(v.Switch, outcome.Success())
 	h.Events.EmitRedacted(Sentence(outcome.Reason))
 	finished := exit.finished
@@ -132,6 +134,9 @@ func (h *Handle) readOutputs(ctx context.Context, r *run) (rundir.View, error) {
 		patient := readAttempt
 		if !told {
 			patient = readNotice
+		}
+		if left := h.outputsPatience(nil) - time.Since(began); left < patient {
+			patient = max(left, readPause)
 		}
 		attempt, cancel := context.WithTimeout(ctx, patient)
 		v, err := r.watcher.Finish(attempt)
