@@ -28,6 +28,17 @@ var hangFaults = []fault{
 	hanging("hang folder, kill both", 4, func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
 		return "agent and plugin", c.downed(ctx, c.killBoth, nil)
 	}),
+	hanging("hang folder, then stop", 4, func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
+		n := rng.IntN(1 << 20)
+		there := c.onServer()
+		if pinned, err := c.pinned(there); err != nil {
+			return "", err
+		} else if len(pinned) > 0 {
+			there = pinned // these cores must come back
+		}
+		j := there[n%len(there)]
+		return j.name, errors.Join(c.stop(j), c.gone(ctx, j))
+	}),
 	{name: "hang over a restart", weight: 4, missing: withoutServer, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
 		what, restart := "plugin", func() error {
 			_, err := c.killPlugin(ctx)
@@ -80,14 +91,8 @@ func (c *campaign) hung(meanwhile func() error) error {
 // then, and all must be as it should be but for the tasks whose folders hang.
 func hanging(name string, weight int, meanwhile func(context.Context, *campaign, *rand.Rand) (string, error)) fault {
 	return fault{name: name, weight: weight, missing: withoutServer, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (what string, err error) {
-		if len(c.onServer()) == 0 {
-			j, err := c.startKind(ctx, c.options.jobs, onServer)
-			if err == nil {
-				_, err = c.decided(ctx, j)
-			}
-			if err != nil {
-				return "", err
-			}
+		if err := c.serve(ctx); err != nil {
+			return "", err
 		}
 		there := len(c.onServer())
 		err = c.hung(func() error {
@@ -171,7 +176,54 @@ func (c *campaign) onServer() []*job {
 	return slices.DeleteFunc(slices.Clone(c.jobs), func(j *job) bool { return !j.served || j.over })
 }
 
+// pinned returns those of the jobs whose solvers have cores.
+func (c *campaign) pinned(jobs []*job) ([]*job, error) {
+	live, err := c.targets()
+	return slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool {
+		return !slices.ContainsFunc(live, func(t target) bool { return t.process.Alloc == j.alloc && len(t.cores) > 0 })
+	}), err
+}
+
+// serve sees to it that a job on the file server has cores, if need be those of
+// another job.
+func (c *campaign) serve(ctx context.Context) error {
+	if pinned, err := c.pinned(c.onServer()); len(pinned) > 0 || err != nil {
+		return err
+	}
+	others, err := c.pinned(c.jobs)
+	if err != nil {
+		return err
+	}
+	if len(others) > 0 {
+		if err := errors.Join(c.stop(others[0]), c.gone(ctx, others[0])); err != nil {
+			return err
+		}
+	}
+	j, err := c.startKind(ctx, c.options.jobs, onServer)
+	if err == nil {
+		_, err = c.decided(ctx, j)
+	}
+	return err
+}
+
 // isServed reports whether a job's folder is on the file server.
 func (c *campaign) isServed(name string) bool {
 	return slices.ContainsFunc(c.jobs, func(j *job) bool { return j.name == name && j.served })
+}
+
+// gone waits until no process of a job is left. Nomad may not know of its end
+// before the folder answers.
+func (c *campaign) gone(ctx context.Context, j *job) error {
+	return c.timed(ctx, func(ctx context.Context) error {
+		return cluster.Poll(ctx, "the end of every process of "+j.name, func() (bool, string, error) {
+			w, err := c.observer.Look(ctx, false)
+			if err != nil {
+				return false, err.Error(), nil
+			}
+			left := slices.DeleteFunc(w.Processes, func(p check.Process) bool {
+				return p.Alloc != j.alloc || p.Role != check.Solver && p.Role != check.Helper
+			})
+			return len(left) == 0, fmt.Sprint(left), nil
+		})
+	})
 }

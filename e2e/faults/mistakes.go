@@ -29,7 +29,7 @@ var mistakes = []mistake{
 		edits: []mutant.Edit{
 			mutant.Always("(*start).endPredecessors", "if h.IsGone() || h.AwaitStop(s.d.ctx)"),
 			mutant.Replace("(*start).endPredecessors", "s.endLeftovers(ctx)", "nil"),
-			mutant.Never("(*start).awaitLeaving", "!h.AwaitStop(s.d.ctx)"),
+			mutant.Begin("(*start).awaitLeaving", "return nil"),
 		},
 	},
 	{
@@ -72,6 +72,18 @@ var mistakes = []mistake{
 			mutant.Never("proctree.(*Tree).SignalMain", "p.StartTicks != t.MainStart"),
 			mutant.Never("proctree.(*Tree).SignalMain", "!t.HoldsMain()"),
 			mutant.Begin("Record.Contradicts", "return false"),
+		},
+	},
+	{
+		name: "looks into run folders before it takes up work", rule: check.OthersLive, fault: "hang folder, kill both", job: "ok",
+		edits: []mutant.Edit{mutant.Before("(*Driver).adopt", "d.add(h)", "_, _ = os.ReadDir(h.Folder())")},
+	},
+	{
+		name: "keeps the cores of a run whose outputs it waits for", rule: check.NoCoreLeaked, fault: "hang folder, then stop", job: "ok",
+		edits: []mutant.Edit{
+			mutant.Drop("(*Handle).Run", "h.Binder.Release()"),
+			mutant.Drop("(*Handle).end", "h.Binder.Release()"),
+			mutant.After("(*Handle).end", "v, err := h.readOutputs(ctx, r)", "h.Binder.Release()"),
 		},
 	},
 	{
