@@ -5,6 +5,7 @@ package rundir
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -79,6 +80,11 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if w.sent != nil && w.sent.view.Switch.Terminates && !s.Switch.Terminates {
+			// It would take the place of the one that ends the run, whose dump
+			// nobody would follow any more.
+			return fmt.Errorf("send sense switch %s: the run is being stopped: %w", s.Switch.Name, ErrSwitchPending)
+		}
 		if s.Asked.IsZero() {
 			s.Asked = time.Now()
 		}
@@ -92,7 +98,7 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 			s.LastDump = now.LastDump()
 		}
 		if !s.Again || !now.KillFile && now.SenseSwitch == "" {
-			if err := w.options.As(func() error { return f.WriteSwitch(s.Switch, w.options.Owner) }); err != nil {
+			if err := w.options.As(func() error { return writeInTime(ctx, f, s.Switch, w.options.Owner) }); err != nil {
 				return err
 			}
 		}
@@ -102,6 +108,15 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 		}
 		return nil
 	})
+}
+
+// writeInTime writes a sense switch unless its time is up: what was done before may
+// have waited for the file system, and whoever asked has gone on without the switch.
+func writeInTime(ctx context.Context, f *Folder, sw lsdyna.Switch, owner Owner) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return f.WriteSwitch(sw, owner)
 }
 
 // Recall follows a sense switch that an earlier process sent, to be called before
@@ -129,15 +144,17 @@ func (w *Watcher) remember(s Sending, plots int64) {
 // solver is gone: what it wrote is final.
 func (w *Watcher) followSwitch(f *Folder, s output.Snapshot, ended bool) error {
 	sent := w.sent
-	if sent == nil || sent.done() {
-		return nil
+	if sent == nil || sent.view.Ended || sent.done() && !ended {
+		return nil // at the end even an old one is looked after: it may still lie there
 	}
 	pending, err := f.SwitchPending()
 	if err != nil {
 		return err
 	}
 	if ended && pending {
-		err = w.options.As(f.ClearSwitch)
+		if err = w.options.As(f.ClearSwitch); Unreadable(err) {
+			return err // it is tried again
+		}
 	}
 	if sent.view.Taken.IsZero() && !pending {
 		sent.view.Taken = time.Now()

@@ -173,7 +173,9 @@ func (w *Watcher) Do(ctx context.Context, do func(*Folder) error) error {
 		if err := w.open(); err != nil {
 			return err
 		}
-		return do(w.folder)
+		err := do(w.folder)
+		w.reopenAfter(err)
+		return err
 	})
 }
 
@@ -209,6 +211,11 @@ func (w *Watcher) Finish(ctx context.Context) (View, error) {
 		began := time.Now()
 		s, err := w.follow.Drain(ctx)
 		w.publish(func(v *View) { v.Snapshot, v.Looks, v.At = s, v.Looks+1, began })
+		if ctx.Err() != nil {
+			// Nobody waits any more. A switch that lies there by now may be for a
+			// later run.
+			return errors.Join(err, ctx.Err())
+		}
 		return errors.Join(err, w.followSwitch(f, s, true))
 	})
 	return w.View(), err
@@ -322,19 +329,23 @@ func (w *Watcher) look() error {
 	}
 	began := time.Now()
 	s, err := w.follow.Poll()
-	if lostConnection(err) {
-		// The folder is opened anew: the descriptor stays useless when a file
-		// system was mounted again, or its server was restarted.
-		w.closeFolder()
-		w.publish(func(v *View) { v.Open, v.Err = false, err })
+	if w.reopenAfter(err) {
 		return err
 	}
 	w.publish(func(v *View) { v.Snapshot, v.Looks, v.At = s, v.Looks+1, began })
 	return errors.Join(err, w.followSwitch(w.folder, s, false))
 }
 
-func lostConnection(err error) bool {
-	return errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOTCONN)
+// reopenAfter has the folder opened anew when an error says that its file system was
+// mounted again, or that its server was restarted: the descriptor stays useless. It
+// reports whether that is so.
+func (w *Watcher) reopenAfter(err error) bool {
+	lost := errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOTCONN)
+	if lost {
+		w.closeFolder()
+		w.publish(func(v *View) { v.Open, v.Err = false, err })
+	}
+	return lost
 }
 
 // publish replaces the view by a changed copy.

@@ -257,6 +257,98 @@ func TestWatcher_finishReadsToTheEndAndRemovesTheSwitch(t *testing.T) {
 	must.ErrorIs(t, err, os.ErrNotExist)
 }
 
+// What a file system that was mounted again, or a server that was restarted, says of
+// the old descriptor, it says for ever.
+func TestWatcher_opensAnewWhereTheConnectionWasLost(t *testing.T) {
+	sw, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	for _, lost := range []error{unix.ESTALE, unix.ENOTCONN} {
+		for name, use := range map[string]func(context.Context, *Watcher) error{
+			"at the end": func(ctx context.Context, w *Watcher) error { _, err := w.Finish(ctx); return err },
+			"a switch":   func(ctx context.Context, w *Watcher) error { return w.Send(ctx, Sending{Switch: sw, Again: true}) },
+			"a request": func(ctx context.Context, w *Watcher) error {
+				return w.DoAs(ctx, func(*Folder) error { return nil })
+			},
+		} {
+			t.Run(name+", "+lost.Error(), func(t *testing.T) {
+				s := newServer(t)
+				var opened, failing atomic.Int64
+				w := s.watch(t, func(o *WatchOptions) {
+					open, as := o.Open, o.As
+					o.interval = time.Hour // no look helps
+					o.Open = func() (*Folder, error) { opened.Add(1); return open() }
+					o.As = func(do func() error) error {
+						if failing.Load() == opened.Load() {
+							return lost
+						}
+						return as(do)
+					}
+				})
+				must.NoError(t, w.Send(soon(t), Sending{Switch: sw}))
+				failing.Store(opened.Load())
+				must.ErrorIs(t, use(soon(t), w), lost)
+				must.NoError(t, use(soon(t), w))
+				must.Eq(t, 2, opened.Load())
+			})
+		}
+	}
+}
+
+// A stop that has gone on without its switch must not have it written behind its
+// back.
+func TestWatcher_switchIsNotWrittenBehindItsDeadline(t *testing.T) {
+	sw, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	s := newServer(t)
+	w := s.watch(t, func(o *WatchOptions) { o.interval = time.Hour })
+	await(t, w, "a first look", func(v View) bool { return v.Looks > 0 })
+	start := s.stop()
+	ctx, giveUp := context.WithCancel(t.Context())
+	failed := make(chan error)
+	go func() {
+		failed <- w.Send(ctx, Sending{Switch: sw, Written: func() { t.Error("it was said to be written") }})
+	}()
+	await(t, w, "that the server is asked", func(View) bool { return w.Stalled() > 0 })
+	giveUp()
+	must.ErrorIs(t, <-failed, ErrNoAnswer)
+	start()
+	must.NoError(t, w.Do(soon(t), func(*Folder) error { return nil })) // behind it
+	_, err = os.Lstat(filepath.Join(s.dir, lsdyna.KillFile))
+	must.ErrorIs(t, err, os.ErrNotExist)
+	must.Nil(t, w.View().Switch)
+}
+
+// A stop's switch is followed until the end, whatever else is asked for.
+func TestWatcher_noSwitchAfterTheOneThatEndsTheRun(t *testing.T) {
+	sw1, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	sw3, err := lsdyna.ParseSwitch("sw3")
+	must.NoError(t, err)
+	s := newServer(t)
+	w := s.watch(t)
+	must.NoError(t, w.Send(soon(t), Sending{Switch: sw1}))
+	must.NoError(t, os.Remove(filepath.Join(s.dir, lsdyna.KillFile)))
+	await(t, w, "that it was taken", func(v View) bool { return !v.Switch.Taken.IsZero() })
+	must.ErrorIs(t, w.Send(soon(t), Sending{Switch: sw3}), ErrSwitchPending)
+	must.Eq(t, sw1, w.View().Switch.Switch)
+}
+
+// A run that was stopped long ago, while nobody watched, is told of like any other,
+// and leaves no switch behind.
+func TestWatcher_recallsAnOldSwitch(t *testing.T) {
+	sw, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	s := newServer(t)
+	s.write(t, lsdyna.KillFile, "sw1.\n")
+	w := s.watch(t)
+	must.NoError(t, w.Recall(soon(t), Sending{Switch: sw, Asked: time.Now().Add(-2 * effectPatience)}))
+	v, err := w.Finish(soon(t))
+	must.NoError(t, err)
+	must.True(t, v.Switch.Ended)
+	_, err = os.Lstat(filepath.Join(s.dir, lsdyna.KillFile))
+	must.ErrorIs(t, err, os.ErrNotExist)
+}
+
 func TestUnreadable(t *testing.T) {
 	must.False(t, Unavailable(openError{unix.ENOENT}))
 	must.True(t, Unavailable(openError{unix.ESTALE}))

@@ -17,7 +17,7 @@ func (h *Handle) Command(argv []string, tty bool) (*supervisor.ExecCmd, error) {
 	switch {
 	case len(argv) == 0:
 		return nil, errors.New("name a command to execute")
-	case h.IsGone():
+	case h.IsGone(), closed(h.Process().Gone()): // its cores are free already
 		return nil, errors.New("the solver has ended; there is no task to execute a command in")
 	case h.spec == nil:
 		return nil, errors.New("the run's record is damaged; no command can be executed in it")

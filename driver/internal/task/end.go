@@ -130,6 +130,7 @@ func (h *Handle) readOutputs(ctx context.Context, r *run) (rundir.View, error) {
 		return r.watcher.View(), nil // nothing tells where they are
 	}
 	began, told := time.Now(), false
+	var missing time.Time // since when the folder cannot be opened; zero: it can, or nothing tells
 	for {
 		patient := readAttempt
 		if !told {
@@ -147,8 +148,16 @@ func (h *Handle) readOutputs(ctx context.Context, r *run) (rundir.View, error) {
 			}
 			return v, nil
 		}
-		patience := h.outputsPatience(err)
-		if ctx.Err() != nil || time.Since(began) > patience {
+		if !isMissing(err) {
+			missing = time.Time{}
+		} else if missing.IsZero() {
+			missing = time.Now()
+		}
+		patience, since := h.outputsPatience(err), began
+		if !missing.IsZero() {
+			since = missing // a server that was away comes back without its folders first
+		}
+		if ctx.Err() != nil || time.Since(since) > patience || time.Since(began) > h.outputsPatience(nil) {
 			return v, err
 		}
 		if !told && time.Since(began) >= readNotice {
@@ -165,7 +174,7 @@ func (h *Handle) readOutputs(ctx context.Context, r *run) (rundir.View, error) {
 // outputsPatience is how long an error of reading them is waited out.
 func (h *Handle) outputsPatience(err error) time.Duration {
 	patience := h.patience.Silent
-	if errors.Is(err, rundir.ErrNotOpen) {
+	if isMissing(err) {
 		patience = h.patience.Missing
 	}
 	if !h.stopDeadline().IsZero() {
@@ -173,6 +182,10 @@ func (h *Handle) outputsPatience(err error) time.Duration {
 	}
 	return patience
 }
+
+// isMissing reports whether an error says that the folder cannot be opened, by a
+// file system that answers and does not fail.
+func isMissing(err error) bool { return errors.Is(err, rundir.ErrNotOpen) && !rundir.Unavailable(err) }
 
 // decide makes the outcome of what the solver wrote, how it exited, and why the
 // driver ended it.

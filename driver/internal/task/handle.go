@@ -291,7 +291,7 @@ func cpuList(cpus []int) string {
 
 // Folder is the path of the run folder; "" where it is not known.
 func (h *Handle) Folder() string {
-	if d := h.Details(); d != nil {
+	if d := h.Details(); d != nil && d.RunBase != "" {
 		return filepath.Join(d.RunBase, d.RunFolder)
 	}
 	if h.spec != nil {

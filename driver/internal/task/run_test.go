@@ -5,6 +5,7 @@ package task
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,10 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
 // told is a handle without processes, and what it tells.
@@ -204,4 +207,74 @@ func TestAbandon_AnswersThoseWhoWait(t *testing.T) {
 	<-h.Ended()
 	must.ErrorContains(t, h.Result().Err, "destroyed before its outputs were read")
 	must.False(t, h.Result().Successful())
+}
+
+// flaky is a folder that answers its openings one after the other so; the last
+// answer stays.
+func flaky(dir string, answers ...error) func() (*rundir.Folder, error) {
+	open := folderIn(dir)
+	return func() (*rundir.Folder, error) {
+		err := answers[0]
+		if len(answers) > 1 {
+			answers = answers[1:]
+		}
+		if err != nil {
+			return nil, err
+		}
+		return open()
+	}
+}
+
+// A mount that comes back is first a folder without what is mounted there.
+func TestRun_FolderIsMissingFromWhenItIs(t *testing.T) {
+	dir := t.TempDir()
+	must.NoError(t, os.WriteFile(filepath.Join(dir, "stdout"), []byte(" N o r m a l    t e r m i n a t i o n\n"), 0o644))
+	h := newTold(t, state.Details{RunBase: "/", RunFolder: "x"}, flaky(dir, unix.ENOTCONN, unix.ENOTCONN, unix.ENOTCONN, unix.ENOENT, nil))
+	h.patience = Patience{Silent: time.Hour, Missing: readPause, Stopped: time.Hour}
+	_, err := h.readOutputs(t.Context(), h.run.Load())
+	must.NoError(t, err)
+}
+
+// The folder of a run whose details nobody knows stays closed to others.
+func TestHandle_FolderOfARunWithoutDetails(t *testing.T) {
+	h := &Handle{origin: origin{logger: hclog.NewNullLogger(), spec: &supervisor.Spec{Dir: "/srv/x"}}, known: make(chan struct{}), life: newLife(Adopted)}
+	must.Eq(t, "/srv/x", h.Folder())
+	must.True(t, h.Attach(func() *state.Details { return nil }, nil))
+	t.Cleanup(h.run.Load().watcher.Close)
+	must.Eq(t, "/srv/x", h.Folder())
+}
+
+// A folder that fails for a moment does not cost the dump.
+func TestStop_SwitchIsTriedAgain(t *testing.T) {
+	dir, record := t.TempDir(), t.TempDir()
+	must.NoError(t, os.WriteFile(filepath.Join(dir, "stdout"), []byte("     100 t 1.0000E-02 dt 1.00E-04 flush i/o buffers            12/21/25 20:15:16\n"), 0o644))
+	lock, err := durable.Lock(filepath.Join(record, durable.LockFile), os.O_RDWR|os.O_CREATE) // its supervisor lives
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, durable.Unlock(lock)) })
+	p, err := supervisor.Open(record)
+	must.NoError(t, err)
+	t.Cleanup(p.Close)
+
+	for name, c := range map[string]struct {
+		answers []error
+		written bool
+	}{
+		"a server that was restarted":   {[]error{nil, unix.ENOTCONN, unix.ENOENT, nil}, true},
+		"a server that does not return": {[]error{nil, unix.ENOTCONN}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newTold(t, state.Details{Stop: "sw1"}, flaky(dir, c.answers...))
+			h.process.Store(&process{Process: p})
+			w := h.run.Load().watcher
+			for w.View().Snapshot.Cycle == 0 {
+				<-w.Changed()
+			}
+			must.ErrorIs(t, w.Do(t.Context(), func(*rundir.Folder) error { return unix.ENOTCONN }), unix.ENOTCONN)
+			now := time.Now()
+			must.False(t, h.stopBySwitch(t.Context(), state.Stop{Began: now, Deadline: now.Add(2 * time.Second)}, "Stopping"))
+			_, err := os.Lstat(filepath.Join(dir, lsdyna.KillFile))
+			must.Eq(t, c.written, err == nil)
+			_ = os.Remove(filepath.Join(dir, lsdyna.KillFile))
+		})
+	}
 }

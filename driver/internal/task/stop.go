@@ -111,13 +111,18 @@ func (h *Handle) resumeStop(ctx context.Context) {
 		}
 		return
 	}
-	if first, err := h.advance(stop); !first || err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	// Before the phase changes: a Stop that sees the new one ends this one.
+	if !h.stopper.resumed.CompareAndSwap(nil, &cancel) {
+		cancel()
 		return
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	if first, err := h.advance(stop); !first || err != nil {
+		cancel()
+		return
+	}
 	order.Deadline = resumedDeadline(order, time.Now())
 	h.stopBy(order.Deadline)
-	h.stopper.resumed.Store(&cancel)
 	h.routines.Go(func() {
 		defer cancel()
 		done, err := h.stopper.take(ctx)
@@ -200,7 +205,7 @@ func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, doing strin
 	if p := v.Snapshot.Phase; p == output.PhaseStarting || p == output.PhaseLicence {
 		return false // it does not look at switches yet, and there is nothing to dump
 	}
-	err = r.watcher.Send(asking, rundir.Sending{
+	err = h.sendStop(asking, r, rundir.Sending{
 		Switch: sw, Asked: order.Began, Again: true, LastDump: lastDump(order.LastDump),
 		Written: func() {
 			grace := time.Until(until)
@@ -215,6 +220,22 @@ func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, doing strin
 		return false
 	}
 	return h.awaitSwitch(ctx, r, until, order.Deadline)
+}
+
+// sendStop sends the sense switch of a stop. A folder that cannot be opened or that
+// fails at the moment is tried again: there is time, and the dump is worth it.
+func (h *Handle) sendStop(ctx context.Context, r *run, s rundir.Sending) error {
+	for {
+		err := r.watcher.Send(ctx, s)
+		if !rundir.Unreadable(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(switchLook):
+		}
+	}
 }
 
 // firstLook returns what is known of the outputs. It waits for the first look
