@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,12 +41,13 @@ type Driver struct {
 
 	preparing sync.Mutex // one call of ready at a time; taken before mu
 
-	mu     sync.Mutex // guards what follows; nothing is waited for while it is held
-	agent  agent
-	store  *state.Store            // nil before ready
-	cores  *placement.Cores        // nil before ready
-	tasks  map[string]*task.Handle // by Nomad's task ID
-	closed bool
+	mu      sync.Mutex // guards what follows; nothing is waited for while it is held
+	agent   agent
+	store   *state.Store            // nil before ready
+	cores   *placement.Cores        // nil before ready
+	tasks   map[string]*task.Handle // by Nomad's task ID
+	leaving []*task.Handle          // forgotten, but something may still happen in their folders
+	closed  bool
 }
 
 // agent is what the Nomad agent said in SetConfig.
@@ -176,10 +178,11 @@ func (d *Driver) add(h *task.Handle) {
 	d.routines.Go(func() { h.Run(d.ctx) })
 }
 
-// remove forgets a task.
+// remove forgets a task. Its folder stays closed until nothing of it happens there.
 func (d *Driver) remove(h *task.Handle) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.leaving = append(slices.DeleteFunc(d.leaving, (*task.Handle).HasLeft), h)
 	if d.tasks[h.ID.String()] == h {
 		delete(d.tasks, h.ID.String())
 	}
@@ -191,6 +194,21 @@ func (d *Driver) find(is func(*task.Handle) bool) []*task.Handle {
 	defer d.mu.Unlock()
 	var found []*task.Handle
 	for _, h := range d.tasks {
+		if is(h) {
+			found = append(found, h)
+		}
+	}
+	return found
+}
+
+// inFolder returns the tasks, forgotten ones among them, of which something may still
+// happen in a run folder.
+func (d *Driver) inFolder(path string) []*task.Handle {
+	is := func(h *task.Handle) bool { return h.Folder() == path && !(h.IsEnded() && h.HasLeft()) }
+	found := d.find(is)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, h := range d.leaving {
 		if is(h) {
 			found = append(found, h)
 		}

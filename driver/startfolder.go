@@ -107,7 +107,7 @@ func (s *start) lockFolder() (err error) {
 	if s.run.unlock, err = s.d.starts.Lock(ctx, "folder "+path); err != nil {
 		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: an earlier start still waits for its file server: %w", path, err), true)
 	}
-	for _, h := range s.d.find(func(h *task.Handle) bool { return !h.IsEnded() && h.Folder() == path }) {
+	for _, h := range s.d.inFolder(path) {
 		if err := s.awaitLeaving(h); err != nil {
 			s.run.unlock()
 			return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", path, err), true)
@@ -128,12 +128,14 @@ func (s *start) awaitLeaving(h *task.Handle) error {
 	}
 	ctx, cancel := context.WithTimeout(s.d.ctx, folderPatience)
 	defer cancel()
-	select {
-	case <-h.Ended():
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("the outputs of task %s, which has ended there, are still being read", h.ID)
+	for _, over := range []<-chan struct{}{h.Ended(), h.Left()} {
+		select {
+		case <-over:
+		case <-ctx.Done():
+			return fmt.Errorf("the outputs of task %s, which has ended there, are still being read", h.ID)
+		}
 	}
+	return nil
 }
 
 // follow begins to read the run's outputs, those that are there before it aside.

@@ -248,6 +248,19 @@ func (h *Handle) Gone() <-chan struct{} { return h.gone }
 // Ended is closed when the result is final.
 func (h *Handle) Ended() <-chan struct{} { return h.ended }
 
+// Left is closed when nothing of the run happens in its folder any more: what its
+// watcher asks of a file server that does not answer may be done later than anybody
+// waits for it.
+func (h *Handle) Left() <-chan struct{} {
+	if r := h.run.Load(); r != nil {
+		return r.watcher.Done()
+	}
+	return h.gone // nobody looks into a folder that is not known
+}
+
+// HasLeft reports whether Left is closed.
+func (h *Handle) HasLeft() bool { return closed(h.Left()) }
+
 // Result returns how the run ended. Must only be called after Ended.
 func (h *Handle) Result() *drivers.ExitResult { r, _ := h.final(); return r }
 
