@@ -27,11 +27,16 @@ type Stat struct {
 	State      byte // R, S, D, Z, …
 	PPID       int
 	Session    int
+	Threads    int    // a thread that has ended counts only if it is the first
 	StartTicks uint64 // clock ticks after boot
 }
 
-// Ended reports whether nothing is left of the process but its exit status.
+// Ended reports whether the process has ended, as far as its first thread shows.
 func (s Stat) Ended() bool { return s.State == 'Z' || s.State == 'X' }
+
+// Over reports whether nothing is left of the process but its exit status. Other
+// threads may run on when the first has ended.
+func (s Stat) Over() bool { return s.Ended() && s.Threads <= 1 }
 
 // statMax bounds what is read, in bytes: 52 numbers and a name of 64 bytes at most.
 const statMax = 4096
@@ -50,7 +55,7 @@ func ReadStat(root string, pid int) (Stat, error) {
 	return s, nil
 }
 
-// ParseStat reads fields 3, 4, 6 and 22 of a stat file's content.
+// ParseStat reads fields 3, 4, 6, 20 and 22 of a stat file's content.
 func ParseStat(stat []byte) (Stat, error) {
 	// The command, field 2, may hold spaces and parentheses itself: count from its
 	// last parenthesis.
@@ -60,11 +65,12 @@ func ParseStat(stat []byte) (Stat, error) {
 		return Stat{}, fmt.Errorf("unexpected format %.80q", stat)
 	}
 	s := Stat{State: fields[0][0]}
-	var err1, err2, err3 error
+	var err1, err2, err3, err4 error
 	s.PPID, err1 = strconv.Atoi(string(fields[4-first]))
 	s.Session, err2 = strconv.Atoi(string(fields[6-first]))
-	s.StartTicks, err3 = strconv.ParseUint(string(fields[22-first]), 10, 64)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	s.Threads, err3 = strconv.Atoi(string(fields[20-first]))
+	s.StartTicks, err4 = strconv.ParseUint(string(fields[22-first]), 10, 64)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return Stat{}, err
 	}
 	return s, nil

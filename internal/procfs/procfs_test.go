@@ -90,7 +90,7 @@ func TestIdentityOfThisProcess(t *testing.T) {
 // A command may be named so that it looks like the rest of the line.
 func TestParseStat(t *testing.T) {
 	const rest = " S 1 7 9 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 8123456 1000 1"
-	want := Stat{State: 'S', PPID: 1, Session: 9, StartTicks: 8123456}
+	want := Stat{State: 'S', PPID: 1, Session: 9, Threads: 1, StartTicks: 8123456}
 	for name, stat := range map[string]string{
 		"a name":               "7 (ls-dyna)" + rest,
 		"spaces and brackets":  "7 (ls) Z 9 (dyna)" + rest,

@@ -65,7 +65,7 @@ func (t *Tree) list() (pids, ended []int, err error) {
 		}
 		for pid := range found {
 			// v1 lists a process until its parent has waited for it.
-			if p, err := procfs.ReadStat(t.ProcRoot, pid); err != nil || p.Ended() {
+			if p, err := procfs.ReadStat(t.ProcRoot, pid); err != nil || p.Over() {
 				delete(found, pid)
 				ended = append(ended, pid)
 			}
@@ -144,7 +144,7 @@ func (t *Tree) addRelatives(found map[int]bool) (ended []int, err error) {
 			ours := root[p.PPID] || slices.Contains(t.Sessions, p.Session) || session && (pid == t.Main || p.Session == t.Main && p.StartTicks >= t.MainStart)
 			if ours {
 				root[pid], changed = true, true
-				if p.Ended() {
+				if p.Over() {
 					ended = append(ended, pid)
 				} else {
 					found[pid] = true
