@@ -110,6 +110,7 @@ func (o *Observer) Look(ctx context.Context, status bool) (*World, error) {
 		return nil, err
 	}
 	o.Witness.Reconcile(all)
+	w.Withheld = withheld(w.Processes)
 	if err := o.runs(w); err != nil {
 		return nil, err
 	}
@@ -121,6 +122,26 @@ func (o *Observer) Look(ctx context.Context, status bool) (*World, error) {
 		w.Owners, err = o.owners(ctx)
 	}
 	return w, err
+}
+
+// withheld returns the cores that Nomad's cpuset of reserved cores holds, as the
+// plugin sees it: with cgroups v1 some stay there when their task has ended
+// (GivenUp tells why), and no driver may give them out.
+func withheld(all []Process) []int {
+	at := slices.IndexFunc(all, func(p Process) bool { return p.Role == Plugin })
+	if at < 0 {
+		return nil
+	}
+	for _, file := range []string{"cpuset/nomad/reserve/cpuset.cpus", "nomad.slice/reserve.slice/cpuset.cpus"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/root/sys/fs/cgroup/%s", all[at].PID, file))
+		if err != nil {
+			continue
+		}
+		if cpus, err := parseCPUs(strings.TrimSpace(string(text))); err == nil {
+			return cpus
+		}
+	}
+	return nil
 }
 
 // AddInnocent has a process watched from now on.

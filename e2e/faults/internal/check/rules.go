@@ -332,13 +332,16 @@ func Leaked(before, after *World, asked map[string]int) []Violation {
 		}
 		wanted += asked[a.Job]
 	}
-	if wanted > len(before.Free()) {
+	free := slices.DeleteFunc(before.Free(), func(core int) bool {
+		return slices.Contains(before.Withheld, core) || slices.Contains(after.Withheld, core)
+	})
+	if wanted > len(free) {
 		return nil
 	}
 	for _, p := range after.Processes {
 		r := after.RecordOf(p)
 		if p.Role == Solver && r != nil && len(r.Cores) == 0 && !old[fmt.Sprint(p.PID, " ", p.Start)] {
-			f.add(NoCoreLeaked, "solver %d of allocation %.8s runs without affinity, and cores %v had been free", p.PID, p.Alloc, before.Free())
+			f.add(NoCoreLeaked, "solver %d of allocation %.8s runs without affinity, and cores %v had been free", p.PID, p.Alloc, free)
 		}
 	}
 	return f

@@ -268,6 +268,11 @@ func TestLeaked(t *testing.T) {
 		{"Nomad's cores", fresh([]int{}, []int{1}), 1, false},
 		{"a job that is not ours", fresh([]int{}, nil), 0, false},
 		{"nothing new", goodWorld(), 1, false},
+		{"Nomad withholds what is free", func() *World {
+			w := fresh([]int{}, nil)
+			w.Withheld = []int{1}
+			return w
+		}(), 1, false},
 		{"Nomad may not have given a core back yet", func() *World {
 			w := fresh([]int{}, nil)
 			w.Allocs[0].Reserved, w.Allocs[0].Status = []int{1}, "complete"

@@ -142,6 +142,7 @@ type Innocent struct {
 
 // World is everything at one moment.
 type World struct {
+	Withheld  []int // cores in Nomad's cpuset of reserved ones
 	Usable    []int // cores that the driver may give out
 	Boot      string
 	Calm      time.Time // when the world was last known to have settled
