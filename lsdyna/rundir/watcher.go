@@ -86,7 +86,7 @@ type WatchOptions struct {
 type View struct {
 	Snapshot output.Snapshot
 	Looks    int64       // finished looks at the outputs; 0: nothing is known of them yet
-	At       time.Time   // when the last of them began
+	At       time.Time   // when the last of them began at which the file system did not fail
 	Open     bool        // the folder is open
 	Err      error       // why it is not
 	Switch   *SwitchView // the last sense switch that was sent, nil for none
@@ -112,6 +112,8 @@ type Watcher struct {
 	folder *Folder
 	follow *Follower
 	sent   *sentSwitch
+
+	reported string // the last look's error
 }
 
 // folderRequest is something to do in the folder. done takes the answer without
@@ -259,17 +261,23 @@ func (w *Watcher) run() {
 			w.wait(func() { r.done <- r.do() })
 		case <-timer.C:
 			if w.watching() {
-				w.wait(func() { w.options.report(w.look()) })
+				w.wait(func() { w.report(w.look()) })
 			}
 		}
 		timer.Reset(w.pause())
 	}
 }
 
-func (o *WatchOptions) report(err error) {
+// report reports an error of a look, unless it is the last one's.
+func (w *Watcher) report(err error) {
+	text := ""
 	if err != nil {
-		o.Report(err)
+		text = err.Error()
 	}
+	if text != "" && text != w.reported {
+		w.options.Report(err)
+	}
+	w.reported = text
 }
 
 // wait does something that may take as long as the file system likes.
@@ -327,12 +335,18 @@ func (w *Watcher) look() error {
 	if w.follow == nil {
 		return nil
 	}
+	w.follow.lastError = "" // an error counts each time
 	began := time.Now()
 	s, err := w.follow.Poll()
 	if w.reopenAfter(err) {
 		return err
 	}
-	w.publish(func(v *View) { v.Snapshot, v.Looks, v.At = s, v.Looks+1, began })
+	w.publish(func(v *View) {
+		v.Snapshot, v.Looks = s, v.Looks+1
+		if !Unavailable(err) {
+			v.At = began
+		}
+	})
 	return errors.Join(err, w.followSwitch(w.folder, s, false))
 }
 

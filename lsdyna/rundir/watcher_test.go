@@ -359,3 +359,24 @@ func TestUnreadable(t *testing.T) {
 		must.False(t, Unreadable(err), must.Sprint(err))
 	}
 }
+
+// An error is reported when it is new, not at every look.
+func TestWatcher_reportsAnErrorOnce(t *testing.T) {
+	s := newServer(t)
+	gone := error(unix.ENOENT)
+	s.fail.Store(&gone)
+	var reports atomic.Int64
+	w := s.watch(t, func(o *WatchOptions) { o.Report = func(error) { reports.Add(1) } })
+	for range 3 {
+		_, err := w.Look(soon(t))
+		must.ErrorIs(t, err, unix.ENOENT)
+		await(t, w, "the reason", func(v View) bool { return v.Err != nil })
+	}
+	for w.View().Err == nil || reports.Load() == 0 {
+		<-w.Changed()
+	}
+	must.Eq(t, 1, reports.Load())
+	refused := error(unix.EACCES)
+	s.fail.Store(&refused)
+	await(t, w, "another report", func(View) bool { return reports.Load() == 2 })
+}
