@@ -36,17 +36,20 @@ func (c *campaign) settle(ctx context.Context, fresh []*job) (seen string, err e
 	began, late := time.Now(), ""
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
 		w, err := c.observer.Look(ctx, false)
+		var found []check.Violation
 		if err == nil {
-			pending, err = c.judge(ctx, w, fresh)
+			found, err = c.judge(ctx, w, fresh)
 		}
 		var lost *lostError
 		switch {
 		case errors.As(err, &lost):
 			return "", err
-		case err == nil && len(pending) == 0:
+		case err == nil && len(found) == 0:
 			return c.describe() + late, nil
-		case err != nil:
-			pending = append(pending, check.Violation{Rule: "look", Evidence: err.Error()})
+		case err == nil:
+			pending = found
+		case ctx.Err() == nil || pending == nil: // else the deadline cut the look off
+			pending = []check.Violation{{Rule: "look", Evidence: err.Error()}}
 		}
 		if time.Since(began) > long && late == "" && len(pending) > 0 {
 			late = fmt.Sprintf(" · waited for %q", pending[0])
