@@ -63,7 +63,16 @@ var mistakes = []mistake{
 		name: "leaves processes behind", rule: check.NoneLeft, fault: "kill solver", job: "ok",
 		edits: []mutant.Edit{
 			mutant.After("(*supervisor).waitSolver", "s.endLeftovers()", "select {}"),
-			mutant.Begin("(*Process).awaitSupervisor", "for _, err := p.readExit(); err != nil; _, err = p.readExit() {\n\ttime.Sleep(pollEvery)\n}\nreturn true"),
+			mutant.Begin("(*Process).awaitSupervisor", `
+				for _, err := p.readExit(); err != nil; _, err = p.readExit() {
+					select {
+					case <-p.watch.stop:
+						return false
+					case <-time.After(pollEvery):
+					}
+				}
+				p.lookWhetherGone()
+				return true`),
 		},
 	},
 	{
@@ -88,6 +97,9 @@ var mistakes = []mistake{
 	},
 	{
 		name: "loses a task when the client restarts", rule: check.NoRunLost, fault: "kill both",
-		edits: []mutant.Edit{mutant.Before("(*Driver).RecoverTask", "if err := d.waitReady(); err != nil", "if s.Version > 0 {\n\treturn errors.New(\"no such task\")\n}")},
+		edits: []mutant.Edit{mutant.Before("(*Driver).RecoverTask", "if err := d.waitReady(); err != nil", `
+			if s.Version > 0 {
+				return errors.New("no such task")
+			}`)},
 	},
 }

@@ -169,7 +169,10 @@ var ofJobs = []removal{
 	},
 	{
 		lineUnderAgents, "a refused start leaves its record", []string{"TestDriver_JobsReachNoFurtherThanTheirUser"}, []mutant.Edit{
-			mutant.Begin("(*start).findUser", "if s.record, err = s.d.store.Create(s.id); err != nil {\n\treturn err\n}"),
+			mutant.Begin("(*start).findUser", `
+				if s.record, err = s.d.store.Create(s.id); err != nil {
+					return err
+				}`),
 			mutant.Drop("(*start).makeRecord", "if s.record, err = s.d.store.Create(s.id); err != nil"),
 			mutant.Drop("(*start).undo", "if err := s.record.Remove(); err != nil"),
 		},

@@ -55,7 +55,11 @@ var ofProcesses = []removal{
 	{
 		lineExec, "it has root's group", []string{"TestTask_ExecRunsInTheTasksPlace"}, []mutant.Edit{
 			mutant.SetField("supervisor.Command", "User", "withRootsGroup(spec.User)"),
-			mutant.Declare("supervisor.Command", "func withRootsGroup(u User) User {\n\tu.Groups = append(slices.Clone(u.Groups), 0)\n\treturn u\n}"),
+			mutant.Declare("supervisor.Command", `
+				func withRootsGroup(u User) User {
+					u.Groups = append(slices.Clone(u.Groups), 0)
+					return u
+				}`),
 			mutant.Always("User.supplementary", "g != 0 || u.UID == 0"),
 		},
 	},
