@@ -91,6 +91,7 @@ func TestClean_takesOutWhatSteersATerminal(t *testing.T) {
 func FuzzTable_staysWithinItsWidth(f *testing.F) {
 	f.Add("dispatch/17000000-0a1b2c3d", "ラーメン構造の落下試験2026", 30)
 	f.Add("👩‍👩‍👧 cafe\u0301", "\u0301\u0301", 2)
+	f.Add("0", "\uFE0F", -80) // a variation selector
 	f.Fuzz(func(t *testing.T, a, b string, width int) {
 		tab := Table{
 			Columns: []Column{{Title: "A", Keep: true, Least: 6}, {Title: "B", Least: 4}, {Title: "C", Right: true, Keep: true}},

@@ -46,12 +46,15 @@ func Wrap(text string, width, indent int) []Line {
 }
 
 // Clean takes out what would steer a terminal: much of what is shown was
-// written by the users of tasks.
+// written by the users of tasks. Variation selectors go as well: one makes whatever
+// stands before it wider, a column's blank included.
 func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':
 			return ' '
+		case unicode.Is(unicode.Variation_Selector, r):
+			return -1
 		case r == utf8.RuneError || !unicode.IsPrint(r):
 			return '?'
 		}
