@@ -196,18 +196,20 @@ func TestCores_ComeBackAfterAFailedStart(t *testing.T) {
 		recoverable bool
 		root        bool
 	}{
-		"missing solver":   {job: job{config: `command = "/nonexistent"`}, want: "solver: stat /nonexistent"},
-		"unknown solver":   {job: job{config: `solver = "r99"`}, want: `solver "r99" is not configured`},
-		"bad user":         {job: job{config: `solver = "standin"`, user: "no-such-user"}, want: `user "no-such-user"`},
-		"root":             {job: job{config: `solver = "standin"`, user: "root"}, want: "does not allow", root: true},
-		"missing input":    {job: job{config: "solver = \"standin\"\n input = \"other.k\""}, want: "input: "},
-		"input leads out":  {job: job{config: "solver = \"standin\"\n input = \"../main.k\""}, want: "input: "},
-		"cannot be run":    {job: job{config: fmt.Sprintf("command = %q\n ncpu = 1", notExecutable)}, want: "start solver: "},
-		"bad memory":       {job: job{config: "solver = \"standin\"\n memory = \"much\""}, want: "command line: "},
-		"missing work_dir": {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { removeWorkDir(t, c) }, want: "work_dir: "},
-		"mounts":           {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.Mounts = []*drivers.MountConfig{{}} }, want: "takes no volume mounts"},
-		"devices":          {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.Devices = []*drivers.DeviceConfig{{}} }, want: "and no devices"},
-		"odd task ID":      {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.ID = "a/../b" }, want: "not a plain name"},
+		"missing solver":            {job: job{config: `command = "/nonexistent"`}, want: "solver: stat /nonexistent"},
+		"unknown solver":            {job: job{config: `solver = "r99"`}, want: `solver "r99" is not configured`},
+		"bad user":                  {job: job{config: `solver = "standin"`, user: "no-such-user"}, want: `user "no-such-user"`},
+		"root":                      {job: job{config: `solver = "standin"`, user: "root"}, want: "does not allow", root: true},
+		"missing input":             {job: job{config: "solver = \"standin\"\n input = \"other.k\""}, want: "input: "},
+		"input leads out":           {job: job{config: "solver = \"standin\"\n input = \"../main.k\""}, want: "input: "},
+		"cannot be run":             {job: job{config: fmt.Sprintf("command = %q\n ncpu = 1", notExecutable)}, want: "start solver: "},
+		"bad memory":                {job: job{config: "solver = \"standin\"\n memory = \"much\""}, want: "command line: "},
+		"missing work_dir":          {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { removeWorkDir(t, c) }, want: "make it on this node"},
+		"missing dump":              {job: job{config: "solver = \"standin\"\n restart = \"d3dump09\""}, want: "restart: there is no d3dump09 in the run folder"},
+		"more cores than there are": {job: job{config: "solver = \"standin\"\n shortage = \"retry\"\n ncpu = 99"}, want: "this node gives out ", recoverable: true},
+		"mounts":                    {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.Mounts = []*drivers.MountConfig{{}} }, want: "takes no volume mounts"},
+		"devices":                   {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.Devices = []*drivers.DeviceConfig{{}} }, want: "and no devices"},
+		"odd task ID":               {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.ID = "a/../b" }, want: "not a plain name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.root {

@@ -61,6 +61,9 @@ func (s *start) chooseRestart() error {
 	case settings.RestartAuto:
 		return s.chooseDump()
 	}
+	if err := s.asUser(func(f *rundir.Folder) error { return f.CheckDump(s.job.Restart.Dump) }); err != nil {
+		return fmt.Errorf("restart: %w", err)
+	}
 	s.options.Restart = s.job.Restart.Dump
 	s.events = append(s.events, "Restarting from "+s.job.Restart.Dump+", as the job says")
 	return s.rebuildCommand()

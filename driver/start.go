@@ -220,10 +220,18 @@ func (s *start) takeCores() (err error) {
 	case !errors.As(err, &short):
 		return fmt.Errorf("cores: %w", err)
 	case s.job.Shortage == settings.ShortageRetry:
-		return structs.NewRecoverableError(fmt.Errorf("not enough free cores: %w; shortage = \"retry\" waits for them", short), true)
+		return structs.NewRecoverableError(fmt.Errorf("not enough free cores: %w; %s", short, s.retryAdvice()), true)
 	}
 	s.events = append(s.events, s.d.cores.DescribeShortage(short))
 	return nil
+}
+
+// retryAdvice says what comes of a job that waits for cores.
+func (s *start) retryAdvice() string {
+	if all := s.d.cores.Capacity(); s.place.asked > all {
+		return fmt.Sprintf("this node gives out %d at most: ask for fewer with ncpu", all)
+	}
+	return "shortage = \"retry\" has the restart policy try again"
 }
 
 // buildCommand makes LS-DYNA's command line and environment.

@@ -47,7 +47,7 @@ func TestDriver_JobsReachNoFurtherThanTheirUser(t *testing.T) {
 		alloc, err := s.Run(within(t), hcl)
 		must.NoError(t, err)
 		r := &run{s: s, job: "input-is-a-link", folder: own, alloc: alloc}
-		r.wait(api.AllocClientStatusFailed, cluster.TaskEvent("lsdyna", "input leak.k cannot be used"))
+		r.wait(api.AllocClientStatusFailed, cluster.TaskEvent("lsdyna", "input: leak.k cannot be used"))
 	})
 	t.Run("command", func(t *testing.T) {
 		hcl := strings.Replace(jobHCL{name: "command", folder: own}.String(), `solver   = "standin"`, `command = "/bin/sh"`, 1)

@@ -31,13 +31,13 @@ func (f *Folder) CheckInput(name string) error {
 	file, err := f.openInput(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("input %s is not in the run folder %s; check work_dir, and that the artifact or template puts it there", name, f.path)
+		return fmt.Errorf("%s is not in the run folder %s; check work_dir, or have an artifact or template block put it there", name, f.path)
 	case err != nil:
-		return fmt.Errorf("input %s cannot be used: %w", name, err)
+		return fmt.Errorf("%s cannot be used: %w", name, err)
 	}
 	defer file.Close()
 	if n, err := file.Read(make([]byte, 1)); n == 0 && errors.Is(err, io.EOF) {
-		return fmt.Errorf("input %s is empty", name)
+		return fmt.Errorf("%s is empty", name)
 	}
 	return nil
 }

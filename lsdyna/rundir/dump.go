@@ -4,6 +4,9 @@
 package rundir
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +61,22 @@ func (f *Folder) dumps() (map[string]DumpFiles, error) {
 		found[name] = d
 	}
 	return found, nil
+}
+
+// CheckDump reports why there can be no restart from a dump, by the name that r=
+// takes: nothing in the folder has it. The error is for the user.
+func (f *Folder) CheckDump(name string) error {
+	files, err := f.list(func(file string) bool { return file == name || strings.HasPrefix(file, name+".") })
+	if err != nil || len(files) > 0 {
+		return err
+	}
+	there := "none"
+	if found, err := f.dumps(); err == nil && len(found) > 0 {
+		const few = 10
+		names := slices.Sorted(maps.Keys(found))
+		there = strings.Join(names[max(0, len(names)-few):], ", ")
+	}
+	return fmt.Errorf("there is no %s in the run folder %s; its dumps: %s", name, f.path, there)
 }
 
 // findDump finds a dump by the name that the solver printed, which has no jobid.

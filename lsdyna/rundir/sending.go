@@ -83,7 +83,7 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 		if w.sent != nil && w.sent.view.Switch.Terminates && !s.Switch.Terminates {
 			// It would take the place of the one that ends the run, whose dump
 			// nobody would follow any more.
-			return fmt.Errorf("send sense switch %s: the run is being stopped: %w", s.Switch.Name, ErrSwitchPending)
+			return fmt.Errorf("send sense switch %s: the run is being stopped", s.Switch.Name)
 		}
 		if s.Asked.IsZero() {
 			s.Asked = time.Now()

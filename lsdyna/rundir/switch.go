@@ -15,7 +15,7 @@ import (
 )
 
 // ErrSwitchPending is returned when an earlier switch was not taken yet.
-var ErrSwitchPending = errors.New("an earlier sense switch was not taken yet")
+var ErrSwitchPending = errors.New("an earlier sense switch was not taken yet; send it again when the solver has taken that one")
 
 // WriteSwitch puts a switch into the folder's d3kil, whole or not at all, owned
 // by the task's user, so that the solver can delete it. A link, FIFO or device
@@ -32,7 +32,7 @@ func (f *Folder) WriteSwitch(sw lsdyna.Switch, owner Owner) error {
 		return err
 	}
 	if pending && !checked.Terminates {
-		return fmt.Errorf("send sense switch %s: %w", checked.Name, ErrSwitchPending)
+		return ErrSwitchPending
 	}
 	if err := f.replace(lsdyna.KillFile, []byte(checked.Name+"\n"), 0o644, owner, transient); err != nil {
 		return fmt.Errorf("send sense switch %s: %w", checked.Name, err)

@@ -83,6 +83,15 @@ func (c *Cores) PhysicalCores(cpus cpuset.Set) int {
 	return max(physicalCores(c.alloc.Topology(), cpus), 1)
 }
 
+// Capacity is how many cores a run could have if no other did: physical ones, or
+// CPUs where siblings are cores too.
+func (c *Cores) Capacity() int {
+	if c.alloc.Options().SMT == allocator.SMTShare {
+		return c.alloc.Managed().Len()
+	}
+	return physicalCores(c.alloc.Topology(), c.alloc.Managed())
+}
+
 // Settings are what the status command has to know of the configuration.
 func (c *Cores) Settings() state.Settings {
 	opts := c.alloc.Options()

@@ -6,6 +6,7 @@ package task
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +18,9 @@ import (
 // folder itself is opened by the plugin, which goes on reading it.
 func OpenFolder(base, rel string, u supervisor.User) (*rundir.Folder, error) {
 	folder, err := rundir.Open(base, rel)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: make it on this node, for user %s to write to", err, u)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ package task
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -69,7 +70,10 @@ func (h *Handle) SendSwitch(ctx context.Context, name, signal string) error {
 		return fmt.Errorf("%s is the sense switch %s, but the run is being stopped", signal, name)
 	}
 	err = r.watcher.Send(ctx, rundir.Sending{Switch: sw, Written: func() { h.say("Sent sense switch %s (%s)", name, sw.Help) }})
-	if err != nil {
+	switch {
+	case errors.Is(err, rundir.ErrSwitchPending):
+		return fmt.Errorf("%s is the sense switch %s: %w", signal, name, err)
+	case err != nil:
 		return fmt.Errorf("%s is the sense switch %s, which cannot be written: %w", signal, name, err)
 	}
 	return nil
@@ -96,7 +100,7 @@ func (h *Handle) tellSwitch(v *rundir.SwitchView, succeeded bool) {
 	}
 	if !told.taken && v.Taken.After(v.Asked) {
 		told.taken = true
-		h.say("Solver took %s after %s", v.Name(), short(v.Taken.Sub(v.Asked)))
+		h.say("Solver took %s %s", v.Name(), after(v.Taken.Sub(v.Asked)))
 	}
 	if effect := effectOf(v, succeeded); effect != "" {
 		told.effect = true
@@ -190,6 +194,15 @@ func lastDump(data json.RawMessage) *output.Dump {
 		return nil
 	}
 	return &d
+}
+
+// after prints how long something took, which cannot be seen more exactly than it
+// was looked at.
+func after(d time.Duration) string {
+	if d < switchLook {
+		return "within " + switchLook.String()
+	}
+	return "after " + short(d)
 }
 
 // short prints a time as far as people care, and as exactly as it was looked at.
