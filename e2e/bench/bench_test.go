@@ -7,11 +7,15 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
 )
 
 const (
@@ -156,14 +160,29 @@ func FuzzPrivateBytes(f *testing.F) {
 	})
 }
 
-func TestParseSchedstat(t *testing.T) {
-	got, err := parseSchedstat("1234567 89 10\n")
+func TestRunTime_CountsThreadsThatHaveEnded(t *testing.T) {
+	self := []proc.Process{{PID: os.Getpid()}}
+	before, err := runTime(self)
 	must.NoError(t, err)
-	must.Eq(t, 1234567*time.Nanosecond, got)
-	for _, wrong := range []string{"", "12", "x 1 2\n", "-1 1 2\n"} {
-		_, err := parseSchedstat(wrong)
-		must.Error(t, err, must.Sprint(wrong))
-	}
+	const work = 20 * time.Millisecond
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and the thread ends with the goroutine
+		for {
+			var on unix.Timespec
+			if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &on); err != nil || time.Duration(on.Nano()) > work {
+				return
+			}
+		}
+	}()
+	<-done
+	after, err := runTime(self)
+	must.NoError(t, err)
+	must.GreaterEq(t, work, after-before)
+
+	_, err = runTime([]proc.Process{{PID: math.MaxInt32 >> 3}})
+	must.Error(t, err)
 }
 
 func TestMedian(t *testing.T) {

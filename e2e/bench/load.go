@@ -7,11 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
@@ -115,40 +113,25 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// runTime is how long the processes have been on a CPU so far: the first number in
-// the schedstat file of each of their threads.
+// runTime is how long the processes have been on a CPU so far, by their CPU clocks.
+// These count what threads used that have ended (the plugin ends each thread that had
+// a user's rights), which files of threads below /proc do not.
 func runTime(processes []proc.Process) (sum time.Duration, err error) {
 	for _, p := range processes {
-		threads, err := filepath.Glob(filepath.Join(proc.Root, strconv.Itoa(p.PID), "task", "*", "schedstat"))
-		if err != nil || len(threads) == 0 {
-			return 0, fmt.Errorf("run time of %s: it has ended, or the kernel does not tell (%w)", p, err)
+		var on unix.Timespec
+		if err := unix.ClockGettime(cpuClock(p.PID), &on); err != nil {
+			return 0, fmt.Errorf("run time of %s: %w", p, err)
 		}
-		for _, thread := range threads {
-			raw, err := os.ReadFile(thread)
-			if errors.Is(err, os.ErrNotExist) {
-				continue // a thread that has just ended
-			}
-			if err != nil {
-				return 0, fmt.Errorf("run time of %s: %w", p, err)
-			}
-			on, err := parseSchedstat(string(raw))
-			if err != nil {
-				return 0, fmt.Errorf("run time of %s: %w", p, err)
-			}
-			sum += on
-		}
+		sum += time.Duration(on.Nano())
 	}
 	return sum, nil
 }
 
-// parseSchedstat reads "<ns on a CPU> <ns waiting> <time slices>".
-func parseSchedstat(raw string) (time.Duration, error) {
-	first, _, ok := strings.Cut(raw, " ")
-	ns, err := strconv.ParseInt(first, 10, 64)
-	if !ok || err != nil || ns < 0 {
-		return 0, fmt.Errorf("schedstat %q", raw)
-	}
-	return time.Duration(ns), nil
+// cpuClock is the id of a process's CPU clock, as clock_getcpuclockid(3) makes it:
+// the inverted process id, and CPUCLOCK_SCHED, in nanoseconds.
+func cpuClock(pid int) int32 {
+	const sched = 2
+	return ^int32(pid)<<3 | sched
 }
 
 // recoverLoad kills client and plugin and waits until every task counts as running
