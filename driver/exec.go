@@ -4,8 +4,8 @@
 package driver
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,25 +18,31 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
-// ExecTask executes a command in a task and returns its output, as script
-// checks do.
+// ExecTask executes a command in a task and returns the end of its output, as script
+// checks do. It answers as raw_exec does: stdout and stderr are one stream, of which
+// drivers.CheckBufSize bytes are kept, and a command that was ended with its time has
+// the exit code -1. A timeout of 0 or less has passed already. The timeout covers the
+// launch as well, and all that the command has started ends with it.
 func (d *Driver) ExecTask(taskID string, cmd []string, timeout time.Duration) (*drivers.ExecTaskResult, error) {
 	h, err := d.task(taskID)
 	if err != nil {
 		return nil, err
 	}
-	ctx := d.ctx
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
-	}
-	var stdout, stderr bytes.Buffer
-	result, err := execute(ctx, h, cmd, nil, &stdout, &stderr)
+	ctx, cancel := context.WithTimeout(d.ctx, timeout)
+	defer cancel()
+	output := newTail(drivers.CheckBufSize)
+	c, err := startExec(ctx, h, cmd, nil, output, output)
 	if err != nil {
 		return nil, err
 	}
-	return &drivers.ExecTaskResult{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), ExitResult: result}, nil
+	result, err := waitExec(ctx, c)
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, supervisor.ErrNotEnded) {
+		result, err = &drivers.ExitResult{ExitCode: -1}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &drivers.ExecTaskResult{Stdout: output.Bytes(), ExitResult: result}, nil
 }
 
 // ExecTaskStreaming executes a command in a task for `nomad alloc exec`.
@@ -55,6 +61,15 @@ func (d *Driver) ExecTaskStreaming(ctx context.Context, taskID string, opts *dri
 
 // execute executes a command beside the solver.
 func execute(ctx context.Context, h *task.Handle, argv []string, stdin io.Reader, stdout, stderr io.Writer) (*drivers.ExitResult, error) {
+	c, err := startExec(ctx, h, argv, stdin, stdout, stderr)
+	if err != nil {
+		return nil, err
+	}
+	return waitExec(ctx, c)
+}
+
+// startExec starts a command beside the solver.
+func startExec(ctx context.Context, h *task.Handle, argv []string, stdin io.Reader, stdout, stderr io.Writer) (*supervisor.ExecCmd, error) {
 	c, err := h.Command(argv, false)
 	if err != nil {
 		return nil, err
@@ -74,19 +89,15 @@ func execute(ctx context.Context, h *task.Handle, argv []string, stdin io.Reader
 	// A background child that keeps the pipes open must not hold up the result.
 	c.Cmd.WaitDelay = time.Second
 	if err := c.Start(ctx); err != nil {
-		return nil, fmt.Errorf("execute %s: %w", argv[0], err)
+		return nil, err
 	}
-	return waitExec(ctx, c)
+	return c, nil
 }
 
-// waitExec waits for the command and ends it with the context.
+// waitExec waits for the command. At the end of ctx the command and all that it has
+// started are ended.
 func waitExec(ctx context.Context, c *supervisor.ExecCmd) (*drivers.ExitResult, error) {
-	stop := context.AfterFunc(ctx, func() { _ = c.Cmd.Process.Kill() })
-	defer stop()
-	code, err := c.Wait()
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("command ended: %w", ctx.Err())
-	}
+	code, err := c.Wait(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +129,7 @@ func executeTTY(ctx context.Context, h *task.Handle, opts *drivers.ExecOptions) 
 	err = c.Start(ctx)
 	_ = slave.Close()
 	if err != nil {
-		return nil, fmt.Errorf("execute %s: %w", opts.Command[0], err)
+		return nil, err
 	}
 	go func() { _, _ = io.Copy(master, opts.Stdin) }()
 	sizes, stop := context.WithCancel(ctx)

@@ -47,7 +47,7 @@ func TestCommandBesideTheSolver(t *testing.T) {
 		if err := tr.Kill(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if code, err := c.Wait(); code != 128+9 || err != nil {
+		if code, err := c.Wait(t.Context()); code != 128+9 || err != nil {
 			t.Errorf("the command ended with %d, %v", code, err)
 		}
 		if left := p.beside.list(); len(left) > 0 {

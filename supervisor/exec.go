@@ -15,6 +15,10 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
 
@@ -103,7 +107,7 @@ func (c *ExecCmd) Start(ctx context.Context) error {
 	case err == nil:
 		err = &LaunchError{report.Error}
 	case ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
-		err = c.failed(context.Cause(ctx))
+		err = c.failed(fmt.Errorf("its launch does not end: does its run folder answer? (%w)", context.Cause(ctx)))
 	default:
 		err = c.failed(errors.Join(sent, err))
 	}
@@ -135,10 +139,54 @@ func (c *ExecCmd) abort() error {
 	}
 }
 
-// Wait waits for the command and returns its exit code, 128+n after signal n.
-// The error is about the waiting or the copying of streams, not the command's. A
+// Wait waits for the command and returns its exit code, 128+n after signal n. At the
+// end of ctx it ends the command with its session and all that is below it; the error
+// wraps the context's then, and ErrNotEnded as well where the kernel cannot end them.
+// Other errors are about the waiting or the copying of streams, not the command's. A
 // child of the command that still has its streams after Cmd.WaitDelay is no error.
-func (c *ExecCmd) Wait() (int, error) {
+func (c *ExecCmd) Wait(ctx context.Context) (int, error) {
+	over := make(chan struct{})
+	go func() { defer close(over); awaitExit(c.Cmd.Process.Pid) }()
+	select {
+	case <-over:
+		return c.reap()
+	case <-ctx.Done():
+	}
+	err := c.failed(context.Cause(ctx))
+	if left := c.endSession(); left != nil {
+		_ = c.Cmd.Process.Kill() // at least the command itself, where /proc cannot be read
+		go func() { <-over; _, _ = c.reap() }()
+		return -1, fmt.Errorf("%w (%w)", err, left)
+	}
+	<-over
+	_, _ = c.reap() // ends as it was told to
+	return -1, err
+}
+
+// awaitExit waits until a child has ended, and leaves it to be waited for: its id, and
+// that of its session, stay its own.
+func awaitExit(pid int) {
+	for {
+		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// endSession ends the command's session and what is below it. Nobody has waited for
+// the command yet.
+func (c *ExecCmd) endSession() error {
+	ctx, cancel := context.WithTimeout(context.Background(), endPatience)
+	defer cancel()
+	tree := proctree.Tree{ProcRoot: procfs.Root, Sessions: []int{c.Cmd.Process.Pid}}
+	if err := proctree.Repeat(ctx.Done(), tree.KillOnce); err != nil {
+		return fmt.Errorf("end the processes of the command: %w", err)
+	}
+	return nil
+}
+
+// reap waits for a command that has ended.
+func (c *ExecCmd) reap() (int, error) {
 	err := c.Cmd.Wait()
 	c.beside.remove(c.Cmd.Process.Pid)
 	var exit *exec.ExitError

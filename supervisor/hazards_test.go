@@ -284,7 +284,7 @@ func TestExec(t *testing.T) {
 		if err := c.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if code, err := c.Wait(); code != 6 || err != nil {
+		if code, err := c.Wait(t.Context()); code != 6 || err != nil {
 			t.Errorf("code %d, %v", code, err)
 		}
 		text := out.String()
@@ -336,7 +336,7 @@ func TestExecFailuresAreNotExitCodes(t *testing.T) {
 	if err := cmd.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if code, err := cmd.Wait(); code != 143 || err != nil {
+	if code, err := cmd.Wait(t.Context()); code != 143 || err != nil {
 		t.Errorf("code %d, %v", code, err)
 	}
 }
@@ -358,7 +358,7 @@ func TestExecEndsWithTheTask(t *testing.T) {
 	}
 	letGo()
 	k.wait(p)
-	if code, err := c.Wait(); code != 137 || err != nil {
+	if code, err := c.Wait(t.Context()); code != 137 || err != nil {
 		t.Errorf("code %d, %v", code, err)
 	}
 }

@@ -117,7 +117,7 @@ func execute(t *testing.T, k *task, p *Process, argv ...string) string {
 	if err := c.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if code, err := c.Wait(); code != 0 || err != nil {
+	if code, err := c.Wait(t.Context()); code != 0 || err != nil {
 		t.Fatalf("code %d, %v", code, err)
 	}
 	return out.String()

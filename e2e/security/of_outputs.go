@@ -69,6 +69,11 @@ var ofOutputs = []removal{
 		},
 	},
 	{
+		lineEndless, "a command's output is kept as a whole", []string{"TestExecTask_KeepsLittleOfEndlessOutput"}, []mutant.Edit{
+			mutant.SetArg("(*Driver).ExecTask", "newTail", 0, "256<<20"),
+		},
+	},
+	{
 		lineEndless, "a log that nobody reads holds up the end", []string{"TestBlockedReader"}, []mutant.Edit{
 			mutant.Replace("(*logCopier).finish", "s.drainEnd = _", "s.drainEnd = time.Time{}"),
 			mutant.SetArg("(*logCopier).finish", "s.writing.SetWriteDeadline", 0, "time.Time{}"),

@@ -10,6 +10,7 @@ const (
 	lineSupervisor  = "The task's user ends the supervisor"
 	lineDescriptors = "Descriptors of the plugin come to the solver"
 	lineLeftovers   = "Processes stay behind"
+	lineExecTime    = "A command of `alloc exec` or a script check does not end"
 	lineExec        = "`alloc exec` gives more than the task has"
 	lineBombs       = "Bombs: memory, processes"
 )
@@ -45,6 +46,16 @@ var ofProcesses = []removal{
 	{
 		lineLeftovers, "the supervisor is no subreaper", []string{"TestLeftoversAreEnded"}, []mutant.Edit{
 			mutant.Drop("(*supervisor).prepare", "if err := becomeSubreaper(); err != nil"),
+		},
+	},
+	{
+		lineExecTime, "only the command itself is ended", []string{"TestExecTask_EndsAllOfACommandWithItsTimeout"}, []mutant.Edit{
+			mutant.Replace("(*ExecCmd).Wait", "c.endSession()", "c.Cmd.Process.Kill()"),
+		},
+	},
+	{
+		lineExecTime, "a timeout that has passed is none", []string{"TestExecTask_WithoutTime"}, []mutant.Edit{
+			mutant.SetArg("(*Driver).ExecTask", "context.WithTimeout", 1, "max(timeout, time.Minute)"),
 		},
 	},
 	{
