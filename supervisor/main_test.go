@@ -20,7 +20,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/kerneltest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
@@ -71,6 +74,16 @@ var parts = map[string]func(args []string) int{
 	"solver-eat":     eatMemory,
 	"solver-talk":    talk,
 	"plugin":         playPlugin,
+	"old-kernel":     onOldKernel,
+}
+
+// onOldKernel runs tests of this program with no system call that Linux 4.18 does not
+// have.
+func onOldKernel(args []string) int {
+	answer, _ := strconv.Atoi(args[0])
+	err := kerneltest.Exec(unix.Errno(answer), "/proc/self/exe", append(os.Args[:1], args[1:]...), os.Environ())
+	fmt.Println(err)
+	return 1
 }
 
 // startThreads keeps starting threads, each from the last, and says when the

@@ -7,10 +7,14 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/kerneltest"
 )
 
 // The supervisor holds the record's lock and knows the exit status: the task's
@@ -151,5 +155,19 @@ func TestDescriptorsStayHere(t *testing.T) {
 	// sh executes ls in its own place, and ls opens the folder.
 	if got := strings.Join(strings.Fields(execute(t, k, p, "ls", "/proc/self/fd")), " "); got != "0 1 2 3" {
 		t.Errorf("a command has descriptors %s", got)
+	}
+}
+
+// The same where the kernel has no close_range, or does not know its flag, or a
+// seccomp profile forbids it.
+func TestDescriptorsStayHereOnOldKernels(t *testing.T) {
+	for _, answer := range []syscall.Errno{kerneltest.Unknown, kerneltest.Denied, syscall.EINVAL} {
+		t.Run(answer.Error(), func(t *testing.T) {
+			out, err := exec.CommandContext(t.Context(), "/proc/self/exe", "old-kernel", strconv.Itoa(int(answer)),
+				"-test.run=^TestDescriptorsStayHere$", "-test.count=1", "-test.v").CombinedOutput()
+			if err != nil || !bytes.Contains(out, []byte("--- PASS: TestDescriptorsStayHere ")) {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
 	}
 }

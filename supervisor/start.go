@@ -129,11 +129,11 @@ func handshake(ctx context.Context, socket *os.File, l Launch, user User) error 
 	}
 	// The supervisor may be killed, and the id change hands: hold on to this
 	// very process.
-	stage, err := proctree.OpenPidfd(report.PID)
-	if err != nil && !errors.Is(err, syscall.ENOSYS) {
+	stage, err := holdProcess(report.PID)
+	if err != nil {
 		return fmt.Errorf("hold launch stage: %w", err)
 	}
-	defer syscall.Close(stage)
+	defer stage.close()
 	if l.Ready != nil {
 		if err := l.Ready(report.PID); err != nil {
 			return err
@@ -151,7 +151,7 @@ func handshake(ctx context.Context, socket *os.File, l Launch, user User) error 
 		if !errors.As(err, &failed) {
 			// The exec hangs, or the supervisor was killed: end what may have
 			// become the solver.
-			_ = proctree.SendPidfd(stage, syscall.SIGKILL)
+			stage.kill()
 		}
 		return fail(err)
 	}
@@ -196,12 +196,15 @@ func forkSupervisor(l Launch) (*watched, *os.File, error) {
 		return nil, nil, err
 	}
 	defer theirs.Close()
-	pidfd := -1
+	pidfd, wanted := -1, (*int)(nil)
+	if proctree.HavePidfds() { // one that comes with the process may be of no use
+		wanted = &pidfd
+	}
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{filepath.Base(os.Args[0]), shim.SuperviseCommand, l.Dir}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   withRaceOptions(supervisorEnv),
 		Files: []uintptr{null.Fd(), log.Fd(), log.Fd(), theirs.Fd(), l.Lock.Fd()},
-		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: wanted},
 	})
 	if err != nil {
 		socket.Close()

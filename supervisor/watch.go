@@ -18,8 +18,8 @@ import (
 )
 
 // watched is one process that can be waited for without a thread: its pidfd
-// becomes readable when it ends, and Go's poller watches that. Before Linux 5.3
-// there are no pidfds, and its identity is looked at now and then.
+// becomes readable when it ends, and Go's poller watches that. Where there are no
+// pidfds (proctree.HavePidfds), its identity is looked at now and then.
 type watched struct {
 	id    procfs.Identity
 	fd    *os.File // nil: no pidfd
@@ -30,7 +30,8 @@ type watched struct {
 	once sync.Once
 }
 
-// pollEvery is how often a process without a pidfd is looked at.
+// pollEvery is how often a process without a pidfd is looked at, once it has lived
+// for a moment.
 const pollEvery = 500 * time.Millisecond
 
 // watchChild watches a process that this one has just started, with the pidfd
@@ -99,7 +100,7 @@ func (w *watched) waitEnd() bool {
 			return true
 		}
 	}
-	for {
+	for pause := time.Millisecond; ; pause = min(2*pause, pollEvery) {
 		select {
 		case <-w.stop:
 			return false
@@ -112,7 +113,7 @@ func (w *watched) waitEnd() bool {
 		select {
 		case <-w.stop:
 			return false
-		case <-time.After(pollEvery):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -163,7 +164,7 @@ func (w *watched) endsWithin(patience time.Duration) bool {
 func (w *watched) kill() error {
 	var err error
 	if w.fd == nil {
-		err = syscall.Kill(w.id.PID, syscall.SIGKILL) //nolint:forbidigo // no pidfds before Linux 5.3
+		err = syscall.Kill(w.id.PID, syscall.SIGKILL) //nolint:forbidigo // no pidfds, see proctree.HavePidfds
 	} else if raw, closed := w.fd.SyscallConn(); closed == nil {
 		// The descriptor is closed behind the process's end only.
 		_ = raw.Control(func(fd uintptr) { err = proctree.SendPidfd(int(fd), syscall.SIGKILL) })
@@ -172,4 +173,40 @@ func (w *watched) kill() error {
 		return nil
 	}
 	return err
+}
+
+// held is one process, whose id may become another's, that is to be killed if need
+// be and that nobody waits for.
+type held struct {
+	pidfd int             // -1: there are none
+	id    procfs.Identity // then this is compared
+}
+
+func holdProcess(pid int) (held, error) {
+	pidfd, err := proctree.OpenPidfd(pid)
+	h := held{pidfd: pidfd}
+	if !errors.Is(err, syscall.ENOSYS) {
+		return h, err
+	}
+	h.id.PID = pid
+	if h.id.StartTicks, err = procfs.StartTicks(procfs.Root, pid); err != nil {
+		return h, err
+	}
+	h.id.BootID, err = procfs.BootID(procfs.Root)
+	return h, err
+}
+
+func (h held) close() {
+	if h.pidfd >= 0 {
+		syscall.Close(h.pidfd)
+	}
+}
+
+// kill ends the process. One that has ended has it already.
+func (h held) kill() {
+	if h.pidfd >= 0 {
+		_ = proctree.SendPidfd(h.pidfd, syscall.SIGKILL)
+	} else if h.id.Alive(procfs.Root) {
+		syscall.Kill(h.id.PID, syscall.SIGKILL) //nolint:forbidigo // no pidfds; its identity was compared
+	}
 }

@@ -29,12 +29,17 @@ var ofProcesses = []removal{
 	},
 	{
 		lineDescriptors, "those of the agent pass", []string{"TestDescriptorsStayHere"}, []mutant.Edit{
-			mutant.Drop("(*StageOrder).run", "keepDescriptors()"),
+			mutant.Drop("(*StageOrder).run", "if err := keepDescriptors(); err != nil"),
+		},
+	},
+	{
+		lineDescriptors, "without close_range those of the agent pass", []string{"TestDescriptorsStayHereOnOldKernels"}, []mutant.Edit{
+			mutant.Always("keepDescriptors", "errno == 0"),
 		},
 	},
 	{
 		lineDescriptors, "the record's lock passes", []string{"TestDescriptorsStayHere"}, []mutant.Edit{
-			mutant.Drop("(*StageOrder).run", "keepDescriptors()"),
+			mutant.Drop("(*StageOrder).run", "if err := keepDescriptors(); err != nil"),
 			mutant.Drop("superviseMain", "syscall.CloseOnExec(LockFD)"),
 		},
 	},

@@ -109,7 +109,8 @@ func oomKills(s *Spec) uint64 {
 
 // forkStage starts the launch stage: in its own session, outside every
 // terminal, and with cgroup v2 born inside the task's cgroup. Where the kernel
-// cannot do that (before 5.7) the stage joins by itself, as with v1.
+// cannot do that (before 5.7), or a seccomp profile forbids it, the stage joins by
+// itself, as with v1.
 func forkStage(s *Spec, socket int) (pid int, join []string, err error) {
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
@@ -129,7 +130,7 @@ func forkStage(s *Spec, socket int) (pid int, join []string, err error) {
 		if err == nil {
 			return pid, nil, nil
 		}
-		if err != syscall.ENOSYS && err != syscall.EINVAL && err != syscall.E2BIG {
+		if err != syscall.ENOSYS && err != syscall.EPERM && err != syscall.EINVAL && err != syscall.E2BIG {
 			return 0, nil, fmt.Errorf("start in cgroup %s: %w", s.Cgroups.Join[0], err)
 		}
 		attr.Sys.UseCgroupFD = false

@@ -38,20 +38,6 @@ func renounce() error {
 	return err
 }
 
-// The number of close_range is the same on every architecture; Linux 5.9 has it,
-// and its flag since 5.11.
-const (
-	sysCloseRange     = 436
-	closeRangeCloexec = 1 << 2
-)
-
-// keepDescriptors lets no descriptor but the standard streams pass through the
-// exec. Ours are close-on-exec; this is for what whoever started the agent left
-// open. Where the kernel cannot, those pass.
-func keepDescriptors() {
-	syscall.RawSyscall6(sysCloseRange, 3, uintptr(^uint32(0)), closeRangeCloexec, 0, 0, 0)
-}
-
 // DisableTHP forbids this process and what it starts transparent huge pages, and
 // reports whether they were allowed before. The kernel hands the ban on through
 // fork and exec, so whoever starts a supervisor calls this first: with a huge page

@@ -85,7 +85,9 @@ func (o *StageOrder) run(control *conn) error {
 		}
 	}
 	resetSignals()
-	keepDescriptors()
+	if err := keepDescriptors(); err != nil {
+		return err
+	}
 	return o.exec()
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,10 +27,31 @@ const (
 // pidfdNonblock makes reads of the descriptor go through Go's poller (Linux 5.10).
 const pidfdNonblock = syscall.O_NONBLOCK
 
+// HavePidfds reports whether pidfds can be used. It is tried once, on this process
+// itself: before Linux 5.3 there are none, and seccomp profiles of that time answer
+// EPERM, which from a signal sent to somebody else means that it was not allowed.
+var HavePidfds = sync.OnceValue(func() bool {
+	fd, err := openPidfd(os.Getpid())
+	if err == nil {
+		defer syscall.Close(fd)
+		err = SendPidfd(fd, 0)
+	}
+	// What else may fail says nothing of the kernel.
+	return err == nil || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+})
+
 // OpenPidfd opens a descriptor that refers to this very process for ever and
-// becomes readable when it ends. ENOSYS before Linux 5.3; older than 5.10 it
-// cannot be non-blocking from the start, which is mended here.
+// becomes readable when it ends. The error wraps ENOSYS where pidfds cannot be used.
 func OpenPidfd(pid int) (int, error) {
+	if !HavePidfds() {
+		return -1, os.NewSyscallError("pidfd_open", syscall.ENOSYS)
+	}
+	return openPidfd(pid)
+}
+
+// openPidfd is OpenPidfd without asking first. Before Linux 5.10 the descriptor
+// cannot be non-blocking from the start, which is mended here.
+func openPidfd(pid int) (int, error) {
 	fd, _, errno := syscall.Syscall(sysPidfdOpen, uintptr(pid), pidfdNonblock, 0)
 	if errno == syscall.EINVAL {
 		fd, _, errno = syscall.Syscall(sysPidfdOpen, uintptr(pid), 0, 0)
@@ -70,7 +92,7 @@ func (t *Tree) SignalMain(sig syscall.Signal) error {
 	}
 	if err == nil {
 		err = SendPidfd(fd, sig)
-	} else { // no pidfds before Linux 5.3
+	} else { // no pidfds, see HavePidfds
 		err = os.NewSyscallError("kill", syscall.Kill(t.Main, sig)) //nolint:forbidigo // as above
 	}
 	if errors.Is(err, syscall.ESRCH) {
@@ -133,7 +155,7 @@ func (t *Tree) SignalAll(sig syscall.Signal) error {
 func (t *Tree) signalListed(pids []int, sig syscall.Signal) error {
 	var failed error
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH { //nolint:forbidigo // no pidfds before Linux 5.3
+		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH { //nolint:forbidigo // no pidfds, see HavePidfds
 			failed = os.NewSyscallError("kill", err)
 		}
 	}
