@@ -19,10 +19,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/witness"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/hangfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/witness"
 )
 
 // stateSize is that of the file system that state_dir is on, in bytes: small, to

@@ -16,8 +16,8 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/witness"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/witness"
 )
 
 // Site says where to look.
@@ -29,6 +29,10 @@ type Site struct {
 	Cgroups  []string // directories below which Nomad has its tasks' cgroups
 	Usable   []int
 	Folder   func(job string) string // the job's run folder
+	// Node is the client that all this is about. Of another one that shares the run
+	// folders only the solvers count, which are what Elsewhere names.
+	Node      string
+	Elsewhere string
 }
 
 // Observer looks at the world again and again and remembers what it may forget.
@@ -85,8 +89,10 @@ func (s *Site) Classify(p proc.Process, env []string) (Role, string) {
 // Matters picks the processes that the witness is to remember.
 func (s *Site) Matters(p proc.Process, env []string) bool {
 	role, _ := s.Classify(p, env)
-	return role == Solver || role == Supervisor
+	return role == Solver || role == Supervisor || s.isElsewhere(p.Exe)
 }
+
+func (s *Site) isElsewhere(exe string) bool { return s.Elsewhere != "" && exe == s.Elsewhere }
 
 // Look returns the world as it is now. status also asks the plugin's binary.
 func (o *Observer) Look(ctx context.Context, status bool) (*World, error) {
@@ -229,8 +235,14 @@ func (o *Observer) runs(w *World) error {
 			supervisors[l.PID] = l
 			continue
 		}
+		if o.Site.isElsewhere(l.Exe) {
+			w.Elsewhere = append(w.Elsewhere, Run{
+				Alloc: allocOf(l.Env), PID: l.PID, Start: l.Start, Folder: l.Folder, Exec: l.Exec, Ended: l.Ended, Exit: l.Exit, Known: l.Known, Status: l.Status,
+			})
+			continue
+		}
 		r := Run{
-			Alloc: alloc, PID: l.PID, Start: l.Start, Exec: l.Exec, Ended: l.Ended, Exit: l.Exit, Known: l.Known, Status: l.Status,
+			Alloc: alloc, PID: l.PID, Start: l.Start, Folder: l.Folder, Exec: l.Exec, Ended: l.Ended, Exit: l.Exit, Known: l.Known, Status: l.Status,
 			Supervisor: l.Parent, Spoiled: o.Spoiled(alloc, l.PID), Killed: o.Killed(alloc, l.PID),
 		}
 		if s, ok := supervisors[l.Parent]; ok && s.Known && s.Status.Signaled() {
@@ -242,6 +254,15 @@ func (o *Observer) runs(w *World) error {
 		w.Runs = append(w.Runs, r)
 	}
 	return nil
+}
+
+func allocOf(env []string) string {
+	for _, e := range env {
+		if alloc, ok := strings.CutPrefix(e, "NOMAD_ALLOC_ID="); ok {
+			return alloc
+		}
+	}
+	return ""
 }
 
 // hasCompleted reads LS-DYNA's last words, once for each run: a restart of the

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/witness"
 )
 
 // A Violation says which rule is broken, and by what.
@@ -26,6 +28,7 @@ func (f *findings) add(rule, format string, args ...any) {
 // The rules, as they are named in reports.
 const (
 	OneSolver     = "at most one solver per allocation and task"
+	OneInFolder   = "at most one solver per run folder"
 	NoneInvented  = "no exit status invented"
 	Untouched     = "innocent processes untouched"
 	CoresAsLeased = "leases disjoint and equal to the kernel's masks"
@@ -47,6 +50,7 @@ func Always(w *World) []Violation {
 		}
 	}
 	oneAtATime(w, &f)
+	oneInFolder(w, &f)
 	lost(w, &f)
 	for i := range w.Allocs {
 		a := &w.Allocs[i]
@@ -69,10 +73,23 @@ func oneAtATime(w *World, f *findings) {
 	for i := range w.Runs {
 		for j := range w.Runs[i+1:] {
 			a, b := &w.Runs[i], &w.Runs[i+1+j]
-			if a.Alloc != b.Alloc || a.Ended && (!a.Known || !b.Exec.Before(a.Exit)) {
-				continue
+			if a.Alloc == b.Alloc && a.livedAtExecOf(b) {
+				f.add(OneSolver, "%s was alive when %s was executed", a, b)
 			}
-			f.add(OneSolver, "%s was alive when %s was executed", a, b)
+		}
+	}
+}
+
+// oneInFolder does the same for a folder's solvers, on whatever node they are.
+func oneInFolder(w *World, f *findings) {
+	all := slices.Concat(w.Runs, w.Elsewhere)
+	slices.SortStableFunc(all, func(a, b Run) int { return a.Exec.Compare(b.Exec) })
+	for i := range all {
+		for j := range all[i+1:] {
+			a, b := &all[i], &all[i+1+j]
+			if a.Folder == b.Folder && a.Folder != (witness.Folder{}) && a.Alloc != b.Alloc && a.livedAtExecOf(b) {
+				f.add(OneInFolder, "%s was alive there when %s was executed", a, b)
+			}
 		}
 	}
 }

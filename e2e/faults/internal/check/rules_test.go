@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/witness"
 )
 
 // The fabricated worlds below begin with one that is as it should be: a pinned
@@ -52,6 +54,20 @@ func goodWorld() *World {
 func TestRules_AcceptAGoodWorld(t *testing.T) {
 	must.SliceEmpty(t, Always(goodWorld()))
 	must.SliceEmpty(t, Settled(goodWorld()))
+}
+
+// Another node's solver may be in a folder before and after ours.
+func TestRules_AcceptAFolderThatChangesHands(t *testing.T) {
+	w := goodWorld()
+	folder := witness.Folder{Dev: 1, Inode: 2}
+	w.Runs[0].Folder = folder
+	w.Elsewhere = []Run{
+		{Alloc: "y", PID: 50, Start: 500, Folder: folder, Exec: at(0), Ended: true, Exit: at(1), Known: true},
+		{Alloc: "z", PID: 51, Start: 501, Folder: folder, Exec: at(8)},
+		{Alloc: "z", PID: 52, Start: 502, Folder: witness.Folder{Dev: 1, Inode: 3}, Exec: at(5)},
+	}
+	must.SliceEmpty(t, Always(w))
+	must.SliceEmpty(t, Settled(w))
 }
 
 // While its folder hangs a task may be anything, but its cores are as they must be.
@@ -106,6 +122,17 @@ func TestRules_FindWhatIsLost(t *testing.T) {
 		}},
 		{"a solver is executed before the other has ended", OneSolver, true, func(w *World) {
 			w.Runs = append(w.Runs, Run{Alloc: "c", PID: 31, Start: 31, Exec: at(7), Ended: true, Exit: at(8), Known: true, Status: exited(0), Completed: true})
+		}},
+		{"another job's solver is executed in its folder", OneInFolder, true, func(w *World) {
+			w.Runs[1].Folder, w.Runs[2].Folder = witness.Folder{Dev: 1, Inode: 2}, witness.Folder{Dev: 1, Inode: 2}
+		}},
+		{"another node's solver is executed in its folder", OneInFolder, true, func(w *World) {
+			w.Runs[1].Folder = witness.Folder{Dev: 1, Inode: 2}
+			w.Elsewhere = []Run{{Alloc: "z", PID: 50, Start: 500, Folder: w.Runs[1].Folder, Exec: at(5)}}
+		}},
+		{"it is executed in the folder of another node's solver", OneInFolder, true, func(w *World) {
+			w.Runs[1].Folder = witness.Folder{Dev: 1, Inode: 2}
+			w.Elsewhere = []Run{{Alloc: "z", PID: 50, Start: 500, Folder: w.Runs[1].Folder, Exec: at(1), Ended: true, Exit: at(4), Known: true}}
 		}},
 		{"a run that nobody asked to end is killed", NoRunLost, true, func(w *World) {
 			w.Calm, w.Runs[1].Ended, w.Runs[1].Exit, w.Runs[1].Known, w.Runs[1].Status = at(4), true, at(5), true, signaled(syscall.SIGKILL)

@@ -24,8 +24,8 @@ import (
 // allocationInfo is what the API says of an allocation; its own Go package
 // leaves out the reserved cores.
 type allocationInfo struct {
-	ID, JobID, ClientStatus, DesiredStatus string
-	TaskStates                             map[string]struct {
+	ID, JobID, NodeID, ClientStatus, DesiredStatus string
+	TaskStates                                     map[string]struct {
 		State     string
 		Restarts  uint64
 		StartedAt time.Time
@@ -51,6 +51,9 @@ func (o *Observer) allocs(ctx context.Context, w *World) error {
 		o.ends = map[string]map[int64]End{}
 	}
 	for _, info := range list {
+		if o.Site.Node != "" && info.NodeID != o.Site.Node {
+			continue
+		}
 		w.Allocs = append(w.Allocs, o.alloc(info))
 	}
 	return nil

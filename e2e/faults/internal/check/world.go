@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/witness"
 )
 
 // Role is what a process is to a task.
@@ -85,10 +87,11 @@ func (a *Alloc) Over() bool {
 
 // Run is the life of one solver by the kernel's account.
 type Run struct {
-	Alloc string
-	PID   int
-	Start uint64
-	Exec  time.Time
+	Alloc  string
+	PID    int
+	Start  uint64
+	Folder witness.Folder // where it runs
+	Exec   time.Time
 
 	Ended  bool
 	Exit   time.Time
@@ -112,6 +115,11 @@ type Run struct {
 // orphaned tells whether nobody was there to see the solver's end.
 func (r *Run) orphaned() bool {
 	return !r.SupervisorKilled.IsZero() && r.Ended && r.SupervisorKilled.Before(r.Exit)
+}
+
+// livedAtExecOf tells whether the run certainly lived when a later one was executed.
+func (r *Run) livedAtExecOf(later *Run) bool {
+	return !r.Ended || r.Known && later.Exec.Before(r.Exit)
 }
 
 func (r *Run) String() string {
@@ -150,6 +158,7 @@ type World struct {
 	Records   []Record
 	Allocs    []Alloc
 	Runs      []Run // by the time of their exec
+	Elsewhere []Run // on another node, which has the same run folders
 	Gaps      int   // how often the kernel's account has holes
 	Innocents []Innocent
 

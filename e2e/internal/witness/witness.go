@@ -1,8 +1,8 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-// Package witness asks the kernel itself which of the campaign's processes were
-// executed and how each of them ended: the process connector
+// Package witness asks the kernel itself which of a test's processes were executed,
+// where, and how each of them ended: the process connector
 // (Documentation/driver-api/connector.rst, linux/cn_proc.h) tells it to whoever
 // listens, so that what a driver reports can be held against it. It needs root
 // and CONFIG_PROC_EVENTS.
@@ -30,12 +30,33 @@ type Life struct {
 	Exe    string
 	Args   []string
 	Env    []string
+	Folder Folder // the working directory at the exec
 	Exec   time.Time
 
 	Ended  bool
 	Exit   time.Time
 	Known  bool // the kernel told Status
 	Status syscall.WaitStatus
+}
+
+// A Folder is a folder by what the kernel knows it by, whatever paths lead there.
+// The zero Folder is none.
+type Folder struct{ Dev, Inode uint64 }
+
+// FolderOf returns the folder that a path leads to. It asks no file server, which
+// may hang.
+func FolderOf(path string) (Folder, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &st); err != nil {
+		return Folder{}, fmt.Errorf("statx %s: %w", path, err)
+	}
+	return Folder{unix.Mkdev(st.Dev_major, st.Dev_minor), st.Ino}, nil
+}
+
+// Together reports whether both processes were alive at one moment. Where the
+// kernel's word on an end is missing, the process had ended when that was noticed.
+func (l *Life) Together(o *Life) bool {
+	return (!l.Ended || o.Exec.Before(l.Exit)) && (!o.Ended || l.Exec.Before(o.Exit))
 }
 
 // Witness collects the lives of the processes that matter.
@@ -189,23 +210,20 @@ func (w *Witness) executed(e event) {
 		return // too short a life to matter
 	}
 	env, _ := proc.Environ(e.pid)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if l := w.now[e.pid]; l != nil && l.Start == p.StartTicks {
-		if w.matters(p, env) {
-			l.Exe, l.Args, l.Env, l.Exec = p.Exe, p.Args, env, wall(e.at) // e.g. a script that became the solver
-		}
+	if !w.matters(p, env) {
 		return
 	}
-	if w.matters(p, env) {
-		w.add(p, env, wall(e.at))
+	// A process that has just ended has no folder any more.
+	folder, _ := FolderOf(fmt.Sprintf("%s/%d/cwd", proc.Root, e.pid))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.now[e.pid]
+	if l == nil || l.Start != p.StartTicks { // else e.g. a script that became the solver
+		l = &Life{PID: p.PID, Start: p.StartTicks, Parent: p.PPID}
+		w.lives = append(w.lives, l)
+		w.now[p.PID] = l
 	}
-}
-
-func (w *Witness) add(p proc.Process, env []string, at time.Time) {
-	l := &Life{PID: p.PID, Start: p.StartTicks, Parent: p.PPID, Exe: p.Exe, Args: p.Args, Env: env, Exec: at}
-	w.lives = append(w.lives, l)
-	w.now[p.PID] = l
+	l.Exe, l.Args, l.Env, l.Folder, l.Exec = p.Exe, p.Args, env, folder, wall(e.at)
 }
 
 // wall converts the kernel's clock.

@@ -37,9 +37,13 @@ func TestWitness_TellsExitCodesAndSignals(t *testing.T) {
 		}))
 	}
 	want := map[int]syscall.WaitStatus{}
+	dir := t.TempDir()
+	folder, err := FolderOf(dir)
+	must.NoError(t, err)
 	for i, script := range []string{"exit 0", "exit 23", "kill -KILL $$"} {
 		cmd := exec.Command("sh", "-c", "read x; "+script)
 		cmd.Env = append(cmd.Environ(), "WITNESS_TEST=yes")
+		cmd.Dir = dir
 		in, err := cmd.StdinPipe()
 		must.NoError(t, err)
 		must.NoError(t, cmd.Start())
@@ -55,9 +59,33 @@ func TestWitness_TellsExitCodesAndSignals(t *testing.T) {
 			}
 			must.Eq(t, want[l.PID], l.Status)
 			must.False(t, l.Exit.Before(l.Exec))
+			must.Eq(t, folder, l.Folder)
 		}
 		return len(lives) == 3
 	})
+}
+
+func TestLife_Together(t *testing.T) {
+	at := func(seconds int) time.Time { return time.Unix(1_800_000_000+int64(seconds), 0) }
+	lived := func(from, to int) *Life { return &Life{Exec: at(from), Exit: at(to), Ended: true} }
+	for _, c := range []struct {
+		name     string
+		one, two *Life
+		want     bool
+	}{
+		{"one after the other", lived(1, 2), lived(3, 4), false},
+		{"one begins when the other ends", lived(1, 2), lived(2, 4), false},
+		{"one begins before the other ends", lived(1, 3), lived(2, 4), true},
+		{"one within the other", lived(1, 4), lived(2, 3), true},
+		{"one lives on", &Life{Exec: at(1)}, lived(2, 3), true},
+		{"one begins after the other and lives on", lived(1, 2), &Life{Exec: at(3)}, false},
+		{"both live", &Life{Exec: at(1)}, &Life{Exec: at(2)}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			must.Eq(t, c.want, c.one.Together(c.two))
+			must.Eq(t, c.want, c.two.Together(c.one))
+		})
+	}
 }
 
 // message makes one of the connector's.
