@@ -25,6 +25,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -37,6 +38,7 @@ type Driver struct {
 	solvers  *solvercheck.Checker
 	starts   keylock.Locks  // by allocation and task, and by run folder: no two starts at once
 	patience task.Patience  // with run folders at the end of runs
+	vacancy  time.Duration  // how long a start waits for another node's run to leave its folder
 	routines sync.WaitGroup // everything that Close waits for
 
 	preparing sync.Mutex // one call of ready at a time; taken before mu
@@ -72,6 +74,7 @@ func New(ctx context.Context, logger hclog.Logger) *Driver {
 		events:   events.NewHub(ctx),
 		solvers:  solvercheck.New(os.Stat),
 		patience: task.DefaultPatience,
+		vacancy:  folderPatience,
 		agent:    agent{settings: &settings.Settings{}},
 		tasks:    map[string]*task.Handle{},
 	}
@@ -203,8 +206,11 @@ func (d *Driver) find(is func(*task.Handle) bool) []*task.Handle {
 
 // inFolder returns the tasks, forgotten ones among them, of which something may still
 // happen in a run folder.
-func (d *Driver) inFolder(path string) []*task.Handle {
-	is := func(h *task.Handle) bool { return h.Folder() == path && !(h.IsEnded() && h.HasLeft()) }
+func (d *Driver) inFolder(path string, dir rundir.DirID) []*task.Handle {
+	is := func(h *task.Handle) bool {
+		same := h.Folder() == path || dir != rundir.DirID{} && h.View().Dir == dir
+		return same && !(h.IsEnded() && h.HasLeft())
+	}
 	found := d.find(is)
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -201,8 +201,7 @@ func (s *start) findUser() (err error) {
 // takeCores leases the task's cores, and decides what a shortage means.
 func (s *start) takeCores() (err error) {
 	logger := s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task)
-	stream := s.d.events.Stream(s.id, logger)
-	s.place.events = stream
+	stream := s.place.events
 	s.place.binder = s.d.cores.NewBinder(placement.Run{
 		Owner: s.id.String(), Asked: s.place.asked, Parent: s.place.parent,
 		Report: func(text string) { stream.Emit(text) }, Logger: logger,
@@ -273,7 +272,7 @@ func (s *start) makeDetails() (*state.Details, error) {
 	return &state.Details{
 		TaskID: s.cfg.ID, JobID: s.cfg.JobID, JobName: s.cfg.JobName, Namespace: s.cfg.Namespace,
 		Group: s.cfg.TaskGroupName, Task: s.cfg.Name, AllocID: s.cfg.AllocID, AllocDir: s.cfg.AllocDir,
-		StartedAt: time.Now(), User: s.user.Name, UID: s.user.UID, GID: s.user.GID, Groups: s.user.Groups, Home: s.user.Home,
+		NodeID: s.cfg.NodeID, NodeName: s.cfg.NodeName, StartedAt: time.Now(), User: s.user.Name, UID: s.user.UID, GID: s.user.GID, Groups: s.user.Groups, Home: s.user.Home,
 		Solver: s.job.Solver.Name, Parallel: string(s.job.Solver.Parallel), Precision: string(s.job.Solver.Precision),
 		RunBase: s.run.base, RunFolder: s.run.rel, Stdout: stdoutName, Input: s.job.Input, LSDynaJob: s.job.JobID,
 		CoresAsked: s.place.asked, Reserved: !s.place.reserved.IsEmpty(), CgroupParent: s.place.parent, Placement: s.place.lease.Reason,
@@ -302,9 +301,10 @@ func (s *start) launch() error {
 	ctx, cancel := context.WithTimeout(s.d.ctx, launchTimeout)
 	defer cancel()
 	proc, err := supervisor.Start(ctx, supervisor.Launch{
-		Dir: s.record.Dir, Lock: s.record.Lock(), Spec: s.spec, Env: s.command.Env,
+		Dir: s.record.Dir, Lock: s.record.Lock(), Folder: s.run.lock, Spec: s.spec, Env: s.command.Env,
 	})
 	s.record.Unlock()
+	s.run.closeLock()
 	if err != nil {
 		s.watchUnended(err)
 		return fmt.Errorf("start solver: %w", err)

@@ -5,14 +5,18 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/nomad/nomad/structs"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // folderPatience bounds each thing that a start does in its run folder; reading the
@@ -24,11 +28,19 @@ const folderPatience = 30 * time.Second
 type runFolder struct {
 	base, rel string // base is trusted
 	watcher   *rundir.Watcher
-	unlock    func() // lets other starts into the folder
+	unlock    func()   // lets other starts into the folder
+	lock      *os.File // the folder's, for the supervisor; nil before it is taken and after the launch
 	old       rundir.Outputs
 }
 
 func (r *runFolder) path() string { return filepath.Join(r.base, r.rel) }
+
+func (r *runFolder) closeLock() {
+	if r.lock != nil {
+		_ = r.lock.Close()
+		r.lock = nil
+	}
+}
 
 // started hands the folder over to the run: from now on it is the run itself that
 // keeps others out.
@@ -41,7 +53,8 @@ func (r *runFolder) abandon() {
 	if r.watcher == nil {
 		return
 	}
-	r.watcher.Close()
+	r.closeLock()
+	r.watcher.Release()
 	const moment = time.Second
 	select {
 	case <-r.watcher.Done():
@@ -88,6 +101,7 @@ func (s *start) openFolder() error {
 		return err
 	}
 	logger := s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task)
+	s.place.events = s.d.events.Stream(s.id, logger)
 	s.run.watcher = rundir.Watch(task.WatchOptions(s.run.base, s.run.rel, s.user, logger, nil))
 	if err := s.inFolder(func(*rundir.Folder) error { return nil }); err != nil {
 		return fmt.Errorf("work_dir: %w", err)
@@ -95,7 +109,68 @@ func (s *start) openFolder() error {
 	if err := s.asUser(func(f *rundir.Folder) error { return f.CheckInput(s.job.Input) }); err != nil {
 		return fmt.Errorf("input: %w", err)
 	}
+	if err := s.awaitOthers(s.run.watcher.View().Dir); err != nil {
+		return err
+	}
+	if err := s.claimFolder(); err != nil {
+		return err
+	}
 	return s.follow()
+}
+
+// claimFolder takes the run folder for this run, from whatever node the last one ran.
+// A run that is there may just be ending: it is waited for a while, and an event says
+// so at once.
+func (s *start) claimFolder() error {
+	vacant := time.NewTimer(s.d.vacancy)
+	defer vacant.Stop()
+	owner := s.owner()
+	for told := false; ; {
+		lock, err := s.tryClaim(owner)
+		var owned *rundir.OwnedError
+		switch {
+		case err == nil:
+			s.run.lock = lock
+			return nil
+		case !errors.As(err, &owned):
+			if rundir.Unavailable(err) {
+				return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", s.run.path(), err), true)
+			}
+			return fmt.Errorf("work_dir: %w", err)
+		case !told:
+			told = true
+			s.place.events.Attach() // Nomad's task runner is there: it has called StartTask
+			s.place.events.Emit(fmt.Sprintf("Waiting for the run folder %s: %v", s.run.path(), owned))
+		}
+		select {
+		case <-s.d.ctx.Done():
+			return structs.NewRecoverableError(s.d.ctx.Err(), true)
+		case <-vacant.C:
+			return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", s.run.path(), err), true)
+		case <-time.After(claimPause):
+		}
+	}
+}
+
+func (s *start) tryClaim(owner rundir.RunOwner) (*os.File, error) {
+	ctx, cancel := context.WithTimeout(s.d.ctx, folderPatience)
+	defer cancel()
+	return s.run.watcher.Claim(ctx, owner)
+}
+
+// claimPause is the time between two attempts to take a run folder.
+const claimPause = 500 * time.Millisecond
+
+// owner is what the run folder tells others of this run. Until its supervisor is
+// there, it lives as long as this process.
+func (s *start) owner() rundir.RunOwner {
+	o := task.Owner(s.id, &state.Details{
+		Namespace: s.cfg.Namespace, JobID: s.cfg.JobID, AllocDir: s.cfg.AllocDir, RunBase: s.run.base,
+		NodeID: s.cfg.NodeID, NodeName: s.cfg.NodeName, StartedAt: time.Now(),
+	})
+	ticks, _ := procfs.StartTicks(procfs.Root, os.Getpid())
+	o.Processes = []rundir.OwnerProcess{{PID: os.Getpid(), StartTicks: ticks}}
+	return o
 }
 
 // lockFolder keeps other starts out of the run folder, and refuses one where a
@@ -107,9 +182,19 @@ func (s *start) lockFolder() (err error) {
 	if s.run.unlock, err = s.d.starts.Lock(ctx, "folder "+path); err != nil {
 		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: an earlier start still waits for its file server: %w", path, err), true)
 	}
-	for _, h := range s.d.inFolder(path) {
+	if err := s.awaitOthers(rundir.DirID{}); err != nil {
+		s.run.unlock()
+		return err
+	}
+	return nil
+}
+
+// awaitOthers waits for the runs of this driver in the same folder, by its path or by
+// what folder it is.
+func (s *start) awaitOthers(dir rundir.DirID) error {
+	path := s.run.path()
+	for _, h := range s.d.inFolder(path, dir) {
 		if err := s.awaitLeaving(h); err != nil {
-			s.run.unlock()
 			return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", path, err), true)
 		}
 	}

@@ -100,6 +100,8 @@ type Details struct {
 	Task      string    `json:"task"`
 	AllocID   string    `json:"alloc_id"`
 	AllocDir  string    `json:"alloc_dir"`
+	NodeID    string    `json:"node_id,omitempty"` // of the Nomad client
+	NodeName  string    `json:"node_name,omitempty"`
 	StartedAt time.Time `json:"started_at"`
 	User      string    `json:"user"`
 	UID       int       `json:"uid"`

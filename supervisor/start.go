@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,11 @@ type Launch struct {
 	// over and closes it in every case: the supervisor inherits the lock without a
 	// gap and holds it until it ends.
 	Lock *os.File
+
+	// Folder is the lock of the run folder, opened for writing; nil for none. The
+	// supervisor inherits it, too, and marks the run's end in the file. The caller
+	// closes its own.
+	Folder *os.File
 
 	// Spec is written to spec.json by Start; nil when WriteSpec has been
 	// called already.
@@ -200,10 +206,11 @@ func forkSupervisor(l Launch) (*watched, *os.File, error) {
 	if proctree.HavePidfds() { // one that comes with the process may be of no use
 		wanted = &pidfd
 	}
+	folder := cmp.Or(l.Folder, null)
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{filepath.Base(os.Args[0]), shim.SuperviseCommand, l.Dir}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   withRaceOptions(supervisorEnv),
-		Files: []uintptr{null.Fd(), log.Fd(), log.Fd(), theirs.Fd(), l.Lock.Fd()},
+		Files: []uintptr{null.Fd(), log.Fd(), log.Fd(), theirs.Fd(), l.Lock.Fd(), folder.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: wanted},
 	})
 	if err != nil {

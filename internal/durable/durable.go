@@ -20,3 +20,11 @@ const (
 	LockFile = "lock"           // held for as long as a process of the run may live
 	LogFile  = "supervisor.log" // what the supervisor had to say
 )
+
+// EndMark is what a supervisor writes to the lock file of its run folder when the run
+// is over; the run is named by its task id. Supervisors and plugins of different
+// versions, on different nodes, share it: it never changes.
+func EndMark(run string) string { return EndMarkPrefix + run + "\n" }
+
+// EndMarkPrefix begins an EndMark.
+const EndMarkPrefix = "ended "

@@ -62,6 +62,18 @@ func Open(base, rel string) (*Folder, error) {
 	return &Folder{dir: os.NewFile(uintptr(fd), walked), path: walked}, nil
 }
 
+// DirID tells folders apart whatever paths lead to them. The zero value is none.
+type DirID struct{ Dev, Ino uint64 }
+
+// ID returns which folder it is; the zero value where its file system does not say.
+func (f *Folder) ID() DirID {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.dir.Fd()), &st); err != nil {
+		return DirID{}
+	}
+	return DirID{Dev: uint64(st.Dev), Ino: st.Ino} //nolint:unconvert // a type of its own on some architectures
+}
+
 // Path is the folder's path as it was opened, for messages and for a process's
 // working directory. Nothing in this package opens anything by it.
 func (f *Folder) Path() string { return f.path }

@@ -85,6 +85,9 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 			// nobody would follow any more.
 			return fmt.Errorf("send sense switch %s: the run is being stopped", s.Switch.Name)
 		}
+		if err := w.checkMine(f); err != nil {
+			return fmt.Errorf("send sense switch %s: %w", s.Switch.Name, err)
+		}
 		if s.Asked.IsZero() {
 			s.Asked = time.Now()
 		}

@@ -70,6 +70,9 @@ type WatchOptions struct {
 	// Follow says which outputs are read; nil: none until Watcher.Follow is called.
 	Follow *FollowOptions
 
+	// Run is the run whose folder it is (RunOwner.Run); "" before it is claimed.
+	Run string
+
 	// As does something with the rights of the task's user; nil: with the process's own.
 	As func(do func() error) error
 
@@ -89,6 +92,8 @@ type View struct {
 	At       time.Time   // when the last of them began at which the file system did not fail
 	Open     bool        // the folder is open
 	Err      error       // why it is not
+	Dir      DirID       // the folder itself, once it was open
+	Held     error       // why it could not be held for the run (Hold); an *OwnedError where another run has it
 	Switch   *SwitchView // the last sense switch that was sent, nil for none
 }
 
@@ -113,6 +118,7 @@ type Watcher struct {
 	follow *Follower
 	sent   *sentSwitch
 
+	holding  holding
 	reported string // the last look's error
 }
 
@@ -135,6 +141,7 @@ func Watch(o WatchOptions) *Watcher {
 		o.interval = lookInterval
 	}
 	w := &Watcher{
+		holding: holding{run: o.Run},
 		options: o, requests: make(chan *folderRequest), changed: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
@@ -203,11 +210,15 @@ func (w *Watcher) Look(ctx context.Context) (View, error) {
 
 // Finish reads the outputs of a run that is over to their end, and what came of
 // the last sense switch: a switch that nobody took is removed, since it would end
-// the next run that somebody starts here.
+// the next run that somebody starts here. Where another run has the folder by now it
+// does nothing, and the error is an *OwnedError.
 func (w *Watcher) Finish(ctx context.Context) (View, error) {
 	err := w.Do(ctx, func(f *Folder) error {
 		if w.follow == nil {
 			return nil
+		}
+		if err := w.checkMine(f); err != nil {
+			return err
 		}
 		w.follow.lastError = "" // an error counts each time
 		began := time.Now()
@@ -251,6 +262,7 @@ func (w *Watcher) noAnswer(ctx context.Context) error {
 func (w *Watcher) run() {
 	defer close(w.ended)
 	defer w.closeFolder()
+	defer w.leave()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -315,7 +327,9 @@ func (w *Watcher) open() error {
 	case w.options.Follow != nil:
 		w.follow = NewFollower(folder, *w.options.Follow)
 	}
-	w.publish(func(v *View) { v.Open, v.Err = true, nil })
+	id := folder.ID()
+	w.publish(func(v *View) { v.Open, v.Err, v.Dir = true, nil, id })
+	w.hold(folder)
 	return nil
 }
 
@@ -335,6 +349,7 @@ func (w *Watcher) look() error {
 	if w.follow == nil {
 		return nil
 	}
+	w.hold(w.folder)
 	w.follow.lastError = "" // an error counts each time
 	began := time.Now()
 	s, err := w.follow.Poll()
@@ -356,6 +371,7 @@ func (w *Watcher) look() error {
 func (w *Watcher) reopenAfter(err error) bool {
 	lost := errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOTCONN)
 	if lost {
+		w.dropClaim()
 		w.closeFolder()
 		w.publish(func(v *View) { v.Open, v.Err = false, err })
 	}

@@ -47,7 +47,7 @@ func (f *Folder) WriteFiles(files map[string][]byte, owner Owner) error {
 // Whether a replaced file must survive a power cut.
 const (
 	transient = false // the run ends with the power cut, and the file is of no use after it
-	durable   = true  // it is on the disk when replace returns
+	synced    = true  // it is on the disk when replace returns
 )
 
 // replace puts content under a name, whole or not at all: a new file is created

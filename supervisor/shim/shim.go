@@ -33,6 +33,7 @@ const (
 const (
 	ControlFD = 3 // a Unix stream socket to whoever started it
 	LockFD    = 4 // supervise: the record's lock
+	FolderFD  = 5 // supervise: the lock of the run folder, opened for writing by the task's user; /dev/null where there is none
 )
 
 // refused is the exit status for a call that nobody but the driver should make.

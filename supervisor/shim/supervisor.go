@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
@@ -37,9 +38,11 @@ func superviseMain(dir string) int {
 		return refused
 	}
 	syscall.CloseOnExec(LockFD)
+	syscall.CloseOnExec(FolderFD)
 	syscall.Umask(0o077)
-	defer releaseLock()
 	s := &supervisor{dir: dir, plugin: plugin}
+	defer s.leaveFolder() // after the record's lock: a folder that hangs holds up nobody
+	defer releaseLock()
 	err := s.prepare()
 	if err == nil {
 		err = s.launch()
@@ -56,6 +59,31 @@ func superviseMain(dir string) int {
 // end of this process would do it, too, but may be late: the kernel ends none whose
 // thread waits for a dead file server.
 func releaseLock() { syscall.Close(LockFD) }
+
+// leavePatience is how long the run folder may take to answer when the run is over.
+const leavePatience = time.Second
+
+// leaveFolder marks the run's end in the run folder's lock file and gives its lock
+// back. A node that finds the lock free learns from the mark that the run is over, even
+// if no plugin was here to say so. The file system is waited for by a thread that ends
+// with the process.
+func (s *supervisor) leaveFolder() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if s.reaped && s.spec != nil {
+			mark := []byte(durable.EndMark(s.spec.TaskID))
+			if _, err := syscall.Pwrite(FolderFD, mark, 0); err == nil {
+				_ = syscall.Ftruncate(FolderFD, int64(len(mark)))
+			}
+		}
+		syscall.Close(FolderFD)
+	}()
+	select {
+	case <-done:
+	case <-time.After(leavePatience):
+	}
+}
 
 // prepare makes this process what a supervisor has to be.
 func (s *supervisor) prepare() error {

@@ -130,6 +130,7 @@ func (h *Handle) readOutputs(ctx context.Context, r *run) (rundir.View, error) {
 		return r.watcher.View(), nil // nothing tells where they are
 	}
 	began, told := time.Now(), false
+	var owned *rundir.OwnedError
 	var missing time.Time // since when the folder cannot be opened; zero: it can, or nothing tells
 	for {
 		patient := readAttempt
@@ -143,6 +144,9 @@ func (h *Handle) readOutputs(ctx context.Context, r *run) (rundir.View, error) {
 		v, err := r.watcher.Finish(attempt)
 		cancel()
 		if !rundir.Unreadable(err) {
+			if errors.As(err, &owned) {
+				return v, err // what lies there is another run's
+			}
 			if err != nil {
 				h.logger.Warn("cannot read the solver's last outputs", "error", err)
 			}

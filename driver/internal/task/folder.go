@@ -7,12 +7,44 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
+
+// Owner is what a run folder tells other nodes of the run that has it.
+func Owner(id state.ID, d *state.Details) rundir.RunOwner {
+	return rundir.RunOwner{
+		Run: id.String(), Namespace: d.Namespace, Job: d.JobID, Alloc: id.Alloc, Task: id.Task,
+		Node: rundir.ThisNode(d.NodeID, d.NodeName), Since: d.StartedAt.UTC(),
+		InAlloc: d.AllocDir != "" && strings.HasPrefix(d.RunBase, d.AllocDir+"/"),
+	}
+}
+
+// holdFolder has the watcher keep the folder for this run, in a moment. The
+// supervisor has its lock; where it is gone, or comes from a plugin that did not know
+// of it, this process takes it.
+func (h *Handle) holdFolder() {
+	r, p := h.run.Load(), h.process.Load()
+	if r == nil || p == nil || r.RunBase == "" || h.over || h.IsGone() {
+		return
+	}
+	o := Owner(h.ID, &r.Details)
+	for _, id := range []procfs.Identity{p.record.Supervisor(), p.record.Solver()} {
+		if id.Known() {
+			o.Processes = append(o.Processes, rundir.OwnerProcess{PID: id.PID, StartTicks: id.StartTicks})
+		}
+	}
+	if h.spec != nil {
+		o.Cgroup = h.spec.Cgroups.Processes()
+	}
+	r.watcher.Hold(o)
+}
 
 // OpenFolder opens a run folder that the user may enter and write to. The
 // folder itself is opened by the plugin, which goes on reading it.

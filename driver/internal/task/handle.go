@@ -133,6 +133,7 @@ func (h *Handle) setDetails(d state.Details, w *rundir.Watcher) {
 	}
 	h.run.Store(&run{Details: d, watcher: w})
 	close(h.known)
+	h.holdFolder()
 }
 
 // watch begins to watch the folder of a run that another plugin process started.
@@ -142,9 +143,9 @@ func (h *Handle) watch(d state.Details) *rundir.Watcher {
 	if err != nil {
 		h.logger.Warn("cannot tell the run's outputs from older ones", "error", err)
 	}
-	return rundir.Watch(WatchOptions(d.RunBase, d.RunFolder, h.user(d), h.logger, &rundir.FollowOptions{
-		Stdout: d.Stdout, JobID: d.LSDynaJob, Old: old,
-	}))
+	o := WatchOptions(d.RunBase, d.RunFolder, h.user(d), h.logger, &rundir.FollowOptions{Stdout: d.Stdout, JobID: d.LSDynaJob, Old: old})
+	o.Run = h.ID.String()
+	return rundir.Watch(o)
 }
 
 // WatchOptions say how a run folder is watched that a user's task runs in.
@@ -228,6 +229,7 @@ func (h *Handle) SetProcess(p *supervisor.Process, rec pidfile.Record) {
 	if old := h.process.Swap(&process{Process: p, record: rec, began: begins}); old != nil && old.Process != p {
 		old.Close() // Run takes the new one at its next round
 	}
+	h.holdFolder()
 }
 
 // Phase returns where the run is in its life.

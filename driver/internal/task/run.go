@@ -5,6 +5,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,7 +63,11 @@ func (h *Handle) close() {
 	if r == nil {
 		return
 	}
-	r.watcher.Close()
+	if h.IsEnded() {
+		r.watcher.Release()
+	} else {
+		r.watcher.Close()
+	}
 	const moment = time.Second
 	select {
 	case <-r.watcher.Done():
@@ -81,6 +86,7 @@ func (h *Handle) round() {
 	v := r.watcher.View()
 	h.tellSwitch(v.Switch, false)
 	h.tellStalled(r.watcher.Stalled())
+	h.tellHeld(v.Held)
 	h.checkSwitchDelay(r, v.Snapshot)
 	h.checkLicence(r, v.Snapshot)
 	h.checkStart(r, v)
@@ -89,8 +95,9 @@ func (h *Handle) round() {
 // alerts is what was told of a run already.
 type alerts struct {
 	orphaned   bool
-	unlicensed bool // that it waits for a licence
-	stalled    bool // that its folder does not answer
+	unlicensed bool   // that it waits for a licence
+	stalled    bool   // that its folder does not answer
+	held       string // why its folder cannot be held
 
 	delayKnown, delayTold bool // of the time a switch takes
 
@@ -105,6 +112,22 @@ func (h *Handle) checkSupervisor() {
 	}
 	h.alerts.orphaned = true
 	h.say("The solver's supervisor was killed; the solver runs on, but its exit status will not be known")
+	h.holdFolder() // with the supervisor its lock has gone
+}
+
+// tellHeld says once why the run folder cannot be kept for this run.
+func (h *Handle) tellHeld(err error) {
+	var owned *rundir.OwnedError
+	text := ""
+	if errors.As(err, &owned) {
+		text = fmt.Sprintf("Another run is in this run's folder: %v", owned)
+	} else if err != nil && !rundir.Unreadable(err) {
+		text = fmt.Sprintf("The run folder cannot be kept from other runs: %v", err)
+	}
+	if text != "" && text != h.alerts.held {
+		h.Events.Emit(text)
+	}
+	h.alerts.held = text
 }
 
 // stalledAfter is how long a run folder may be silent before an event says so.

@@ -1,0 +1,280 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+)
+
+// LockFile is the file in the run folder whose lock a run holds for all of its life:
+// through its supervisor, through the plugin, or both. It is locked by flock(2) and by
+// an open file description lock of fcntl(2), because not every file system hands both
+// on to its server, and two nodes may reach it in different ways. Its content is the
+// durable.EndMark of the last run whose supervisor saw its end.
+const LockFile = ".lsdyna-run.lock"
+
+// OwnedError says that another run has the folder.
+type OwnedError struct {
+	Folder string
+	Owner  RunOwner // zero where the folder does not tell
+	Locked bool     // a living process holds the lock
+	Since  bool     // the owner came after the run that asks
+}
+
+func (e *OwnedError) Error() string {
+	const destroy = "two solvers in one folder destroy each other's results"
+	known := e.Owner.Run != ""
+	since := e.Owner.Since.Local().Format(time.DateTime)
+	switch {
+	case e.Since:
+		return fmt.Sprintf("%s on %s has had the run folder since %s", e.Owner, e.Owner.Node, since)
+	case e.Locked && known:
+		return fmt.Sprintf("%s runs there on %s since %s; %s", e.Owner, e.Owner.Node, since, destroy)
+	case e.Locked:
+		return fmt.Sprintf("a process that is not known holds the lock %s there; %s", LockFile, destroy)
+	case known:
+		return fmt.Sprintf("%s runs there on %s since %s, and nothing proves that it has ended; %s. If that node is gone for good and no solver is left in the folder, the operator releases it: nomad-driver-lsdyna release-folder %s",
+			e.Owner, e.Owner.Node, since, destroy, e.Folder)
+	}
+	return fmt.Sprintf("%s there is damaged, and the file system has no locks that would tell whether a run is there; if none is, the operator releases it: nomad-driver-lsdyna release-folder %s", OwnerFile, e.Folder)
+}
+
+// Claim is a run's hold on its folder. It belongs to one goroutine.
+type Claim struct {
+	folder *Folder
+	lock   *os.File
+	owner  RunOwner
+}
+
+// errLockMoved: LockFile was replaced while it was being locked.
+var errLockMoved = errors.New("the lock file was replaced")
+
+// claimTries bounds how often a claim begins anew because somebody else did something
+// at the same moment.
+const claimTries = 5
+
+// Claim takes the folder for a run. The error is an *OwnedError while another run has
+// it. Call it with the rights of the task's user.
+func (f *Folder) Claim(o RunOwner) (*Claim, error) {
+	var err error
+	for range claimTries {
+		var c *Claim
+		if c, err = f.claim(o); err == nil {
+			return c, nil
+		}
+		if !errors.Is(err, errLockMoved) && !errors.Is(err, unix.EEXIST) {
+			break
+		}
+	}
+	return nil, err
+}
+
+func (f *Folder) claim(o RunOwner) (*Claim, error) {
+	lock, works, err := f.takeLock()
+	if err != nil {
+		return nil, err
+	}
+	before, err := f.judge(o, readEndMark(lock), works)
+	if err == nil && works {
+		err = f.writeOwner(o)
+	} else if err == nil {
+		err = f.claimExclusively(o, before)
+	}
+	if err != nil {
+		_ = unlock(lock)
+		return nil, err
+	}
+	_ = lock.Truncate(0) // whose end it marked is not the owner any more
+	return &Claim{folder: f, lock: lock, owner: o}, nil
+}
+
+// judge reads who has the folder, by the record: it returns the record of a run that
+// is over, nil where there is none, and an *OwnedError for one that may not be. With
+// a lock that works nobody else can be in the middle of writing a record.
+func (f *Folder) judge(wants RunOwner, ended string, works bool) (*RunOwner, error) {
+	o, err := f.ReadOwner()
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, errBadOwner) && works:
+		return nil, nil
+	case errors.Is(err, errBadOwner):
+		return nil, &OwnedError{Folder: f.path}
+	case err != nil:
+		return nil, err
+	case o.isOver(wants, ended):
+		return &o, nil
+	}
+	return nil, &OwnedError{Folder: f.path, Owner: o}
+}
+
+// takeLock opens LockFile and locks it without waiting. works is false where the file
+// system has no locks; then the record alone decides.
+func (f *Folder) takeLock() (lock *os.File, works bool, err error) {
+	lock, err = f.openLock()
+	if err != nil {
+		return nil, false, err
+	}
+	works, err = tryLock(lock)
+	if err == nil {
+		err = f.checkLock(lock)
+	}
+	if err != nil {
+		_ = lock.Close()
+		if errors.Is(err, errHeld) {
+			owner, _ := f.ReadOwner()
+			err = &OwnedError{Folder: f.path, Owner: owner, Locked: true}
+		}
+		return nil, false, err
+	}
+	return lock, works, nil
+}
+
+// openLock opens LockFile. Others than its owner and group cannot open it: whoever can
+// open it can hold its lock.
+func (f *Folder) openLock() (*os.File, error) {
+	full := filepath.Join(f.path, LockFile)
+	fd, err := unix.Openat(int(f.dir.Fd()), LockFile, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0o660)
+	switch {
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
+		return nil, fmt.Errorf("%s is not a regular file: remove it, if no run is in the folder", full)
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return nil, fmt.Errorf("cannot lock the run folder: %w; if %s belongs to another user, have it removed when no run is in the folder", &os.PathError{Op: "open", Path: full, Err: err}, LockFile)
+	case err != nil:
+		return nil, &os.PathError{Op: "open", Path: full, Err: err}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		_ = unix.Close(fd)
+		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file: remove it, if no run is in the folder", full))
+	}
+	return os.NewFile(uintptr(fd), full), nil
+}
+
+// checkLock returns errLockMoved when LockFile is another file by now: its lock says
+// nothing of ours.
+func (f *Folder) checkLock(lock *os.File) error {
+	var opened, named unix.Stat_t
+	if err := unix.Fstat(int(lock.Fd()), &opened); err != nil {
+		return err
+	}
+	err := unix.Fstatat(int(f.dir.Fd()), LockFile, &named, unix.AT_SYMLINK_NOFOLLOW)
+	if errors.Is(err, unix.ENOENT) || err == nil && (opened.Dev != named.Dev || opened.Ino != named.Ino) {
+		return errLockMoved
+	}
+	return err
+}
+
+// errHeld: another process holds a lock.
+var errHeld = errors.New("the lock is held")
+
+// tryLock locks a file in both ways without waiting. It reports whether one of them
+// works here. A variable for tests: there is no file system at hand without locks.
+var tryLock = func(file *os.File) (works bool, err error) {
+	fd := int(file.Fd())
+	for _, lock := range []func() error{
+		func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }, //nolint:forbidigo // both kinds, in a folder that is not ours
+		func() error {
+			return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+		},
+	} {
+		err := retry(lock)
+		is := func(errno error) bool { return errors.Is(err, errno) }
+		switch {
+		case err == nil:
+			works = true
+		case is(unix.EWOULDBLOCK), is(unix.EACCES):
+			return false, errHeld
+		case !slices.ContainsFunc(noLocks, is):
+			return false, os.NewSyscallError("lock", err)
+		}
+	}
+	return works, nil
+}
+
+// noLocks is what a file system says that has no such locks.
+var noLocks = []error{unix.ENOSYS, unix.ENOLCK, unix.EOPNOTSUPP, unix.EINVAL}
+
+func retry(do func() error) error {
+	for {
+		if err := do(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// unlock frees a lock, also for a process that has inherited it, and closes it.
+func unlock(file *os.File) error {
+	fd := int(file.Fd())
+	_ = unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK})
+	_ = unix.Flock(fd, unix.LOCK_UN) //nolint:forbidigo // as tryLock
+	return file.Close()
+}
+
+// readEndMark returns the run that LockFile says has ended, "" for none.
+func readEndMark(lock *os.File) string {
+	mark := make([]byte, maxEndMark)
+	n, _ := lock.ReadAt(mark, 0)
+	line, _, whole := strings.Cut(string(mark[:n]), "\n")
+	run, ok := strings.CutPrefix(line, durable.EndMarkPrefix)
+	if !ok || !whole {
+		return ""
+	}
+	return run
+}
+
+// Lock returns a further descriptor of the lock, for a process that is to hold it,
+// too. The caller closes it.
+func (c *Claim) Lock() (*os.File, error) {
+	fd, err := unix.FcntlInt(c.lock.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("dup", err)
+	}
+	return os.NewFile(uintptr(fd), c.lock.Name()), nil
+}
+
+// Update changes what the record says of the run.
+func (c *Claim) Update(o RunOwner) error {
+	c.owner = o
+	return c.folder.writeOwner(o)
+}
+
+// Release gives the folder back: the run is over.
+func (c *Claim) Release() error {
+	err := c.folder.leave(c.owner.Run)
+	return errors.Join(err, unlock(c.lock))
+}
+
+// Drop closes this process's hold. The supervisor's stays.
+func (c *Claim) Drop() { _ = c.lock.Close() }
+
+// ReleaseOwner is the operator's word that no run is in the folder, whatever the
+// record says. It returns what the record said. A lock that a living process holds is
+// an *OwnedError.
+func (f *Folder) ReleaseOwner() (RunOwner, error) {
+	lock, _, err := f.takeLock()
+	if err != nil {
+		return RunOwner{}, err
+	}
+	defer unlock(lock) //nolint:errcheck // nothing was written to it
+	o, err := f.ReadOwner()
+	if err != nil && !errors.Is(err, errBadOwner) {
+		return RunOwner{}, err
+	}
+	if o.Run != "" && o.Node.Boot == ThisNode("", "").Boot && o.Ended == nil && o.lives() {
+		return o, &OwnedError{Folder: f.path, Owner: o, Locked: true}
+	}
+	if err := unix.Unlinkat(int(f.dir.Fd()), OwnerFile, 0); err != nil {
+		return o, &os.PathError{Op: "remove", Path: filepath.Join(f.path, OwnerFile), Err: err}
+	}
+	return o, nil
+}

@@ -1,0 +1,380 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
+)
+
+// ownerHere is a run on this machine whose processes are those given.
+func ownerHere(run string, processes ...OwnerProcess) RunOwner {
+	return RunOwner{
+		Run: run, Job: "crash", Task: "solve", Alloc: "alloc-of-" + run, Node: ThisNode("id-here", "here"),
+		Since: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), Processes: processes,
+	}
+}
+
+// living is a process that lives for as long as the test, and is not the one that asks.
+func living(t *testing.T) OwnerProcess {
+	t.Helper()
+	ticks, err := procfs.StartTicks(procfs.Root, os.Getppid())
+	must.NoError(t, err)
+	return OwnerProcess{PID: os.Getppid(), StartTicks: ticks}
+}
+
+// withoutLocks makes every file system one that has no locks.
+func withoutLocks(t *testing.T) {
+	was := tryLock
+	tryLock = func(*os.File) (bool, error) { return false, nil }
+	t.Cleanup(func() { tryLock = was })
+}
+
+func plantOwner(t *testing.T, f *Folder, o RunOwner) {
+	t.Helper()
+	must.NoError(t, f.writeOwner(o))
+}
+
+func mustOwned(t *testing.T, err error) *OwnedError {
+	t.Helper()
+	var owned *OwnedError
+	must.True(t, errors.As(err, &owned), must.Sprintf("%v", err))
+	return owned
+}
+
+func TestClaim_theSecondRunIsRefusedUntilTheFirstGivesTheFolderBack(t *testing.T) {
+	dir := t.TempDir()
+	first, second := openFolder(t, dir), openFolder(t, dir)
+	c, err := first.Claim(ownerHere("a"))
+	must.NoError(t, err)
+	_, err = second.Claim(ownerHere("b"))
+	owned := mustOwned(t, err)
+	must.True(t, owned.Locked)
+	must.StrContains(t, err.Error(), "task solve of job crash (allocation alloc-of) runs there on node here")
+
+	must.NoError(t, c.Release())
+	o, err := second.ReadOwner()
+	must.NoError(t, err)
+	must.Eq(t, "a", o.Run)
+	must.NotNil(t, o.Ended)
+	c, err = second.Claim(ownerHere("b"))
+	must.NoError(t, err)
+	must.NoError(t, c.Release())
+}
+
+// A supervisor has the lock through a descriptor of the same open file: it is held
+// until both have let go.
+func TestClaim_theLockIsHeldByWhoeverHasItLast(t *testing.T) {
+	dir := t.TempDir()
+	folder := openFolder(t, dir)
+	c, err := folder.Claim(ownerHere("a"))
+	must.NoError(t, err)
+	supervisors, err := c.Lock()
+	must.NoError(t, err)
+	c.Drop() // the plugin dies
+	_, err = folder.Claim(ownerHere("b"))
+	must.True(t, mustOwned(t, err).Locked)
+
+	// It marks the end that nobody else sees.
+	_, err = supervisors.WriteAt([]byte(durable.EndMark("a")), 0)
+	must.NoError(t, err)
+	must.NoError(t, supervisors.Close())
+	_, err = folder.Claim(ownerHere("b"))
+	must.NoError(t, err)
+}
+
+func TestClaim_byTheRecord(t *testing.T) {
+	ended := time.Now()
+	other := func(o RunOwner) RunOwner {
+		o.Node = Node{ID: "id-there", Name: "there", Host: "there", Boot: "another boot"}
+		return o
+	}
+	for name, c := range map[string]struct {
+		before RunOwner
+		change func(*RunOwner)
+		mark   string
+		free   bool
+	}{
+		"a run of this machine that lives":               {before: ownerHere("a", living(t))},
+		"a run of this machine whose processes are gone": {before: ownerHere("a", OwnerProcess{PID: 1, StartTicks: 1 << 60}), free: true},
+		"a run of another machine, however old":          {before: other(ownerHere("a"))},
+		"a run of another machine that has ended":        {before: other(ownerHere("a")), change: func(o *RunOwner) { o.Ended = &ended }, free: true},
+		"a run whose supervisor marked its end":          {before: other(ownerHere("a")), mark: durable.EndMark("a"), free: true},
+		"a run before which another marked its end":      {before: other(ownerHere("a")), mark: durable.EndMark("z")},
+		"a mark that was cut":                            {before: other(ownerHere("a")), mark: "ended a"},
+		"an earlier boot of this machine": {before: ownerHere("a", living(t)), free: true, change: func(o *RunOwner) {
+			o.Node.Boot = "before"
+		}},
+		"another machine of the same name": {before: ownerHere("a"), change: func(o *RunOwner) {
+			o.Node.Boot, o.Node.ID = "before", "id-there"
+		}},
+		"another machine with a copied id": {before: ownerHere("a"), change: func(o *RunOwner) {
+			o.Node.Boot, o.Node.Host = "before", "twin"
+		}},
+		"a machine that does not tell its boot": {before: ownerHere("a"), change: func(o *RunOwner) { o.Node.Boot = "" }},
+		"a copy of another allocation's folder": {before: other(ownerHere("a")), free: true, change: func(o *RunOwner) {
+			o.InAlloc = true
+		}},
+		"the run itself": {before: other(ownerHere("b")), free: true},
+	} {
+		for _, locks := range []bool{true, false} {
+			t.Run(name+map[bool]string{true: "", false: ", without locks"}[locks], func(t *testing.T) {
+				if !locks {
+					withoutLocks(t)
+				}
+				dir := t.TempDir()
+				folder := openFolder(t, dir)
+				if c.change != nil {
+					c.change(&c.before)
+				}
+				plantOwner(t, folder, c.before)
+				write(t, dir, LockFile, c.mark)
+				wants := ownerHere("b")
+				wants.InAlloc = true
+				claim, err := folder.Claim(wants)
+				now, readErr := folder.ReadOwner()
+				must.NoError(t, readErr)
+				if !c.free {
+					must.StrContains(t, err.Error(), "release-folder "+dir)
+					must.False(t, mustOwned(t, err).Locked)
+					must.Eq(t, "a", now.Run)
+					return
+				}
+				must.NoError(t, err)
+				must.Eq(t, "b", now.Run)
+				must.Nil(t, now.Ended)
+				must.NoError(t, claim.Release())
+				entries, err := os.ReadDir(dir)
+				must.NoError(t, err)
+				must.Len(t, 2, entries, must.Sprintf("%v: nothing is left behind but lock and record", entries))
+			})
+		}
+	}
+}
+
+// Where no lock keeps them apart one of several wins, and the record is the winner's.
+func TestClaim_oneOfManyWinsWithoutLocks(t *testing.T) {
+	withoutLocks(t)
+	for name, before := range map[string]*RunOwner{"an empty folder": nil, "after a run that is over": {Run: "old", Ended: new(time.Time)}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if before != nil {
+				plantOwner(t, openFolder(t, dir), *before)
+			}
+			var wg sync.WaitGroup
+			winners := make(chan string, 32)
+			for _, run := range strings.Split("abcdefghijklmnop", "") {
+				folder := openFolder(t, dir)
+				wg.Go(func() {
+					if _, err := folder.Claim(ownerHere(run, living(t))); err == nil {
+						winners <- run
+					}
+				})
+			}
+			wg.Wait()
+			close(winners)
+			must.Eq(t, 1, len(winners))
+			o, err := openFolder(t, dir).ReadOwner()
+			must.NoError(t, err)
+			must.Eq(t, <-winners, o.Run)
+		})
+	}
+}
+
+func TestClaim_aDamagedRecord(t *testing.T) {
+	for name, content := range map[string]string{
+		"empty": "", "cut": `{"version":1,"run":"a`, "not JSON": "hello", "no run": `{"version":1}`, "huge": strings.Repeat("x", maxOwner+1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, OwnerFile, content)
+			folder := openFolder(t, dir)
+			t.Run("without locks it may be a run's", func(t *testing.T) {
+				withoutLocks(t)
+				_, err := folder.Claim(ownerHere("b"))
+				mustOwned(t, err)
+				must.StrContains(t, err.Error(), "release-folder")
+			})
+			c, err := folder.Claim(ownerHere("b"))
+			must.NoError(t, err)
+			must.NoError(t, c.Release())
+		})
+	}
+}
+
+// Whatever the user puts in their places is neither followed nor waited for.
+func TestClaim_whatIsNoFile(t *testing.T) {
+	for _, name := range []string{LockFile, OwnerFile} {
+		target := write(t, t.TempDir(), "target", "precious")
+		for what, plant := range map[string]func(string) error{
+			"link":      func(path string) error { return os.Symlink(target, path) },
+			"fifo":      func(path string) error { return unix.Mkfifo(path, 0o644) },
+			"directory": func(path string) error { return os.Mkdir(path, 0o755) },
+		} {
+			t.Run(name+" is a "+what, func(t *testing.T) {
+				dir := t.TempDir()
+				must.NoError(t, plant(filepath.Join(dir, name)))
+				_, err := openFolder(t, dir).Claim(ownerHere("b"))
+				if name == LockFile {
+					must.ErrorContains(t, err, "not a regular file: remove it")
+				}
+				data, err := os.ReadFile(target)
+				must.NoError(t, err)
+				must.Eq(t, "precious", string(data))
+			})
+		}
+	}
+}
+
+func TestClaim_aLockFileThatWasReplacedMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	folder := openFolder(t, dir)
+	was := tryLock
+	t.Cleanup(func() { tryLock = was })
+	replaced := false
+	tryLock = func(f *os.File) (bool, error) {
+		if !replaced {
+			replaced = true
+			must.NoError(t, os.Remove(filepath.Join(dir, LockFile)))
+			write(t, dir, LockFile, "")
+		}
+		return was(f)
+	}
+	_, err := folder.Claim(ownerHere("a"))
+	must.NoError(t, err)
+	_, err = folder.Claim(ownerHere("b"))
+	must.True(t, mustOwned(t, err).Locked, must.Sprint("the lock of the file that is there now"))
+}
+
+func TestRunOwner_forgedNamesAreOneLine(t *testing.T) {
+	o := RunOwner{Run: "a", Job: "x\n\x1b[31mall is well", Task: strings.Repeat("t", 5000), Node: Node{Name: "n\nn"}}
+	for _, text := range []string{o.String(), o.Node.String()} {
+		must.False(t, strings.ContainsAny(text, "\n\x1b"))
+		must.Less(t, 700, len(text))
+	}
+}
+
+func TestReleaseOwner(t *testing.T) {
+	there := ownerHere("a")
+	there.Node = Node{ID: "id-there", Name: "there", Host: "there", Boot: "another boot"}
+	dir := t.TempDir()
+	folder := openFolder(t, dir)
+	_, err := folder.ReleaseOwner()
+	must.ErrorIs(t, err, os.ErrNotExist)
+
+	plantOwner(t, folder, there)
+	o, err := folder.ReleaseOwner()
+	must.NoError(t, err)
+	must.Eq(t, "a", o.Run)
+	_, err = folder.Claim(ownerHere("b"))
+	must.NoError(t, err)
+	_, err = folder.ReleaseOwner()
+	must.True(t, mustOwned(t, err).Locked, must.Sprint("a run that lives is nobody's to release"))
+}
+
+func TestReleaseOwner_notUnderALivingSolver(t *testing.T) {
+	withoutLocks(t)
+	folder := openFolder(t, t.TempDir())
+	plantOwner(t, folder, ownerHere("a", living(t)))
+	_, err := folder.ReleaseOwner()
+	mustOwned(t, err)
+}
+
+func TestWatcher_Hold(t *testing.T) {
+	t.Run("a run whose supervisor is gone", func(t *testing.T) {
+		s := newServer(t)
+		w := s.watch(t, func(o *WatchOptions) { o.Run = "a" })
+		w.Hold(ownerHere("a", living(t)))
+		awaitOwner(t, s, "a")
+		_, err := openFolder(t, s.dir).Claim(ownerHere("b"))
+		must.True(t, mustOwned(t, err).Locked)
+
+		w.Release()
+		<-w.Done()
+		_, err = openFolder(t, s.dir).Claim(ownerHere("b"))
+		must.NoError(t, err)
+	})
+	t.Run("while its supervisor has the lock there is nothing to do", func(t *testing.T) {
+		s := newServer(t)
+		c, err := openFolder(t, s.dir).Claim(ownerHere("a"))
+		must.NoError(t, err)
+		w := s.watch(t, func(o *WatchOptions) { o.Run = "a" })
+		w.Hold(ownerHere("a"))
+		v, err := w.Look(context.Background())
+		must.NoError(t, err)
+		must.NoError(t, v.Held)
+		must.NoError(t, c.Release())
+	})
+	t.Run("another run's folder is told, and left alone", func(t *testing.T) {
+		s := newServer(t)
+		c, err := openFolder(t, s.dir).Claim(ownerHere("b"))
+		must.NoError(t, err)
+		s.write(t, "d3kil", "sw1.\n")
+		w := s.watch(t, func(o *WatchOptions) { o.Run = "a" })
+		w.Hold(ownerHere("a"))
+		v := await(t, w, "the other run", func(v View) bool { return v.Held != nil })
+		must.Eq(t, "b", mustOwned(t, v.Held).Owner.Run)
+
+		_, err = w.Finish(context.Background())
+		must.True(t, mustOwned(t, err).Since)
+		mustOwned(t, w.Send(context.Background(), Sending{Switch: mustSwitch(t, "sw1")}))
+		w.Release()
+		<-w.Done()
+		must.FileExists(t, filepath.Join(s.dir, "d3kil"))
+		o, err := openFolder(t, s.dir).ReadOwner()
+		must.NoError(t, err)
+		must.Eq(t, "b", o.Run)
+		must.Nil(t, o.Ended)
+		must.NoError(t, c.Release())
+	})
+	t.Run("a file server that was restarted", func(t *testing.T) {
+		s := newServer(t)
+		w := s.watch(t, func(o *WatchOptions) { o.Run = "a" })
+		lock, err := w.Claim(context.Background(), ownerHere("a"))
+		must.NoError(t, err)
+		must.NoError(t, lock.Close())
+		must.ErrorIs(t, w.Do(context.Background(), func(*Folder) error { return unix.ESTALE }), unix.ESTALE)
+		await(t, w, "the folder again", func(v View) bool { return v.Open && v.Held == nil && v.Looks > 0 })
+		_, err = openFolder(t, s.dir).Claim(ownerHere("b"))
+		must.True(t, mustOwned(t, err).Locked)
+	})
+}
+
+func awaitOwner(t *testing.T, s *server, run string) {
+	t.Helper()
+	folder := openFolder(t, s.dir)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if o, err := folder.ReadOwner(); err == nil && o.Run == run {
+			return
+		}
+		must.True(t, time.Now().Before(deadline), must.Sprintf("the folder is not %s's", run))
+	}
+}
+
+// What the operator of a machine sees when two plugins meet in one folder.
+func TestOwnedError_saysWhatToDo(t *testing.T) {
+	o := ownerHere("a")
+	for want, e := range map[string]*OwnedError{
+		"runs there on node here":                {Folder: "/f", Owner: o, Locked: true},
+		"a process that is not known":            {Folder: "/f", Locked: true},
+		"release-folder /f":                      {Folder: "/f", Owner: o},
+		"damaged, and the file system has no":    {Folder: "/f"},
+		"has had the run folder since":           {Folder: "/f", Owner: o, Since: true},
+		"two solvers in one folder destroy each": {Folder: "/f", Owner: o, Locked: true},
+	} {
+		must.StrContains(t, e.Error(), want)
+	}
+}

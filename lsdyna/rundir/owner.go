@@ -1,0 +1,314 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
+)
+
+// OwnerFile is the file in the run folder that says which run is there, or was there
+// last. It is beside LockFile, because not every file system has locks, and because
+// a lock does not say whose it is.
+const OwnerFile = ".lsdyna-owner.json"
+
+// ownerVersion is the version of OwnerFile that this package writes.
+const ownerVersion = 1
+
+// RunOwner is the run that has a run folder. The task's user can forge the file; all
+// that this can do is to let the user's own runs into the folder, or keep them out.
+type RunOwner struct {
+	Version   int       `json:"version"`
+	Run       string    `json:"run"` // Nomad's task id: no two runs have the same
+	Namespace string    `json:"namespace,omitempty"`
+	Job       string    `json:"job,omitempty"`
+	Alloc     string    `json:"alloc,omitempty"`
+	Task      string    `json:"task,omitempty"`
+	Node      Node      `json:"node"`
+	Since     time.Time `json:"since"` // by the node's clock, for operators
+
+	// InAlloc: the folder is inside the allocation's directory, which Nomad may copy to
+	// another node.
+	InAlloc bool `json:"in_alloc,omitempty"`
+
+	// Processes are those without which the run is over, and Cgroup lists all of
+	// them where there are cgroups.
+	Processes []OwnerProcess `json:"processes,omitempty"`
+	Cgroup    string         `json:"cgroup,omitempty"`
+
+	// Ended: the run is over, and nothing of it happens in the folder any more.
+	Ended *time.Time `json:"ended,omitempty"`
+}
+
+// Node is the machine that a run is on.
+type Node struct {
+	ID   string `json:"id,omitempty"`   // of the Nomad client
+	Name string `json:"name,omitempty"` // of the Nomad client
+	Host string `json:"host,omitempty"` // the kernel's name of the machine
+	Boot string `json:"boot"`           // the kernel's boot id
+}
+
+// ThisNode is the machine of this process, whose Nomad client has the given id and
+// name.
+func ThisNode(id, name string) Node {
+	n := Node{ID: id, Name: name}
+	n.Host, _ = os.Hostname()
+	n.Boot, _ = procfs.BootID(procfs.Root)
+	return n
+}
+
+// String names the node for messages.
+func (n Node) String() string {
+	name, host := printable(n.Name), printable(n.Host)
+	switch {
+	case name == "" && host == "":
+		return "an unnamed node"
+	case name == "" || name == host:
+		return "node " + host
+	case host == "":
+		return "node " + name
+	}
+	return fmt.Sprintf("node %s (host %s)", name, host)
+}
+
+// isSameMachine reports whether two records are surely of one machine, of whatever
+// boot. A name alone is no proof: images are copied.
+func (n Node) isSameMachine(other Node) bool {
+	return n.ID != "" && n.ID == other.ID && n.Host != "" && n.Host == other.Host
+}
+
+// OwnerProcess is one process on the owner's node.
+type OwnerProcess struct {
+	PID        int    `json:"pid"`
+	StartTicks uint64 `json:"start_time"` // clock ticks after boot
+}
+
+// String names the run for messages.
+func (o RunOwner) String() string {
+	text := "run " + printable(o.Run)
+	if o.Task != "" {
+		text = "task " + printable(o.Task)
+	}
+	if o.Job != "" {
+		text += " of job " + printable(o.Job)
+	}
+	if o.Alloc != "" {
+		text += fmt.Sprintf(" (allocation %.8s)", printable(o.Alloc))
+	}
+	return text
+}
+
+// printable makes a name that the task's user may have forged fit for a message.
+func printable(name string) string {
+	const most = 200 // bytes
+	return sanitize.Line([]byte(name), most)
+}
+
+// isOver reports whether the run of this record is provably not in the folder any
+// more, as seen from the run that wants it: it says so itself, or its node was booted
+// anew since, or it was on this machine and none of its processes is left. Its age
+// proves nothing, and neither does the silence of another machine.
+func (o RunOwner) isOver(wants RunOwner, endMark string) bool {
+	switch {
+	case o.Run == wants.Run, o.Ended != nil, endMark == o.Run:
+		return true
+	case o.InAlloc && wants.InAlloc && o.Alloc != wants.Alloc:
+		return true // a copy of another allocation's folder
+	case o.Node.Boot == "" || wants.Node.Boot == "":
+		return false
+	case o.Node.Boot != wants.Node.Boot:
+		return o.Node.isSameMachine(wants.Node)
+	}
+	return !o.lives()
+}
+
+// lives reports whether a process of the run is left on this machine.
+func (o RunOwner) lives() bool {
+	for _, p := range o.Processes {
+		if p.PID == os.Getpid() {
+			continue // the plugin of a start that has failed, and it is the one that asks
+		}
+		if (procfs.Identity{PID: p.PID, StartTicks: p.StartTicks, BootID: o.Node.Boot}).Alive(procfs.Root) {
+			return true
+		}
+	}
+	if !strings.HasPrefix(o.Cgroup, "/sys/fs/cgroup/") {
+		return false
+	}
+	pids, err := durable.ReadFile(o.Cgroup+"/cgroup.procs", maxPIDs)
+	return len(pids) > 0 && err == nil
+}
+
+// Bounds of what is read.
+const (
+	maxOwner   = 16 << 10 // bytes of OwnerFile
+	maxEndMark = 1 << 10  // bytes of LockFile
+	maxPIDs    = 1 << 20  // bytes of a cgroup's list
+)
+
+// errBadOwner is wrapped when OwnerFile is not what this package writes.
+var errBadOwner = errors.New("is damaged")
+
+// ReadOwner reads which run is in the folder, or was there last. The error wraps
+// os.ErrNotExist where nothing says so.
+func (f *Folder) ReadOwner() (RunOwner, error) { return f.readOwner(OwnerFile) }
+
+func (f *Folder) readOwner(name string) (RunOwner, error) {
+	file, err := f.Open(name)
+	if errors.Is(err, ErrNotRegular) {
+		return RunOwner{}, fmt.Errorf("%s %w: %w", name, errBadOwner, err)
+	}
+	if err != nil {
+		return RunOwner{}, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxOwner+1))
+	if err != nil {
+		return RunOwner{}, err
+	}
+	var o RunOwner
+	if len(data) > maxOwner {
+		return o, fmt.Errorf("%s %w: it is too large", name, errBadOwner)
+	}
+	if err := json.Unmarshal(data, &o); err != nil {
+		return o, fmt.Errorf("%s %w: %w", name, errBadOwner, err)
+	}
+	if o.Version < 1 || o.Run == "" {
+		return o, fmt.Errorf("%s %w: it names no run", name, errBadOwner)
+	}
+	return o, nil
+}
+
+// writeOwner replaces OwnerFile whole. The caller has the folder.
+func (f *Folder) writeOwner(o RunOwner) error {
+	data, err := o.encode()
+	if err != nil {
+		return err
+	}
+	return f.replace(OwnerFile, data, 0o644, NoOwner, transient)
+}
+
+func (o RunOwner) encode() ([]byte, error) {
+	o.Version = ownerVersion
+	data, err := json.Marshal(o)
+	if err == nil && len(data) > maxOwner {
+		err = errors.New("its names are too long")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", OwnerFile, err)
+	}
+	return append(data, '\n'), nil
+}
+
+// leave notes that a run has left the folder, if the folder is still its own.
+func (f *Folder) leave(run string) error {
+	o, err := f.ReadOwner()
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, errBadOwner) || err == nil && (o.Run != run || o.Ended != nil) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	o.Ended = &now
+	return f.writeOwner(o)
+}
+
+// Leave notes that a run that is over, and whose processes are gone, has left the
+// folder. It does nothing while another has it.
+func (f *Folder) Leave(run string) error {
+	lock, _, err := f.takeLock()
+	var owned *OwnedError
+	if errors.As(err, &owned) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.leave(run), unlock(lock))
+}
+
+// CheckOwner returns an *OwnedError when the folder belongs to another run than this
+// one by now: what lies there is not this run's.
+func (f *Folder) CheckOwner(run string) error {
+	o, err := f.ReadOwner()
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, errBadOwner):
+		return nil
+	case err != nil:
+		return err
+	case o.Run != run:
+		return &OwnedError{Folder: f.path, Owner: o, Since: true}
+	}
+	return nil
+}
+
+// claimExclusively makes OwnerFile where no lock keeps others from doing the same:
+// of several, one creates it. before is the record that was judged over; nil for none.
+func (f *Folder) claimExclusively(o RunOwner, before *RunOwner) error {
+	data, err := o.encode()
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		if err := f.discardOwner(*before); err != nil {
+			return err
+		}
+	}
+	temp := fmt.Sprintf("%s.%d.%x", OwnerFile, os.Getpid(), randomName())
+	if err := f.replace(temp, data, 0o644, NoOwner, transient); err != nil {
+		return err
+	}
+	dir := int(f.dir.Fd())
+	defer unix.Unlinkat(dir, temp, 0) //nolint:errcheck // it is gone, or a leftover that harms nobody
+	err = unix.Linkat(dir, temp, dir, OwnerFile, 0)
+	if err == nil || errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return f.createOwner(data) // a file system without hard links
+}
+
+func (f *Folder) createOwner(data []byte) error {
+	fd, err := unix.Openat(int(f.dir.Fd()), OwnerFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return err
+	}
+	file := os.NewFile(uintptr(fd), OwnerFile)
+	_, err = file.Write(data)
+	return errors.Join(err, file.Close())
+}
+
+// discardOwner removes a record that is over. Another run may have replaced it in the
+// meantime: that one's is put back.
+func (f *Folder) discardOwner(over RunOwner) error {
+	dir := int(f.dir.Fd())
+	aside := fmt.Sprintf("%s.%d.%x", OwnerFile, os.Getpid(), randomName())
+	if err := unix.Renameat(dir, OwnerFile, dir, aside); err != nil {
+		if errors.Is(err, unix.ENOENT) {
+			return unix.EEXIST // somebody else did the same: judge again
+		}
+		return err
+	}
+	now, err := f.readOwner(aside)
+	if err != nil || now.Run == over.Run {
+		return unix.Unlinkat(dir, aside, 0)
+	}
+	if err := unix.Linkat(dir, aside, dir, OwnerFile, 0); err == nil || errors.Is(err, unix.EEXIST) {
+		_ = unix.Unlinkat(dir, aside, 0)
+	} else {
+		_ = unix.Renameat(dir, aside, dir, OwnerFile) // a file system without hard links
+	}
+	return unix.EEXIST
+}
