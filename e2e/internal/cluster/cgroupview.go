@@ -30,6 +30,7 @@ import (
 // them, outlast the agent as they would on a machine.
 type cgroupView struct {
 	roots  []viewRoot
+	binds  []Bind   // further mounts in the namespace
 	agents []string // the cgroups that agents start in
 	pids   viewRoot // that of the pids controller
 	// Full paths of util-linux' programs: busybox' shell would take its own.
@@ -50,8 +51,8 @@ const (
 // to "--", and becomes the command after it.
 const joinScript = `while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"`
 
-// holdScript makes each cgroup the root of its hierarchy's mount (the arguments:
-// cgroup, mount point, …) and then waits for its input to end. On cgroups v2 it
+// holdScript makes each cgroup the root of its hierarchy's mount, makes further binds
+// (the arguments: cgroup, mount point, …; file, place, …), and then waits for its input to end. On cgroups v2 it
 // leaves the root first, which with processes in it could have no controllers.
 // If nobody has cleaned up when the input ends, the tests were killed: then it
 // kills what they left behind.
@@ -71,7 +72,7 @@ exit 0`
 
 // newCgroupView makes a view with this name; nil, without an error, where there
 // are no cgroups that we may change.
-func newCgroupView(name string) (_ *cgroupView, err error) {
+func newCgroupView(name string, binds []Bind) (_ *cgroupView, err error) {
 	mounts, err := v1Mounts("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func newCgroupView(name string) (_ *cgroupView, err error) {
 			return nil, fmt.Errorf("cgroup view: %w", err)
 		}
 	}
-	v := &cgroupView{pids: viewRoot{filepath.Join(mounts["pids"], name), mounts["pids"]}}
+	v := &cgroupView{binds: binds, pids: viewRoot{filepath.Join(mounts["pids"], name), mounts["pids"]}}
 	defer func() {
 		if err != nil {
 			_ = v.remove()
@@ -185,6 +186,9 @@ func (v *cgroupView) hold() error {
 	args := []string{v.unshare, "--mount", "--cgroup", "sh", "-c", holdScript, "holder", v.pids.mount}
 	for _, root := range v.roots {
 		args = append(args, root.dir, root.mount)
+	}
+	for _, bind := range v.binds {
+		args = append(args, bind.From, bind.At)
 	}
 	cmd := exec.Command("sh", append([]string{"-c", joinScript, "join"}, v.joinArgs(args...)...)...)
 	var stderr strings.Builder

@@ -68,6 +68,10 @@ type Config struct {
 	// where it would get its own view. Only one such client may run at a time.
 	SharedCgroups bool
 
+	// Binds are mounts that only the agent and its tasks see. They need a cgroup view,
+	// whose namespaces they are in: root, and not SharedCgroups.
+	Binds []Bind
+
 	// Parent is where the agent's directory is made, "" for the system's temporary
 	// directory. Keep it short: Nomad puts Unix sockets (107 bytes) far below it.
 	Parent string
@@ -82,6 +86,9 @@ type Config struct {
 	// Env is added to the agent's environment, as KEY=VALUE.
 	Env []string
 }
+
+// A Bind shows a file or folder at the place of another one.
+type Bind struct{ From, At string }
 
 // Agent is one Nomad agent on its own data, running or not.
 type Agent struct {
@@ -136,9 +143,12 @@ func New(cfg Config) (_ *Agent, err error) {
 		a.API = cfg.Server.API
 	}
 	if !cfg.SharedCgroups && cfg.UID == 0 && cfg.Role != ServerOnly {
-		if a.cgroups, err = newCgroupView(filepath.Base(a.dir)); err != nil {
+		if a.cgroups, err = newCgroupView(filepath.Base(a.dir), cfg.Binds); err != nil {
 			return nil, err
 		}
+	}
+	if a.cgroups == nil && len(cfg.Binds) > 0 {
+		return nil, errors.New("without a cgroup view there is no place for binds")
 	}
 	if a.cgroups == nil {
 		a.slices = missing(nomadCgroups)
