@@ -198,7 +198,7 @@ func TestCores_ComeBackAfterAFailedStart(t *testing.T) {
 	}{
 		"missing solver":            {job: job{config: `command = "/nonexistent"`}, want: "solver: stat /nonexistent"},
 		"unknown solver":            {job: job{config: `solver = "r99"`}, want: `solver "r99" is not configured`},
-		"bad user":                  {job: job{config: `solver = "standin"`, user: "no-such-user"}, want: `user "no-such-user"`},
+		"bad user":                  {job: job{config: `solver = "standin"`, user: "no:such:user"}, want: `user "no:such:user"`},
 		"root":                      {job: job{config: `solver = "standin"`, user: "root"}, want: "does not allow", root: true},
 		"missing input":             {job: job{config: "solver = \"standin\"\n input = \"other.k\""}, want: "input: "},
 		"input leads out":           {job: job{config: "solver = \"standin\"\n input = \"../main.k\""}, want: "input: "},

@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/accounts"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/keylock"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
@@ -36,6 +37,7 @@ type Driver struct {
 	logger   hclog.Logger
 	events   *events.Hub
 	solvers  *solvercheck.Checker
+	accounts *accounts.Accounts
 	starts   keylock.Locks  // by allocation and task, and by run folder: no two starts at once
 	patience task.Patience  // with run folders at the end of runs
 	vacancy  time.Duration  // how long a start waits for another node's run to leave its folder
@@ -73,6 +75,7 @@ func New(ctx context.Context, logger hclog.Logger) *Driver {
 		logger:   logger.Named(DriverName),
 		events:   events.NewHub(ctx),
 		solvers:  solvercheck.New(os.Stat),
+		accounts: accounts.New(ctx, accounts.Options{}),
 		patience: task.DefaultPatience,
 		vacancy:  folderPatience,
 		agent:    agent{settings: &settings.Settings{}},
@@ -89,6 +92,7 @@ func (d *Driver) Close(ctx context.Context) error {
 		defer close(done)
 		d.routines.Wait()
 		d.events.Wait()
+		d.accounts.Close()
 	}()
 	select {
 	case <-done:

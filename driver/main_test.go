@@ -64,6 +64,11 @@ func setUp(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build the stand-in solver: %v\n%s", err, out)
 		return 1
 	}
+	directory = filepath.Join(dir, "directory")
+	if err := makeDirectory(); err != nil {
+		fmt.Fprintln(os.Stderr, "make the directory of users:", err)
+		return 1
+	}
 	if cgroups() {
 		defer removeCgroups(cgroupslib.NomadCgroupParent)
 		cgroupslib.NomadCgroupParent = testParent + strconv.Itoa(os.Getpid())

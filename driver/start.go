@@ -16,6 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/accounts"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
@@ -193,8 +194,11 @@ func (s *start) countCores() error {
 }
 
 func (s *start) findUser() (err error) {
-	s.user, err = s.node.TaskUser(s.cfg.User)
 	s.place.cgroups, s.place.parent = s.d.cores.CgroupsOf(s.cfg)
+	s.user, err = s.node.TaskUser(s.d.ctx, s.d.accounts, s.cfg.User, s.job.Group)
+	if accounts.Unsure(err) {
+		return structs.NewRecoverableError(err, true)
+	}
 	return err
 }
 

@@ -52,5 +52,6 @@ plugin "nomad-driver-lsdyna" {
     allow_root    = false
 
     denied_host_uids = "0-999" # system accounts run no tasks
+    require_user     = false   # true: jobs must name their user; see SECURITY.md on nobody
   }
 }

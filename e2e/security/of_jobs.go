@@ -57,6 +57,11 @@ var ofJobs = []removal{
 		},
 	},
 	{
+		lineAccount, "root's group is one as any other", []string{"TestTaskUser_OfTheGroupThatTheJobNames"}, []mutant.Edit{
+			mutant.Never("(*UserPolicy).check", "found.GID == 0 && found.UID != 0 && !u.AllowRoot"),
+		},
+	},
+	{
 		lineWorkDir, "an absolute work_dir may be anywhere", []string{"TestParseTask_SaysWhatToWrite"}, []mutant.Edit{
 			mutant.Begin("(*TaskSettings).parseWorkDir", "return"),
 		},
@@ -179,6 +184,6 @@ var ofJobs = []removal{
 	},
 }
 
-var rootAllowed = mutant.Never("(*UserPolicy).find", "found.UID == 0")
+var rootAllowed = mutant.Never("(*UserPolicy).find", "account.UID == 0 && !u.AllowRoot")
 
 var rootActs = []mutant.Edit{mutant.Replace("creds.User.Do", "u.UID == 0", "u.UID >= 0")}

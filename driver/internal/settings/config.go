@@ -37,6 +37,7 @@ var Spec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"allow_command": withDefault("allow_command", "bool", "false"),
 	"allow_root":    withDefault("allow_root", "bool", "false"),
 	"allow_setuid":  withDefault("allow_setuid", "bool", "false"),
+	"require_user":  withDefault("require_user", "bool", "false"),
 	"max_processes": withDefault("max_processes", "number", "32768"),
 	// Named and written as raw_exec's.
 	"denied_host_uids": withDefault("denied_host_uids", "string", `""`),
@@ -58,6 +59,7 @@ type Config struct {
 	AllowCommand bool                    `codec:"allow_command"`
 	AllowRoot    bool                    `codec:"allow_root"`
 	AllowSetuid  bool                    `codec:"allow_setuid"`
+	RequireUser  bool                    `codec:"require_user"`
 	MaxProcesses int64                   `codec:"max_processes"` // of each task, threads included; 0 for no limit
 	DeniedUIDs   string                  `codec:"denied_host_uids"`
 	DeniedGIDs   string                  `codec:"denied_host_gids"`

@@ -10,6 +10,7 @@ package settings
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/accounts"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/creds"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
@@ -52,7 +54,7 @@ func Parse(c Config) (*Settings, error) {
 		AllowCommand: c.AllowCommand,
 		AllowSetuid:  c.AllowSetuid,
 		MaxProcesses: c.MaxProcesses,
-		Users:        UserPolicy{AllowRoot: c.AllowRoot},
+		Users:        UserPolicy{AllowRoot: c.AllowRoot, RequireUser: c.RequireUser},
 	}
 	var p problems
 	if !filepath.IsAbs(s.StateDir) {
@@ -183,7 +185,8 @@ func (s *Settings) WorkRoot(path string) string {
 	return ""
 }
 
-// TaskUser finds who a task runs as: the user that the job names, or nobody.
-func (s *Settings) TaskUser(name string) (creds.User, error) {
-	return s.Users.find(name, thisNode)
+// TaskUser finds who a task runs as: the user and the group that the job names, or
+// nobody and his own. accounts.Unsure tells errors that a later try may not meet.
+func (s *Settings) TaskUser(ctx context.Context, a *accounts.Accounts, name, group string) (creds.User, error) {
+	return s.Users.find(ctx, thisNode(a), name, group)
 }

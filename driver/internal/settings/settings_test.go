@@ -57,6 +57,7 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 			allow_command = true
 			allow_root    = true
 			allow_setuid  = true
+			require_user  = true
 			max_processes = 0
 			denied_host_uids = "0-999"
 			denied_host_gids = "0,27"`,
@@ -75,7 +76,7 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 				},
 				License:   &LicenseConfig{Type: "network", Server: "31010@lic1", QRun: "/opt/lsdyna/lstc_qrun"},
 				WorkRoots: []string{"/scratch", "/projects"}, AllowCommand: true, AllowRoot: true,
-				AllowSetuid: true, DeniedUIDs: "0-999", DeniedGIDs: "0,27",
+				AllowSetuid: true, RequireUser: true, DeniedUIDs: "0-999", DeniedGIDs: "0,27",
 			}},
 		"a cores block with one setting": {`
 			cores {
@@ -173,7 +174,7 @@ func TestParse_TypedAndWithDefaults(t *testing.T) {
 	must.Nil(t, got.License)
 
 	got, err = Parse(Config{
-		Enabled: true, StateDir: "/srv/x", AllowCommand: true, AllowRoot: true, AllowSetuid: true, MaxProcesses: 7,
+		Enabled: true, StateDir: "/srv/x", AllowCommand: true, AllowRoot: true, AllowSetuid: true, RequireUser: true, MaxProcesses: 7,
 		Cores: CoresConfig{Usable: "0-3,8", SMT: "share", Layout: "scatter", Memory: "none"},
 		Solvers: map[string]SolverConfig{
 			"b": {Path: "/opt/b", Parallel: "mpp", Precision: "single", MPI: "openmpi", MPIRun: "/usr/bin/mpirun", Env: map[string]string{"A": "1"}},
@@ -198,7 +199,7 @@ func TestParse_TypedAndWithDefaults(t *testing.T) {
 	must.False(t, ok)
 	must.Eq(t, &license.Config{Type: "network", Server: "31010@lic1", QRun: "/opt/lstc_qrun"}, got.License)
 	must.Eq(t, []string{"/scratch", "/data/runs"}, got.WorkRoots)
-	must.True(t, got.Enabled && got.AllowCommand && got.AllowSetuid && got.Users.AllowRoot)
+	must.True(t, got.Enabled && got.AllowCommand && got.AllowSetuid && got.Users.AllowRoot && got.Users.RequireUser)
 	must.Eq(t, int64(7), got.MaxProcesses)
 	must.True(t, got.Users.DeniedUIDs.Contains(99))
 	must.True(t, got.Users.DeniedGIDs.Contains(7))

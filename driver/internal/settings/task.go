@@ -15,6 +15,7 @@ import (
 // TaskSettings are what a task asks for, on a node that allows it.
 type TaskSettings struct {
 	Solver       lsdyna.Solver // without a name where the job names an executable
+	Group        string        // name or gid, "" for the user's primary group
 	Input        string
 	WorkRoot     string // the work root that holds the run folder, "" for the task directory
 	WorkDir      string // the run folder, relative to that
@@ -66,7 +67,7 @@ func (t *TaskSettings) StopName() string {
 // wrong with it on this node, in sentences that say what to write.
 func (s *Settings) ParseTask(c TaskConfig) (*TaskSettings, error) {
 	t := &TaskSettings{
-		Input: c.Input, WorkDir: c.WorkDir, NCPU: c.NCPU, Memory: c.Memory, Memory2: c.Memory2,
+		Group: c.Group, Input: c.Input, WorkDir: c.WorkDir, NCPU: c.NCPU, Memory: c.Memory, Memory2: c.Memory2,
 		JobID: c.JobID, Args: c.Args,
 	}
 	var p problems

@@ -52,6 +52,7 @@ func TestTaskConfig_Everything(t *testing.T) {
 	var got TaskConfig
 	hclutils.NewConfigParser(TaskSpec).ParseHCL(t, `config {
 		command       = "/opt/r14"
+		group         = "project"
 		input         = "main.k"
 		work_dir      = "/scratch/x/./y"
 		ncpu          = -8
@@ -65,7 +66,7 @@ func TestTaskConfig_Everything(t *testing.T) {
 		start_timeout = "0s"
 	}`, &got)
 	must.Eq(t, TaskConfig{
-		Command: "/opt/r14", Input: "main.k", WorkDir: "/scratch/x/./y", NCPU: -8, Memory: "20m", Memory2: "10m", JobID: "crash",
+		Command: "/opt/r14", Group: "project", Input: "main.k", WorkDir: "/scratch/x/./y", NCPU: -8, Memory: "20m", Memory2: "10m", JobID: "crash",
 		Restart: "never", Args: []string{"d=nodump", "case"}, Shortage: "retry", StartTimeout: "0s",
 	}, got)
 	config := sound()
@@ -76,7 +77,7 @@ func TestTaskConfig_Everything(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, &TaskSettings{
 		Solver: lsdyna.Solver{Path: "/opt/r14", Parallel: lsdyna.SMP, Precision: lsdyna.Double},
-		Input:  "main.k", WorkRoot: "/scratch", WorkDir: "x/y", NCPU: -8, Memory: "20m", Memory2: "10m", JobID: "crash",
+		Group:  "project", Input: "main.k", WorkRoot: "/scratch", WorkDir: "x/y", NCPU: -8, Memory: "20m", Memory2: "10m", JobID: "crash",
 		Args: []string{"d=nodump", "case"}, Shortage: ShortageRetry,
 	}, task)
 	must.Eq(t, "", task.StopName())

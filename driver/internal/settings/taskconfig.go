@@ -9,6 +9,7 @@ import "github.com/hashicorp/nomad/plugins/shared/hclspec"
 var TaskSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"solver":        withDefault("solver", "string", `""`),
 	"command":       withDefault("command", "string", `""`),
+	"group":         withDefault("group", "string", `""`),
 	"input":         hclspec.NewAttr("input", "string", true),
 	"work_dir":      withDefault("work_dir", "string", `"local"`),
 	"ncpu":          hclspec.NewAttr("ncpu", "number", false),
@@ -26,6 +27,7 @@ var TaskSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 type TaskConfig struct {
 	Solver       string   `codec:"solver"`
 	Command      string   `codec:"command"`
+	Group        string   `codec:"group"`
 	Input        string   `codec:"input"`
 	WorkDir      string   `codec:"work_dir"`
 	NCPU         int      `codec:"ncpu"`
