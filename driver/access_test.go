@@ -27,6 +27,7 @@ func TestStart_LeavesAnotherUsersFolderAlone(t *testing.T) {
 	needRoot(t)
 	n := newNode(t)
 	for name, mode := range map[string]os.FileMode{"that all may read": 0o755, "of the owner alone": 0o700} {
+		words := map[os.FileMode]string{0o755: "user nobody may not write there", 0o700: "user nobody may not enter or read it"}[mode]
 		t.Run(name, func(t *testing.T) {
 			j := standinJob("ncpu = 1")
 			files := deck(t, false)
@@ -35,7 +36,7 @@ func TestStart_LeavesAnotherUsersFolderAlone(t *testing.T) {
 			must.NoError(t, os.Chown(j.folder, stranger, stranger))
 			must.NoError(t, os.Chmod(j.folder, mode))
 			_, _, err := n.StartTask(n.task(j))
-			must.ErrorContains(t, err, "user nobody may not write there")
+			must.ErrorContains(t, err, words)
 			left, err := os.ReadDir(j.folder)
 			must.NoError(t, err)
 			must.Len(t, len(files), left)

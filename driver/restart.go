@@ -61,7 +61,7 @@ func (s *start) chooseRestart() error {
 	case settings.RestartAuto:
 		return s.chooseDump()
 	}
-	if err := s.asUser(func(f *rundir.Folder) error { return f.CheckDump(s.job.Restart.Dump) }); err != nil {
+	if err := s.inFolder(func(f *rundir.Folder) error { return f.CheckDump(s.job.Restart.Dump) }); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
 	s.options.Restart = s.job.Restart.Dump
@@ -80,11 +80,9 @@ type restartChoice struct {
 // begins with the deck.
 func (s *start) chooseDump() error {
 	var choice restartChoice
-	err := s.during(readTimeout, func(ctx context.Context, f *rundir.Folder) error {
-		return s.user.Do(func() (err error) {
-			choice, err = s.readChoice(ctx, f)
-			return err
-		})
+	err := s.during(readTimeout, func(ctx context.Context, f *rundir.Folder) (err error) {
+		choice, err = s.readChoice(ctx, f)
+		return err
 	})
 	if err != nil {
 		return err
@@ -97,7 +95,7 @@ func (s *start) chooseDump() error {
 	return s.rebuildCommand()
 }
 
-// readChoice reads and writes in the run folder with the rights of the task's user.
+// readChoice reads and writes in the run folder.
 func (s *start) readChoice(ctx context.Context, f *rundir.Folder) (restartChoice, error) {
 	now, err := rundir.NewIdentity(ctx, f, s.job.Solver, s.options, s.command)
 	if err != nil {

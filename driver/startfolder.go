@@ -67,16 +67,10 @@ func (r *runFolder) abandon() {
 	}
 }
 
-// inFolder does something in the run folder, for folderPatience at most.
+// inFolder does something in the run folder with the rights of the task's user, for
+// folderPatience at most.
 func (s *start) inFolder(do func(*rundir.Folder) error) error {
 	return s.during(folderPatience, func(_ context.Context, f *rundir.Folder) error { return do(f) })
-}
-
-// asUser is inFolder with the rights of the task's user.
-func (s *start) asUser(do func(*rundir.Folder) error) error {
-	return s.inFolder(func(f *rundir.Folder) error {
-		return s.user.Do(func() error { return do(f) })
-	})
 }
 
 // during does something in the run folder. A file server that does not answer in
@@ -106,7 +100,7 @@ func (s *start) openFolder() error {
 	if err := s.inFolder(func(*rundir.Folder) error { return nil }); err != nil {
 		return fmt.Errorf("work_dir: %w", err)
 	}
-	if err := s.asUser(func(f *rundir.Folder) error { return f.CheckInput(s.job.Input) }); err != nil {
+	if err := s.inFolder(func(f *rundir.Folder) error { return f.CheckInput(s.job.Input) }); err != nil {
 		return fmt.Errorf("input: %w", err)
 	}
 	if err := s.awaitOthers(s.run.watcher.View().Dir); err != nil {
@@ -238,8 +232,8 @@ func (s *start) follow() error {
 // writeFiles puts what the command line refers to into the run folder, takes away a
 // sense switch that was meant for an earlier run, and begins to read the outputs.
 func (s *start) writeFiles() error {
-	err := s.asUser(func(f *rundir.Folder) error {
-		if err := f.WriteFiles(s.command.Files, rundir.Owner{UID: s.user.UID, GID: s.user.GID}); err != nil {
+	err := s.inFolder(func(f *rundir.Folder) error {
+		if err := f.WriteFiles(s.command.Files); err != nil {
 			return fmt.Errorf("work_dir: %w", err)
 		}
 		if err := f.ClearSwitch(); err != nil {

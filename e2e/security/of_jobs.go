@@ -89,13 +89,11 @@ var ofJobs = []removal{
 	{
 		lineOthers, "nobody asks whether the user may write there", []string{"TestStart_LeavesAnotherUsersFolderAlone"}, []mutant.Edit{
 			mutant.Replace("task.OpenFolder", "mayUse(folder)", "error(nil)"),
-			mutant.Replace("(*start).writeFiles", "s.asUser", "s.inFolder"),
+			rootWatches,
 		},
 	},
 	{
-		lineOthers, "the way to the folder is not gone as the user", []string{"TestStart_SeesNothingBehindAClosedDoor"}, []mutant.Edit{
-			mutant.Replace("mayUse", "unix.Stat(folder.Path(), &named)", "unix.Fstat(int(dir.Fd()), &named)"),
-		},
+		lineOthers, "the way to the folder is not gone as the user", []string{"TestStart_SeesNothingBehindAClosedDoor"}, []mutant.Edit{rootWatches},
 	},
 	{
 		lineOthers, "threads keep a user's rights", []string{"TestDo_LeavesNoThreadBehindWithItsRights"}, []mutant.Edit{
@@ -137,14 +135,7 @@ var ofJobs = []removal{
 		},
 	},
 	{
-		lineDeck, "root reads the deck", []string{"TestStart_ReadsTheDeckWithTheUsersRights"}, []mutant.Edit{
-			mutant.Replace("(*start).openFolder", "s.asUser", "s.inFolder"),
-		},
-	},
-	{
-		lineDeck, "root reads what the deck includes", []string{"TestStart_ReadsTheDeckWithTheUsersRights"}, []mutant.Edit{
-			mutant.Replace("(*start).chooseDump", "s.user", "supervisor.User{}"),
-		},
+		lineDeck, "root reads the deck and what it includes", []string{"TestStart_ReadsTheDeckWithTheUsersRights"}, []mutant.Edit{rootWatches},
 	},
 	{
 		lineArgs, "args override what was checked", []string{"TestBuild_argsAreTheSolversAlone"}, []mutant.Edit{
@@ -185,5 +176,8 @@ var ofJobs = []removal{
 }
 
 var rootAllowed = mutant.Never("(*UserPolicy).find", "account.UID == 0 && !u.AllowRoot")
+
+// rootWatches has a run folder watched by root, not by its user.
+var rootWatches = mutant.Replace("(*Watcher).wait", "w.options.As", "func(do func() error) error { return do() }")
 
 var rootActs = []mutant.Edit{mutant.Replace("creds.User.Do", "u.UID == 0", "u.UID >= 0")}

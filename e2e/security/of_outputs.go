@@ -8,6 +8,7 @@ import "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/mutant"
 // What lies where a task's user can write.
 const (
 	linePlanted  = "Links, FIFOs, devices, forged records planted"
+	lineHidden   = "Another's file is moved into the run folder"
 	lineFIFO     = "Nomad's log FIFO is exchanged"
 	lineEndless  = "Bombs: endless output or lines"
 	lineSilent   = "A file system of the user's never answers"
@@ -48,6 +49,16 @@ var ofOutputs = []removal{
 		linePlanted, "FIFOs in the run folder are waited for", []string{"TestFolder_opensRegularFilesOnlyAndNeverBlocks"}, []mutant.Edit{
 			mutant.Replace("(*Folder).stat", "st.Mode&unix.S_IFMT != unix.S_IFREG", "st.Mode&unix.S_IFMT != unix.S_IFREG && st.Mode&unix.S_IFMT != unix.S_IFIFO"),
 			mutant.DropFlag("(*Folder).Open", "unix.O_NONBLOCK"),
+		},
+	},
+	{
+		lineHidden, "root watches the run folder",
+		[]string{"TestTask_TellsNothingOfAFileThatItsUserMayNotRead", "TestTask_InAPrivateFolderThatRootMayNotEnter"}, []mutant.Edit{rootWatches},
+	},
+	{
+		lineHidden, "commands read as root",
+		[]string{"TestFollowers_readNothingThatTheTasksUserMayNot", "TestFollowers_getIntoAPrivateFolderAsItsUser"}, []mutant.Edit{
+			mutant.SetField("follow", "As", "nil"),
 		},
 	},
 	{

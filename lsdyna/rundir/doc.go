@@ -10,7 +10,11 @@
 // or directory, never more of a file at a time than a fixed buffer; only the deck
 // may be reached through links, as long as they stay in the folder. Three kinds of
 // files are written: the sense switch, the files of a launch.Command, and the run's
-// record. Each is created under a new name, given to the task's user, and renamed.
+// record. Each is created under a new name and renamed.
+//
+// Whoever calls has the user's rights, a Watcher always (WatchOptions.As): with more,
+// a file that the user moved here could be read that he may not read; and a root that
+// the folder's file server does not trust has less.
 //
 // The folder may be on a file server that stops answering. A [Watcher] is the
 // goroutine that waits for it; everything else in the package blocks as long as the

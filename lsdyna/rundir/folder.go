@@ -35,11 +35,14 @@ var ErrNotRegular = errors.New("not a regular file")
 // user's. It must stay below base, and none of its parts may be a symbolic link: in
 // a folder that several users share, a link could lead into another user's run. rel
 // may be "." for base itself.
+//
+// The way there needs to be searched only, as the solver does, and the folder itself
+// to be read.
 func Open(base, rel string) (*Folder, error) {
 	if !filepath.IsLocal(rel) {
 		return nil, fmt.Errorf("run folder %q leads out of %s; give a path below it", rel, base)
 	}
-	fd, err := unix.Open(base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: base, Err: err}
 	}
@@ -49,7 +52,7 @@ func Open(base, rel string) (*Folder, error) {
 			continue
 		}
 		walked = filepath.Join(walked, part)
-		next, err := unix.Openat(fd, part, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		next, err := unix.Openat(fd, part, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		_ = unix.Close(fd)
 		switch {
 		case err == unix.ELOOP || err == unix.ENOTDIR:
@@ -59,7 +62,12 @@ func Open(base, rel string) (*Folder, error) {
 		}
 		fd = next
 	}
-	return &Folder{dir: os.NewFile(uintptr(fd), walked), path: walked}, nil
+	defer func() { _ = unix.Close(fd) }()
+	dir, err := openDir(fd, walked)
+	if err != nil {
+		return nil, err
+	}
+	return &Folder{dir: dir, path: walked}, nil
 }
 
 // DirID tells folders apart whatever paths lead to them. The zero value is none.
@@ -80,12 +88,15 @@ func (f *Folder) Path() string { return f.path }
 
 // Dir opens the folder itself once more, e.g. to hand it to a process as
 // working directory.
-func (f *Folder) Dir() (*os.File, error) {
-	fd, err := unix.Openat(int(f.dir.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func (f *Folder) Dir() (*os.File, error) { return openDir(int(f.dir.Fd()), f.path) }
+
+// openDir opens a folder once more for reading. path is for messages.
+func openDir(fd int, path string) (*os.File, error) {
+	again, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: f.path, Err: err}
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return os.NewFile(uintptr(fd), f.path), nil
+	return os.NewFile(uintptr(again), path), nil
 }
 
 // Close closes the folder.

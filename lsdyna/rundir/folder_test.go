@@ -13,8 +13,6 @@ import (
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
-
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 )
 
 func openFolder(t *testing.T, dir string) *Folder {
@@ -115,19 +113,6 @@ func TestFolder_followsTheFolderNotItsPath(t *testing.T) {
 	file, err := folder.Open("messag")
 	must.NoError(t, err)
 	must.NoError(t, file.Close())
-}
-
-func TestFolder_givesFilesToTheTasksUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root to give files away")
-	}
-	dir := t.TempDir()
-	folder := openFolder(t, dir)
-	must.NoError(t, folder.WriteFiles(map[string][]byte{launch.RankFile: []byte("rank 0=localhost slot=1\n")}, Owner{UID: 65534, GID: 65533}))
-	var st unix.Stat_t
-	must.NoError(t, unix.Lstat(filepath.Join(dir, launch.RankFile), &st))
-	must.Eq(t, 65534, st.Uid)
-	must.Eq(t, 65533, st.Gid)
 }
 
 func TestCheckInput_tellsTheUserWhatToDo(t *testing.T) {

@@ -47,14 +47,12 @@ func (w *Watcher) Claim(ctx context.Context, o RunOwner) (lock *os.File, err err
 	return lock, err
 }
 
-func (w *Watcher) claim(f *Folder, o RunOwner) error {
-	return w.options.As(func() (err error) {
-		w.holding.claim, err = f.Claim(o)
-		if err == nil {
-			w.holding.run = o.Run
-		}
-		return err
-	})
+func (w *Watcher) claim(f *Folder, o RunOwner) (err error) {
+	w.holding.claim, err = f.Claim(o)
+	if err == nil {
+		w.holding.run = o.Run
+	}
+	return err
 }
 
 // Hold has the watcher see to it that the folder is held for a run that lives, and
@@ -92,7 +90,7 @@ func (w *Watcher) holdAs(f *Folder, o RunOwner) error {
 	if w.holding.claim == nil {
 		return w.claim(f, o)
 	}
-	return w.options.As(func() error { return w.holding.claim.Update(o) })
+	return w.holding.claim.Update(o)
 }
 
 // dropClaim lets go of a hold through a descriptor that is of no use any more. The
@@ -110,15 +108,20 @@ func (w *Watcher) dropClaim() {
 // leave lets go of the folder when the watching ends: for good where the run is over.
 func (w *Watcher) leave() {
 	h := &w.holding
-	switch {
-	case !h.release.Load():
+	if !h.release.Load() {
 		w.dropClaim()
-	case h.claim != nil:
-		w.report(w.options.As(h.claim.Release))
-		h.claim = nil
-	case h.run != "" && w.open() == nil:
-		w.report(w.options.As(func() error { return w.folder.Leave(h.run) }))
+		return
 	}
+	w.report(w.wait(func() error {
+		claim := h.claim
+		switch h.claim = nil; {
+		case claim != nil:
+			return claim.Release()
+		case h.run != "" && w.open() == nil:
+			return w.folder.Leave(h.run)
+		}
+		return nil
+	}))
 }
 
 // checkMine returns an *OwnedError where another run has the folder by now: what lies
@@ -127,5 +130,5 @@ func (w *Watcher) checkMine(f *Folder) error {
 	if w.holding.run == "" {
 		return nil
 	}
-	return w.options.As(func() error { return f.CheckOwner(w.holding.run) })
+	return f.CheckOwner(w.holding.run)
 }

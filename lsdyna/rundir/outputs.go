@@ -101,6 +101,9 @@ func (f *Folder) Snapshot(further ...string) (Outputs, error) {
 
 func (f *Folder) fileState(name string) (FileState, error) {
 	file, err := f.Open(name)
+	if errors.Is(err, os.ErrPermission) {
+		return f.closedState(name)
+	}
 	if err != nil {
 		return FileState{}, err
 	}
@@ -117,6 +120,20 @@ func (f *Folder) fileState(name string) (FileState, error) {
 		return state, fmt.Errorf("read %s: %w", filepath.Join(f.path, name), err)
 	}
 	return state, nil
+}
+
+// closedState is the state of a file that the user may not read: another's, that lies
+// in his folder.
+func (f *Folder) closedState(name string) (FileState, error) {
+	full := filepath.Join(f.path, name)
+	fd, err := unix.Openat(int(f.dir.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	f.answers.Add(1)
+	if err != nil {
+		return FileState{}, &os.PathError{Op: "look at", Path: full, Err: err}
+	}
+	file := os.NewFile(uintptr(fd), full)
+	defer file.Close()
+	return stateOf(file)
 }
 
 // stateOf is the state of an open file without fingerprints. The time of birth is

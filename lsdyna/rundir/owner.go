@@ -197,7 +197,7 @@ func (f *Folder) writeOwner(o RunOwner) error {
 	if err != nil {
 		return err
 	}
-	return f.replace(OwnerFile, data, 0o644, NoOwner, transient)
+	return f.replace(OwnerFile, data, 0o644, transient)
 }
 
 func (o RunOwner) encode() ([]byte, error) {
@@ -268,7 +268,7 @@ func (f *Folder) claimExclusively(o RunOwner, before *RunOwner) error {
 		}
 	}
 	temp := fmt.Sprintf("%s.%d.%x", OwnerFile, os.Getpid(), randomName())
-	if err := f.replace(temp, data, 0o644, NoOwner, transient); err != nil {
+	if err := f.replace(temp, data, 0o644, transient); err != nil {
 		return err
 	}
 	dir := int(f.dir.Fd())

@@ -120,7 +120,7 @@ func (f *Folder) WriteRecord(r Record) error {
 	if err != nil {
 		return fmt.Errorf("write the run's record: %w", err)
 	}
-	return f.replace(RecordFile, data, 0o644, NoOwner, synced)
+	return f.replace(RecordFile, data, 0o644, synced)
 }
 
 // ReadRecord reads what WriteRecord stored; os.ErrNotExist when there is none.

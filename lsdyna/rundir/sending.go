@@ -101,7 +101,7 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 			s.LastDump = now.LastDump()
 		}
 		if !s.Again || !now.KillFile && now.SenseSwitch == "" {
-			if err := w.options.As(func() error { return writeInTime(ctx, f, s.Switch, w.options.Owner) }); err != nil {
+			if err := writeInTime(ctx, f, s.Switch); err != nil {
 				return err
 			}
 		}
@@ -115,11 +115,11 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 
 // writeInTime writes a sense switch unless its time is up: what was done before may
 // have waited for the file system, and whoever asked has gone on without the switch.
-func writeInTime(ctx context.Context, f *Folder, sw lsdyna.Switch, owner Owner) error {
+func writeInTime(ctx context.Context, f *Folder, sw lsdyna.Switch) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return f.WriteSwitch(sw, owner)
+	return f.WriteSwitch(sw)
 }
 
 // Recall follows a sense switch that an earlier process sent, to be called before
@@ -155,7 +155,7 @@ func (w *Watcher) followSwitch(f *Folder, s output.Snapshot, ended bool) error {
 		return err
 	}
 	if ended && pending {
-		if err = w.options.As(f.ClearSwitch); Unreadable(err) {
+		if err = f.ClearSwitch(); Unreadable(err) {
 			return err // it is tried again
 		}
 	}

@@ -103,7 +103,7 @@ func startStandin(t *testing.T, dir string, s lsdyna.Solver, o launch.Options) *
 	must.NoError(t, folder.ClearSwitch())
 	cmd, err := launch.Build(s, o)
 	must.NoError(t, err)
-	must.NoError(t, folder.WriteFiles(cmd.Files, NoOwner))
+	must.NoError(t, folder.WriteFiles(cmd.Files))
 	old, err := folder.Snapshot()
 	must.NoError(t, err)
 	path := filepath.Join(dir, lsdyna.DefaultStdout)
@@ -239,7 +239,7 @@ func TestStandin_stopWithADumpThenGoOn(t *testing.T) {
 	run := startStandin(t, dir, solver, o)
 	before := run.until("cycles", cycling)
 	watch := DumpWatch{Since: time.Now(), Last: before.LastDump()}
-	must.NoError(t, run.folder.WriteSwitch(mustSwitch(t, "sw1"), NoOwner))
+	must.NoError(t, run.folder.WriteSwitch(mustSwitch(t, "sw1")))
 	var state DumpState
 	run.until("a complete dump", func(s output.Snapshot) bool {
 		state = watch.Look(run.folder, s)

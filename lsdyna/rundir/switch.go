@@ -17,12 +17,11 @@ import (
 // ErrSwitchPending is returned when an earlier switch was not taken yet.
 var ErrSwitchPending = errors.New("an earlier sense switch was not taken yet; send it again when the solver has taken that one")
 
-// WriteSwitch puts a switch into the folder's d3kil, whole or not at all, owned
-// by the task's user, so that the solver can delete it. A link, FIFO or device
+// WriteSwitch puts a switch into the folder's d3kil, whole or not at all. A link, FIFO or device
 // of that name is replaced, never followed. While an earlier switch is pending
 // the error is ErrSwitchPending, unless the new one terminates the run: that
 // one replaces it.
-func (f *Folder) WriteSwitch(sw lsdyna.Switch, owner Owner) error {
+func (f *Folder) WriteSwitch(sw lsdyna.Switch) error {
 	checked, err := lsdyna.ParseSwitch(sw.Name)
 	if err != nil {
 		return err
@@ -34,7 +33,7 @@ func (f *Folder) WriteSwitch(sw lsdyna.Switch, owner Owner) error {
 	if pending && !checked.Terminates {
 		return ErrSwitchPending
 	}
-	if err := f.replace(lsdyna.KillFile, []byte(checked.Name+"\n"), 0o644, owner, transient); err != nil {
+	if err := f.replace(lsdyna.KillFile, []byte(checked.Name+"\n"), 0o644, transient); err != nil {
 		return fmt.Errorf("send sense switch %s: %w", checked.Name, err)
 	}
 	return nil

@@ -24,7 +24,7 @@ func mustSwitch(t *testing.T, text string) lsdyna.Switch {
 func TestWriteSwitch_theSolverTakesIt(t *testing.T) {
 	dir := t.TempDir()
 	folder := openFolder(t, dir)
-	must.NoError(t, folder.WriteSwitch(mustSwitch(t, "sw3"), NoOwner))
+	must.NoError(t, folder.WriteSwitch(mustSwitch(t, "sw3")))
 	data, err := os.ReadFile(filepath.Join(dir, lsdyna.KillFile))
 	must.NoError(t, err)
 	must.Eq(t, "sw3.\n", string(data))
@@ -32,8 +32,8 @@ func TestWriteSwitch_theSolverTakesIt(t *testing.T) {
 	must.NoError(t, err)
 	must.True(t, pending)
 
-	must.ErrorIs(t, folder.WriteSwitch(mustSwitch(t, "sw4"), NoOwner), ErrSwitchPending)
-	must.NoError(t, folder.WriteSwitch(mustSwitch(t, "sw1"), NoOwner), must.Sprint("a stop replaces what is pending"))
+	must.ErrorIs(t, folder.WriteSwitch(mustSwitch(t, "sw4")), ErrSwitchPending)
+	must.NoError(t, folder.WriteSwitch(mustSwitch(t, "sw1")), must.Sprint("a stop replaces what is pending"))
 	data, err = os.ReadFile(filepath.Join(dir, lsdyna.KillFile))
 	must.NoError(t, err)
 	must.Eq(t, "sw1.\n", string(data))
@@ -57,7 +57,7 @@ func TestWriteSwitch_followsNoLinkAndBlocksOnNothing(t *testing.T) {
 		"fifo":          func(path string) error { return unix.Mkfifo(path, 0o644) },
 	} {
 		must.NoError(t, plant(filepath.Join(dir, lsdyna.KillFile)), must.Sprint(name))
-		must.NoError(t, folder.WriteSwitch(mustSwitch(t, "sw4"), NoOwner), must.Sprint(name))
+		must.NoError(t, folder.WriteSwitch(mustSwitch(t, "sw4")), must.Sprint(name))
 		info, err := os.Lstat(filepath.Join(dir, lsdyna.KillFile))
 		must.NoError(t, err)
 		must.True(t, info.Mode().IsRegular())
@@ -68,24 +68,12 @@ func TestWriteSwitch_followsNoLinkAndBlocksOnNothing(t *testing.T) {
 	must.Eq(t, "precious", string(data))
 
 	must.NoError(t, os.Mkdir(filepath.Join(dir, lsdyna.KillFile), 0o755))
-	must.Error(t, folder.WriteSwitch(mustSwitch(t, "sw1"), NoOwner))
-}
-
-func TestWriteSwitch_belongsToTheTasksUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root to give files away")
-	}
-	dir := t.TempDir()
-	must.NoError(t, openFolder(t, dir).WriteSwitch(mustSwitch(t, "sw1"), Owner{UID: 65534, GID: 65534}))
-	var st unix.Stat_t
-	must.NoError(t, unix.Lstat(filepath.Join(dir, lsdyna.KillFile), &st))
-	must.Eq(t, 65534, st.Uid)
-	must.Eq(t, 65534, st.Gid)
+	must.Error(t, folder.WriteSwitch(mustSwitch(t, "sw1")))
 }
 
 func TestWriteSwitch_writesOnlySwitches(t *testing.T) {
 	dir := t.TempDir()
-	must.Error(t, openFolder(t, dir).WriteSwitch(lsdyna.Switch{Name: "sw1.\nrm"}, NoOwner))
+	must.Error(t, openFolder(t, dir).WriteSwitch(lsdyna.Switch{Name: "sw1.\nrm"}))
 	must.FileNotExists(t, filepath.Join(dir, lsdyna.KillFile))
 }
 

@@ -74,10 +74,8 @@ type WatchOptions struct {
 	Run string
 
 	// As does something with the rights of the task's user; nil: with the process's own.
+	// Whatever happens in the folder happens through it, the opening too.
 	As func(do func() error) error
-
-	// Owner is who written files are given to.
-	Owner Owner
 
 	// Report takes errors of looks; nil: they are dropped. It must not block.
 	Report func(error)
@@ -174,23 +172,16 @@ func (w *Watcher) Close() { w.cancel() }
 // Done is closed when the goroutine has ended: nothing more happens in the folder.
 func (w *Watcher) Done() <-chan struct{} { return w.ended }
 
-// Do does something in the folder, which is opened first where it is not open
-// yet. When the context ends first the error wraps ErrNoAnswer, and what was begun
-// goes on behind it.
+// Do does something in the folder with the rights of the task's user. The folder is
+// opened first where it is not open yet. When the context ends first the error wraps
+// ErrNoAnswer, and what was begun goes on behind it.
 func (w *Watcher) Do(ctx context.Context, do func(*Folder) error) error {
 	return w.post(ctx, func() error {
 		if err := w.open(); err != nil {
 			return err
 		}
-		err := do(w.folder)
-		w.reopenAfter(err)
-		return err
+		return do(w.folder)
 	})
-}
-
-// DoAs is Do with the rights of the task's user.
-func (w *Watcher) DoAs(ctx context.Context, do func(*Folder) error) error {
-	return w.Do(ctx, func(f *Folder) error { return w.options.As(func() error { return do(f) }) })
 }
 
 // Follow begins to read the outputs.
@@ -204,7 +195,7 @@ func (w *Watcher) Follow(ctx context.Context, o FollowOptions) error {
 // Look reads what is new in the outputs. Without an answer in time the view is
 // the last one.
 func (w *Watcher) Look(ctx context.Context) (View, error) {
-	err := w.post(ctx, func() error { return w.look() })
+	err := w.post(ctx, w.look)
 	return w.View(), err
 }
 
@@ -270,10 +261,10 @@ func (w *Watcher) run() {
 		case <-w.ctx.Done():
 			return
 		case r := <-w.requests:
-			w.wait(func() { r.done <- r.do() })
+			r.done <- w.wait(r.do)
 		case <-timer.C:
 			if w.watching() {
-				w.wait(func() { w.report(w.look()) })
+				w.report(w.wait(w.look))
 			}
 		}
 		timer.Reset(w.pause())
@@ -292,12 +283,27 @@ func (w *Watcher) report(err error) {
 	w.reported = text
 }
 
-// wait does something that may take as long as the file system likes.
-func (w *Watcher) wait(do func()) {
+// wait does something that may take as long as the file system likes. All that a
+// watcher does in its folder happens through it, so nothing happens there with more
+// rights than the task's user has.
+func (w *Watcher) wait(do func() error) error {
 	now := time.Now()
 	w.busy.Store(&now)
 	defer w.busy.Store(nil)
-	do()
+	begun := false
+	err := w.options.As(func() error {
+		begun = true
+		return do()
+	})
+	if !begun {
+		err = openError{err}
+	}
+	if lost(err) {
+		w.dropClaim()
+		w.closeFolder()
+		w.publish(func(v *View) { v.Open, v.Err = false, err })
+	}
+	return err
 }
 
 func (w *Watcher) watching() bool { return w.follow != nil || w.options.Follow != nil }
@@ -353,7 +359,7 @@ func (w *Watcher) look() error {
 	w.follow.lastError = "" // an error counts each time
 	began := time.Now()
 	s, err := w.follow.Poll()
-	if w.reopenAfter(err) {
+	if lost(err) {
 		return err
 	}
 	w.publish(func(v *View) {
@@ -365,18 +371,10 @@ func (w *Watcher) look() error {
 	return errors.Join(err, w.followSwitch(w.folder, s, false))
 }
 
-// reopenAfter has the folder opened anew when an error says that its file system was
-// mounted again, or that its server was restarted: the descriptor stays useless. It
-// reports whether that is so.
-func (w *Watcher) reopenAfter(err error) bool {
-	lost := errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOTCONN)
-	if lost {
-		w.dropClaim()
-		w.closeFolder()
-		w.publish(func(v *View) { v.Open, v.Err = false, err })
-	}
-	return lost
-}
+// lost reports whether an error says that the folder's file system was mounted again,
+// or that its server was restarted. The descriptor stays useless then, and the folder
+// has to be opened anew.
+func lost(err error) bool { return errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOTCONN) }
 
 // publish replaces the view by a changed copy.
 func (w *Watcher) publish(change func(*View)) {

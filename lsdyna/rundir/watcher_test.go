@@ -49,8 +49,7 @@ func (s *server) options() WatchOptions {
 			}
 			return Open(filepath.Dir(s.dir), filepath.Base(s.dir))
 		},
-		As:       func(do func() error) error { s.wait(); return do() },
-		Owner:    NoOwner,
+		As:       func(do func() error) error { return do() },
 		Follow:   &FollowOptions{},
 		interval: time.Millisecond,
 	}
@@ -267,25 +266,27 @@ func TestWatcher_opensAnewWhereTheConnectionWasLost(t *testing.T) {
 			"at the end": func(ctx context.Context, w *Watcher) error { _, err := w.Finish(ctx); return err },
 			"a switch":   func(ctx context.Context, w *Watcher) error { return w.Send(ctx, Sending{Switch: sw, Again: true}) },
 			"a request": func(ctx context.Context, w *Watcher) error {
-				return w.DoAs(ctx, func(*Folder) error { return nil })
+				return w.Do(ctx, func(*Folder) error { return nil })
 			},
 		} {
 			t.Run(name+", "+lost.Error(), func(t *testing.T) {
 				s := newServer(t)
-				var opened, failing atomic.Int64
+				var opened atomic.Int64
+				var fails atomic.Bool
 				w := s.watch(t, func(o *WatchOptions) {
 					open, as := o.Open, o.As
 					o.interval = time.Hour // no look helps
 					o.Open = func() (*Folder, error) { opened.Add(1); return open() }
 					o.As = func(do func() error) error {
-						if failing.Load() == opened.Load() {
+						err := as(do)
+						if fails.Swap(false) {
 							return lost
 						}
-						return as(do)
+						return err
 					}
 				})
 				must.NoError(t, w.Send(soon(t), Sending{Switch: sw}))
-				failing.Store(opened.Load())
+				fails.Store(true)
 				must.ErrorIs(t, use(soon(t), w), lost)
 				must.NoError(t, use(soon(t), w))
 				must.Eq(t, 2, opened.Load())
@@ -300,7 +301,10 @@ func TestWatcher_switchIsNotWrittenBehindItsDeadline(t *testing.T) {
 	sw, err := lsdyna.ParseSwitch("sw1")
 	must.NoError(t, err)
 	s := newServer(t)
-	w := s.watch(t, func(o *WatchOptions) { o.interval = time.Hour })
+	w := s.watch(t, func(o *WatchOptions) {
+		o.interval = time.Hour
+		o.As = func(do func() error) error { s.wait(); return do() }
+	})
 	await(t, w, "a first look", func(v View) bool { return v.Looks > 0 })
 	start := s.stop()
 	ctx, giveUp := context.WithCancel(t.Context())

@@ -15,29 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Owner is the user and group that a written file is given to; negative numbers
-// leave it alone.
-type Owner struct{ UID, GID int }
-
-// NoOwner leaves a written file to the process that writes it.
-var NoOwner = Owner{UID: -1, GID: -1}
-
-// giveTo gives an open file to its owner. The mode is set after that: the umask has
-// cut the one given at creation.
-func giveTo(fd int, perm os.FileMode, owner Owner) error {
-	if owner.UID >= 0 || owner.GID >= 0 {
-		if err := unix.Fchown(fd, max(owner.UID, -1), max(owner.GID, -1)); err != nil {
-			return err
-		}
-	}
-	return unix.Fchmod(fd, uint32(perm.Perm()))
-}
-
-// WriteFiles creates the files that a Command needs in the folder, owned by the
-// task's user.
-func (f *Folder) WriteFiles(files map[string][]byte, owner Owner) error {
+// WriteFiles creates the files that a Command needs in the folder.
+func (f *Folder) WriteFiles(files map[string][]byte) error {
 	for name, content := range files {
-		if err := f.replace(name, content, 0o644, owner, transient); err != nil {
+		if err := f.replace(name, content, 0o644, transient); err != nil {
 			return err
 		}
 	}
@@ -51,8 +32,10 @@ const (
 )
 
 // replace puts content under a name, whole or not at all: a new file is created
-// exclusively, written, given to its owner, and renamed over whatever has the name.
-func (f *Folder) replace(name string, content []byte, perm os.FileMode, owner Owner, lasting bool) error {
+// exclusively, written, and renamed over whatever has the name. It belongs to whoever
+// calls, with whose rights it was created: a file server may let nobody give a file
+// away, root neither.
+func (f *Folder) replace(name string, content []byte, perm os.FileMode, lasting bool) error {
 	if err := f.plainName(name); err != nil {
 		return err
 	}
@@ -66,7 +49,7 @@ func (f *Folder) replace(name string, content []byte, perm os.FileMode, owner Ow
 	file := os.NewFile(uintptr(fd), full)
 	_, err = file.Write(content)
 	if err == nil {
-		err = giveTo(fd, perm, owner)
+		err = unix.Fchmod(fd, uint32(perm.Perm())) // the umask has cut the mode given at creation
 	}
 	if err == nil && lasting {
 		err = file.Sync()

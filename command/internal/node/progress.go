@@ -49,8 +49,8 @@ type follower struct {
 const stepTime = 200 * time.Millisecond
 
 // follow returns a follower of a task's outputs. Its run folder is the record's,
-// which is root's; the folder itself is the task's user's, and package rundir is
-// careful with it.
+// which is root's; the folder itself is the task's user's, and is read with that
+// user's rights.
 func follow(t *Task) *follower {
 	base, below := t.Details.RunBase, cmp.Or(t.Details.RunFolder, ".")
 	return &follower{watcher: rundir.Watch(rundir.WatchOptions{
@@ -60,6 +60,7 @@ func follow(t *Task) *follower {
 			}
 			return rundir.Open(base, below)
 		},
+		As: t.User.Do,
 	})}
 }
 

@@ -25,6 +25,7 @@ type Task struct {
 	Dir      string // of its record
 	ID       state.ID
 	Details  state.Details
+	User     supervisor.User // who it runs as
 	State    supervisor.State
 	Process  pidfile.Record
 	Cores    cpuset.Set
@@ -125,6 +126,10 @@ func readTask(record *state.Record) (*Task, error) {
 	t := &Task{Dir: record.Dir, ID: record.ID, State: proc.State()}
 	if t.Details, err = record.ReadDetails(); err != nil && t.Live() {
 		t.Notes = append(t.Notes, fmt.Sprintf("its record is damaged: %v", err))
+	}
+	t.User = supervisor.User{UID: t.Details.UID, GID: t.Details.GID, Name: t.Details.User, Groups: t.Details.Groups}
+	if spec := proc.Spec(); spec != nil {
+		t.User = spec.User
 	}
 	if exit, err := supervisor.ReadExit(record.Dir); err == nil {
 		t.Exit = &exit

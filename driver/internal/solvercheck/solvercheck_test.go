@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
@@ -112,6 +113,19 @@ func TestCheck_OfTheRealFileSystem(t *testing.T) {
 	must.NoError(t, os.WriteFile(path, nil, 0o700))
 	must.NoError(t, c.Check(t.Context(), lsdyna.Solver{Path: path}))
 	must.NoError(t, c.Wait(t.Context()))
+}
+
+// A file server that does not trust root may trust the task's user.
+func TestCheck_LeavesToTheUserWhatRootMayNotLookAt(t *testing.T) {
+	refuse := func(string) (fs.FileInfo, error) { return nil, unix.EACCES }
+	c := New(refuse)
+	err := c.Check(t.Context(), smp)
+	must.NoError(t, c.Wait(t.Context()))
+	if os.Geteuid() == 0 {
+		must.NoError(t, err)
+		return
+	}
+	must.ErrorIs(t, err, fs.ErrPermission)
 }
 
 func TestCheck_LooksAnewEachTime(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -46,19 +47,23 @@ func (h *Handle) holdFolder() {
 	r.watcher.Hold(o)
 }
 
-// OpenFolder opens a run folder that the user may enter and write to. The
-// folder itself is opened by the plugin, which goes on reading it.
+// OpenFolder opens a run folder that the user may enter, read and write to. The
+// caller has that user's rights: root may have fewer where a file server does not
+// trust it, and everywhere else too many.
 func OpenFolder(base, rel string, u supervisor.User) (*rundir.Folder, error) {
+	const advice = "give the folder to that user, or set user in the job's task to its owner"
 	folder, err := rundir.Open(base, rel)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: make it on this node, for user %s to write to", err, u)
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("run folder %s: user %s may not enter or read it (%w): %s", filepath.Join(base, rel), u, err, advice)
+	case err != nil:
 		return nil, err
 	}
-	if err := u.Do(func() error { return mayUse(folder) }); err != nil {
+	if err := mayUse(folder); err != nil {
 		_ = folder.Close()
-		return nil, fmt.Errorf("run folder %s: user %s may not write there (%w): give the folder to that user, or set user in the job's task to its owner", folder.Path(), u, err)
+		return nil, fmt.Errorf("run folder %s: user %s may not write there (%w): %s", folder.Path(), u, err, advice)
 	}
 	return folder, nil
 }

@@ -154,7 +154,6 @@ func WatchOptions(base, rel string, u supervisor.User, logger hclog.Logger, foll
 		Open:   func() (*rundir.Folder, error) { return OpenFolder(base, rel, u) },
 		Follow: follow,
 		As:     u.Do,
-		Owner:  rundir.Owner{UID: u.UID, GID: u.GID},
 		Report: func(err error) {
 			logger.Debug("cannot read the run folder", "folder", filepath.Join(base, rel), "error", err)
 		},

@@ -37,7 +37,7 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 		default:
 			return nil
 		}
-		return h.user(r.Details).Do(func() error { return f.WriteRecord(recorded) })
+		return f.WriteRecord(recorded)
 	})
 	if rejected {
 		h.say("The solver could not go on from %s; the next start takes an older dump, or the deck", r.Restart)
