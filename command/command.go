@@ -59,6 +59,7 @@ func commands() []command {
 		{"inspect", "what happened in a run folder or an output file", inspectHelp, runInspect},
 		{"metrics", "cores and progress in Prometheus' text format", metricsHelp, runMetrics},
 		{"reap", "remove the records of runs that are over and forgotten", reapHelp, runReap},
+		{"release-folder", "free a run folder whose node is gone", releaseFolderHelp, runReleaseFolder},
 		{"version", "the version of this program", versionHelp, runVersion},
 		{"help", "how to use a command", helpHelp, runHelp},
 	}

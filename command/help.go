@@ -48,7 +48,7 @@ func overview() string {
 	fmt.Fprintf(&b, "%s runs LS-DYNA under Nomad on cores that never move.\n\n", program)
 	fmt.Fprintf(&b, "Without arguments it is the plugin that the Nomad agent launches. For operators:\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-9s %s\n", c.name, c.summary)
+		fmt.Fprintf(&b, "  %-14s  %s\n", c.name, c.summary)
 	}
 	fmt.Fprintf(&b, "\nMore on one of them: %s help COMMAND\n", program)
 	return b.String()

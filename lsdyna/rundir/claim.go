@@ -139,11 +139,14 @@ func (f *Folder) takeLock() (lock *os.File, works bool, err error) {
 	return lock, works, nil
 }
 
-// openLock opens LockFile. Others than its owner and group cannot open it: whoever can
-// open it can hold its lock.
+// lockMode keeps others than the owner and his group from LockFile: whoever can open
+// it can hold its lock.
+const lockMode = 0o660
+
+// openLock opens LockFile.
 func (f *Folder) openLock() (*os.File, error) {
 	full := filepath.Join(f.path, LockFile)
-	fd, err := unix.Openat(int(f.dir.Fd()), LockFile, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0o660)
+	fd, err := unix.Openat(int(f.dir.Fd()), LockFile, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, lockMode)
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
 		return nil, fmt.Errorf("%s is not a regular file: remove it, if no run is in the folder", full)
@@ -156,6 +159,9 @@ func (f *Folder) openLock() (*os.File, error) {
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		_ = unix.Close(fd)
 		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file: remove it, if no run is in the folder", full))
+	}
+	if st.Mode&0o777 != lockMode {
+		_ = unix.Fchmod(fd, lockMode) // the umask has cut it; another user's stays as it is
 	}
 	return os.NewFile(uintptr(fd), full), nil
 }

@@ -239,6 +239,18 @@ func TestClaim_whatIsNoFile(t *testing.T) {
 	}
 }
 
+// Whoever can open the file can hold its lock, and keep all runs out of the folder.
+func TestClaim_othersCannotOpenTheLock(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, dir, LockFile, "")
+	must.NoError(t, os.Chmod(path, 0o666))
+	_, err := openFolder(t, dir).Claim(ownerHere("a"))
+	must.NoError(t, err)
+	info, err := os.Stat(path)
+	must.NoError(t, err)
+	must.Eq(t, 0o660, info.Mode().Perm(), must.Sprint("his group may be a project's"))
+}
+
 func TestClaim_aLockFileThatWasReplacedMeanwhile(t *testing.T) {
 	dir := t.TempDir()
 	folder := openFolder(t, dir)

@@ -1,0 +1,91 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/mutant"
+
+// What a run folder that several runs want is kept by.
+const (
+	lineTwoSolvers   = "Two solvers come into one run folder"
+	lineOthersFolder = "A run takes another's outputs for its own"
+	lineForgedOwner  = "Lock or owner record are links"
+)
+
+var ofFolders = []removal{
+	{
+		lineTwoSolvers, "nothing keeps a second run out", []string{
+			"TestClaim_theSecondRunIsRefusedUntilTheFirstGivesTheFolderBack", "TestFolder_OneSolverWhateverClientStartsIt", "TestReleaseFolder_refusesWhereARunLives",
+		}, []mutant.Edit{
+			mutant.Replace("rundir.tryLock", "return false, errHeld", "continue"),
+			noRecordJudged,
+		},
+	},
+	{
+		lineTwoSolvers, "the supervisor does not hold the lock", []string{"TestFolder_StaysTheRunsWhateverDies"}, []mutant.Edit{
+			mutant.Replace("supervisor.forkSupervisor", "cmp.Or(l.Folder, null)", "null"),
+			noRecordJudged,
+		},
+	},
+	{
+		lineTwoSolvers, "a lock that two hold ends with the first", []string{"TestClaim_theLockIsHeldByWhoeverHasItLast"}, []mutant.Edit{
+			mutant.Begin("(*Claim).Drop", "_ = unlock(c.lock)"),
+		},
+	},
+	{
+		lineTwoSolvers, "a run that may live is taken for over", []string{"TestClaim_byTheRecord"}, []mutant.Edit{
+			mutant.Begin("RunOwner.lives", "return false"),
+		},
+	},
+	{
+		lineTwoSolvers, "another machine's run is over with its boot", []string{"TestClaim_byTheRecord"}, []mutant.Edit{
+			mutant.Begin("Node.isSameMachine", "return true"),
+		},
+	},
+	{
+		lineTwoSolvers, "without locks the last one wins", []string{"TestClaim_oneOfManyWinsWithoutLocks"}, []mutant.Edit{
+			mutant.Begin("(*Folder).claimExclusively", "return f.writeOwner(o)"),
+		},
+	},
+	{
+		lineTwoSolvers, "the lock of a file that is gone counts", []string{"TestClaim_aLockFileThatWasReplacedMeanwhile"}, []mutant.Edit{
+			mutant.Begin("(*Folder).checkLock", "return nil"),
+		},
+	},
+	{
+		lineTwoSolvers, "a supervisor's lock is lost with it", []string{"TestWatcher_Hold", "TestFolder_StaysTheRunsWhateverDies"}, []mutant.Edit{
+			mutant.Begin("(*Watcher).hold", "return"),
+			noRecordJudged,
+		},
+	},
+	{
+		lineTwoSolvers, "folders are told apart by their paths", []string{"TestFolder_AnAliasIsTheSameFolder"}, []mutant.Edit{
+			mutant.Begin("(*Folder).ID", "return DirID{}"),
+			mutant.Replace("rundir.tryLock", "return false, errHeld", "continue"),
+			noRecordJudged,
+		},
+	},
+	{
+		lineOthersFolder, "what lies in the folder is always the run's", []string{"TestWatcher_Hold", "TestFolder_AnotherRunsOutputsAreNotItsOwn"}, []mutant.Edit{
+			mutant.Begin("(*Watcher).checkMine", "return nil"),
+		},
+	},
+	{
+		lineForgedOwner, "the lock file is followed", []string{"TestClaim_whatIsNoFile"}, []mutant.Edit{
+			mutant.DropFlag("(*Folder).openLock", "unix.O_NOFOLLOW"),
+		},
+	},
+	{
+		lineForgedOwner, "names are printed as they are", []string{"TestRunOwner_forgedNamesAreOneLine"}, []mutant.Edit{
+			mutant.Begin("rundir.printable", "return name"),
+		},
+	},
+	{
+		lineForgedOwner, "everybody can hold the lock", []string{"TestClaim_othersCannotOpenTheLock"}, []mutant.Edit{
+			mutant.Drop("(*Folder).openLock", "if st.Mode&0o777 != lockMode {\n_ = unix.Fchmod(fd, lockMode)\n}"),
+		},
+	},
+}
+
+// noRecordJudged leaves the lock alone to keep runs apart.
+var noRecordJudged = mutant.Begin("(*Folder).judge", "return nil, nil")
