@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -65,21 +66,58 @@ func placementSettings(a agent) placement.Settings {
 
 // openStore takes state_dir, if need be from a plugin that no agent uses any
 // more: an agent that is killed while it launches a plugin forgets that plugin,
-// which then lives on and holds state_dir.
+// which then lives on and holds state_dir; or from one that was killed and cannot end.
 func (d *Driver) openStore(dir string) (*state.Store, error) {
 	store, err := state.Open(dir)
 	var used *state.InUseError
-	if !errors.As(err, &used) || !used.Holder.Process().Alive("/proc") || used.Holder.Parent().Alive("/proc") {
+	if !errors.As(err, &used) {
 		return store, err
+	}
+	holder := used.Holder.Process()
+	if holder.Dying(procfs.Root) {
+		return d.succeed(used)
+	}
+	if !holder.Alive(procfs.Root) || used.Holder.Parent().Alive(procfs.Root) {
+		return nil, err
 	}
 	if used.Holder.ParentPID <= 1 {
 		return nil, err // launched by init itself: nothing can be told
 	}
 	d.logger.Warn("ending a plugin process whose agent is dead", "pid", used.Holder.PID)
-	if err := supervisor.EndProcess(used.Holder.Process()); err != nil {
+	if err := supervisor.EndProcess(holder); err != nil && !errors.Is(err, supervisor.ErrNotEnded) {
 		return nil, fmt.Errorf("%w; it is left over from a dead agent: %w", used, err)
 	}
-	return state.Open(dir)
+	return d.succeed(used)
+}
+
+// lastCalls is how long a plugin process that was killed is waited for before
+// state_dir is taken over from it. Most end at once, and what their threads do
+// meanwhile is not done beside a successor's work.
+const lastCalls = 2 * time.Second
+
+// succeed takes state_dir as soon as the plugin process that has it has ended, or
+// when it has been dying for lastCalls: a thread of it waits for a file server then,
+// and its lock would stay for as long.
+func (d *Driver) succeed(used *state.InUseError) (*state.Store, error) {
+	began := time.Now()
+	for {
+		store, err := state.Open(used.Dir)
+		var now *state.InUseError
+		switch {
+		case !errors.As(err, &now):
+			return store, err
+		case now.Holder != used.Holder || !now.Holder.Process().Dying(procfs.Root):
+			return nil, err
+		case time.Since(began) >= lastCalls:
+			d.logger.Warn("taking state_dir over from a plugin process that was killed and cannot end: does it wait for a dead file server?", "pid", now.Holder.PID)
+			return state.TakeOver(used.Dir, now.Holder)
+		}
+		select {
+		case <-d.ctx.Done():
+			return nil, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // waitReady is ready for callers that Nomad does not let try again: it waits

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -293,3 +294,47 @@ func (r *run) stopsWithADump() {
 	_, err = os.Stat(filepath.Join(r.folder, "d3kil"))
 	must.ErrorIs(r.s.t, err, os.ErrNotExist)
 }
+
+// A plugin of which a thread waits in a request that its file server has read does not
+// end when it is killed, and keeps its lock. Another one takes its place all the same,
+// once Nomad launches one: to Nomad 1.11 the plugin is there as long as its process is,
+// and a client that starts waits for it as long as its socket is (TROUBLESHOOT.md).
+func TestDriver_PluginThatCannotEndHoldsUpNobody(t *testing.T) {
+	s := newServedSite(t, "")
+	away := s.start(jobHCL{name: "away", folder: s.served("away"), config: "ncpu = 1", env: looking})
+	s.waitCycles(away)
+	pid, cores := away.pidFile().PID, away.checkCores()
+	plugins, err := s.Plugins()
+	must.NoError(t, err)
+	must.Len(t, 1, plugins)
+	dying := plugins[0]
+	must.NoError(t, s.server.HangWith(dying.PID))
+
+	began := time.Now()
+	must.NoError(t, s.Kill())
+	must.NoError(t, cluster.Signal(dying, syscall.SIGKILL))
+	s.removePluginSocket()
+	s.comesBack()
+	s.runsBeside("beside", 1)
+	t.Logf("another task ran %s after the kill", time.Since(began).Round(time.Millisecond))
+	_, err = os.Stat(fmt.Sprintf("/proc/%d", dying.PID))
+	must.NoError(t, err, must.Sprint("the plugin has ended: nothing was shown"))
+	must.Eq(t, pid, away.pidFile().PID)
+	must.Eq(t, cores, away.checkCores())
+
+	s.resume()
+	away.completes()
+}
+
+// removePluginSocket removes the socket of the plugin that was launched last.
+func (s *servedSite) removePluginSocket() {
+	s.t.Helper()
+	log, err := os.ReadFile(s.LogPath())
+	must.NoError(s.t, err)
+	said := pluginSocket.FindAllSubmatch(log, -1)
+	must.SliceNotEmpty(s.t, said)
+	must.NoError(s.t, os.Remove(string(said[len(said)-1][1])))
+}
+
+// pluginSocket finds the addresses of our plugins in an agent's log.
+var pluginSocket = regexp.MustCompile(`plugin address: driver=lsdyna address=(\S+)`)

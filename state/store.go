@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
@@ -105,18 +104,21 @@ const tasksDir = "tasks"
 // Open checks state_dir, makes it where it is missing, and takes it for this
 // process. It returns ErrInUse (wrapped) while another process has it: two
 // plugins with one state_dir would hand out the same cores.
-func Open(dir string) (*Store, error) {
+func Open(dir string) (*Store, error) { return openWith(dir, takePluginLock) }
+
+// openWith is Open with its way to take the lock.
+func openWith(dir string, take func(path string, t turn) (*os.File, error)) (*Store, error) {
 	s := &Store{dir: dir}
 	for _, d := range []string{dir, filepath.Join(dir, tasksDir)} {
 		if err := secureDir(d); err != nil {
 			return nil, err
 		}
 	}
-	path := filepath.Join(dir, "plugin.lock")
-	held, err := durable.Lock(path, os.O_RDWR|os.O_CREATE)
-	if errors.Is(err, syscall.EROFS) {
-		// Running tasks must be found again all the same; a lock needs no writing.
-		held, err = durable.Lock(path, os.O_RDONLY)
+	path := filepath.Join(dir, pluginLock)
+	t, err := takeTurn(dir)
+	if err == nil {
+		defer t.end()
+		s.held, err = take(path, t)
 	}
 	if errors.Is(err, durable.ErrHeld) {
 		return nil, &InUseError{Dir: dir, Holder: readHolder(path)}
@@ -124,11 +126,11 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state_dir: %w", err)
 	}
-	s.held = held
-	// Who holds the lock is for messages and for plugins that nobody uses any more.
-	// A full or read-only disk is no reason to lose sight of running tasks.
-	if data, err := json.Marshal(thisHolder()); err == nil && held.Truncate(0) == nil {
-		_, _ = held.WriteAt(data, 0)
+	// Who holds the lock is for messages, for plugins that nobody uses any more, and
+	// for those that cannot end. A full or read-only disk is no reason to lose sight of
+	// running tasks.
+	if data, err := json.Marshal(thisHolder()); err == nil && s.held.Truncate(0) == nil {
+		_, _ = s.held.WriteAt(data, 0)
 	}
 	return s, nil
 }

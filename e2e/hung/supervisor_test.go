@@ -27,6 +27,9 @@ import (
 // package shim's init, a supervisor.
 func TestMain(m *testing.M) {
 	hangfs.Main()
+	if len(os.Args) == 4 && os.Args[1] == holderRole {
+		holdState(os.Args[2], os.Args[3])
+	}
 	if os.Args[0] == program {
 		os.Exit(commands.Main(os.Args[1:]))
 	}

@@ -8,6 +8,7 @@ import "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/mutant"
 // Whose records they are.
 const (
 	lineStateDir = "Somebody prepares `state_dir`"
+	lineDying    = "A plugin works on a `state_dir` beside another"
 	lineWay      = "Somebody exchanges a folder above it"
 	lineRecords  = "Records are read or written by others"
 	lineNames    = "A task's name leads out of `state_dir`"
@@ -44,6 +45,26 @@ var ofRecords = []removal{
 	{
 		lineStateDir, "two plugins have it at once", []string{"TestOpen_OnePluginAtATime"}, []mutant.Edit{
 			mutant.Replace("durable.Lock", "syscall.LOCK_EX", "syscall.LOCK_SH"),
+		},
+	},
+	{
+		lineDying, "a process counts as dying without a look at its threads", []string{"TestDying", "TestDying_NotWithoutItsFirstThread"}, []mutant.Edit{
+			mutant.Never("procfs.Identity.Dying", "if dying, err := threadDying(dir, tid); err != nil || !dying"),
+		},
+	},
+	{
+		lineDying, "a thread that waits counts as dying", []string{"TestDying", "TestTakeOver_FromAProcessThatCannotEnd"}, []mutant.Edit{
+			mutant.Replace("killPending", "mask&(1<<(uint(syscall.SIGKILL)-1)) != 0", "mask == mask"),
+		},
+	},
+	{
+		lineDying, "nobody asks the kernel who has the lock", []string{"TestProvenDying"}, []mutant.Edit{
+			mutant.Never("provenDying", "!slices.Contains(holders, from.PID)"),
+		},
+	},
+	{
+		lineDying, "two replace a lock at once", []string{"TestOpen_WaitsForNoTurn"}, []mutant.Edit{
+			mutant.Always("takeTurn", "err != nil && !errors.Is(err, durable.ErrHeld)"),
 		},
 	},
 	{

@@ -29,7 +29,11 @@ type Stat struct {
 	Session    int
 	Threads    int    // a thread that has ended counts only if it is the first
 	StartTicks uint64 // clock ticks after boot
+	Exiting    bool   // it runs no code of its own any more
 }
+
+// exiting is PF_EXITING of linux/include/linux/sched.h, "getting shut down".
+const exiting = 0x4
 
 // Ended reports whether the process has ended, as far as its first thread shows.
 func (s Stat) Ended() bool { return s.State == 'Z' || s.State == 'X' }
@@ -55,7 +59,7 @@ func ReadStat(root string, pid int) (Stat, error) {
 	return s, nil
 }
 
-// ParseStat reads fields 3, 4, 6, 20 and 22 of a stat file's content.
+// ParseStat reads fields 3, 4, 6, 9, 20 and 22 of a stat file's content.
 func ParseStat(stat []byte) (Stat, error) {
 	// The command, field 2, may hold spaces and parentheses itself: count from its
 	// last parenthesis.
@@ -70,9 +74,11 @@ func ParseStat(stat []byte) (Stat, error) {
 	s.Session, err2 = strconv.Atoi(string(fields[6-first]))
 	s.Threads, err3 = strconv.Atoi(string(fields[20-first]))
 	s.StartTicks, err4 = strconv.ParseUint(string(fields[22-first]), 10, 64)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	flags, err5 := strconv.ParseUint(string(fields[9-first]), 10, 64)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return Stat{}, err
 	}
+	s.Exiting = flags&exiting != 0
 	return s, nil
 }
 
