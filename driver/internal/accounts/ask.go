@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -179,9 +181,14 @@ func (a *Accounts) await(program string, q question, to *answer) {
 // obey variables, and the agent's are not theirs.
 func (a *Accounts) run(ctx context.Context, program string, q question) (reply, error) {
 	out, errs := head{limit: maxOutput}, head{limit: 200}
+	// The kernel ends it with the thread that started it: a plugin that is killed leaves
+	// none behind that hangs.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, program, q.args()[1:]...)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
 	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.WaitDelay = time.Second // a child that keeps the output open is not waited for
 	err := cmd.Run()

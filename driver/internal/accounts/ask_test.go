@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -78,6 +79,39 @@ func TestAsk_NobodyWaitsForAnothersQuestion(t *testing.T) {
 	must.Eq(t, 1, asking) // still: dora's answer did not come after emil's
 	cancel()
 	hanging.Wait() // does not wait for the program either
+}
+
+// programsEnv makes the test binary a plugin that asks for emil and is killed.
+const programsEnv = "ACCOUNTS_PROGRAMS"
+
+func TestMain(m *testing.M) {
+	if programs := os.Getenv(programsEnv); programs != "" {
+		a := New(context.Background(), Options{Programs: []string{programs}, Patience: time.Hour})
+		_, err := a.User(context.Background(), "emil")
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func TestAsk_APluginThatIsKilledLeavesNothing(t *testing.T) {
+	a, trace := testAccounts(t, `echo "emil is asked for by" $$ >> ${0%/*}/trace; exec sleep 3600`)
+	plugin := exec.Command("/proc/self/exe")
+	plugin.Env = append(os.Environ(), programsEnv+"="+a.programs[0])
+	must.NoError(t, plugin.Start())
+	begun(t, trace, "by ") // echo writes its line as a whole
+	var pid int
+	_, words, _ := strings.Cut(runs(t, trace), "emil is asked for by ")
+	_, err := fmt.Sscan(words, &pid)
+	must.NoError(t, err)
+	must.NoError(t, plugin.Process.Kill())
+	_ = plugin.Wait()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err != nil || len(args) == 0 {
+			return
+		}
+	}
+	t.Errorf("process %d is still there", pid)
 }
 
 func TestAsk_TheDriversEndEndsIt(t *testing.T) {
