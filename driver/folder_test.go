@@ -6,8 +6,6 @@ package driver
 import (
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,7 +15,6 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // beside is another client on this machine, which reaches the first one's run folders.
@@ -97,7 +94,6 @@ func TestFolder_StaysTheRunsWhateverDies(t *testing.T) {
 		},
 		"the supervisor, then the plugin": func(n *node, r *run) {
 			r.killSupervisor()
-			r.folderNames(supervisorOf(r))
 			n.stop()
 		},
 	} {
@@ -105,7 +101,6 @@ func TestFolder_StaysTheRunsWhateverDies(t *testing.T) {
 			first := newNode(t)
 			first.endsRunning()
 			r := first.start(slowJob("ncpu = 1"))
-			r.folderNames(supervisorOf(r))
 			second := first.beside(first.work)
 			kill(first, r)
 			j := slowJob("ncpu = 1")
@@ -129,15 +124,6 @@ func (r *run) killSupervisor() {
 	pid := supervisorOf(r)
 	must.NoError(r.t, syscall.Kill(pid, syscall.SIGKILL))
 	eventually(r.t, "the supervisor is gone", func() bool { return !alive(pid) })
-}
-
-// folderNames waits until the record in the run folder names a process.
-func (r *run) folderNames(pid int) {
-	r.t.Helper()
-	eventually(r.t, "the run folder tells the run's processes", func() bool {
-		data, err := os.ReadFile(filepath.Join(r.folder, rundir.OwnerFile))
-		return err == nil && strings.Contains(string(data), `"pid":`+strconv.Itoa(pid)+",")
-	})
 }
 
 // Two paths to one folder are one folder, in one client and in two.
@@ -195,7 +181,6 @@ func TestFolder_AnotherRunsOutputsAreNotItsOwn(t *testing.T) {
 	first := newNode(t)
 	first.endsRunning()
 	r := first.start(slowJob("ncpu = 1"))
-	r.folderNames(supervisorOf(r))
 	first.stop()
 	must.NoError(t, syscall.Kill(r.pid, syscall.SIGKILL))
 	eventually(t, "the solver is gone", func() bool { return !alive(r.pid) })

@@ -319,6 +319,7 @@ func (s *start) launch() error {
 		return fmt.Errorf("start solver: %w", err)
 	}
 	s.place.binder.Attach(proc, rec)
+	s.nameProcesses()
 	return nil
 }
 

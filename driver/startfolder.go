@@ -119,7 +119,7 @@ func (s *start) claimFolder() error {
 	vacant := time.NewTimer(s.d.vacancy)
 	defer vacant.Stop()
 	owner := s.owner()
-	for told := false; ; {
+	for told := ""; ; {
 		lock, err := s.tryClaim(owner)
 		var owned *rundir.OwnedError
 		switch {
@@ -131,8 +131,8 @@ func (s *start) claimFolder() error {
 				return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", s.run.path(), err), true)
 			}
 			return fmt.Errorf("work_dir: %w", err)
-		case !told:
-			told = true
+		case told != owned.Error():
+			told = owned.Error()
 			s.place.events.Attach() // Nomad's task runner is there: it has called StartTask
 			s.place.events.Emit(fmt.Sprintf("Waiting for the run folder %s: %v", s.run.path(), owned))
 		}
@@ -165,6 +165,18 @@ func (s *start) owner() rundir.RunOwner {
 	ticks, _ := procfs.StartTicks(procfs.Root, os.Getpid())
 	o.Processes = []rundir.OwnerProcess{{PID: os.Getpid(), StartTicks: ticks}}
 	return o
+}
+
+// nameProcesses has the record in the run folder name the run's processes before
+// anybody hears of the start: until then a solver whose plugin and supervisor die looks
+// like a run that is over. A folder that does not answer gets it with a later look.
+func (s *start) nameProcesses() {
+	const moment = 2 * time.Second
+	ctx, cancel := context.WithTimeout(s.d.ctx, moment)
+	defer cancel()
+	if _, err := s.run.watcher.Look(ctx); err != nil {
+		s.handle.Logger().Debug("the run folder does not name the run's processes yet", "error", err)
+	}
 }
 
 // lockFolder keeps other starts out of the run folder, and refuses one where a

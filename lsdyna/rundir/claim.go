@@ -132,6 +132,9 @@ func (f *Folder) takeLock() (lock *os.File, works bool, err error) {
 		_ = lock.Close()
 		if errors.Is(err, errHeld) {
 			owner, _ := f.ReadOwner()
+			if owner.Ended != nil {
+				owner = RunOwner{} // whoever holds the lock, that one has left
+			}
 			err = &OwnedError{Folder: f.path, Owner: owner, Locked: true}
 		}
 		return nil, false, err

@@ -75,6 +75,23 @@ func TestClaim_theSecondRunIsRefusedUntilTheFirstGivesTheFolderBack(t *testing.T
 	must.NoError(t, c.Release())
 }
 
+func TestClaim_aRunThatHasLeftIsNotNamed(t *testing.T) {
+	dir := t.TempDir()
+	folder := openFolder(t, dir)
+	c, err := folder.Claim(ownerHere("a"))
+	must.NoError(t, err)
+	must.NoError(t, c.Release())
+	stranger, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_RDWR, 0)
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, stranger.Close()) })
+	works, err := tryLock(stranger)
+	must.NoError(t, err)
+	must.True(t, works)
+	_, err = folder.Claim(ownerHere("b"))
+	must.Eq(t, RunOwner{}, mustOwned(t, err).Owner)
+	must.StrContains(t, err.Error(), "a process that is not known holds the lock")
+}
+
 // A supervisor has the lock through a descriptor of the same open file: it is held
 // until both have let go.
 func TestClaim_theLockIsHeldByWhoeverHasItLast(t *testing.T) {
