@@ -87,13 +87,16 @@ func newAgent(t *testing.T, cfg cluster.Config) *cluster.Agent {
 	return a
 }
 
-// newClient is newAgent for a client with a server of its own, which is running.
-// It starts much faster than one agent that is both.
+// newClient is newAgent for a client with a server of its own, which is running,
+// unless the configuration names one. It starts much faster than one agent that is
+// both.
 func newClient(t *testing.T, cfg cluster.Config) *cluster.Agent {
 	t.Helper()
-	server := newAgent(t, cluster.Config{Nomad: cfg.Nomad, Role: cluster.ServerOnly})
-	start(t, server)
-	cfg.Role, cfg.Server = cluster.ClientOnly, server
+	if cfg.Server == nil {
+		cfg.Server = newAgent(t, cluster.Config{Nomad: cfg.Nomad, Role: cluster.ServerOnly})
+		start(t, cfg.Server)
+	}
+	cfg.Role = cluster.ClientOnly
 	return newAgent(t, cfg)
 }
 

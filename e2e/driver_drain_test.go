@@ -20,10 +20,11 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
 
-// join starts another client of the site's server, with the same solver.
-func (s *site) join() *site {
+// join starts another client of the site's server, with the same solver and perhaps
+// further work roots.
+func (s *site) join(roots ...string) *site {
 	s.t.Helper()
-	other := &site{t: s.t, scratch: s.scratch}
+	other := &site{t: s.t, scratch: s.scratch, roots: roots}
 	other.Agent = newAgent(s.t, cluster.Config{Role: cluster.ClientOnly, Server: s.Config.Server, Plugin: s.Config.Plugin})
 	var err error
 	other.solver, err = other.InstallBinary(binary(s.t, "lsdyna-standin"), "standin_smp_d_R14")

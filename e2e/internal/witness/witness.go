@@ -30,7 +30,8 @@ type Life struct {
 	Exe    string
 	Args   []string
 	Env    []string
-	Folder Folder // the working directory at the exec
+	Cwd    string // the working directory at the exec
+	Folder Folder // likewise
 	Exec   time.Time
 
 	Ended  bool
@@ -223,7 +224,7 @@ func (w *Witness) executed(e event) {
 		w.lives = append(w.lives, l)
 		w.now[p.PID] = l
 	}
-	l.Exe, l.Args, l.Env, l.Folder, l.Exec = p.Exe, p.Args, env, folder, wall(e.at)
+	l.Exe, l.Args, l.Env, l.Cwd, l.Folder, l.Exec = p.Exe, p.Args, env, p.Cwd, folder, wall(e.at)
 }
 
 // wall converts the kernel's clock.
