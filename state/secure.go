@@ -47,6 +47,20 @@ func checkDir(dir string) error {
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("state_dir %s has mode %04o, so others can enter it; chmod 0700 it", dir, info.Mode().Perm())
 	}
+	return checkDefaults(dir)
+}
+
+// checkDefaults refuses a folder in which others may write what will be made there.
+// Lists of who may use the folder itself need no look: mode 0700 leaves them nothing.
+func checkDefaults(dir string) error {
+	list, err := readACL(dir, defaultACL)
+	if err != nil {
+		return fmt.Errorf("check state_dir: %w", err)
+	}
+	const nobody = 0 // the owning group of what is made is root's, or has no rights there
+	if who := writer(list, nobody); who != "" {
+		return fmt.Errorf("state_dir %s: its default access control list lets %s write what is made there; remove the list: setfacl -b %s", dir, who, dir)
+	}
 	return nil
 }
 
@@ -54,8 +68,8 @@ func checkDir(dir string) error {
 const maxLinks = 40
 
 // checkWay refuses a folder that others could exchange for another: some folder
-// above it belongs to a foreign user, or others may write there (unless it is
-// sticky, as /tmp is: there each entry is its owner's). Links on the way are
+// above it belongs to a foreign user, or others may write there, by its mode or an
+// access control list (unless it is sticky, as /tmp is: there each entry is its owner's). Links on the way are
 // followed when the agent's user or root made them, and their targets are checked
 // as well. What is not there yet is not checked.
 func checkWay(dir string) error {
@@ -109,8 +123,15 @@ func checkStep(at, dir string, info fs.FileInfo) error {
 	if info.Mode()&(fs.ModeSymlink|fs.ModeSticky) != 0 {
 		return nil // a link's mode says nothing
 	}
+	list, err := readACL(at, accessACL)
+	if err != nil {
+		return fmt.Errorf("check the way to state_dir: %w", err)
+	}
+	if who := writer(list, stat.Gid); who != "" {
+		return fmt.Errorf("state_dir %s: an access control list lets %s write %s on the way, and so exchange what is below; remove the list (setfacl -b %s), or name another folder", dir, who, at, at)
+	}
 	perm := info.Mode().Perm()
-	if perm&0o002 != 0 || perm&0o020 != 0 && stat.Gid != 0 {
+	if perm&0o002 != 0 || perm&0o020 != 0 && stat.Gid != 0 && list == nil {
 		return fmt.Errorf("state_dir %s: others may write %s on the way (mode %04o), and so exchange what is below; chmod go-w it, or name another folder", dir, at, perm)
 	}
 	return nil

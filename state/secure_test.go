@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/kerneltest"
 )
 
 const stranger = 65534
@@ -68,6 +70,30 @@ func TestOpen_RefusesAWayThatOthersLead(t *testing.T) {
 			link(t, "a", base+"/b")
 			return base + "/a/state"
 		}, "too many symbolic links", false},
+		"a list that lets a user write": {func(t *testing.T, base string) string {
+			mkdir(t, base+"/a", 0o755)
+			kerneltest.SetACL(t, base+"/a", kerneltest.Access, kerneltest.ACL{Owner: 7, Group: 5, Other: 5, Users: map[uint32]uint16{stranger: 7}})
+			return base + "/a/state"
+		}, "lets user 65534 write", true},
+		"a list that lets a group write, further up": {func(t *testing.T, base string) string {
+			mkdir(t, base+"/a", 0o755)
+			mkdir(t, base+"/a/b", 0o755)
+			kerneltest.SetACL(t, base+"/a", kerneltest.Access, kerneltest.ACL{Owner: 7, Group: 5, Other: 5, Groups: map[uint32]uint16{stranger: 7}})
+			return base + "/a/b/state"
+		}, "lets group 65534 write", true},
+		"a list that lets the foreign group of the folder write": {func(t *testing.T, base string) string {
+			mkdir(t, base+"/a", 0o755)
+			must.NoError(t, os.Chown(base+"/a", 0, stranger))
+			kerneltest.SetACL(t, base+"/a", kerneltest.Access, kerneltest.ACL{Owner: 7, Group: 7, Other: 5})
+			return base + "/a/state"
+		}, "lets group 65534 write", true},
+		"a list that lets others read, and root write": {func(t *testing.T, base string) string {
+			mkdir(t, base+"/a", 0o755)
+			must.NoError(t, os.Chown(base+"/a", 0, stranger))
+			kerneltest.SetACL(t, base+"/a", kerneltest.Access, kerneltest.ACL{Owner: 7, Group: 5, Other: 5,
+				Users: map[uint32]uint16{stranger: 5}, Groups: map[uint32]uint16{0: 7}})
+			return base + "/a/state"
+		}, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.root && os.Geteuid() != 0 {
@@ -91,6 +117,42 @@ func TestOpen_RefusesAWayThatOthersLead(t *testing.T) {
 			must.StrContains(t, err.Error(), filepath.Base(dir))
 		})
 	}
+}
+
+// What is made in state_dir is its owner's, whatever list the folder hands down.
+func TestOpen_RefusesAListForWhatIsMade(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	mkdir(t, dir, 0o700)
+	list := kerneltest.ACL{Owner: 7, Users: map[uint32]uint16{stranger: 5}}
+	kerneltest.SetACL(t, dir, kerneltest.Default, list)
+	s, err := Open(dir)
+	must.NoError(t, err)
+	must.NoError(t, s.Close())
+	list.Users[stranger] = 7
+	kerneltest.SetACL(t, dir, kerneltest.Default, list)
+	_, err = Open(dir)
+	must.ErrorContains(t, err, "setfacl -b "+dir)
+}
+
+func TestParseACL_refusesWhatIsNone(t *testing.T) {
+	for name, data := range map[string]string{"empty": "", "another version": "\x01\x00\x00\x00", "cut": "\x02\x00\x00\x00\x01\x00"} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseACL([]byte(data))
+			must.Error(t, err)
+		})
+	}
+}
+
+func FuzzParseACL(f *testing.F) {
+	f.Add([]byte("\x02\x00\x00\x00\x01\x00\x07\x00\xff\xff\xff\xff"))
+	f.Add([]byte("\x02\x00\x00\x00\x02\x00\x06\x00\xe8\x03\x00\x00\x10\x00\x05\x00\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, err := parseACL(data)
+		if err == nil && aclHeader+len(list)*aclEntrySize != len(data) {
+			t.Errorf("%d entries of %d bytes", len(list), len(data))
+		}
+		writer(list, 0)
+	})
 }
 
 func TestRecord_TryLock(t *testing.T) {

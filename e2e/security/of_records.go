@@ -69,7 +69,17 @@ var ofRecords = []removal{
 	},
 	{
 		lineWay, "nobody asks who may write above it", []string{"TestOpen_RefusesAWayThatOthersLead"}, []mutant.Edit{
-			mutant.Never("checkStep", "if perm&0o002 != 0 || perm&0o020 != 0 && stat.Gid != 0"),
+			mutant.Never("checkStep", "if perm&0o002 != 0 || perm&0o020 != 0 && stat.Gid != 0 && list == nil"),
+		},
+	},
+	{
+		lineWay, "access control lists above it are not read", []string{"TestOpen_RefusesAWayThatOthersLead"}, []mutant.Edit{
+			mutant.Never("checkStep", `who != ""`),
+		},
+	},
+	{
+		lineStateDir, "a list that lets others write what is made there is taken", []string{"TestOpen_RefusesAListForWhatIsMade"}, []mutant.Edit{
+			mutant.Never("checkDefaults", `who != ""`),
 		},
 	},
 	{
