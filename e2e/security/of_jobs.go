@@ -93,6 +93,11 @@ var ofJobs = []removal{
 		},
 	},
 	{
+		lineOthers, "on old kernels nobody asks whether the user may write there", []string{"TestMayWrite"}, []mutant.Edit{
+			mutant.Begin("tryToWrite", "return nil"),
+		},
+	},
+	{
 		lineOthers, "the way to the folder is not gone as the user", []string{"TestStart_SeesNothingBehindAClosedDoor"}, []mutant.Edit{rootWatches},
 	},
 	{

@@ -83,5 +83,5 @@ func mayUse(folder *rundir.Folder) error {
 	if opened.Dev != named.Dev || opened.Ino != named.Ino {
 		return errors.New("its path leads to another folder now")
 	}
-	return unix.Faccessat(int(dir.Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	return mayWrite(int(dir.Fd()))
 }
