@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 )
 
@@ -109,6 +111,35 @@ func TestFileLimitIsAsFound(t *testing.T) {
 	k.wait(k.start())
 	if got := k.read(k.run, "stdout"); got != outside {
 		t.Errorf("limits %q, outside %q", got, outside)
+	}
+}
+
+// The unit's hard limits are what the solver may have; MPI locks memory for
+// InfiniBand. A core file of a solver may fill the disk.
+func TestLimitsAreRaisedAsTheUnitAllows(t *testing.T) {
+	const memlock, most, few = unix.RLIMIT_MEMLOCK, 48 << 10, 16 << 10
+	for resource, soft := range map[int]uint64{memlock: few, unix.RLIMIT_CORE: 4096} {
+		var own unix.Rlimit
+		if err := unix.Getrlimit(resource, &own); err != nil {
+			t.Fatal(err)
+		}
+		hard := own.Max
+		if resource == memlock && asRoot() { // root may raise it again afterwards
+			hard = most
+		}
+		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: soft, Max: hard}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Setrlimit(resource, &own) })
+	}
+	k := newTask(t, "/bin/sh", "-c", "ulimit -l; ulimit -Hl; ulimit -c")
+	k.wait(k.start())
+	said := strings.Fields(k.read(k.run, "stdout"))
+	if len(said) != 3 || said[0] != said[1] || said[2] != "8" { // KiB, and blocks of 512 bytes
+		t.Errorf("locked memory soft and hard, core files: %v", said)
+	}
+	if asRoot() && said[0] != strconv.Itoa(most>>10) {
+		t.Errorf("locked memory: %v", said)
 	}
 }
 

@@ -115,7 +115,7 @@ func (o *StageOrder) enter() error {
 	if err := resetOOMScore(); err != nil {
 		return err
 	}
-	return raiseStack()
+	return raiseLimits()
 }
 
 // bind binds the calling thread; without CPUs it stays as it is.
@@ -178,23 +178,6 @@ func resetOOMScore() error {
 	}
 	if err != nil {
 		return fmt.Errorf("reset OOM score adjustment from %d to 0: %w", score, err)
-	}
-	return nil
-}
-
-// raiseStack lifts the stack limit, without which LS-DYNA's large automatic
-// arrays crash it. Where the hard limit cannot be lifted the soft one follows it.
-func raiseStack() error {
-	const unlimited = ^uint64(0)
-	var l syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_STACK, &l); err != nil {
-		return fmt.Errorf("read stack limit: %w", err)
-	}
-	if syscall.Setrlimit(syscall.RLIMIT_STACK, &syscall.Rlimit{Cur: unlimited, Max: unlimited}) == nil {
-		return nil
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_STACK, &syscall.Rlimit{Cur: l.Max, Max: l.Max}); err != nil {
-		return fmt.Errorf("raise stack limit: %w", err)
 	}
 	return nil
 }
