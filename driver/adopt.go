@@ -176,7 +176,7 @@ func (d *Driver) removeStale(records []*state.Record) {
 		if _, err := os.Lstat(details.AllocDir); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := record.Remove(); err != nil {
+		if err := errors.Join(supervisor.RemoveCgroups(record.Dir), record.Remove()); err != nil {
 			d.logger.Warn("cannot remove an old record", "error", err)
 		}
 	}

@@ -139,12 +139,13 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, s *state.TaskState) error 
 	if err := record.WriteDetails(&details); err != nil {
 		return err
 	}
-	cgroups, _ := d.cores.CgroupsOf(cfg)
+	cgroups, parent := d.cores.CgroupsOf(cfg)
 	spec := &supervisor.Spec{
 		TaskID: s.TaskID, Cgroups: cgroups, CPUs: s.Cores, Dir: filepath.Join(details.RunBase, details.RunFolder),
 		User:    task.UserOf(&details),
 		Command: "/nonexistent", StdoutName: stdoutName, StderrName: stderrName,
 	}
+	d.cores.FindPids(spec, parent)
 	o := task.Options{ID: s.ID(), Record: record, Details: &details}
 	d.complete(&o)
 	o.Binder.PrepareSpec(spec)

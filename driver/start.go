@@ -132,6 +132,9 @@ func (s *start) undo() {
 	s.run.abandon()
 	if s.record != nil {
 		s.record.Unlock()
+		if err := supervisor.RemoveCgroups(s.record.Dir); err != nil {
+			s.d.logger.Warn("cannot remove the cgroup of a failed start", "error", err)
+		}
 		if err := s.record.Remove(); err != nil {
 			s.d.logger.Warn("cannot remove the record of a failed start", "error", err)
 		}
@@ -292,7 +295,7 @@ func (s *start) makeSpec() *supervisor.Spec {
 		StdoutName: stdoutName, StderrName: stderrName,
 		StdoutFIFO: s.cfg.StdoutPath, StderrFIFO: s.cfg.StderrPath,
 	}
-	spec.Limits.Processes = s.node.MaxProcesses
+	s.d.cores.LimitProcesses(spec, s.place.parent, s.node.MaxProcesses)
 	if warning := s.place.binder.PrepareSpec(spec); warning != "" {
 		s.events = append(s.events, warning)
 	}

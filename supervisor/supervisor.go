@@ -75,6 +75,17 @@ func WriteSpec(dir string, spec *Spec) error { return shim.WriteSpec(dir, spec) 
 // ReadSpec reads and validates dir/spec.json.
 func ReadSpec(dir string) (*Spec, error) { return shim.ReadSpec(dir) }
 
+// RemoveCgroups removes the cgroup that the supervisor of a record has made, where it
+// was killed before it could. It must only be called when no process of the task is
+// left. A record that does not tell has none.
+func RemoveCgroups(dir string) error {
+	spec, err := ReadSpec(dir)
+	if err != nil {
+		return nil //nolint:nilerr // nothing was started by it
+	}
+	return spec.Cgroups.RemovePids()
+}
+
 // ReadExit reads and validates dir/exit.json. The record must belong to the
 // process in dir/pid where there is one. The error wraps ErrNoExit when there is no
 // record, or not a valid one.

@@ -5,6 +5,7 @@ package supervisor
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -264,4 +265,50 @@ func TestNoOOMKill(t *testing.T) {
 	if exit := k.wait(k.start()); exit.OOMKilled || exit.Signal != 9 {
 		t.Errorf("got %+v", exit)
 	}
+}
+
+// A fork bomb is bounded with v1, too, by a cgroup that is there for the run alone.
+func TestProcessLimitOfCgroupV1(t *testing.T) {
+	for _, how := range []string{"", "its supervisor is killed"} {
+		t.Run(how, func(t *testing.T) {
+			k := shell(t, "echo up; read line < go; i=0; while [ $i -lt 40 ]; do sleep 1000 & i=$((i+1)); done; echo all")
+			letGo := k.gate()
+			k.v1(cpuList(someCPUs(t, 1)))
+			k.pids(20)
+			p := k.start()
+			k.says("up")
+			if how != "" {
+				_, supervisor := record(t, p)
+				kill(t, supervisor)
+			}
+			letGo()
+			eventually(t, "the shell cannot fork", func() bool { return strings.Contains(strings.ToLower(k.read(k.run, "stderr")), "fork") })
+			k.end()
+			if said := k.read(k.run, "stdout"); strings.Contains(said, "all") {
+				t.Errorf("forty processes ran: %s", said)
+			}
+			if how != "" {
+				if err := RemoveCgroups(k.dir); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := os.Stat(k.spec.Cgroups.Pids); err == nil {
+				t.Error("the cgroup is still there")
+			}
+		})
+	}
+}
+
+// pids gives a task of cgroup v1 a limit of processes.
+func (k *task) pids(most int64) {
+	k.t.Helper()
+	const root = "/sys/fs/cgroup/pids"
+	if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err != nil {
+		k.t.Skip("no cgroup v1 pids hierarchy here")
+	}
+	dir := filepath.Join(root, filepath.Base(k.spec.Cgroups.Freezer), "run")
+	k.spec.Cgroups.Pids, k.spec.Limits.Processes = dir, most
+	k.spec.Cgroups.Join = append([]string{dir}, k.spec.Cgroups.Join...)
+	k.t.Cleanup(func() { removeCgroup(k.t, filepath.Dir(dir)) })
+	k.t.Cleanup(k.end)
 }

@@ -103,13 +103,19 @@ var ofProcesses = []removal{
 		},
 	},
 	{
-		lineBombs, "there is no limit of processes", []string{"TestLimitsAreWritten"}, []mutant.Edit{
+		lineBombs, "there is no limit of processes", []string{"TestLimitsAreWritten", "TestProcessLimitOfCgroupV1"}, []mutant.Edit{
 			mutant.Never("limitFiles", "l.Processes > 0"),
 		},
 	},
 	{
 		lineBombs, "max_processes is not handed on", []string{"TestStart_HandsOnLimitsAndRights"}, []mutant.Edit{
-			mutant.Drop("(*start).makeSpec", "spec.Limits.Processes = s.node.MaxProcesses"),
+			mutant.Drop("(*start).makeSpec", "s.d.cores.LimitProcesses(spec, s.place.parent, s.node.MaxProcesses)"),
+		},
+	},
+	{
+		lineBombs, "with cgroup v1 nobody counts processes", []string{"TestCgroup_ForTheLimitOfProcesses"}, []mutant.Edit{
+			mutant.Never("(*Cores).pidsOf", "spec.Cgroups.Mode != supervisor.CgroupV1"),
+			mutant.Drop("(*Cores).LimitProcesses", "spec.Cgroups.Join = append([]string{dir}, spec.Cgroups.Join...)"),
 		},
 	},
 	{

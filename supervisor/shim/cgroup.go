@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
@@ -19,6 +20,9 @@ import (
 func setUpCgroup(s *Spec) error {
 	if s.Cgroups.Mode == CgroupNone {
 		return nil
+	}
+	if err := makePids(s.Cgroups.Pids); err != nil {
+		return err
 	}
 	for _, w := range limitFiles(s) {
 		_, err := proctree.WriteCgroup(w.dir, w.file, w.value)
@@ -75,13 +79,44 @@ func limitFiles(s *Spec) []cgroupFile {
 	case c.Mode == CgroupV1 && l.CPUShares > 0:
 		add(cpu, "cpu.shares", strconv.FormatInt(l.CPUShares, 10))
 	}
-	if c.Mode == CgroupV2 && l.Processes > 0 {
-		add(c.Join[0], "pids.max", strconv.FormatInt(l.Processes, 10))
+	if l.Processes > 0 {
+		add(c.controller(c.Pids), "pids.max", strconv.FormatInt(l.Processes, 10))
 	}
 	if c.Mode == CgroupV1 && l.MemoryMax != 0 {
 		add(memory, swappiness, "0")
 	}
 	return files
+}
+
+// makePids makes the cgroup that Nomad does not make. It is this run's alone: runs of
+// one task would remove it under each other.
+func makePids(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("bound the task's processes: %w (max_processes = 0 in the plugin's configuration goes without)", err)
+	}
+	return nil
+}
+
+// RemovePids removes what makePids made, if nobody has. It must only be called when
+// no process of the task is left; one that nobody has waited for yet keeps it for a
+// moment.
+func (c *Cgroups) RemovePids() error {
+	if c.Pids == "" {
+		return nil
+	}
+	for pause := time.Millisecond; ; pause *= 2 {
+		err := syscall.Rmdir(c.Pids)
+		if err == nil || err == syscall.ENOENT {
+			return nil
+		}
+		if err != syscall.EBUSY || pause > 500*time.Millisecond {
+			return &os.PathError{Op: "remove cgroup", Path: c.Pids, Err: err}
+		}
+		time.Sleep(pause)
+	}
 }
 
 // oomKills counts the processes of the task that the kernel has killed for want

@@ -42,3 +42,26 @@ func TestLimitsAreWritten(t *testing.T) {
 		t.Error("a file was made in the cgroup")
 	}
 }
+
+// With v1 the cgroup of its own is made for it, and removed.
+func TestPidsCgroupComesAndGoes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nomad", "a.solve.1")
+	s := &Spec{Cgroups: Cgroups{Mode: CgroupV1, Pids: dir}, Limits: Limits{Processes: 1000}}
+	for range 2 { // that it is there already is no error
+		if err := setUpCgroup(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := s.Cgroups.RemovePids(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("it is still there")
+	}
+	s.Cgroups.Pids = "/proc/nobody/may/make/this"
+	if err := setUpCgroup(s); err == nil || !strings.Contains(err.Error(), "max_processes = 0") {
+		t.Errorf("got %v", err)
+	}
+}

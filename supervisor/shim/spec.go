@@ -121,6 +121,10 @@ type Cgroups struct {
 	// with v1 one for each of the freezer, cpu, memory and cpuset hierarchies.
 	Join []string `json:"join,omitempty"`
 
+	// Pids is the directory among Join that Nomad does not make: with v1 the
+	// supervisor makes it for Limits.Processes, and removes it at the end.
+	Pids string `json:"pids,omitempty"`
+
 	// Freezer, CPU and Memory are the directories among Join that the
 	// supervisor kills through, writes shares to, and reads limits and OOM kills
 	// from. With v2 all are the one directory and may be left empty.
@@ -156,8 +160,8 @@ type Limits struct {
 	CPUShares int64 `json:"cpu_shares,omitempty"`
 	CPUWeight int64 `json:"cpu_weight,omitempty"`
 
-	// Processes is how many processes and threads the task may have: v2's
-	// pids.max. 0 writes nothing. Nomad makes no v1 cgroup for it.
+	// Processes is how many processes and threads the task may have: pids.max,
+	// with v1 of Cgroups.Pids. 0 writes nothing.
 	Processes int64 `json:"processes,omitempty"`
 }
 
@@ -242,7 +246,7 @@ func (c *Cgroups) validate() error {
 	default:
 		return fmt.Errorf("cgroup mode %q is none of v1, v2, none", c.Mode)
 	}
-	for _, dir := range append([]string{c.Freezer, c.CPU, c.Memory, c.LeafCpuset}, c.Join...) {
+	for _, dir := range append([]string{c.Pids, c.Freezer, c.CPU, c.Memory, c.LeafCpuset}, c.Join...) {
 		if dir != "" && !absolute(dir) {
 			return fmt.Errorf("cgroup %q is not an absolute path", dir)
 		}

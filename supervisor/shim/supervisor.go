@@ -242,6 +242,7 @@ func (s *supervisor) abortLaunch(reason error) {
 		syscall.Kill(s.record.PID, syscall.SIGKILL) //nolint:forbidigo // ours, and not waited for yet
 		s.endLeftovers()
 	}
+	s.removePids()
 	record := ExitRecord{Code: -1, LaunchError: reason.Error()}
 	if s.record.BootID != "" {
 		record.PID = s.record.PID
@@ -270,6 +271,7 @@ func (s *supervisor) waitSolver() {
 		s.writeExit(exitOf(status, usage, oomKills(s.spec) > s.oom))
 	}
 	s.endLeftovers()
+	s.removePids()
 	s.logs.finish()
 }
 
@@ -340,6 +342,17 @@ func (s *supervisor) endLeftovers() {
 		}
 		return empty, err
 	})
+}
+
+// removePids removes the cgroup that this process has made. Where it cannot, the
+// plugin or reap does later.
+func (s *supervisor) removePids() {
+	if s.spec == nil {
+		return
+	}
+	if err := s.spec.Cgroups.RemovePids(); err != nil {
+		fmt.Fprintln(os.Stderr, stamp(), err)
+	}
 }
 
 func (s *supervisor) cgroupDir() string {

@@ -164,7 +164,7 @@ func (r *reaper) remove(c *candidate, proof string) (action, why string) {
 	if now, err := os.Lstat(c.record.Dir); err != nil || !os.SameFile(now, c.folder) {
 		return Kept, "it was replaced meanwhile"
 	}
-	if err := c.record.Remove(); err != nil {
+	if err := errors.Join(supervisor.RemoveCgroups(c.record.Dir), c.record.Remove()); err != nil {
 		r.report.Failed = true
 		return Kept, err.Error()
 	}

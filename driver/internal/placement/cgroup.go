@@ -6,6 +6,7 @@ package placement
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
@@ -58,6 +59,41 @@ func (c *Cores) cgroupsV1(parent, scope, cpusetDir, leaf string) supervisor.Cgro
 	}
 	groups.Join = []string{groups.Freezer, groups.CPU, groups.Memory, cpusetDir}
 	return groups
+}
+
+// LimitProcesses bounds how many processes and threads the task of a specification may
+// have; 0 does not. Nomad makes no v1 cgroup for it, so with v1, where the kernel counts
+// them, the task gets one from its supervisor, for this run alone: below the same parent,
+// and with a name like Nomad's.
+func (c *Cores) LimitProcesses(spec *supervisor.Spec, parent string, most int64) {
+	spec.Limits.Processes = most
+	dir := c.pidsOf(spec, parent)
+	if most <= 0 || dir == "" {
+		return
+	}
+	spec.Cgroups.Pids = dir
+	spec.Cgroups.Join = append([]string{dir}, spec.Cgroups.Join...)
+}
+
+// FindPids has a specification that was made anew name the cgroup that LimitProcesses
+// gave the task, if it is there.
+func (c *Cores) FindPids(spec *supervisor.Spec, parent string) {
+	if dir := c.pidsOf(spec, parent); dir != "" && isDir(dir) {
+		c.LimitProcesses(spec, parent, 1) // nothing is launched by it
+	}
+}
+
+func (c *Cores) pidsOf(spec *supervisor.Spec, parent string) string {
+	root := filepath.Join(c.cgroups.Root, "pids")
+	if spec.Cgroups.Mode != supervisor.CgroupV1 || !isFile(filepath.Join(root, "cgroup.procs")) {
+		return ""
+	}
+	return filepath.Join(root, parent, strings.ReplaceAll(spec.TaskID, "/", "."))
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func isDir(path string) bool {

@@ -123,3 +123,40 @@ func TestCgroup_WhatTheyLeave(t *testing.T) {
 		})
 	}
 }
+
+// Nomad makes no v1 cgroup for it: each run gets one of its own.
+func TestCgroup_ForTheLimitOfProcesses(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode  supervisor.CgroupMode
+		paths []string
+		most  int64
+		want  string // below the root
+	}{
+		"v1":                       {supervisor.CgroupV1, []string{"pids/cgroup.procs="}, 100, "pids/x/y/a.solve.1"},
+		"v1 without a limit":       {supervisor.CgroupV1, []string{"pids/cgroup.procs="}, 0, ""},
+		"v1 without the hierarchy": {supervisor.CgroupV1, []string{"memory"}, 100, ""},
+		"v2":                       {supervisor.CgroupV2, []string{"pids/cgroup.procs="}, 100, ""},
+		"none":                     {supervisor.CgroupNone, []string{"pids/cgroup.procs="}, 100, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := tree(t, c.paths...)
+			spec := &supervisor.Spec{TaskID: "a/solve/1", Cgroups: supervisor.Cgroups{Mode: c.mode, Join: []string{"/other"}}}
+			cores := withCgroups(root)
+			cores.LimitProcesses(spec, "x/y", c.most)
+			must.Eq(t, c.most, spec.Limits.Processes)
+			if c.want == "" {
+				must.Eq(t, supervisor.Cgroups{Mode: c.mode, Join: []string{"/other"}}, spec.Cgroups)
+				return
+			}
+			dir := filepath.Join(root, c.want)
+			must.Eq(t, supervisor.Cgroups{Mode: c.mode, Join: []string{dir, "/other"}, Pids: dir}, spec.Cgroups)
+			// A record that was lost names it only if it is there.
+			again := &supervisor.Spec{TaskID: "a/solve/1", Cgroups: supervisor.Cgroups{Mode: c.mode}}
+			cores.FindPids(again, "x/y")
+			must.Eq(t, "", again.Cgroups.Pids)
+			must.NoError(t, os.MkdirAll(dir, 0o755))
+			cores.FindPids(again, "x/y")
+			must.Eq(t, dir, again.Cgroups.Pids)
+		})
+	}
+}

@@ -34,6 +34,9 @@ func (h *Handle) end(ctx context.Context) {
 	if !h.endLeftovers(ctx) {
 		return
 	}
+	if err := supervisor.RemoveCgroups(h.record.Dir); err != nil {
+		h.logger.Warn("cannot remove the run's cgroup", "error", err)
+	}
 	h.Binder.Release()
 	_, _ = h.advance(leave) // legal in every phase
 	select {

@@ -307,6 +307,7 @@ func (a *Agent) cleanUp() error {
 var nomadCgroups = []string{
 	"/sys/fs/cgroup/nomad.slice",
 	"/sys/fs/cgroup/cpuset/nomad", "/sys/fs/cgroup/memory/nomad", "/sys/fs/cgroup/cpu/nomad", "/sys/fs/cgroup/freezer/nomad",
+	"/sys/fs/cgroup/pids/nomad", // the driver's
 }
 
 // missing returns those of the paths that are not there yet.
