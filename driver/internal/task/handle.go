@@ -44,7 +44,7 @@ type Handle struct {
 
 	ctx      context.Context // ends with Abandon
 	abandon  context.CancelFunc
-	routines sync.WaitGroup // resumed stops
+	routines sync.WaitGroup // resumed stops, and the end of a run that does not start
 }
 
 // origin is what a handle is made of and what never changes.

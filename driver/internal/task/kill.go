@@ -25,6 +25,32 @@ func (h *Handle) Kill(ctx context.Context) error {
 	return h.waitGone(ctx)
 }
 
+// killPause is how long killUntil waits after a failure. A variable for tests.
+var killPause = 5 * time.Second
+
+// killUntil kills until that succeeds, gone is closed or ctx ends. What the kernel
+// cannot end now, or cannot be found for a moment, may be ended later.
+func (h *Handle) killUntil(ctx context.Context, gone <-chan struct{}, kill func(context.Context) error) {
+	for told := false; ; told = true {
+		attempt, cancel := context.WithTimeout(ctx, killPatience)
+		err := kill(attempt)
+		cancel()
+		if err == nil || ctx.Err() != nil || closed(gone) {
+			return
+		}
+		if !told {
+			h.say("The solver cannot be ended yet; its cores stay its own, and it is tried again: %v", err)
+		}
+		select {
+		case <-gone:
+			return
+		case <-ctx.Done():
+			return
+		case <-time.After(killPause):
+		}
+	}
+}
+
 // kill ends every process of the run. A solver that is just being launched shows
 // up a moment later, so it looks again.
 func (h *Handle) kill(ctx context.Context) error {

@@ -49,7 +49,7 @@ func (h *Handle) Run(driver context.Context) {
 		case <-changed:
 			h.tellSwitch(h.run.Load().watcher.View().Switch, false)
 		case <-ticker.C:
-			h.round()
+			h.round(ctx)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func (h *Handle) close() {
 
 // round tells what has changed since the last one, and ends a run that does not
 // start.
-func (h *Handle) round() {
+func (h *Handle) round(ctx context.Context) {
 	h.checkSupervisor()
 	r := h.run.Load()
 	if r == nil {
@@ -89,7 +89,7 @@ func (h *Handle) round() {
 	h.tellHeld(v.Held)
 	h.checkSwitchDelay(r, v.Snapshot)
 	h.checkLicence(r, v.Snapshot)
-	h.checkStart(r, v)
+	h.checkStart(ctx, r, v)
 }
 
 // alerts is what was told of a run already.
@@ -178,8 +178,9 @@ func (r *run) waitLimit() string {
 
 // checkStart ends a solver that does not get going within start_timeout: one
 // that waits for a licence can wait for ever. A folder that does not answer says
-// nothing of its solver.
-func (h *Handle) checkStart(r *run, v rundir.View) {
+// nothing of its solver. The end is not waited for: the run is watched meanwhile. ctx
+// is Run's.
+func (h *Handle) checkStart(ctx context.Context, r *run, v rundir.View) {
 	s, due := v.Snapshot, h.process.Load().began().Add(r.StartTimeout)
 	going := s.LicenceGranted || s.HasTime || s.Phase != output.PhaseStarting && s.Phase != output.PhaseLicence
 	if r.StartTimeout <= 0 || going || v.At.Before(due) {
@@ -193,9 +194,7 @@ func (h *Handle) checkStart(r *run, v rundir.View) {
 		return
 	}
 	h.say("Ending the solver: %s", reason)
-	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
-	defer cancel()
-	if err := h.kill(ctx); err != nil {
-		h.logger.Error("cannot end the solver", "error", err)
-	}
+	h.routines.Go(func() {
+		h.killUntil(ctx, h.gone, h.kill)
+	})
 }

@@ -98,7 +98,8 @@ func TestRun_StartTimeoutNeedsALookAtTheOutputs(t *testing.T) {
 			_, err := h.advance(leave) // there is nothing to kill
 			must.NoError(t, err)
 			h.phase = Attached
-			h.checkStart(h.run.Load(), c.view)
+			h.checkStart(t.Context(), h.run.Load(), c.view)
+			h.routines.Wait()
 			must.Eq(t, c.ends, h.why().reason != "")
 		})
 	}
