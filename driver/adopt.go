@@ -122,7 +122,35 @@ func (d *Driver) adopt(l *live) *task.Handle {
 	})
 	h.Binder.Adopt(l.process, l.pid, l.trusted())
 	d.add(h)
+	if l.details != nil && l.details.StartFailed {
+		d.routines.Go(func() { d.forgetFailed(h) })
+	}
 	return h
+}
+
+// forgetFailed forgets what a failed start could not end, with its record, as soon as
+// it is gone: Nomad was told that the start failed, and will never ask for it.
+func (d *Driver) forgetFailed(h *task.Handle) {
+	select {
+	case <-h.Gone():
+	case <-d.ctx.Done():
+		return
+	}
+	// Not while another start of the task has a record of the same name.
+	unlock, err := d.starts.Lock(d.ctx, startKey(h.ID.Alloc, h.ID.Task))
+	if err != nil {
+		return
+	}
+	defer unlock()
+	h.Abandon()
+	now, err := d.task(h.ID.String())
+	d.remove(h)
+	if err != nil || now != h {
+		return
+	}
+	if err := h.Record().Remove(); err != nil {
+		h.Logger().Warn("cannot remove the record of a failed start", "error", err)
+	}
 }
 
 // newHandle makes a handle of what is known of a run.
@@ -163,21 +191,27 @@ const staleAfter = 30 * 24 * time.Hour
 
 // removeStale removes the records of runs that are over and that Nomad can no
 // longer ask for: their allocations are gone from the client's disk. Age alone is
-// no reason: a long run may have ended while nobody watched.
+// no reason: a long run may have ended while nobody watched. A start that failed needs
+// none: Nomad never asks for it.
 func (d *Driver) removeStale(records []*state.Record) {
 	for _, record := range records {
 		if d.ctx.Err() != nil {
 			return
 		}
 		details, err := record.ReadDetails()
-		if err != nil || details.AllocDir == "" || time.Since(details.StartedAt) < staleAfter {
-			continue
-		}
-		if _, err := os.Lstat(details.AllocDir); !errors.Is(err, fs.ErrNotExist) {
+		if err != nil || !details.StartFailed && !isStale(&details) {
 			continue
 		}
 		if err := errors.Join(supervisor.RemoveCgroups(record.Dir), record.Remove()); err != nil {
 			d.logger.Warn("cannot remove an old record", "error", err)
 		}
 	}
+}
+
+func isStale(details *state.Details) bool {
+	if details.AllocDir == "" || time.Since(details.StartedAt) < staleAfter {
+		return false
+	}
+	_, err := os.Lstat(details.AllocDir)
+	return errors.Is(err, fs.ErrNotExist)
 }

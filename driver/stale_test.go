@@ -28,6 +28,7 @@ func TestRemoveStale(t *testing.T) {
 		"old, allocation there":   {there, 2 * staleAfter, true},
 		"young, allocation gone":  {gone, time.Hour, true},
 		"old, allocation unknown": {"", 2 * staleAfter, true},
+		"the start failed":        {there, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
@@ -37,11 +38,51 @@ func TestRemoveStale(t *testing.T) {
 			record, err := store.Create(state.ID{Alloc: "a", Task: "t", Invocation: "i"})
 			must.NoError(t, err)
 			defer record.Unlock()
-			must.NoError(t, record.WriteDetails(&state.Details{AllocDir: c.allocDir, StartedAt: time.Now().Add(-c.age)}))
+			must.NoError(t, record.WriteDetails(&state.Details{AllocDir: c.allocDir, StartFailed: name == "the start failed", StartedAt: time.Now().Add(-c.age)}))
 			d := New(t.Context(), hclog.NewNullLogger())
 			d.removeStale([]*state.Record{record})
 			_, err = os.Stat(record.Dir)
 			must.Eq(t, c.kept, err == nil)
+		})
+	}
+}
+
+// What a failed start could not end is forgotten when it is gone, by the plugin that
+// started it and by those that come after.
+func TestFailedStart_IsForgottenOnceItsProcessesAreGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		restart func(r *run)
+		ended   bool // by it
+	}{
+		"by the plugin that started it": {func(r *run) {
+			h := r.task()
+			r.n.routines.Go(func() { r.n.forgetFailed(h) })
+		}, false},
+		"by the next one": {func(r *run) { r.n.restart() }, false},
+		"by the next one, gone meanwhile": {func(r *run) {
+			supervisor := r.pidFile().SupervisorPID
+			r.n.stop()
+			endProcess(t, r.pid)
+			eventually(t, "its supervisor has ended", func() bool { return !alive(supervisor) })
+			r.n.launch()
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			r := n.start(slowJob("ncpu = 1"))
+			details := *r.task().Details()
+			details.StartFailed = true
+			must.NoError(t, r.task().Record().WriteDetails(&details))
+			c.restart(r)
+			if !c.ended {
+				must.NotEq(t, n.cores.Managed(), n.free())
+				endProcess(t, r.pid)
+			}
+			eventually(t, "it is forgotten", func() bool {
+				_, unknown := n.Driver.task(r.id)
+				_, err := os.Stat(r.recordDir())
+				return unknown != nil && os.IsNotExist(err) && n.cores.Managed().String() == n.free().String()
+			})
 		})
 	}
 }

@@ -113,12 +113,18 @@ func (s *start) do() (*drivers.TaskHandle, error) {
 
 // undo gives back what a failed start took. What it could not end keeps its cores,
 // its record and its folder, and is watched like any run that was adopted: the next
-// start of the task ends it, or its own end gives them back.
+// start of the task ends it, or its own end gives them back. Nomad knows nothing of it,
+// so nobody but forgetFailed removes it.
 func (s *start) undo() {
 	if s.handle != nil && !s.handle.IsGone() {
 		if err := s.handle.Kill(s.d.ctx); err != nil {
 			s.handle.Logger().Error("a failed start left processes that cannot be ended yet; their cores stay taken", "error", err)
 			s.run.started()
+			s.details.StartFailed = true
+			if err := s.record.WriteDetails(s.details); err != nil {
+				s.handle.Logger().Warn("cannot record that a start failed; its record may stay", "error", err)
+			}
+			s.d.routines.Go(func() { s.d.forgetFailed(s.handle) })
 			return
 		}
 	}
