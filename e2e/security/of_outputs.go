@@ -53,7 +53,10 @@ var ofOutputs = []removal{
 	},
 	{
 		lineHidden, "root watches the run folder",
-		[]string{"TestTask_TellsNothingOfAFileThatItsUserMayNotRead", "TestTask_InAPrivateFolderThatRootMayNotEnter"}, []mutant.Edit{rootWatches},
+		[]string{
+			"TestTask_TellsNothingOfAFileThatItsUserMayNotRead", "TestTask_InAPrivateFolderThatRootMayNotEnter",
+			"TestDriver_RunsInAPrivateFolderOfAServerThatDoesNotTrustRoot",
+		}, []mutant.Edit{rootWatches},
 	},
 	{
 		lineHidden, "commands read as root",

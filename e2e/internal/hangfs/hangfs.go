@@ -65,24 +65,32 @@ func Missing() string {
 
 // New mounts the folder backing at path, an empty folder elsewhere. A mount
 // namespace made earlier does not have it.
-func New(backing, path string) (*Mount, error) {
+func New(backing, path string) (*Mount, error) { return mount(keeperRole, backing, path) }
+
+// NewSquashing is New for a server that does not trust root, as an NFS server with
+// root_squash: root has the rights of user 65534 there, and gives no file away.
+func NewSquashing(backing, path string) (*Mount, error) {
+	return mount(squashingKeeperRole, backing, path)
+}
+
+func mount(role, backing, path string) (*Mount, error) {
 	backing, err := filepath.Abs(backing)
 	if err != nil {
 		return nil, fmt.Errorf("mount: %w", err)
 	}
 	m := &Mount{Path: path, Backing: backing}
-	if err := m.start(); err != nil {
+	if err := m.start(role); err != nil {
 		return nil, fmt.Errorf("mount %s: %w", path, err)
 	}
 	return m, nil
 }
 
-func (m *Mount) start() error {
+func (m *Mount) start(role string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	m.keeper = exec.Command(self, keeperRole, m.Backing, m.Path)
+	m.keeper = exec.Command(self, role, m.Backing, m.Path)
 	// Out of the terminal's process group: ^C is for the tests, which then clean up.
 	m.keeper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	m.keeper.Stderr = &m.errors
@@ -167,8 +175,10 @@ func (m *Mount) answer() error {
 
 // The roles that a program can be executed in, by its first argument.
 const (
-	keeperRole = "hangfs-keeper"
-	serverRole = "hangfs-server"
+	keeperRole          = "hangfs-keeper"
+	serverRole          = "hangfs-server"
+	squashingKeeperRole = "hangfs-keeper-squashing"
+	squashingServerRole = "hangfs-server-squashing"
 )
 
 // Main is the program of the processes of this package. In any other process it
@@ -181,9 +191,13 @@ func Main() {
 	var play func(backing, path string) error
 	switch os.Args[1] {
 	case keeperRole:
-		play = keep
+		play = keeping(serverRole)
+	case squashingKeeperRole:
+		play = keeping(squashingServerRole)
 	case serverRole:
-		play = serve
+		play = serving(trusting)
+	case squashingServerRole:
+		play = serving(squashing)
 	default:
 		return
 	}

@@ -31,6 +31,11 @@ func TestMain(m *testing.M) {
 // mounted returns a mount that ends with the test.
 func mounted(t *testing.T) *Mount {
 	t.Helper()
+	return mountedBy(t, New)
+}
+
+func mountedBy(t *testing.T, mount func(backing, path string) (*Mount, error)) *Mount {
+	t.Helper()
 	if why := Missing(); why != "" {
 		t.Skip(why)
 	}
@@ -41,7 +46,7 @@ func mounted(t *testing.T) *Mount {
 	backing, path := filepath.Join(dir, "backing"), filepath.Join(dir, "mounted")
 	must.NoError(t, os.Mkdir(backing, 0o755))
 	must.NoError(t, os.Mkdir(path, 0o755))
-	m, err := New(backing, path)
+	m, err := mount(backing, path)
 	must.NoError(t, err)
 	t.Cleanup(func() {
 		must.NoError(t, m.Close())

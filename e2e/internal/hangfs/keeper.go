@@ -33,15 +33,19 @@ type keeper struct {
 	stopped bool
 }
 
-// keep is the keeper's whole life.
-func keep(backing, path string) error {
+// keeping is the whole life of a keeper of a server in that role.
+func keeping(server string) func(backing, path string) error {
+	return func(backing, path string) error { return keep(server, backing, path) }
+}
+
+func keep(server, backing, path string) error {
 	// The server's life is bound to the thread that forks it.
 	runtime.LockOSThread()
 	// The kernel sends SIGHUP to a process group in which a process is stopped, when
 	// it loses its last parent outside (setpgid(2)). There is work to do then.
 	signal.Ignore(syscall.SIGHUP)
 	k := &keeper{path: path}
-	if err := k.start(backing); err != nil {
+	if err := k.start(server, backing); err != nil {
 		return errors.Join(err, k.end())
 	}
 	fmt.Print(done)
@@ -56,12 +60,12 @@ func keep(backing, path string) error {
 	return errors.Join(orders.Err(), k.end())
 }
 
-func (k *keeper) start(backing string) (err error) {
+func (k *keeper) start(role, backing string) (err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	k.server = exec.Command(self, serverRole, backing, k.path)
+	k.server = exec.Command(self, role, backing, k.path)
 	k.server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	k.server.Stderr = os.Stderr
 	if k.orders, err = k.server.StdinPipe(); err != nil {

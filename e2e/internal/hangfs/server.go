@@ -20,8 +20,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serve is the whole life of a server.
-func serve(backing, path string) error {
+// export is what a server makes of its files, and the options it mounts with.
+type export struct {
+	of      func(fuse.RawFileSystem) fuse.RawFileSystem
+	options []string
+}
+
+var (
+	trusting = export{
+		of:      func(files fuse.RawFileSystem) fuse.RawFileSystem { return files },
+		options: []string{"default_permissions"},
+	}
+	squashing = export{of: func(files fuse.RawFileSystem) fuse.RawFileSystem { return squashed{files} }}
+)
+
+// serving is the whole life of a server of an export.
+func serving(e export) func(backing, path string) error {
+	return func(backing, path string) error { return serve(e, backing, path) }
+}
+
+func serve(e export, backing, path string) error {
 	unix.Umask(0) // modes come from those who create
 	root, err := fs.NewLoopbackRoot(backing)
 	if err != nil {
@@ -34,13 +52,17 @@ func serve(backing, path string) error {
 	held := &held{}
 	top := &node{LoopbackNode: fs.LoopbackNode{RootData: loopback.RootData}, held: held}
 	loopback.RootData.RootNode = top
-	_, err = fs.Mount(path, top, &fs.Options{MountOptions: fuse.MountOptions{
-		AllowOther: true, DirectMountStrict: true, FsName: "hangfs", Name: "hangfs",
-		Options: []string{"default_permissions"},
+	options := &fs.Options{MountOptions: fuse.MountOptions{
+		AllowOther: true, DirectMountStrict: true, FsName: "hangfs", Name: "hangfs", Options: e.options,
 		// It would let files be read past the server.
 		DisabledCapabilities: fuse.CAP_PASSTHROUGH,
-	}})
+	}}
+	server, err := fuse.NewServer(e.of(fs.NewNodeFS(top, options)), path, &options.MountOptions)
 	if err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	go server.Serve()
+	if err := server.WaitMount(); err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
 	fmt.Println("mounted")
