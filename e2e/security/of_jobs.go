@@ -12,6 +12,7 @@ const (
 	lineAccount     = "A job runs as root or as a system account"
 	lineWorkDir     = "`work_dir` leads elsewhere"
 	lineOthers      = "`work_dir` is another user's folder"
+	lineThread      = "The task's user signals, slows or looks into the thread"
 	lineDeck        = "Deck, include, dump or jobid name files elsewhere"
 	lineArgs        = "`args` steer the MPI launcher"
 	lineUnderAgents = "All of this under a real agent"
@@ -108,6 +109,11 @@ var ofJobs = []removal{
 	{
 		lineOthers, "the thread that acts as the user keeps root's groups", []string{"TestDo_HasTheUsersRights"}, []mutant.Edit{
 			mutant.Always("creds.User.supplementary", "g != 0"),
+		},
+	},
+	{
+		lineThread, "its real user changes, too", []string{"TestDo_KeepsTheThreadOutOfTheUsersReach"}, []mutant.Edit{
+			mutant.SetArg("creds.rights.takeUser", "setUIDs", 0, "uintptr(r.uid)"),
 		},
 	},
 	{

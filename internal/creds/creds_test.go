@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -105,6 +106,57 @@ func TestDo_LeavesNoThreadBehindWithItsRights(t *testing.T) {
 				t.Errorf("%s: %s is %q", file, key, got)
 			}
 		}
+	}
+}
+
+// The kernel tells apart who signals a thread by its real and saved user, and who
+// changes its scheduling by its capabilities, too.
+func TestDo_KeepsTheThreadOutOfTheUsersReach(t *testing.T) {
+	needRoot(t)
+	u := User{UID: stranger, GID: stranger}
+	for name, reach := range map[string]string{
+		"signals": "kill -0 $1", "its nice value": "renice -n 19 -p $1", "its affinity": "taskset -p 1 $1", "its environment": "cat /proc/$1/environ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			script := reach + " || exit 7"
+			if _, err := exec.LookPath(strings.Fields(reach)[0]); err != nil {
+				t.Skip(err)
+			}
+			try := func(tid int) int {
+				cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", script, "sh", fmt.Sprint(tid))
+				cmd.Dir = "/"
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+				_ = cmd.Run()
+				return cmd.ProcessState.ExitCode()
+			}
+			own := exec.CommandContext(t.Context(), "/bin/sleep", "3600")
+			own.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+			must(own.Start())
+			if got := try(own.Process.Pid); got != 0 {
+				t.Errorf("of a process of his own: exit code %d", got)
+			}
+			must(own.Process.Kill())
+			_ = own.Wait() // killed
+
+			tids, tried := make(chan int), make(chan struct{})
+			go func() {
+				defer close(tried)
+				if got := try(<-tids); got != 7 {
+					t.Errorf("of the thread that acts as him: exit code %d", got)
+				}
+			}()
+			must(u.Do(func() error {
+				tids <- syscall.Gettid()
+				<-tried
+				return nil
+			}))
+		})
 	}
 }
 
