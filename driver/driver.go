@@ -40,6 +40,7 @@ type Driver struct {
 	accounts *accounts.Accounts
 	starts   keylock.Locks  // by allocation and task, and by run folder: no two starts at once
 	patience task.Patience  // with run folders at the end of runs
+	decks    deckPatience   // with decks
 	vacancy  time.Duration  // how long a start waits for another node's run to leave its folder
 	routines sync.WaitGroup // everything that Close waits for
 
@@ -77,6 +78,7 @@ func New(ctx context.Context, logger hclog.Logger) *Driver {
 		solvers:  solvercheck.New(os.Stat),
 		accounts: accounts.New(ctx, accounts.Options{}),
 		patience: task.DefaultPatience,
+		decks:    defaultDeckPatience,
 		vacancy:  folderPatience,
 		agent:    agent{settings: &settings.Settings{}},
 		tasks:    map[string]*task.Handle{},

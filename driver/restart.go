@@ -21,7 +21,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
-// readTimeout bounds how long a start reads decks and old outputs.
+// readTimeout bounds how long a start reads old outputs, and how long it waits for a
+// deck's file system.
 const readTimeout = time.Minute
 
 // qrunTimeout bounds one question to the licence server.
@@ -76,8 +77,7 @@ type restartChoice struct {
 }
 
 // chooseDump takes the newest complete dump of an earlier start of this very
-// run, told by what is recorded in the run folder. A run that cannot be identified
-// begins with the deck.
+// run, told by what is recorded in the run folder.
 func (s *start) chooseDump() error {
 	var choice restartChoice
 	err := s.during(readTimeout, func(ctx context.Context, f *rundir.Folder) (err error) {
@@ -97,14 +97,16 @@ func (s *start) chooseDump() error {
 
 // readChoice reads and writes in the run folder.
 func (s *start) readChoice(ctx context.Context, f *rundir.Folder) (restartChoice, error) {
-	now, err := rundir.NewIdentity(ctx, f, s.job.Solver, s.options, s.command)
+	now, err := rundir.NewIdentity(s.run.deck, s.job.Solver, s.options, s.command)
 	if err != nil {
-		return restartChoice{notes: []string{fmt.Sprintf("Cannot tell whether earlier dumps fit, starting from the deck: %v", err)}}, nil
+		return restartChoice{}, structs.NewRecoverableError(fmt.Errorf("cannot tell whether earlier dumps fit: %w", err), true)
 	}
 	recorded, err := f.ReadRecord()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && recorded.Identity == rundir.Identity{}:
 		return restartChoice{notes: recordRun(ctx, f, now)}, nil
+	case rundir.Unavailable(err):
+		return restartChoice{}, err
 	case err != nil:
 		return restartChoice{notes: append([]string{fmt.Sprintf("Starting from the deck: %v", err)}, recordRun(ctx, f, now)...)}, nil
 	}

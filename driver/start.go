@@ -101,8 +101,8 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 // do takes the steps of a start. RecoverTask walks them back.
 func (s *start) do() (*drivers.TaskHandle, error) {
 	for _, step := range []func() error{
-		s.decode, s.findUser, s.endPredecessors, s.openFolder, s.checkLicense, s.takeCores, s.buildCommand,
-		s.chooseRestart, s.writeFiles, s.makeRecord, s.launch,
+		s.decode, s.findUser, s.endPredecessors, s.openFolder, s.checkLicense, s.identifyDeck, s.takeCores,
+		s.buildCommand, s.chooseRestart, s.writeFiles, s.makeRecord, s.launch,
 	} {
 		if err := step(); err != nil {
 			return nil, err

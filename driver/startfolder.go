@@ -31,6 +31,7 @@ type runFolder struct {
 	unlock    func()   // lets other starts into the folder
 	lock      *os.File // the folder's, for the supervisor; nil before it is taken and after the launch
 	old       rundir.Outputs
+	deck      string // its hash, where dumps may be chosen by it
 }
 
 func (r *runFolder) path() string { return filepath.Join(r.base, r.rel) }

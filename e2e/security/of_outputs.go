@@ -7,12 +7,13 @@ import "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/mutant"
 
 // What lies where a task's user can write.
 const (
-	linePlanted  = "Links, FIFOs, devices, forged records planted"
-	lineHidden   = "Another's file is moved into the run folder"
-	lineFIFO     = "Nomad's log FIFO is exchanged"
-	lineEndless  = "Bombs: endless output or lines"
-	lineSilent   = "A file system of the user's never answers"
-	lineTerminal = "Outputs steer the operator's terminal"
+	linePlanted     = "Links, FIFOs, devices, forged records planted"
+	lineHidden      = "Another's file is moved into the run folder"
+	lineFIFO        = "Nomad's log FIFO is exchanged"
+	lineEndless     = "Bombs: endless output or lines"
+	lineEndlessDeck = "A deck without an end"
+	lineSilent      = "A file system of the user's never answers"
+	lineTerminal    = "Outputs steer the operator's terminal"
 )
 
 var ofOutputs = []removal{
@@ -75,6 +76,17 @@ var ofOutputs = []removal{
 			mutant.Replace("(*stream).open", "root.Lstat(rel)", "os.Lstat(s.path)"),
 			mutant.Replace("(*stream).open", "root.OpenFile", "os.OpenFile"),
 			mutant.SetArg("(*stream).open", "os.OpenFile", 0, `dir + "/" + rel`),
+		},
+	},
+	{
+		lineEndlessDeck, "there is no largest deck", []string{"TestStart_EndlessDeckIsRefused", "TestHashDeck_isBounded", "TestHashDeck_growsNoLargerWhileItIsRead"}, []mutant.Edit{
+			mutant.Never("(*deckHash).newDeckFile", "st.Size > d.left"),
+			mutant.Never("(*deckFile).advance", "r.left < 0"),
+		},
+	},
+	{
+		lineEndlessDeck, "a deck has all the time", []string{"TestStart_DeckThatTakesTooLong"}, []mutant.Edit{
+			mutant.Drop("(*start).watchDeck", "giveUp(errDeckSlow)"),
 		},
 	},
 	{

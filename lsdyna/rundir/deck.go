@@ -71,52 +71,86 @@ func (f *Folder) openInput(name string) (*os.File, error) {
 // Bounds of reading a deck with its includes.
 const (
 	maxIncludes  = 10_000
-	maxDeckLines = 512 // bytes of a line that may hold a keyword or the name of a file
+	maxDeckLines = 512       // bytes of a line that may hold a keyword or the name of a file
+	maxDeckBytes = 256 << 30 // of all files together, holes included
 )
+
+// A DeckSizeError names the file with which a deck is larger than what is read of
+// one.
+type DeckSizeError struct{ File string }
+
+func (e *DeckSizeError) Error() string {
+	return fmt.Sprintf("with %s the deck and its includes are larger than %d GiB, the most that is read of one: is it a sparse file, or no part of the deck?",
+		e.File, maxDeckBytes>>30)
+}
 
 // deckHash is the hash of a deck and, in the order in which they are named, of
 // the files it includes.
 type deckHash struct {
-	ctx     context.Context
-	folder  *Folder
-	sum     hash.Hash
-	pending []string
-	seen    map[string]bool
+	ctx      context.Context
+	folder   *Folder
+	sum      hash.Hash
+	progress *DeckProgress
+	left     int64 // bytes that may still be read
+	pending  []string
+	seen     map[string]bool
+	buf      []byte // a chunk, for one file after the other
 }
 
-// hashDeck hashes a deck and what it includes. A file that is not below the run
-// folder counts with its name only.
-func (f *Folder) hashDeck(ctx context.Context, input string) (string, error) {
-	d := &deckHash{ctx: ctx, folder: f, sum: sha256.New(), pending: []string{input}, seen: map[string]bool{input: true}}
+// HashDeck hashes a deck and what it includes. A file that is not below the run
+// folder, or is not there, counts with its name only. The error is a *DeckSizeError
+// where there is more to read than anybody would want to wait for.
+func (f *Folder) HashDeck(ctx context.Context, input string, progress *DeckProgress) (string, error) {
+	d := &deckHash{
+		ctx: ctx, folder: f, sum: sha256.New(), progress: progress, left: maxDeckBytes,
+		pending: []string{input}, seen: map[string]bool{input: true}, buf: make([]byte, deckChunk),
+	}
 	for first := true; len(d.pending) > 0; first = false {
 		name := d.pending[0]
 		d.pending = d.pending[1:]
 		fmt.Fprintf(d.sum, "\x00%s\x00", name)
-		err := d.file(name)
-		if err != nil && (first || ctx.Err() != nil) {
-			return "", err
+		file, err := d.open(name)
+		if err == nil {
+			err = d.read(file, name)
+		} else if !first && !undecided(err) {
+			continue // no such file
+		}
+		if err != nil {
+			return "", fmt.Errorf("read the deck: %w", err)
 		}
 	}
 	return hex.EncodeToString(d.sum.Sum(nil)), nil
 }
 
-func (d *deckHash) file(name string) error {
+func (d *deckHash) open(name string) (*os.File, error) {
 	if !filepath.IsLocal(name) {
-		return fmt.Errorf("%s is not below the run folder: %w", name, os.ErrNotExist)
+		return nil, fmt.Errorf("%s is not below the run folder: %w", name, os.ErrNotExist)
 	}
 	file, err := d.folder.openInput(name)
+	d.progress.steps.Add(1)
+	return file, err
+}
+
+// undecided reports whether an error does not tell that there is no such file.
+func undecided(err error) bool {
+	return Unavailable(err) || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+}
+
+// read hashes a file and closes it.
+func (d *deckHash) read(file *os.File, name string) error {
+	defer file.Close()
+	r, err := d.newDeckFile(file, name)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	return d.lines(bufio.NewReaderSize(io.TeeReader(file, d.sum), chunkBytes), path.Dir(name))
+	return d.lines(bufio.NewReaderSize(r, chunkBytes), path.Dir(name))
 }
 
 // lines searches a deck for *INCLUDE keywords. Of a line longer than the buffer
 // only the beginning is searched.
 func (d *deckHash) lines(r *bufio.Reader, dir string) error {
 	var include includeCards
-	for n := 0; ; n++ {
+	for {
 		line, err := r.ReadSlice('\n')
 		begin := line
 		for errors.Is(err, bufio.ErrBufferFull) {
@@ -124,7 +158,9 @@ func (d *deckHash) lines(r *bufio.Reader, dir string) error {
 			_, err = r.ReadSlice('\n')
 		}
 		if name := include.line(begin[:min(len(begin), maxDeckLines)]); name != "" {
-			d.add(name, dir)
+			if err := d.add(name, dir); err != nil {
+				return err
+			}
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -132,19 +168,19 @@ func (d *deckHash) lines(r *bufio.Reader, dir string) error {
 		if err != nil {
 			return err
 		}
-		if n%4096 == 0 && d.ctx.Err() != nil {
-			return d.ctx.Err()
-		}
 	}
 }
 
 // add takes the name of an included file. LS-DYNA looks for it in its working
 // directory, then beside the file that names it.
-func (d *deckHash) add(name, dir string) {
+func (d *deckHash) add(name, dir string) error {
 	if beside := path.Join(dir, name); dir != "." && filepath.IsLocal(name) && filepath.IsLocal(beside) {
-		if file, err := d.folder.openInput(name); err == nil {
+		switch file, err := d.open(name); {
+		case err == nil:
 			_ = file.Close()
-		} else {
+		case undecided(err):
+			return err
+		default:
 			name = beside
 		}
 	}
@@ -152,6 +188,7 @@ func (d *deckHash) add(name, dir string) {
 		d.seen[name] = true
 		d.pending = append(d.pending, name)
 	}
+	return nil
 }
 
 // includeCards finds the file names of *INCLUDE keywords. Plain *INCLUDE has one on

@@ -5,6 +5,10 @@ package rundir
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +34,7 @@ func TestIdentity_seesChangesInTheDeckAndItsIncludes(t *testing.T) {
 		o := launch.Options{Input: "main.k", NCPU: 2}
 		cmd, err := launch.Build(solver, o)
 		must.NoError(t, err)
-		id, err := NewIdentity(t.Context(), folder, solver, o, cmd)
+		id, err := NewIdentity(hashed(t, folder, "main.k"), solver, o, cmd)
 		must.NoError(t, err)
 		return id
 	}
@@ -43,12 +47,138 @@ func TestIdentity_seesChangesInTheDeckAndItsIncludes(t *testing.T) {
 		must.NotEq(t, was.Deck, now.Deck, must.Sprint(name))
 		was = now
 	}
-	_, err := NewIdentity(t.Context(), folder, solver, launch.Options{Input: "missing.k"}, launch.Command{})
+	_, err := folder.HashDeck(t.Context(), "missing.k", &DeckProgress{})
 	must.ErrorIs(t, err, os.ErrNotExist)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err = NewIdentity(ctx, folder, solver, launch.Options{Input: "main.k"}, launch.Command{})
-	must.ErrorIs(t, err, context.Canceled)
+}
+
+func hashed(t *testing.T, folder *Folder, input string) string {
+	t.Helper()
+	deck, err := folder.HashDeck(t.Context(), input, &DeckProgress{})
+	must.NoError(t, err)
+	return deck
+}
+
+// Dumps that the version before has recorded are taken: the hash of a deck stays what
+// it was.
+func TestHashDeck_isWhatItWas(t *testing.T) {
+	dir := t.TempDir()
+	long := strings.Repeat("1234567\n", deckChunk/4) // two chunks
+	main := "*KEYWORD\n*INCLUDE\nmesh.k\nmissing.k\n*INCLUDE\n/etc/passwd\nsome\x00zeros" + strings.Repeat("\x00", 100_000) + "\n"
+	write(t, dir, "main.k", main)
+	write(t, dir, "mesh.k", long+"*INCLUDE\nend.k")
+	write(t, dir, "end.k", "")
+	want := sha256.Sum256([]byte("\x00main.k\x00" + main + "\x00mesh.k\x00" + long + "*INCLUDE\nend.k" +
+		"\x00missing.k\x00" + "\x00/etc/passwd\x00" + "\x00some\x00zeros" + strings.Repeat("\x00", maxDeckLines-len("some\x00zeros")) + "\x00" + "\x00end.k\x00"))
+	must.Eq(t, hex.EncodeToString(want[:]), hashed(t, openFolder(t, dir), "main.k"))
+}
+
+// A hole and zeros that were written are the same; where they are, and how many they
+// are, is not.
+func TestHashDeck_holesAreZeros(t *testing.T) {
+	const m = deckChunk
+	deck := func(size int64, written ...string) string { // texts at 0, 4m, 8m, …
+		dir := t.TempDir()
+		file, err := os.Create(filepath.Join(dir, "main.k"))
+		must.NoError(t, err)
+		defer file.Close()
+		must.NoError(t, file.Truncate(size))
+		for i, text := range written {
+			_, err := file.WriteAt([]byte(text), int64(i)*4*m)
+			must.NoError(t, err)
+		}
+		return hashed(t, openFolder(t, dir), "main.k")
+	}
+	zeros := string(make([]byte, 4*m-2))
+	hole := deck(9*m+5, "a\n", "b\n", "c\n")
+	must.Eq(t, hole, deck(9*m+5, "a\n"+zeros, "b\n"+zeros, "c\n"))
+	must.Eq(t, hole, deck(9*m+5, "a\n", "b\n"+zeros[:2*m+7], "c\n"))
+	for name, other := range map[string]string{
+		"shorter":          deck(9*m+4, "a\n", "b\n", "c\n"),
+		"another chunk":    deck(10*m+5, "a\n", "b\n", "c\n"),
+		"another place":    deck(9*m+5, "a\n", strings.Repeat("\x00", m)+"b\n", "c\n"),
+		"no text":          deck(9*m+5, "a\n", "", "c\n"),
+		"one of the zeros": deck(9*m+5, "a\n", "b\n"+zeros[:m]+"x", "c\n"),
+	} {
+		must.NotEq(t, hole, other, must.Sprint(name))
+	}
+}
+
+// What an include behind a hole names is seen.
+func TestHashDeck_readsOnBehindAHole(t *testing.T) {
+	dir := t.TempDir()
+	file, err := os.Create(filepath.Join(dir, "main.k"))
+	must.NoError(t, err)
+	must.NoError(t, file.Truncate(100<<30))
+	_, err = file.WriteAt([]byte("\n*INCLUDE\nmesh.k\n"), 100<<30)
+	must.NoError(t, err)
+	must.NoError(t, file.Close())
+	write(t, dir, "mesh.k", "*NODE\n")
+	folder := openFolder(t, dir)
+	var progress DeckProgress
+	was, err := folder.HashDeck(t.Context(), "main.k", &progress)
+	must.NoError(t, err)
+	must.Less(t, 100, progress.Steps(), must.Sprint("the hole was read"))
+	must.Greater(t, 100<<30, progress.Bytes())
+	appendTo(t, filepath.Join(dir, "mesh.k"), "1\n")
+	must.NotEq(t, was, hashed(t, folder, "main.k"))
+}
+
+func TestHashDeck_isBounded(t *testing.T) {
+	sparse := func(t *testing.T, path string, size int64) {
+		t.Helper()
+		must.NoError(t, os.WriteFile(path, nil, 0o644))
+		must.NoError(t, os.Truncate(path, size))
+	}
+	for name, c := range map[string]struct {
+		sizes map[string]int64
+		want  string
+	}{
+		"one file":          {map[string]int64{"a.k": 1 << 40}, "a.k"},
+		"all together":      {map[string]int64{"a.k": 200 << 30, "b.k": 50 << 30, "c.k": 7 << 30}, "c.k"},
+		"as much as may be": {map[string]int64{"a.k": 200 << 30, "b.k": 50 << 30, "c.k": 5 << 30}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "main.k", "*INCLUDE\na.k\nb.k\nc.k\n")
+			for file, size := range c.sizes {
+				sparse(t, filepath.Join(dir, file), size)
+			}
+			_, err := openFolder(t, dir).HashDeck(t.Context(), "main.k", &DeckProgress{})
+			var size *DeckSizeError
+			must.Eq(t, c.want != "", errors.As(err, &size))
+			if c.want != "" {
+				must.Eq(t, c.want, size.File)
+				return
+			}
+			must.NoError(t, err)
+		})
+	}
+}
+
+func TestHashDeck_growsNoLargerWhileItIsRead(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, dir, "main.k", "*KEYWORD\n")
+	folder := openFolder(t, dir)
+	d := &deckHash{ctx: t.Context(), folder: folder, sum: sha256.New(), progress: &DeckProgress{}, left: 20, buf: make([]byte, deckChunk)}
+	file, err := d.open("main.k")
+	must.NoError(t, err)
+	defer file.Close()
+	r, err := d.newDeckFile(file, "main.k")
+	must.NoError(t, err)
+	appendTo(t, path, "*NODE\n*NODE\n*NODE\n")
+	_, err = io.ReadAll(r)
+	var size *DeckSizeError
+	must.True(t, errors.As(err, &size))
+}
+
+func TestHashDeck_endsWithItsContext(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "main.k", "*KEYWORD\n")
+	cause := errors.New("stopped")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	_, err := openFolder(t, dir).HashDeck(ctx, "main.k", &DeckProgress{})
+	must.ErrorIs(t, err, cause)
 }
 
 func FuzzDeckIncludes(f *testing.F) {

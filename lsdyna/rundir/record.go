@@ -22,7 +22,7 @@ import (
 // Identity is what a dump depends on: it continues only with the same deck,
 // executable, precision and number of processors.
 type Identity struct {
-	Deck       string           `json:"deck"`   // hash of the deck and what it includes
+	Deck       string           `json:"deck"`   // HashDeck's
 	Solver     string           `json:"solver"` // name and size of the executable: its path may differ from client to client
 	Parallel   lsdyna.Parallel  `json:"parallel"`
 	Precision  lsdyna.Precision `json:"precision"`
@@ -31,14 +31,10 @@ type Identity struct {
 	JobID      string           `json:"jobid,omitempty"`
 }
 
-// NewIdentity hashes the deck with its includes and takes the size of the
-// executable. cmd is what launch.Build made of the same solver and options.
-func NewIdentity(ctx context.Context, folder *Folder, s lsdyna.Solver, o launch.Options, cmd launch.Command) (Identity, error) {
+// NewIdentity takes the size of the executable. deck is what HashDeck returned, and
+// cmd what launch.Build made of the same solver and options.
+func NewIdentity(deck string, s lsdyna.Solver, o launch.Options, cmd launch.Command) (Identity, error) {
 	s = s.WithDefaults()
-	deck, err := folder.hashDeck(ctx, o.Input)
-	if err != nil {
-		return Identity{}, fmt.Errorf("identify the deck %s: %w", o.Input, err)
-	}
 	info, err := os.Stat(s.Path)
 	if err != nil {
 		return Identity{}, fmt.Errorf("identify the solver: %w", err)

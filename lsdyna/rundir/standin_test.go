@@ -232,7 +232,9 @@ func TestStandin_stopWithADumpThenGoOn(t *testing.T) {
 	o := launch.Options{Input: "small.k", NCPU: 1, Env: map[string]string{"STANDIN_PACE": "2ms", "STANDIN_POLL": "10"}}
 	cmd, err := launch.Build(solver, o)
 	must.NoError(t, err)
-	id, err := NewIdentity(t.Context(), folder, solver, o, cmd)
+	deck, err := folder.HashDeck(t.Context(), o.Input, &DeckProgress{})
+	must.NoError(t, err)
+	id, err := NewIdentity(deck, solver, o, cmd)
 	must.NoError(t, err)
 	must.NoError(t, folder.WriteRecord(Record{Identity: id, Started: time.Now()}))
 
