@@ -58,6 +58,10 @@ func run(ctx context.Context, o options) error {
 	if err := adoptStrays(); err != nil {
 		return err
 	}
+	reaping, stop := context.WithCancel(ctx)
+	reaped := make(chan struct{})
+	defer func() { stop(); <-reaped }()
+	go func() { defer close(reaped); reapStrays(reaping) }()
 	threats, err := readPage(page)
 	if err != nil {
 		return err

@@ -43,7 +43,7 @@ var ofFolders = []removal{
 		},
 	},
 	{
-		lineTwoSolvers, "without locks the last one wins", []string{"TestClaim_oneOfManyWinsWithoutLocks"}, []mutant.Edit{
+		lineTwoSolvers, "without locks the last one wins", []string{"TestClaim_withoutLocksARecordThatCameMeanwhileStays"}, []mutant.Edit{
 			mutant.Begin("(*Folder).claimExclusively", "return f.writeOwner(o)"),
 		},
 	},

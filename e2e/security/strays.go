@@ -4,9 +4,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +23,33 @@ func adoptStrays() error {
 		return fmt.Errorf("become subreaper: %w", err)
 	}
 	return nil
+}
+
+// reapStrays waits for adopted processes that have ended, until ctx does, as init
+// would: Nomad waits for a logmon of before its restart to vanish, and a zombie does
+// not. Children that os/exec has started are waited for at once, so one that is still
+// there at the second look is adopted.
+func reapStrays(ctx context.Context) {
+	const interval = 500 * time.Millisecond
+	seen := map[int]bool{}
+	for ctx.Err() == nil {
+		all, _ := proc.All() // the next look is as good
+		now := map[int]bool{}
+		for _, p := range all {
+			switch {
+			case p.PPID != os.Getpid() || p.Alive():
+			case seen[p.PID]:
+				_, _ = syscall.Wait4(p.PID, nil, syscall.WNOHANG, nil)
+			default:
+				now[p.PID] = true
+			}
+		}
+		seen = now
+		select {
+		case <-ctx.Done():
+		case <-time.After(interval):
+		}
+	}
 }
 
 // endStrays kills every descendant of this process, and returns when there is none.

@@ -165,7 +165,7 @@ func TestClaim_byTheRecord(t *testing.T) {
 				now, readErr := folder.ReadOwner()
 				must.NoError(t, readErr)
 				if !c.free {
-					must.StrContains(t, err.Error(), "release-folder "+dir)
+					must.ErrorContains(t, err, "release-folder "+dir)
 					must.False(t, mustOwned(t, err).Locked)
 					must.Eq(t, "a", now.Run)
 					return
@@ -207,6 +207,28 @@ func TestClaim_oneOfManyWinsWithoutLocks(t *testing.T) {
 			o, err := openFolder(t, dir).ReadOwner()
 			must.NoError(t, err)
 			must.Eq(t, <-winners, o.Run)
+		})
+	}
+}
+
+// The same, with the others' moment fixed: the record comes after it was looked for.
+func TestClaim_withoutLocksARecordThatCameMeanwhileStays(t *testing.T) {
+	old := RunOwner{Run: "old", Ended: new(time.Time)}
+	for name, before := range map[string]*RunOwner{"an empty folder": nil, "after a run that is over": &old} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			folder := openFolder(t, dir)
+			if before != nil {
+				plantOwner(t, folder, *before)
+			}
+			must.NoError(t, folder.claimExclusively(ownerHere("a"), before))
+			must.ErrorIs(t, folder.claimExclusively(ownerHere("b"), before), unix.EEXIST)
+			o, err := folder.ReadOwner()
+			must.NoError(t, err)
+			must.Eq(t, "a", o.Run)
+			entries, err := os.ReadDir(dir)
+			must.NoError(t, err)
+			must.Len(t, 1, entries)
 		})
 	}
 }
