@@ -338,3 +338,17 @@ func (s *servedSite) removePluginSocket() {
 
 // pluginSocket finds the addresses of our plugins in an agent's log.
 var pluginSocket = regexp.MustCompile(`plugin address: driver=lsdyna address=(\S+)`)
+
+// An output that cannot be read for good hides no outcome that stdout tells.
+func TestDriver_OutputOnABadDiskHidesNoOutcome(t *testing.T) {
+	s := newServedSite(t, "")
+	r := s.start(jobHCL{name: "bad", folder: s.servedShort("bad"), config: "ncpu = 1", env: brief})
+	messag := filepath.Join(s.server.Backing, "bad", "messag")
+	must.NoError(t, cluster.Poll(within(t), "messag", func() (bool, string, error) {
+		_, err := os.Stat(messag)
+		return err == nil, fmt.Sprint(err), nil
+	}))
+	must.NoError(t, os.Chmod(messag, 0o644|os.ModeSticky))
+	r.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "stdout tells the outcome"),
+		cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+}

@@ -38,6 +38,7 @@ type Follower struct {
 	listed    time.Time                      // the folder's mtime at the last listing
 	snapshot  output.Snapshot
 	lastError string
+	atEnd     bool // stdout was read to its end, the last time
 }
 
 // NewFollower starts at the beginning of the run's outputs.
@@ -72,6 +73,13 @@ func (f *Follower) Drain(ctx context.Context) (output.Snapshot, error) {
 		f.readRanks(ctx)
 	}
 	return f.snapshot, f.once(err)
+}
+
+// told reports whether stdout, which is the first to be asked, was read to its end
+// and tells how the run ended, whatever the other outputs say.
+func (f *Follower) told() bool {
+	src := f.sources[lsdyna.KindStdout]
+	return f.atEnd && src != nil && src.reader.Facts().Banner != output.NoBanner
 }
 
 // readRanks takes the errors in the message files of MPP ranks above 0. Each rank
@@ -138,6 +146,9 @@ func (f *Follower) poll() (more bool, err error) {
 			continue
 		}
 		n, rest, err := f.read(kind, name)
+		if kind == lsdyna.KindStdout {
+			f.atEnd = err == nil && !rest
+		}
 		changed = changed || n > 0
 		more = more || rest
 		if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -69,11 +69,11 @@ func (s *followed) advance(f *Folder, file *os.File, size int64) (int64, error) 
 		read += n
 		s.offset += int64(n)
 		_, _ = s.reader.Write(buf[:n])
+		if err != nil && err != io.EOF {
+			return s.offset - begin, err
+		}
 		if err == io.EOF || n == 0 {
 			break // shorter meanwhile, which the next Poll finds
-		}
-		if err != nil {
-			return s.offset - begin, err
 		}
 		if n == chunkBytes && isZero(buf[:n]) {
 			s.offset = nextData(file, s.offset, size)

@@ -88,6 +88,7 @@ type View struct {
 	Snapshot output.Snapshot
 	Looks    int64       // finished looks at the outputs; 0: nothing is known of them yet
 	At       time.Time   // when the last of them began at which the file system did not fail
+	Told     bool        // Finish has read how the run ended, from stdout, if maybe not all else
 	Open     bool        // the folder is open
 	Err      error       // why it is not
 	Dir      DirID       // the folder itself, once it was open
@@ -214,7 +215,8 @@ func (w *Watcher) Finish(ctx context.Context) (View, error) {
 		w.follow.lastError = "" // an error counts each time
 		began := time.Now()
 		s, err := w.follow.Drain(ctx)
-		w.publish(func(v *View) { v.Snapshot, v.Looks, v.At = s, v.Looks+1, began })
+		told := ctx.Err() == nil && w.follow.told()
+		w.publish(func(v *View) { v.Snapshot, v.Looks, v.At, v.Told = s, v.Looks+1, began, told })
 		if ctx.Err() != nil {
 			// Nobody waits any more. A switch that lies there by now may be for a
 			// later run.

@@ -160,6 +160,10 @@ func (h *Handle) readOutputs(ctx context.Context, r *run) (rundir.View, error) {
 		} else if missing.IsZero() {
 			missing = time.Now()
 		}
+		if v.Told && time.Since(began) > h.patience.Partial {
+			h.say("Not all of the solver's outputs can be read; stdout tells the outcome: %v", err)
+			return v, nil
+		}
 		patience, since := h.outputsPatience(err), began
 		if !missing.IsZero() {
 			since = missing // a server that was away comes back without its folders first

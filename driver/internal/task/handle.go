@@ -79,10 +79,11 @@ type Patience struct {
 	Silent  time.Duration // while the folder does not answer
 	Missing time.Duration // while it answers that the folder cannot be opened
 	Stopped time.Duration // at most, when the run was stopped: somebody waits for its end
+	Partial time.Duration // where stdout was read, and tells the outcome
 }
 
 // DefaultPatience is the patience of a driver in earnest.
-var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: 10 * time.Second, Stopped: time.Minute}
+var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: 10 * time.Second, Stopped: time.Minute, Partial: 5 * time.Second}
 
 // Options say what a Handle is made of.
 type Options struct {

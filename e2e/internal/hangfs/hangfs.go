@@ -19,6 +19,11 @@
 // killed process would wait in it. Neither the kernel's caches of names and
 // attributes nor that of contents are in use: each look asks the server.
 //
+// # Bad disks
+//
+// A file with the sticky bit (chmod +t, behind the file system's back) cannot be read:
+// EIO. Everything else goes on.
+//
 // # Processes
 //
 // The program that mounts is executed again as keeper, which has the server for a

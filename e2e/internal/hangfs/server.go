@@ -178,9 +178,14 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	return n.LoopbackNode.Lookup(ctx, name, out)
 }
 
-// Read reads from an open file.
+// Read reads from an open file. One with the sticky bit cannot be read, as if it lay
+// on a bad disk.
 func (n *node) Read(ctx context.Context, f fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n.held.pass(ctx)
+	var attr fuse.AttrOut
+	if file, ok := f.(fs.FileGetattrer); ok && file.Getattr(ctx, &attr) == fs.OK && attr.Mode&syscall.S_ISVTX != 0 {
+		return nil, syscall.EIO
+	}
 	file, ok := f.(fs.FileReader)
 	if !ok {
 		return nil, syscall.ENOTSUP
