@@ -192,6 +192,21 @@ func (p *Process) Tree() (*Tree, error) {
 	return t, nil
 }
 
+// Look is one look at all processes of the machine, which those who look at several
+// tasks share. The zero value is ready for use.
+type Look = proctree.Shared
+
+// TreeIn is Tree to look at, not to act on: without cgroups it shows the processes as
+// they were at that look.
+func (p *Process) TreeIn(look *Look) (*Tree, error) {
+	t, err := p.Tree()
+	if err != nil || t.list.Cgroup != "" {
+		return t, err
+	}
+	t.list.Scan, err = look.Get(t.list.ProcRoot)
+	return t, err
+}
+
 // Bind writes the CPUs to the pid file first, which is what counts after a crash,
 // and then moves every thread of the task. When it fails, the pid file says
 // what it said before.

@@ -48,11 +48,11 @@ var mistakes = []mistake{
 	},
 	{
 		name: "binds to cores that it did not lease", rule: check.CoresAsLeased, fault: "kill plugin", job: "ok",
-		edits: []mutant.Edit{mutant.SetField("(*supervisor).startStage", "CPUs", "nil"), mutant.Replace("(*Binder).repairDrift", "b.findDrift(lease)", "[]string(nil)")},
+		edits: []mutant.Edit{mutant.SetField("(*supervisor).startStage", "CPUs", "nil"), mutant.Replace("(*Binder).repairDrift", "b.findDrift(lease, look)", "[]string(nil)")},
 	},
 	{
 		name: "repairs no affinity", rule: check.CoresAsLeased, fault: "foreign affinity",
-		edits: []mutant.Edit{mutant.Replace("(*Binder).repairDrift", "b.findDrift(lease)", "[]string(nil)")},
+		edits: []mutant.Edit{mutant.Replace("(*Binder).repairDrift", "b.findDrift(lease, look)", "[]string(nil)")},
 	},
 	{
 		name: "forgets cores over a restart", rule: check.CoresKept, fault: "kill both in start", job: "ok",

@@ -88,7 +88,7 @@ func TestBinder_ReleasedForGood(t *testing.T) {
 	first.binder.Attach(first.proc, first.pidFile())
 	first.binder.AttachByDriverState(nil, first.pidFile())
 	first.binder.Amend(1, true, "")
-	first.binder.checkDrift()
+	first.binder.checkDrift(&supervisor.Look{})
 	first.binder.reconcileUnleased()
 	must.Eq(t, "0", first.threads(), must.Sprint("nobody binds it any more"))
 	must.Len(t, 1, n.Leases())
@@ -225,7 +225,7 @@ func (r *run) comesLate(t *testing.T) {
 	other := with(r.pidFile(), 1)
 	for name, late := range map[string]func(){
 		"displaced":                func() { r.binder.moveDisplaced(whyReserved) },
-		"drift":                    r.binder.checkDrift,
+		"drift":                    func() { r.binder.checkDrift(&supervisor.Look{}) },
 		"unleased":                 r.binder.reconcileUnleased,
 		"attached":                 func() { r.binder.attach(r.proc, other) },
 		"adopted":                  func() { r.binder.Adopt(r.proc, other, true) },

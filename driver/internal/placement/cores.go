@@ -18,6 +18,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
 // Interval is how often Reevaluate should be called.
@@ -119,8 +120,9 @@ func (c *Cores) Reevaluate() {
 	c.readReservations()
 	c.readMachine()
 	c.moveDisplaced(whyLost)
+	var look supervisor.Look
 	for _, b := range c.all() {
-		b.checkDrift()
+		b.checkDrift(&look)
 	}
 	c.reconcileUnleased()
 }

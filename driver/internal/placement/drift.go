@@ -21,22 +21,22 @@ type driftWatch struct {
 }
 
 // checkDrift compares where the kernel lets the run execute with its lease,
-// repairs what somebody else changed, and reports it.
-func (b *Binder) checkDrift() {
+// repairs what somebody else changed, and reports it. look is shared by all runs.
+func (b *Binder) checkDrift(look *supervisor.Look) {
 	b.mu.Lock()
 	defer b.unlock()
 	if !b.released {
-		b.repairDrift()
+		b.repairDrift(look)
 	}
 }
 
 // repairDrift is checkDrift for callers that hold mu.
-func (b *Binder) repairDrift() {
+func (b *Binder) repairDrift(look *supervisor.Look) {
 	lease, leased := b.cores.alloc.Lease(b.run.Owner)
 	if !leased || lease.Displaced || b.proc == nil {
 		return
 	}
-	found := b.findDrift(lease)
+	found := b.findDrift(lease, look)
 	if len(found) == 0 {
 		b.reportWithheld(lease.CPUs, b.withheld(lease.CPUs))
 		return
@@ -55,8 +55,8 @@ func (b *Binder) repairDrift() {
 }
 
 // findDrift says in words what is not as the lease wants it and can be repaired.
-func (b *Binder) findDrift(lease allocator.Lease) (found []string) {
-	threads := b.threads()
+func (b *Binder) findDrift(lease allocator.Lease, look *supervisor.Look) (found []string) {
+	threads := b.threads(look)
 	if len(threads) == 0 {
 		return nil // about to be launched, or it has just ended
 	}
@@ -91,8 +91,8 @@ func (b *Binder) repair(lease allocator.Lease) error {
 	return nil
 }
 
-func (b *Binder) threads() []supervisor.Thread {
-	tree, err := b.proc.Tree()
+func (b *Binder) threads(look *supervisor.Look) []supervisor.Thread {
+	tree, err := b.proc.TreeIn(look)
 	if err != nil {
 		return nil
 	}

@@ -52,7 +52,7 @@ func (b *Binder) AttachByPIDFile(rec pidfile.Record) {
 		return
 	}
 	b.sayRestored(cpuset.Of(rec.Cores...), "pid file")
-	b.repairDrift()
+	b.repairDrift(&supervisor.Look{})
 }
 
 // AttachByDriverState tells that Nomad has handed over a run whose pid file does

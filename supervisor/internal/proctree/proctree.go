@@ -46,6 +46,10 @@ type Tree struct {
 	// Sessions are further sessions whose processes belong to the task. Nobody
 	// has waited for their leaders yet, so their ids are their own.
 	Sessions []int
+
+	// Scan, if not nil, is what all processes are taken to be. It may be a moment old:
+	// good to look by, not to act by.
+	Scan *Scan
 }
 
 // PIDs returns the live processes in ascending order, zombies left out.
@@ -123,10 +127,14 @@ func cgroupPIDs(dir string, found map[int]bool) error {
 // Sessions. It returns those that have ended, and any process of which it cannot be
 // told any more.
 func (t *Tree) addRelatives(found map[int]bool) (ended []int, err error) {
-	all, ended, err := processes(t.ProcRoot)
-	if err != nil {
-		return nil, err
+	scan := t.Scan
+	if scan == nil {
+		if scan, err = NewScan(t.ProcRoot); err != nil {
+			return nil, err
+		}
 	}
+	all := scan.all
+	ended = slices.Clone(scan.ended)
 	root := map[int]bool{}
 	if t.Parent != 0 {
 		root[t.Parent] = true
@@ -152,22 +160,20 @@ func (t *Tree) addRelatives(found map[int]bool) (ended []int, err error) {
 			}
 		}
 	}
+	if t.Scan != nil {
+		ended = append(ended, t.dropReused(found)...)
+	}
 	return ended, nil
 }
 
-// processes returns every process there is, and those that ended meanwhile.
-func processes(procRoot string) (all map[int]procfs.Stat, ended []int, err error) {
-	pids, err := procfs.PIDs(procRoot)
-	if err != nil {
-		return nil, nil, err
-	}
-	all = make(map[int]procfs.Stat, len(pids))
-	for _, pid := range pids {
-		if p, err := procfs.ReadStat(procRoot, pid); err == nil {
-			all[pid] = p
-		} else {
+// dropReused drops what has ended since the scan, and ids that are others' by now.
+func (t *Tree) dropReused(found map[int]bool) (ended []int) {
+	for pid := range found {
+		now, err := procfs.ReadStat(t.ProcRoot, pid)
+		if err != nil || now.Over() || now.StartTicks != t.Scan.all[pid].StartTicks {
+			delete(found, pid)
 			ended = append(ended, pid)
 		}
 	}
-	return all, ended, nil
+	return ended
 }

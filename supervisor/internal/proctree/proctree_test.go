@@ -25,19 +25,24 @@ func machine(t *testing.T, processes map[int]procfs.Stat) string {
 	t.Helper()
 	root := t.TempDir()
 	for pid, p := range processes {
-		dir := filepath.Join(root, strconv.Itoa(pid))
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		line := fmt.Sprintf("%d (a) b (c)) %c %d %d %d 0 -1 0 1 1 1 1 1 1 1 1 20 0 1 0 %d 1 1\n", pid, p.State, p.PPID, pid, p.Session, p.StartTicks)
-		if err := os.WriteFile(filepath.Join(dir, "stat"), []byte(line), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeStat(t, root, pid, p)
 	}
 	if err := os.WriteFile(filepath.Join(root, "uptime"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return root
+}
+
+func writeStat(t testing.TB, root string, pid int, p procfs.Stat) {
+	t.Helper()
+	dir := filepath.Join(root, strconv.Itoa(pid))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	line := fmt.Sprintf("%d (a) b (c)) %c %d %d %d 0 -1 0 1 1 1 1 1 1 1 1 20 0 1 0 %d 1 1\n", pid, p.State, p.PPID, pid, p.Session, p.StartTicks)
+	if err := os.WriteFile(filepath.Join(dir, "stat"), []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 const (
