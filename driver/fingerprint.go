@@ -91,13 +91,14 @@ func (d *Driver) fingerprint() *drivers.Fingerprint {
 		attrs["driver.lsdyna.solver."+solver.Name] = pstructs.NewStringAttribute(versionFromName(solver.Path))
 	}
 	health, words := drivers.HealthStateHealthy, drivers.DriverHealthy
+	lacks := append(missing, cores.MissingCgroups(node.MaxProcesses > 0)...)
 	switch {
 	case len(missing) > 0 && present == 0:
 		health, words = drivers.HealthStateUnhealthy, strings.Join(missing, "; ")
-	case len(missing) > 0:
-		words = drivers.DriverHealthy + ", but " + strings.Join(missing, "; ")
 	case present == 0 && !node.AllowCommand:
 		health, words = drivers.HealthStateUnhealthy, "no solver is configured: add a solver block to plugin \""+PluginName+"\""
+	case len(lacks) > 0:
+		words = drivers.DriverHealthy + ", but " + strings.Join(lacks, "; ")
 	}
 	return &drivers.Fingerprint{Attributes: attrs, Health: health, HealthDescription: words}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
 )
@@ -88,6 +89,9 @@ func TestFingerprint(t *testing.T) {
 			n.change(&config)
 			n.Driver.solvers = solvercheck.New(disk(c.files))
 			f := n.fingerprint()
+			if lacks := n.cores.MissingCgroups(true); len(lacks) > 0 {
+				t.Skip("this machine has not all cgroups:", lacks)
+			}
 			must.Eq(t, c.health, f.Health)
 			must.Eq(t, c.words, f.HealthDescription)
 			must.Eq(t, f, n.fingerprint())
@@ -105,6 +109,20 @@ func TestFingerprint(t *testing.T) {
 			must.Eq(t, int64(n.cores.Topology().LogicalCores()), *f.Attributes["driver.lsdyna.logical_cores"].Int)
 		})
 	}
+}
+
+// A root agent without cgroups works, but an operator should know.
+func TestFingerprint_SaysWhatCgroupsLack(t *testing.T) {
+	needRoot(t)
+	n := newNode(t)
+	cores, err := placement.New(placement.Settings{CgroupRoot: t.TempDir()}, hclog.NewNullLogger())
+	must.NoError(t, err)
+	before := n.cores
+	n.cores = cores
+	f := n.fingerprint()
+	n.cores = before
+	must.Eq(t, drivers.HealthStateHealthy, f.Health)
+	must.StrContains(t, f.HealthDescription, "tasks run without cgroups")
 }
 
 func TestFingerprint_Disabled(t *testing.T) {

@@ -85,7 +85,7 @@ func (c *Cores) FindPids(spec *supervisor.Spec, parent string) {
 
 func (c *Cores) pidsOf(spec *supervisor.Spec, parent string) string {
 	root := filepath.Join(c.cgroups.Root, "pids")
-	if spec.Cgroups.Mode != supervisor.CgroupV1 || !isFile(filepath.Join(root, "cgroup.procs")) {
+	if spec.Cgroups.Mode != supervisor.CgroupV1 || !c.isHierarchy("pids") {
 		return ""
 	}
 	return filepath.Join(root, parent, strings.ReplaceAll(spec.TaskID, "/", "."))
