@@ -36,6 +36,7 @@ type campaign struct {
 	dir            string // scratch and state_dir
 	scratch, state string
 	server, client *cluster.Agent
+	second         *secondClient
 	solver, mpirun string
 	usable         []int // CPUs that tasks may have: those that this process may run on
 	witness        *witness.Witness
@@ -57,7 +58,7 @@ type campaign struct {
 
 // newCampaign starts everything. Close the campaign also beside an error.
 func newCampaign(ctx context.Context, o options) (c *campaign, err error) {
-	c = &campaign{options: o, folders: map[string]string{}, spoiled: map[string]bool{}, killed: map[string]bool{}, stopped: map[string]bool{}}
+	c = &campaign{options: o, second: &secondClient{}, folders: map[string]string{}, spoiled: map[string]bool{}, killed: map[string]bool{}, stopped: map[string]bool{}}
 	if c.dir, err = os.MkdirTemp("", "faults-"); err != nil {
 		return c, fmt.Errorf("campaign directory: %w", err)
 	}
@@ -68,7 +69,8 @@ func newCampaign(ctx context.Context, o options) (c *campaign, err error) {
 		return c, fmt.Errorf("campaign directory: %w", err)
 	}
 	c.scratch, c.state = filepath.Join(c.dir, "runs"), filepath.Join(c.dir, "state")
-	for dir, mode := range map[string]os.FileMode{c.scratch: 0o755, c.state: 0o700} {
+	c.second = &secondClient{state: filepath.Join(c.dir, "state-2"), alias: filepath.Join(c.dir, "alias")}
+	for dir, mode := range map[string]os.FileMode{c.scratch: 0o755, c.state: 0o700, c.second.state: 0o700, c.second.alias: 0o755} {
 		if err := os.Mkdir(dir, mode); err != nil {
 			return c, fmt.Errorf("campaign directory: %w", err)
 		}
@@ -78,6 +80,9 @@ func newCampaign(ctx context.Context, o options) (c *campaign, err error) {
 		return c, fmt.Errorf("mount a small file system for state_dir: %w", err)
 	}
 	c.mounted = true
+	if err := c.second.mountAlias(c.scratch); err != nil {
+		return c, err
+	}
 	if err := c.mountServed(); err != nil {
 		return c, err
 	}
@@ -120,7 +125,10 @@ func (c *campaign) startAgents(ctx context.Context) (err error) {
 	if err := c.client.Start(ctx); err != nil {
 		return err
 	}
-	return c.client.WaitDriverHealthy(ctx, cluster.DriverName)
+	if err := c.client.WaitDriverHealthy(ctx, cluster.DriverName); err != nil {
+		return err
+	}
+	return c.startSecond(ctx)
 }
 
 func (c *campaign) pluginConfig() string {
@@ -158,6 +166,7 @@ func (c *campaign) watch() (err error) {
 	site := check.Site{
 		API: c.client.API, Plugin: c.client.PluginPath(), Solvers: []string{c.solver}, StateDir: c.state,
 		Folder: func(job string) string { return c.folders[job] }, Usable: c.usable,
+		Node: c.client.NodeID(), Elsewhere: c.second.solver,
 	}
 	if c.mpirun != "" {
 		site.Solvers = append(site.Solvers, c.mpirun)
@@ -299,7 +308,7 @@ func (c *campaign) close(failed bool) error {
 	if c.served != nil && (failed || c.hangs) {
 		errs = append(errs, c.served.Close()) // nothing waits there any more
 	}
-	for _, a := range []*cluster.Agent{c.client, c.server} {
+	for _, a := range []*cluster.Agent{c.second.client, c.client, c.server} {
 		switch {
 		case a == nil:
 		case failed || c.quiet:
@@ -307,7 +316,7 @@ func (c *campaign) close(failed bool) error {
 		default:
 			// Nomad's own log collectors may be left by a client that was killed.
 			ctx, cancel := context.WithTimeout(context.Background(), c.patience)
-			errs = append(errs, a.Stop(ctx), c.pluginGone(ctx), a.Discard())
+			errs = append(errs, a.Stop(ctx), pluginGone(ctx, a), a.Discard())
 			cancel()
 		}
 	}
@@ -324,6 +333,7 @@ func (c *campaign) close(failed bool) error {
 	if c.served != nil {
 		errs = append(errs, c.served.Close())
 	}
+	errs = append(errs, c.second.unmountAlias())
 	if c.mounted {
 		errs = append(errs, unix.Unmount(c.state, unix.MNT_DETACH))
 	}
@@ -335,9 +345,9 @@ func (c *campaign) close(failed bool) error {
 
 // pluginGone waits until no process of the driver is left: its tasks are all over,
 // and its client has ended.
-func (c *campaign) pluginGone(ctx context.Context) error {
+func pluginGone(ctx context.Context, client *cluster.Agent) error {
 	return cluster.Poll(ctx, "the end of the driver's last process", func() (bool, string, error) {
-		left, err := proc.WithExe(c.client.PluginPath())
+		left, err := proc.WithExe(client.PluginPath())
 		return len(left) == 0, fmt.Sprint(left), err
 	})
 }

@@ -23,7 +23,7 @@ type fault struct {
 
 // faults are all there are, by subject.
 func allFaults() []fault {
-	return slices.Concat(killFaults, raceFaults, coreFaults, logFaults, diskFaults, hangFaults, recordFaults, clockFaults)
+	return slices.Concat(killFaults, raceFaults, coreFaults, logFaults, diskFaults, hangFaults, folderFaults, recordFaults, clockFaults)
 }
 
 // possible returns the faults that can be injected here, and tells of the others.

@@ -20,6 +20,9 @@ const live = 4
 // soon is when a job ends that is only to show that it runs.
 const soon = 10 * time.Second
 
+// late is when one ends that is to run until it is stopped.
+const late = 3 * time.Minute
+
 // deckCycles is how many cycles the deck takes; with a pace it is the run's time.
 const deckCycles = 1172
 
@@ -61,8 +64,10 @@ type job struct {
 	folder string
 	disk   string // the same folder, where looking never hangs
 	served bool   // it is on the file server
-	alloc  string // once it is placed
-	over   bool
+	// It takes minutes unless it is stopped, which then is quick.
+	lasting bool
+	alloc   string // once it is placed
+	over    bool
 }
 
 // topUp starts jobs until there are enough. What the n-th one is, is the seed's
@@ -86,26 +91,48 @@ func (c *campaign) start(ctx context.Context) (*job, error) {
 // A place is where a job's folder is.
 type place int
 
-// The places. A job that is started while the file server hangs ends soon.
+// The places. A job that is started while the file server hangs ends soon. One whose
+// folder another one is to ask for does not end by itself in that time.
 const (
 	bySeed place = iota
 	onServer
 	besideServer
+	lasting
 )
 
 // startKind is start for a job of a certain kind, "" for one by the seed.
 func (c *campaign) startKind(ctx context.Context, name string, where place) (*job, error) {
+	j, hcl, err := c.prepare(name, where)
+	if err != nil {
+		return nil, err
+	}
+	return j, c.submit(ctx, j, hcl)
+}
+
+// submit returns when Nomad has placed the job.
+func (c *campaign) submit(ctx context.Context, j *job, hcl string) error {
+	return c.timed(ctx, func(ctx context.Context) (err error) {
+		j.alloc, err = c.client.Run(ctx, hcl)
+		return err
+	})
+}
+
+// prepare makes a job and its folder.
+func (c *campaign) prepare(name string, where place) (j *job, hcl string, err error) {
 	c.started++
 	rng := rand.New(rand.NewPCG(c.seed, 1<<32+uint64(c.started)))
 	k := c.pickKind(rng)
 	if i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name }); i >= 0 {
 		k = kinds[i]
 	}
-	j := &job{name: fmt.Sprintf("%d-%s", c.started, k.name), kind: k}
+	j = &job{name: fmt.Sprintf("%d-%s", c.started, k.name), kind: k}
 	// From two seconds to a minute and a half.
 	duration := time.Duration(2000+rng.IntN(30)*rng.IntN(30)*100) * time.Millisecond
 	j.folder = filepath.Join(c.scratch, j.name)
 	j.disk = j.folder
+	if where == lasting {
+		j.lasting, duration = true, late
+	}
 	switch half := rng.IntN(2) == 0; {
 	case where == besideServer:
 		duration = soon
@@ -113,15 +140,11 @@ func (c *campaign) startKind(ctx context.Context, name string, where place) (*jo
 		j.served, j.folder, j.disk = true, filepath.Join(c.served.Path, j.name), filepath.Join(c.served.Backing, j.name)
 	}
 	if err := c.makeFolder(j.disk); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	c.folders[j.name] = j.disk
 	c.jobs = append(c.jobs, j)
-	ctx, cancel := context.WithTimeout(ctx, c.patience)
-	defer cancel()
-	var err error
-	j.alloc, err = c.client.Run(ctx, c.hcl(j, duration, 200+rng.IntN(deckCycles-400)))
-	return j, err
+	return j, c.hcl(j, duration, 200+rng.IntN(deckCycles-400)), nil
 }
 
 func (c *campaign) pickKind(rng *rand.Rand) kind {
@@ -146,6 +169,60 @@ func (c *campaign) makeFolder(folder string) error {
 	return nil
 }
 
+// jobTemplate is a job of one task on the first client.
+const jobTemplate = `
+job %q {
+  type = "batch"
+  group "g" {
+    restart {
+      %s
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+    ephemeral_disk {
+      size = 10
+    }
+    constraint {
+      attribute = "${node.unique.id}"
+      value     = %q
+    }
+    task "lsdyna" {
+      driver = "lsdyna"
+      config {
+        solver   = %q
+        work_dir = %q
+        input    = "main.k"
+        %s
+      }
+      env {
+        STANDIN_PACE  = %q
+        STANDIN_POLL  = "%d"
+        STANDIN_FAULT = %q
+        FAULTS_SITE   = %q
+      }
+      %s
+      logs {
+        max_files     = 1
+        max_file_size = 1
+      }
+      resources {
+        %s
+        memory = 100
+      }
+    }
+  }
+}`
+
+// poll is after how many cycles the solver looks for a switch.
+func (j *job) poll() int {
+	if j.lasting {
+		return 5
+	}
+	return 100 // what LS-DYNA does by itself
+}
+
 func (c *campaign) hcl(j *job, duration time.Duration, cycle int) string {
 	k := j.kind
 	solver, resources, restart, fault := "standin", "cpu = 50", "attempts = 0\n      mode = \"fail\"", k.fault
@@ -165,45 +242,7 @@ func (c *campaign) hcl(j *job, duration time.Duration, cycle int) string {
 		task = `kill_timeout = "20s"`
 	}
 	fault = strings.ReplaceAll(fault, "CYCLE", fmt.Sprint(cycle))
-	return fmt.Sprintf(`
-job %q {
-  type = "batch"
-  group "g" {
-    restart {
-      %s
-    }
-    reschedule {
-      attempts  = 0
-      unlimited = false
-    }
-    ephemeral_disk {
-      size = 10
-    }
-    task "lsdyna" {
-      driver = "lsdyna"
-      config {
-        solver   = %q
-        work_dir = %q
-        input    = "main.k"
-        %s
-      }
-      env {
-        STANDIN_PACE  = %q
-        STANDIN_FAULT = %q
-        FAULTS_SITE   = %q
-      }
-      %s
-      logs {
-        max_files     = 1
-        max_file_size = 1
-      }
-      resources {
-        %s
-        memory = 100
-      }
-    }
-  }
-}`, j.name, restart, solver, j.folder, config, duration/deckCycles, fault, c.state, task, resources)
+	return fmt.Sprintf(jobTemplate, j.name, restart, c.client.NodeID(), solver, j.folder, config, duration/deckCycles, j.poll(), fault, c.state, task, resources)
 }
 
 // stop asks Nomad to stop the job, and does not wait.

@@ -96,6 +96,17 @@ var mistakes = []mistake{
 		},
 	},
 	{
+		name: "starts in a folder that another client's run has", rule: check.OneInFolder, fault: "folder in use", job: "ok",
+		edits: []mutant.Edit{
+			mutant.Begin("(*Folder).takeLock", "lock, err = f.openLock()\nreturn lock, true, err"),
+			mutant.Begin("(*Folder).judge", "return nil, nil"),
+		},
+	},
+	{
+		name: "takes a folder that nobody has locked for free", rule: check.OneInFolder, fault: "folder in use, kill all but solver", job: "ok",
+		edits: []mutant.Edit{mutant.Begin("(*Folder).judge", "return nil, nil")},
+	},
+	{
 		name: "loses a task when the client restarts", rule: check.NoRunLost, fault: "kill both",
 		edits: []mutant.Edit{mutant.Before("(*Driver).RecoverTask", "if err := d.waitReady(); err != nil", `
 			if s.Version > 0 {
