@@ -208,7 +208,7 @@ func TestStart_WaitsForARunThatIsBeingStoppedThere(t *testing.T) {
 func TestStop_SendsNoSignalIntoAGrowingDump(t *testing.T) {
 	n := newNode(t)
 	j := n.script(`echo '       1 t 0.0000E+00 dt 1.00E-04 flush i/o buffers            03/02/25 10:00:00'
-while [ ! -e d3kil ]; do sleep 0.01; done
+while [ ! -e d3kil ] || [ ! -e seen ]; do sleep 0.01; done
 rm d3kil
 while [ ! -e enough ]; do echo more >>d3dump01; sleep 0.02; done
 echo '       2 t 1.0000E-04 dt 1.00E-04 write d3dump01 file          03/02/25 10:00:01'
@@ -217,6 +217,7 @@ exit 0`)
 	r := n.start(j)
 	r.says("flush i/o buffers")
 	ended := r.stopping(20 * time.Second) // of which the last 4 s are the signal's
+	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "seen"), nil, 0o644))
 	n.hears(r.id, "no signal is sent while it does")
 	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "enough"), nil, 0o644))
 	must.NoError(t, <-ended)
