@@ -56,6 +56,7 @@ func TestStop_TellsEachStep(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
 	r.says("flush i/o buffers")
+	eventually(t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
 	goOn := r.freeze()
 	ended := r.stopping(patience)
 	goOn()
@@ -289,4 +290,34 @@ func TestStop_KillTimeoutThatIsTooShortIsSaid(t *testing.T) {
 	n.hears(slow.id, "but looks for it only about every 40s: kill_timeout is too short for this run")
 	said := strings.Join(n.said(slow.id), "\n")
 	must.Eq(t, 1, strings.Count(said, "A stop with sw1 takes"))
+}
+
+// A dump that the solver wrote a moment before the stop, which nobody has read of yet,
+// is none of the stop's, also to a plugin that has to finish the stop.
+func TestStop_DumpOfAMomentAgoIsNotTheStops(t *testing.T) {
+	n := newNode(t)
+	j := n.script(`echo '       1 t 0.0000E+00 dt 1.00E-04 flush i/o buffers            03/02/25 10:00:00'
+while [ ! -e dumps ]; do sleep 0.01; done
+echo dump >d3dump01
+echo '       2 t 1.0000E-04 dt 1.00E-04 write d3dump01 file          03/02/25 10:00:01'
+touch dumped
+while [ ! -e d3kil ]; do sleep 0.01; done
+rm d3kil
+exit 0`)
+	j.config = strings.Replace(j.config, `stop = ""`, "", 1)
+	r := n.start(j)
+	r.says("flush i/o buffers")
+	eventually(t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
+	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "dumps"), nil, 0o644))
+	eventually(t, "it has dumped", func() bool {
+		_, err := os.Stat(filepath.Join(r.folder, "dumped"))
+		return err == nil
+	})
+	must.NoError(t, n.StopTask(r.id, 20*time.Second, "SIGTERM"))
+	r.wait()
+	n.hears(r.id, "Stopping with sw1: ")
+	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "dump d3dump01 written")
+	order, err := r.task().Record().ReadStop()
+	must.NoError(t, err)
+	must.StrContains(t, string(order.LastDump), "d3dump01")
 }

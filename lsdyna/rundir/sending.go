@@ -24,8 +24,10 @@ type Sending struct {
 	// Again: somebody may have sent it before, in this process or in one that is
 	// gone. It is not written once more when this watcher sent the same, or when the
 	// outputs show that the solver took it. LastDump is the newest dump that the
-	// solver had told of when it was first asked for.
+	// solver had told of when it was first asked for; with First it is looked up when
+	// the switch is written, as for one that is not sent again.
 	Again    bool
+	First    bool // nobody sent it before this process
 	LastDump *output.Dump
 
 	// Written is called in the watcher's goroutine when the switch lies in the
@@ -37,7 +39,8 @@ type Sending struct {
 type SwitchView struct {
 	Switch   lsdyna.Switch
 	Asked    time.Time
-	Taken    time.Time // when the solver took it; zero: not yet
+	Before   *output.Dump // the newest dump then
+	Taken    time.Time    // when the solver took it; zero: not yet
 	Dump     DumpState
 	Plot     bool    // a plot state was written since, at
 	PlotTime float64 // this problem time
@@ -91,13 +94,14 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 		if s.Asked.IsZero() {
 			s.Asked = time.Now()
 		}
+		if s.Again && w.sent != nil && w.sent.view.Switch == s.Switch && w.sent.view.Asked.Equal(s.Asked) {
+			return nil
+		}
 		now := w.View().Snapshot
-		if s.Again && w.follow != nil {
+		if w.follow != nil { // a dump of a moment ago is none that the switch brought about
 			now, _ = w.follow.Poll()
-			if w.sent != nil && w.sent.view.Switch == s.Switch && w.sent.view.Asked.Equal(s.Asked) {
-				return nil
-			}
-		} else {
+		}
+		if s.First || !s.Again {
 			s.LastDump = now.LastDump()
 		}
 		if !s.Again || !now.KillFile && now.SenseSwitch == "" {
@@ -136,7 +140,7 @@ func (w *Watcher) Recall(ctx context.Context, s Sending) error {
 
 func (w *Watcher) remember(s Sending, plots int64) {
 	w.sent = &sentSwitch{
-		view:  SwitchView{Switch: s.Switch, Asked: s.Asked},
+		view:  SwitchView{Switch: s.Switch, Asked: s.Asked, Before: s.LastDump},
 		watch: DumpWatch{Since: s.Asked, Last: s.LastDump}, plots: plots,
 	}
 	view := w.sent.view

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
 // server stands for the file server of a run folder: while it is down, everything
@@ -235,6 +236,35 @@ func TestWatcher_switchThatWasSentBefore(t *testing.T) {
 			_, err := os.Lstat(filepath.Join(s.dir, lsdyna.KillFile))
 			must.Eq(t, c.writes, err == nil)
 			must.NotNil(t, w.View().Switch)
+		})
+	}
+}
+
+// A dump that was written between the last look and the switch is none of the switch's.
+func TestWatcher_switchKnowsTheDumpOfAMomentAgo(t *testing.T) {
+	sw, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	for name, c := range map[string]struct {
+		sending Sending
+		before  string
+	}{
+		"sent once":                     {Sending{Switch: sw}, "d3dump02"},
+		"sent for the first time":       {Sending{Switch: sw, Again: true, First: true, LastDump: &output.Dump{Name: "d3dump01"}}, "d3dump02"},
+		"begun by a process before it":  {Sending{Switch: sw, Again: true, LastDump: &output.Dump{Name: "d3dump01"}}, "d3dump01"},
+		"begun before there was a dump": {Sending{Switch: sw, Again: true}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.write(t, "stdout", solving)
+			w := s.watch(t, func(o *WatchOptions) { o.interval = time.Hour })
+			await(t, w, "a look", func(v View) bool { return v.Looks > 0 })
+			s.write(t, "stdout", solving+"     101 t 1.0100E-02 dt 1.00E-04 write d3dump02 file          12/21/25 20:15:17\n")
+			must.NoError(t, w.Send(soon(t), c.sending))
+			before := w.View().Switch.Before
+			must.Eq(t, c.before == "", before == nil)
+			if before != nil {
+				must.Eq(t, c.before, before.Name)
+			}
 		})
 	}
 }

@@ -272,7 +272,7 @@ func TestStop_SwitchIsTriedAgain(t *testing.T) {
 			}
 			must.ErrorIs(t, w.Do(t.Context(), func(*rundir.Folder) error { return unix.ENOTCONN }), unix.ENOTCONN)
 			now := time.Now()
-			must.False(t, h.stopBySwitch(t.Context(), state.Stop{Began: now, Deadline: now.Add(2 * time.Second)}, "Stopping"))
+			must.False(t, h.stopBySwitch(t.Context(), state.Stop{Began: now, Deadline: now.Add(2 * time.Second)}, true, "Stopping"))
 			_, err := os.Lstat(filepath.Join(dir, lsdyna.KillFile))
 			must.Eq(t, c.written, err == nil)
 			_ = os.Remove(filepath.Join(dir, lsdyna.KillFile))

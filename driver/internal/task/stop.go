@@ -5,7 +5,6 @@ package task
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -63,12 +62,12 @@ func (h *Handle) Stop(ctx context.Context, timeout time.Duration, sig syscall.Si
 	if h.IsGone() {
 		return h.WaitEnded(ctx)
 	}
-	order := h.stopOrder(time.Now())
+	order, first := h.stopOrder(time.Now())
 	order.Deadline, order.Signal = time.Now().Add(timeout), unix.SignalName(sig)
 	if err := h.record.WriteStop(order); err != nil {
 		h.logger.Warn("cannot record the stop; a plugin that comes after this one will not finish it", "error", err)
 	}
-	return h.carryOut(ctx, order, "Stopping with "+h.stopSwitchName())
+	return h.carryOut(ctx, order, first, "Stopping with "+h.stopSwitchName())
 }
 
 func (h *Handle) stopSwitchName() string {
@@ -78,22 +77,37 @@ func (h *Handle) stopSwitchName() string {
 	return ""
 }
 
-// stopOrder returns the stop that was begun before, or a new one.
-func (h *Handle) stopOrder(now time.Time) state.Stop {
+// stopOrder returns the stop that was begun before, or a new one, and whether it is
+// new.
+func (h *Handle) stopOrder(now time.Time) (order state.Stop, first bool) {
 	order, err := h.record.ReadStop()
 	if err == nil {
-		return order
+		return order, false
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		h.logger.Warn("cannot read what was stopped before", "error", err)
 	}
 	order = state.Stop{Began: now}
 	if r := h.run.Load(); r != nil {
-		if d := r.watcher.View().Snapshot.LastDump(); d != nil {
-			order.LastDump, _ = json.Marshal(d) // plain fields
-		}
+		order.LastDump = encodeDump(r.watcher.View().Snapshot.LastDump())
 	}
-	return order
+	return order, true
+}
+
+// recordDump records the newest dump that was there when a stop's switch was written,
+// where that is a newer one than was known when the stop began: it is none of the
+// stop's.
+func (h *Handle) recordDump(order state.Stop, v *rundir.SwitchView) {
+	if v == nil || v.Before == nil {
+		return
+	}
+	if was := lastDump(order.LastDump); was != nil && was.Same(*v.Before) {
+		return
+	}
+	order.LastDump = encodeDump(v.Before)
+	if err := h.record.WriteStop(order); err != nil {
+		h.logger.Warn("cannot record the dump before the stop", "error", err)
+	}
 }
 
 // resumeStop goes on with a stop that a plugin process before this one had begun.
@@ -133,18 +147,18 @@ func (h *Handle) resumeStop(ctx context.Context) {
 		if h.IsGone() {
 			return
 		}
-		if err := h.carryOut(ctx, order, "Going on with the stop that an earlier plugin process had begun"); err != nil && ctx.Err() == nil {
+		if err := h.carryOut(ctx, order, false, "Going on with the stop that an earlier plugin process had begun"); err != nil && ctx.Err() == nil {
 			h.logger.Error("cannot stop the task", "error", err)
 		}
 	})
 }
 
 // carryOut takes the steps of a stop by their times, and begins its first event
-// with what it does.
-func (h *Handle) carryOut(ctx context.Context, order state.Stop, doing string) error {
+// with what it does. first says that no process began it before.
+func (h *Handle) carryOut(ctx context.Context, order state.Stop, first bool, doing string) error {
 	h.stopBy(order.Deadline)
 	began := time.Now()
-	if h.stopBySwitch(ctx, order, doing) {
+	if h.stopBySwitch(ctx, order, first, doing) {
 		return h.WaitEnded(ctx)
 	}
 	if ctx.Err() == nil {
@@ -169,7 +183,7 @@ func signalShare(timeout time.Duration) time.Duration { return min(timeout/5, 10
 
 // stopBySwitch writes the sense switch and waits until the solver has ended by
 // it, or until the time is up. It reports whether the solver has ended.
-func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, doing string) bool {
+func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, first bool, doing string) bool {
 	r, left := h.run.Load(), time.Until(order.Deadline)
 	until := order.Deadline.Add(-signalShare(left))
 	if r == nil || r.Stop == "" || left <= 0 {
@@ -206,7 +220,7 @@ func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, doing strin
 		return false // it does not look at switches yet, and there is nothing to dump
 	}
 	err = h.sendStop(asking, r, rundir.Sending{
-		Switch: sw, Asked: order.Began, Again: true, LastDump: lastDump(order.LastDump),
+		Switch: sw, Asked: order.Began, Again: true, First: first, LastDump: lastDump(order.LastDump),
 		Written: func() {
 			grace := time.Until(until)
 			h.say("%s; the solver has %s for it%s", doing, short(grace), tooShort(v.Snapshot, grace))
@@ -219,6 +233,7 @@ func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, doing strin
 		h.say("Cannot write the sense switch %s: %v", r.Stop, err)
 		return false
 	}
+	h.recordDump(order, r.watcher.View().Switch)
 	return h.awaitSwitch(ctx, r, until, order.Deadline)
 }
 

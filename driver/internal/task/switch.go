@@ -205,6 +205,14 @@ func after(d time.Duration) string {
 	return "after " + short(d)
 }
 
+func encodeDump(d *output.Dump) json.RawMessage {
+	if d == nil {
+		return nil
+	}
+	data, _ := json.Marshal(d) // plain fields
+	return data
+}
+
 // short prints a time as far as people care, and as exactly as it was looked at.
 func short(d time.Duration) string {
 	switch {
