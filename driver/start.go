@@ -271,6 +271,9 @@ func (s *start) makeRecord() (err error) {
 	if s.details, err = s.makeDetails(); err != nil {
 		return err
 	}
+	if err := s.checkHandle(); err != nil {
+		return err
+	}
 	if err := s.record.WriteDetails(s.details); err != nil {
 		return structs.NewRecoverableError(err, true)
 	}

@@ -232,8 +232,8 @@ func (s *start) awaitLeaving(h *task.Handle) error {
 
 // follow begins to read the run's outputs, those that are there before it aside.
 func (s *start) follow() error {
-	err := s.during(readTimeout, func(_ context.Context, f *rundir.Folder) (err error) {
-		s.run.old, err = f.Snapshot()
+	err := s.during(readTimeout, func(ctx context.Context, f *rundir.Folder) (err error) {
+		s.run.old, err = f.Snapshot(ctx, s.job.JobID)
 		return err
 	})
 	if err != nil {

@@ -18,7 +18,7 @@
 //
 //	solver.Validate()                         the operator's part
 //	folder, _ := rundir.Open(base, rel)       the task's part
-//	old, _ := folder.Snapshot()               outputs of earlier runs
+//	old, _ := folder.Snapshot(ctx, jobID)     outputs of earlier runs
 //	cmd, _ := launch.Build(solver, options)   what to execute
 //	watcher := rundir.Watch(…)                watcher.View() at any time
 //	output.Decide(snapshot, exit)             the verdict, never success on doubt

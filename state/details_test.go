@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,26 @@ func TestDetails_RoundTrip(t *testing.T) {
 	entries, err := os.ReadDir(r.Dir)
 	must.NoError(t, err)
 	must.Len(t, 2, entries) // no temporary file is left
+}
+
+func TestDetails_WhatCannotBeReadIsNotWritten(t *testing.T) {
+	s := open(t)
+	r, err := s.Create(someID)
+	must.NoError(t, err)
+	defer r.Unlock()
+	d := someDetails()
+	empty, err := d.Encode()
+	must.NoError(t, err)
+	d.Input += strings.Repeat("x", maxDetails-len(empty))
+	must.NoError(t, r.WriteDetails(d))
+	got, err := r.ReadDetails()
+	must.NoError(t, err)
+	must.Eq(t, d.Input, got.Input)
+	d.Input += "x"
+	must.ErrorContains(t, r.WriteDetails(d), "more than the 4194304 that can be kept")
+	again, err := r.ReadDetails()
+	must.NoError(t, err)
+	must.Eq(t, got, again)
 }
 
 func TestDetails_WhatCannotBeRead(t *testing.T) {

@@ -130,15 +130,19 @@ type Details struct {
 	Old         json.RawMessage `json:"old_outputs,omitempty"`  // what lay in the run folder before (package lsdyna)
 }
 
-// maxDetails bounds what is read back, in bytes.
+// maxDetails bounds what is written and read back, in bytes.
 const maxDetails = 4 << 20
 
-// Encode returns the details as they stand in task.json.
+// Encode returns the details as they stand in task.json. It fails when they are larger
+// than what can be read back.
 func (d *Details) Encode() ([]byte, error) {
 	d.Version = DetailsVersion
 	data, err := json.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("encode task.json: %w", err)
+	}
+	if len(data) > maxDetails {
+		return nil, fmt.Errorf("encode task.json: %d bytes are more than the %d that can be kept of a run", len(data), maxDetails)
 	}
 	return data, nil
 }

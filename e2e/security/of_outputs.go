@@ -11,6 +11,7 @@ const (
 	lineHidden      = "Another's file is moved into the run folder"
 	lineFIFO        = "Nomad's log FIFO is exchanged"
 	lineEndless     = "Bombs: endless output or lines"
+	lineLargeRecord = "A folder full of outputs, or a large environment"
 	lineEndlessDeck = "A deck without an end"
 	lineSilent      = "A file system of the user's never answers"
 	lineTerminal    = "Outputs steer the operator's terminal"
@@ -76,6 +77,26 @@ var ofOutputs = []removal{
 			mutant.Replace("(*stream).open", "root.Lstat(rel)", "os.Lstat(s.path)"),
 			mutant.Replace("(*stream).open", "root.OpenFile", "os.OpenFile"),
 			mutant.SetArg("(*stream).open", "os.OpenFile", 0, `dir + "/" + rel`),
+		},
+	},
+	{
+		lineLargeRecord, "all old outputs are named", []string{"TestSnapshot_ofAVeryFullFolder", "TestStart_InAFolderWithVeryManyOutputs"}, []mutant.Edit{
+			mutant.Always("(*Folder).Snapshot", "left >= len(name)+oldBytes"),
+		},
+	},
+	{
+		lineLargeRecord, "a run's record has no bound", []string{"TestRecord_isBounded"}, []mutant.Edit{
+			mutant.Never("(*Folder).WriteRecord", "len(data) > maxRecord"),
+		},
+	},
+	{
+		lineLargeRecord, "a task may have any size", []string{"TestStart_ATaskThatNomadCouldNotHandBackIsRefused"}, []mutant.Edit{
+			mutant.Never("(*start).checkHandle", "size > maxHandle"),
+		},
+	},
+	{
+		lineLargeRecord, "details have no bound", []string{"TestDetails_WhatCannotBeReadIsNotWritten"}, []mutant.Edit{
+			mutant.Never("(*Details).Encode", "len(data) > maxDetails"),
 		},
 	},
 	{

@@ -146,7 +146,7 @@ func TestSnapshot_recordsOutputsOnly(t *testing.T) {
 	write(t, dir, "main.k", "*KEYWORD")
 	write(t, dir, "log.txt", "text")
 	must.NoError(t, os.Symlink("/etc/passwd", filepath.Join(dir, "d3hsp")))
-	outputs, err := openFolder(t, dir).Snapshot("log.txt", "stdout")
+	outputs, err := openFolder(t, dir).Snapshot(t.Context(), "", "log.txt", "stdout")
 	must.NoError(t, err)
 	must.MapLen(t, 2, outputs)
 	must.Eq(t, 5, outputs["messag"].Size)

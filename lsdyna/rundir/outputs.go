@@ -4,12 +4,14 @@
 package rundir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -76,27 +78,92 @@ func (f *Folder) list(wanted func(name string) bool) ([]string, error) {
 	return names, nil
 }
 
-// Snapshot is the state of the outputs that are in the folder now, and of the
-// further files named. Taken before a start, it keeps the outputs of earlier runs
-// from being read as the new run's.
-func (f *Folder) Snapshot(further ...string) (Outputs, error) {
-	names, err := f.names()
+// Bounds of Outputs, which are part of a run's record.
+const (
+	maxOldOfKind = 4 * maxCandidates // of rank 0's
+	maxOldBytes  = 512 << 10         // of all of them in the record
+	oldBytes     = 200               // of one of them beside its name
+)
+
+// rest stands for all outputs that Outputs do not name, where it does not name all: they
+// were last written to at its ModTime. No file has this name.
+const rest = ""
+
+// Snapshot is the state of the outputs that are in the folder now and may be of a run
+// with this jobid, and of the further files named. Taken before a start, it keeps the
+// outputs of earlier runs from being read as the new run's. Of a folder with very many
+// the last of each kind are named, and the others told by their time.
+func (f *Folder) Snapshot(ctx context.Context, jobID string, further ...string) (Outputs, error) {
+	names, err := f.list(func(name string) bool {
+		out, ok := lsdyna.ParseOutputName(name)
+		return ok && out.Kind != lsdyna.KindDump && (out.JobID == "" || out.JobID == jobID)
+	})
 	if err != nil {
 		return nil, err
 	}
-	outputs := make(Outputs, len(names))
-	for _, name := range append(names, further...) {
-		state, err := f.fileState(name)
-		switch {
-		case err == nil:
-			outputs[name] = state
-		case errors.Is(err, os.ErrNotExist), errors.Is(err, ErrNotRegular):
-			// never read
-		default:
+	slices.Sort(names)
+	slices.Reverse(names) // later sequence numbers first
+	number := map[lsdyna.OutputKind]int{}
+	var others []string // by their time
+	outputs, left := Outputs{}, maxOldBytes
+	for _, name := range append(further, names...) {
+		out, _ := lsdyna.ParseOutputName(name)
+		if out.Rank == 0 {
+			number[out.Kind]++
+		}
+		if out.Rank > 0 || number[out.Kind] > maxOldOfKind && !slices.Contains(further, name) {
+			others = append(others, name)
+			continue
+		}
+		left -= len(name) + oldBytes
+		if err := outputs.add(name, f.fileState); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range others {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		add := outputs.addToRest
+		if out, _ := lsdyna.ParseOutputName(name); out.Rank > 0 && left >= len(name)+oldBytes {
+			left -= len(name) + oldBytes
+			add = outputs.add
+		}
+		if err := add(name, f.timeOf); err != nil {
 			return nil, err
 		}
 	}
 	return outputs, nil
+}
+
+// add takes the state of a file, unless it is none that is ever read.
+func (old Outputs) add(name string, look func(name string) (FileState, error)) error {
+	state, err := look(name)
+	switch {
+	case err == nil:
+		old[name] = state
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, ErrNotRegular):
+		return nil
+	}
+	return err
+}
+
+func (old Outputs) addToRest(name string, look func(name string) (FileState, error)) error {
+	one := Outputs{}
+	if err := one.add(name, look); err != nil {
+		return err
+	}
+	if state, there := one[name]; there && state.ModTime.After(old[rest].ModTime) {
+		old[rest] = FileState{ModTime: state.ModTime}
+	}
+	return nil
+}
+
+// inRest reports whether a file that is not named was there before the run and has not
+// been written to since.
+func (old Outputs) inRest(modified time.Time) bool {
+	last, some := old[rest]
+	return some && !modified.After(last.ModTime)
 }
 
 func (f *Folder) fileState(name string) (FileState, error) {
@@ -112,14 +179,17 @@ func (f *Folder) fileState(name string) (FileState, error) {
 	if err != nil {
 		return state, fmt.Errorf("stat %s: %w", filepath.Join(f.path, name), err)
 	}
-	if out, ok := lsdyna.ParseOutputName(name); ok && (out.Kind == lsdyna.KindDump || out.Rank > 0) {
-		return state, nil // nothing is appended to these, and there may be thousands
-	}
 	state.Head, state.Tail, err = fingerprints(file, state.Size)
 	if err != nil {
 		return state, fmt.Errorf("read %s: %w", filepath.Join(f.path, name), err)
 	}
 	return state, nil
+}
+
+// timeOf is the state of a file of which only whether it was written to is asked.
+func (f *Folder) timeOf(name string) (FileState, error) {
+	st, err := f.stat(name)
+	return FileState{Inode: st.Ino, Size: st.Size, ModTime: time.Unix(st.Mtim.Unix()).UTC()}, err
 }
 
 // closedState is the state of a file that the user may not read: another's, that lies
@@ -175,7 +245,10 @@ func fingerprint(b []byte) uint64 {
 // not compared.
 func (old Outputs) unchanged(name string, st unix.Stat_t) bool {
 	was, known := old[name]
-	return known && was.Inode == st.Ino && was.Size == st.Size && was.ModTime.Equal(time.Unix(st.Mtim.Unix()))
+	if !known {
+		return old.inRest(time.Unix(st.Mtim.Unix()))
+	}
+	return was.Inode == st.Ino && was.Size == st.Size && was.ModTime.Equal(time.Unix(st.Mtim.Unix()))
 }
 
 // startOffset is where the run's own bytes begin in a file that may have been there
@@ -183,13 +256,13 @@ func (old Outputs) unchanged(name string, st unix.Stat_t) bool {
 // file or overwrite it in place. If it was overwritten, the bytes before the old end
 // have changed.
 func (old Outputs) startOffset(name string, file *os.File) (offset int64, fresh bool, err error) {
-	was, known := old[name]
-	if !known {
-		return 0, true, nil
-	}
 	now, err := stateOf(file)
 	if err != nil {
 		return 0, false, err
+	}
+	was, known := old[name]
+	if !known {
+		return 0, !old.inRest(now.ModTime), nil
 	}
 	if now.Inode == was.Inode && now.Birth == was.Birth && now.Size == was.Size && now.ModTime.Equal(was.ModTime) {
 		return 0, false, nil

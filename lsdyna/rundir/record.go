@@ -76,11 +76,12 @@ type Record struct {
 	Bad      []output.Dump `json:"bad,omitempty"`     // dumps that the solver could not begin with
 }
 
-// maxRecord bounds how much of a record is read, and maxEarlier how many dumps of
-// other runs it holds, which take some 100 bytes each.
+// maxRecord bounds a record, in bytes, maxEarlier and maxBad how many dumps of other
+// runs and bad ones it holds, which take some 100 bytes each.
 const (
 	maxRecord  = 64 << 10
 	maxEarlier = 256
+	maxBad     = 64
 )
 
 // NewRecord begins the record of a run that starts from the deck. The dumps that the
@@ -100,6 +101,7 @@ func NewRecord(ctx context.Context, folder *Folder, id Identity, stdout string) 
 func (r *Record) RejectChosen() {
 	if r.Chosen != nil {
 		r.Bad = append(r.Bad, *r.Chosen)
+		r.Bad = r.Bad[max(len(r.Bad)-maxBad, 0):]
 		r.Chosen = nil
 	}
 }
@@ -115,6 +117,9 @@ func (f *Folder) WriteRecord(r Record) error {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("write the run's record: %w", err)
+	}
+	if len(data) > maxRecord {
+		return fmt.Errorf("write the run's record: it has %d bytes, more than the %d that are read", len(data), maxRecord)
 	}
 	return f.replace(RecordFile, data, 0o644, synced)
 }

@@ -104,7 +104,7 @@ func startStandin(t *testing.T, dir string, s lsdyna.Solver, o launch.Options) *
 	cmd, err := launch.Build(s, o)
 	must.NoError(t, err)
 	must.NoError(t, folder.WriteFiles(cmd.Files))
-	old, err := folder.Snapshot()
+	old, err := folder.Snapshot(t.Context(), "")
 	must.NoError(t, err)
 	path := filepath.Join(dir, lsdyna.DefaultStdout)
 	if _, err := os.Lstat(path); err == nil {

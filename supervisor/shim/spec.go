@@ -165,7 +165,7 @@ type Limits struct {
 	Processes int64 `json:"processes,omitempty"`
 }
 
-// maxSpecBytes bounds what is read: arguments are as large as an exec takes.
+// maxSpecBytes bounds what is written and read: arguments are as large as an exec takes.
 const maxSpecBytes = 16 << 20
 
 // ReadSpec reads and validates dir/spec.json.
@@ -194,6 +194,9 @@ func WriteSpec(dir string, s *Spec) error {
 	data, err := json.Marshal(&c)
 	if err != nil {
 		return fmt.Errorf("task specification: %w", err)
+	}
+	if len(data) >= maxSpecBytes {
+		return fmt.Errorf("task specification: %d bytes are more than the %d that are read", len(data), maxSpecBytes)
 	}
 	return durable.WriteFile(dir+"/"+durable.SpecFile, append(data, '\n'))
 }
