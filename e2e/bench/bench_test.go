@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -201,4 +202,12 @@ func TestReport(t *testing.T) {
 	for _, want := range []string{"20.00 ms", "100.00 ms", "0.200  aim ≤ 0.5: met", "5.00 MiB", "0.500  aim ≤ 0.2: missed", "not measured", "200 tasks at once: start", "1.00 %", "4.00 %", "0.250"} {
 		must.StrContains(t, b.String(), want)
 	}
+}
+
+func TestReport_RawExecTakesNoCPUAtRest(t *testing.T) {
+	r := newResults()
+	r.load[ours], r.load[rawExec] = load{cpu: 0.01}, load{}
+	var b strings.Builder
+	must.NoError(t, r.print(&b, plan{load: 200}))
+	must.RegexMatch(t, regexp.MustCompile(`CPU at rest, of a core +1\.00 % +0\.00 % +-`), b.String())
 }

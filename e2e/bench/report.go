@@ -45,6 +45,13 @@ type row struct {
 
 func (r row) ratio() float64 { return median(r.ours) / median(r.them) }
 
+func (r row) ratioText() string {
+	if median(r.them) == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", r.ratio())
+}
+
 // verdict says whether the aim was met.
 func (r row) verdict() string {
 	switch {
@@ -77,7 +84,7 @@ func (r results) loadRows(tasks int) []row {
 	a, b := r.load[ours], r.load[rawExec]
 	of := func(name string, ours, them float64, unit string, scale float64) row {
 		row := row{name: fmt.Sprintf("%d tasks at once: %s", tasks, name), unit: unit, scale: scale}
-		if ours > 0 && them > 0 {
+		if ours > 0 || them > 0 { // processes at rest may take no CPU at all
 			row.ours, row.them = []float64{ours}, []float64{them}
 		}
 		return row
@@ -104,7 +111,7 @@ func (r results) print(w io.Writer, p plan) error {
 			line("%-52s not measured", row.name)
 			continue
 		}
-		line("%-52s %7.2f %-3s %7.2f %-3s %7.3f  %s", row.name, median(row.ours)*row.scale, row.unit, median(row.them)*row.scale, row.unit, row.ratio(), row.verdict())
+		line("%-52s %7.2f %-3s %7.2f %-3s %7s  %s", row.name, median(row.ours)*row.scale, row.unit, median(row.them)*row.scale, row.unit, row.ratioText(), row.verdict())
 		if len(row.ours) == 1 && len(row.them) == 1 {
 			continue
 		}
