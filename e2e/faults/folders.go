@@ -163,7 +163,7 @@ func lockReplaced(ctx context.Context, c *campaign, rng *rand.Rand) (string, err
 	return what, c.completes(ctx, a)
 }
 
-// lockHeld has a process of the tasks' user hold the lock of a free folder.
+// lockHeld has somebody who is no run hold the lock of a free folder.
 func lockHeld(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
 	j, err := c.owner(ctx, "ok")
 	if err != nil {
@@ -172,26 +172,36 @@ func lockHeld(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
 	if err := errors.Join(c.stop(j), c.gone(ctx, j)); err != nil {
 		return j.name, err
 	}
-	flock, err := exec.LookPath("flock")
+	lock, err := c.lock(ctx, filepath.Join(j.folder, lockFile))
 	if err != nil {
-		return j.name, err
-	}
-	holder := exec.Command(flock, filepath.Join(j.folder, lockFile), "sleep", "1000")
-	holder.Dir = "/"
-	holder.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true, Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	if err := holder.Start(); err != nil {
 		return j.name, err
 	}
 	a, err := c.ask(ctx, j, j.folder)
 	if err == nil {
 		err = c.hears(ctx, a, "Waiting for the run folder", lockFile)
 	}
-	err = errors.Join(err, syscall.Kill(-holder.Process.Pid, syscall.SIGKILL))
-	_ = holder.Wait() // killed
-	if err != nil {
+	if err := errors.Join(err, lock.Close()); err != nil {
 		return j.name, err
 	}
 	return j.name, c.completes(ctx, a)
+}
+
+// lock takes a lock as soon as the run that had it has let go.
+func (c *campaign) lock(ctx context.Context, path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = c.timed(ctx, func(ctx context.Context) error {
+		return cluster.Poll(ctx, "the lock "+path, func() (bool, string, error) {
+			err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+			return err == nil, fmt.Sprint(err), nil
+		})
+	})
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // deadNode leaves a free folder as the run of a node would that was switched off.
