@@ -28,8 +28,9 @@ const holdPause = 10 * time.Second
 // Claim takes the folder for a run that is about to start. The error is an
 // *OwnedError while another run has it. The file returned is the lock, for the run's
 // supervisor; the caller closes it.
-func (w *Watcher) Claim(ctx context.Context, o RunOwner) (lock *os.File, err error) {
-	err = w.Do(ctx, func(f *Folder) error {
+func (w *Watcher) Claim(ctx context.Context, o RunOwner) (*os.File, error) {
+	lock := handover{file: make(chan *os.File, 1)}
+	err := w.Do(ctx, func(f *Folder) error {
 		if ctx.Err() != nil {
 			return ctx.Err() // nobody would take the lock any more
 		}
@@ -38,13 +39,44 @@ func (w *Watcher) Claim(ctx context.Context, o RunOwner) (lock *os.File, err err
 				return err
 			}
 		}
-		lock, err = w.holding.claim.Lock()
+		file, err := w.holding.claim.Lock()
+		if err == nil {
+			lock.give(file)
+		}
 		return err
 	})
-	if err != nil && lock != nil {
-		_ = lock.Close()
+	if err != nil {
+		lock.refuse()
+		return nil, err
 	}
-	return lock, err
+	return <-lock.file, nil
+}
+
+// handover passes a file to somebody who may have stopped to wait for it: then it is
+// closed, and with it the lock that it would keep.
+type handover struct {
+	file    chan *os.File // with room for one
+	refused atomic.Bool
+}
+
+func (h *handover) give(file *os.File) {
+	h.file <- file
+	if h.refused.Load() {
+		h.close()
+	}
+}
+
+func (h *handover) refuse() {
+	h.refused.Store(true)
+	h.close()
+}
+
+func (h *handover) close() {
+	select {
+	case file := <-h.file:
+		_ = file.Close()
+	default:
+	}
 }
 
 func (w *Watcher) claim(f *Folder, o RunOwner) (err error) {
@@ -112,16 +144,29 @@ func (w *Watcher) leave() {
 		w.dropClaim()
 		return
 	}
-	w.report(w.wait(func() error {
-		claim := h.claim
-		switch h.claim = nil; {
-		case claim != nil:
-			return claim.Release()
-		case h.run != "" && w.open() == nil:
-			return w.folder.Leave(h.run)
-		}
+	h.wanted.Store(nil) // opening the folder would take it once more
+	err := w.wait(w.giveBack)
+	if lost(err) {
+		err = w.wait(w.giveBack) // through a new descriptor
+	}
+	w.report(err)
+}
+
+// giveBack notes in the folder that its run is over.
+func (w *Watcher) giveBack() error {
+	h := &w.holding
+	claim := h.claim
+	h.claim = nil
+	switch {
+	case claim != nil:
+		return claim.Release()
+	case h.run == "":
 		return nil
-	}))
+	}
+	if err := w.open(); err != nil {
+		return err
+	}
+	return w.folder.Leave(h.run)
 }
 
 // checkMine returns an *OwnedError where another run has the folder by now: what lies
