@@ -64,14 +64,14 @@ func releaseLock() { syscall.Close(LockFD) }
 const leavePatience = time.Second
 
 // leaveFolder marks the run's end in the run folder's lock file and gives its lock
-// back. A node that finds the lock free learns from the mark that the run is over, even
+// back, also where the launch was called off: no process of the run is left. A node that finds the lock free learns from the mark that the run is over, even
 // if no plugin was here to say so. The file system is waited for by a thread that ends
 // with the process.
 func (s *supervisor) leaveFolder() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if s.reaped && s.spec != nil {
+		if s.spec != nil { // nobody but the spec tells which run it was
 			mark := []byte(durable.EndMark(s.spec.TaskID))
 			if _, err := syscall.Pwrite(FolderFD, mark, 0); err == nil {
 				_ = syscall.Ftruncate(FolderFD, int64(len(mark)))

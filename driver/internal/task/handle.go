@@ -270,9 +270,10 @@ func (h *Handle) Result() *drivers.ExitResult { r, _ := h.final(); return r }
 // written of it any more. Its processes stay as they are. Where they are gone, and
 // only the outputs were still waited for, whoever waits for the result gets one.
 func (h *Handle) Abandon() {
-	h.abandon()
+	// The result before Run returns: by it Run gives back the folder of a run that is over.
 	o := output.Outcome{Kind: output.Unknown, Reason: "unknown: the task was destroyed before its outputs were read"}
 	h.conclude(exitResult(o, output.Exit{}), o, time.Now()) // nothing, where its processes live or the result is final
+	h.abandon()
 	h.Events.Forget()
 }
 

@@ -204,10 +204,30 @@ func TestAbandon_AnswersThoseWhoWait(t *testing.T) {
 	must.False(t, h.IsEnded(), must.Sprint("its processes live"))
 	_, err := h.advance(leave)
 	must.NoError(t, err)
+	h.abandon = func() { must.True(t, h.IsEnded(), must.Sprint("Run gives back the folder of a run that has ended")) }
 	h.Abandon()
 	<-h.Ended()
 	must.ErrorContains(t, h.Result().Err, "destroyed before its outputs were read")
 	must.False(t, h.Result().Successful())
+}
+
+// The record for restarts in a folder that is another run's by now is that one's.
+func TestRun_SettlesNoOtherRunsRecord(t *testing.T) {
+	dir := t.TempDir()
+	folder, err := rundir.Open(dir, ".")
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, folder.Close()) })
+	must.NoError(t, folder.WriteRecord(rundir.Record{Chosen: &output.Dump{Name: "d3dump01"}}))
+	before, err := folder.ReadRecord()
+	must.NoError(t, err)
+	claim, err := folder.Claim(rundir.RunOwner{Run: "another"})
+	must.NoError(t, err)
+	t.Cleanup(claim.Drop)
+	h := newTold(t, state.Details{}, folderIn(dir))
+	h.settleRecord(t.Context(), h.run.Load(), output.Snapshot{}, exited{}, output.Outcome{Kind: output.Completed})
+	now, err := folder.ReadRecord()
+	must.NoError(t, err)
+	must.Eq(t, before, now)
 }
 
 // flaky is a folder that answers its openings one after the other so; the last

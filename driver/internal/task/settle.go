@@ -24,6 +24,9 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 	defer cancel()
 	rejected := false
 	err := r.watcher.Do(ctx, func(f *rundir.Folder) error {
+		if err := f.CheckOwner(h.ID.String()); err != nil {
+			return err // the record is another run's by now
+		}
 		recorded, err := f.ReadRecord()
 		if err != nil {
 			return nil //nolint:nilerr // no record, or none that can be read: nothing to bring up to date
