@@ -38,6 +38,21 @@ var ofFolders = []removal{
 		},
 	},
 	{
+		lineTwoSolvers, "what /proc hides from the user is gone", []string{"TestClaim_behindHidepid"}, []mutant.Edit{
+			mutant.Begin("RunOwner.lives", "return o.livesHere()"),
+		},
+	},
+	{
+		lineTwoSolvers, "a start of this plugin has no process", []string{"TestClaim_withoutLocksAStartOfTheSamePlugin"}, []mutant.Edit{
+			mutant.Begin("rundir.isClaimedHere", "return false"),
+		},
+	},
+	{
+		lineTwoSolvers, "a run that is taken up again has no record for a moment", []string{"TestClaim_withoutLocksARunKeepsWhatItHas"}, []mutant.Edit{
+			mutant.Replace("(*Folder).claimExclusively", "before.Run == o.Run", "false"),
+		},
+	},
+	{
 		lineTwoSolvers, "another machine's run is over with its boot", []string{"TestClaim_byTheRecord"}, []mutant.Edit{
 			mutant.Begin("Node.isSameMachine", "return true"),
 		},
@@ -68,6 +83,11 @@ var ofFolders = []removal{
 	{
 		lineOthersFolder, "what lies in the folder is always the run's", []string{"TestWatcher_Hold", "TestFolder_AnotherRunsOutputsAreNotItsOwn"}, []mutant.Edit{
 			mutant.Begin("(*Watcher).checkMine", "return nil"),
+		},
+	},
+	{
+		lineOthersFolder, "the record for restarts is always the run's", []string{"TestRun_SettlesNoOtherRunsRecord"}, []mutant.Edit{
+			mutant.Replace("(*Handle).settleRecord", "f.CheckOwner(h.ID.String())", "error(nil)"),
 		},
 	},
 	{

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -96,7 +97,21 @@ func (f *Folder) claim(o RunOwner) (*Claim, error) {
 		return nil, err
 	}
 	_ = lock.Truncate(0) // whose end it marked is not the owner any more
-	return &Claim{folder: f, lock: lock, owner: o}, nil
+	c := &Claim{folder: f, lock: lock, owner: o}
+	claimedHere.Store(c, o.Run)
+	return c, nil
+}
+
+// claimedHere has the run of each Claim of this process. A run that is about to start
+// has no other process that would show that it lives.
+var claimedHere sync.Map
+
+func isClaimedHere(run string) (is bool) {
+	claimedHere.Range(func(_, claimed any) bool {
+		is = claimed == run
+		return !is
+	})
+	return is
 }
 
 // judge reads who has the folder, by the record: it returns the record of a run that
@@ -259,12 +274,16 @@ func (c *Claim) Update(o RunOwner) error {
 
 // Release gives the folder back: the run is over.
 func (c *Claim) Release() error {
+	defer claimedHere.Delete(c)
 	err := c.folder.leave(c.owner.Run)
 	return errors.Join(err, unlock(c.lock))
 }
 
 // Drop closes this process's hold. The supervisor's stays.
-func (c *Claim) Drop() { _ = c.lock.Close() }
+func (c *Claim) Drop() {
+	claimedHere.Delete(c)
+	_ = c.lock.Close()
+}
 
 // ReleaseOwner is the operator's word that no run is in the folder, whatever the
 // record says. It returns what the record said. A lock that a living process holds is

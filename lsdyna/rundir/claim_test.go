@@ -141,7 +141,8 @@ func TestClaim_byTheRecord(t *testing.T) {
 		"another machine with a copied id": {before: ownerHere("a"), change: func(o *RunOwner) {
 			o.Node.Boot, o.Node.Host = "before", "twin"
 		}},
-		"a machine that does not tell its boot": {before: ownerHere("a"), change: func(o *RunOwner) { o.Node.Boot = "" }},
+		"a run of which nothing tells whether it lives": {before: ownerHere("a")},
+		"a machine that does not tell its boot":         {before: ownerHere("a"), change: func(o *RunOwner) { o.Node.Boot = "" }},
 		"a copy of another allocation's folder": {before: other(ownerHere("a")), free: true, change: func(o *RunOwner) {
 			o.InAlloc = true
 		}},
@@ -231,6 +232,52 @@ func TestClaim_withoutLocksARecordThatCameMeanwhileStays(t *testing.T) {
 			must.Len(t, 1, entries)
 		})
 	}
+}
+
+// A plugin that was restarted takes the folders of its runs again, while others ask.
+func TestClaim_withoutLocksARunKeepsWhatItHas(t *testing.T) {
+	withoutLocks(t)
+	dir := t.TempDir()
+	folder := openFolder(t, dir)
+	plantOwner(t, folder, ownerHere("a", living(t)))
+	again, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		other := openFolder(t, dir)
+		for {
+			select {
+			case <-again:
+				stopped <- nil
+				return
+			default:
+			}
+			if _, err := other.Claim(ownerHere("b", living(t))); err == nil {
+				stopped <- errors.New("another run got in")
+				return
+			}
+		}
+	}()
+	for range 200 {
+		_, err := folder.Claim(ownerHere("a", living(t)))
+		must.NoError(t, err)
+	}
+	close(again)
+	must.NoError(t, <-stopped)
+}
+
+// Until a run has processes of its own, its plugin is all that lives of it, also for
+// another start of the same plugin.
+func TestClaim_withoutLocksAStartOfTheSamePlugin(t *testing.T) {
+	withoutLocks(t)
+	dir := t.TempDir()
+	ticks, err := procfs.StartTicks(procfs.Root, os.Getpid())
+	must.NoError(t, err)
+	c, err := openFolder(t, dir).Claim(ownerHere("starts", OwnerProcess{PID: os.Getpid(), StartTicks: ticks}))
+	must.NoError(t, err)
+	_, err = openFolder(t, dir).Claim(ownerHere("b"))
+	mustOwned(t, err)
+	c.Drop() // as after a failed start whose folder did not answer
+	_, err = openFolder(t, dir).Claim(ownerHere("b"))
+	must.NoError(t, err)
 }
 
 func TestClaim_aDamagedRecord(t *testing.T) {

@@ -4,11 +4,13 @@
 package rundir
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -130,22 +132,35 @@ func (o RunOwner) isOver(wants RunOwner, endMark string) bool {
 		return false
 	case o.Node.Boot != wants.Node.Boot:
 		return o.Node.isSameMachine(wants.Node)
+	case len(o.Processes) == 0 && o.Cgroup == "":
+		return false // nothing tells
 	}
 	return !o.lives()
 }
 
-// lives reports whether a process of the run is left on this machine.
+// lives reports whether a process of the run is left on this machine. Whoever asks has
+// the rights of the task's user, from whom /proc may hide the processes of others
+// (hidepid in proc(5)). A goroutine of its own has this process's rights (creds.User.Do).
 func (o RunOwner) lives() bool {
+	lives := make(chan bool)
+	go func() { lives <- o.livesHere() }()
+	return <-lives
+}
+
+func (o RunOwner) livesHere() bool {
 	for _, p := range o.Processes {
 		if p.PID == os.Getpid() {
-			continue // the plugin of a start that has failed, and it is the one that asks
+			if isClaimedHere(o.Run) {
+				return true
+			}
+			continue // of a start that has failed
 		}
 		if (procfs.Identity{PID: p.PID, StartTicks: p.StartTicks, BootID: o.Node.Boot}).Alive(procfs.Root) {
 			return true
 		}
 	}
-	if !strings.HasPrefix(o.Cgroup, "/sys/fs/cgroup/") {
-		return false
+	if !strings.HasPrefix(o.Cgroup, "/sys/fs/cgroup/") || o.Cgroup != filepath.Clean(o.Cgroup) {
+		return false // forged
 	}
 	pids, err := durable.ReadFile(o.Cgroup+"/cgroup.procs", maxPIDs)
 	return len(pids) > 0 && err == nil
@@ -212,6 +227,13 @@ func (o RunOwner) encode() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
+// isSame reports whether two records say the same.
+func (o RunOwner) isSame(other RunOwner) bool {
+	one, err := o.encode()
+	two, errOther := other.encode()
+	return err == nil && errOther == nil && bytes.Equal(one, two)
+}
+
 // leave notes that a run has left the folder, if the folder is still its own.
 func (f *Folder) leave(run string) error {
 	o, err := f.ReadOwner()
@@ -262,6 +284,9 @@ func (f *Folder) claimExclusively(o RunOwner, before *RunOwner) error {
 	if err != nil {
 		return err
 	}
+	if before != nil && before.Run == o.Run {
+		return f.writeOwner(o) // a moment without a record would let another run in
+	}
 	if before != nil {
 		if err := f.discardOwner(*before); err != nil {
 			return err
@@ -302,7 +327,7 @@ func (f *Folder) discardOwner(over RunOwner) error {
 		return err
 	}
 	now, err := f.readOwner(aside)
-	if err != nil || now.Run == over.Run {
+	if err != nil || now.isSame(over) {
 		return unix.Unlinkat(dir, aside, 0)
 	}
 	if err := unix.Linkat(dir, aside, dir, OwnerFile, 0); err == nil || errors.Is(err, unix.EEXIST) {
