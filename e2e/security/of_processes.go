@@ -108,7 +108,7 @@ var ofProcesses = []removal{
 		},
 	},
 	{
-		lineBombs, "max_processes is not handed on", []string{"TestStart_HandsOnLimitsAndRights"}, []mutant.Edit{
+		lineBombs, "max_processes is not handed on", []string{"TestStart_HandsOnLimitsAndRights", "TestDriver_ForkBombEndsWithItsTask"}, []mutant.Edit{
 			mutant.Drop("(*start).makeSpec", "s.d.cores.LimitProcesses(spec, s.place.parent, s.node.MaxProcesses)"),
 		},
 	},
