@@ -309,6 +309,6 @@ func (k *task) pids(most int64) {
 	dir := filepath.Join(root, filepath.Base(k.spec.Cgroups.Freezer), "run")
 	k.spec.Cgroups.Pids, k.spec.Limits.Processes = dir, most
 	k.spec.Cgroups.Join = append([]string{dir}, k.spec.Cgroups.Join...)
-	k.t.Cleanup(func() { removeCgroup(k.t, filepath.Dir(dir)) })
+	k.t.Cleanup(func() { removeCgroup(k.t, dir); removeCgroup(k.t, filepath.Dir(dir)) })
 	k.t.Cleanup(k.end)
 }
