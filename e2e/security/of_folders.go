@@ -91,6 +91,12 @@ var ofFolders = []removal{
 		},
 	},
 	{
+		lineOthersFolder, "a run that is over keeps nothing", []string{"TestWatcher_Finish_keepsTheFolderUntilItIsRead"}, []mutant.Edit{
+			mutant.Begin("(*Folder).isRead", "return false"),
+			mutant.Begin("(*Watcher).keep", "return"),
+		},
+	},
+	{
 		lineForgedOwner, "the lock file is followed", []string{"TestClaim_whatIsNoFile"}, []mutant.Edit{
 			mutant.DropFlag("(*Folder).openLock", "unix.O_NOFOLLOW"),
 		},

@@ -31,6 +31,7 @@ type OwnedError struct {
 	Owner  RunOwner // zero where the folder does not tell
 	Locked bool     // a living process holds the lock
 	Since  bool     // the owner came after the run that asks
+	Over   bool     // the owner's processes are gone, but not for long
 }
 
 func (e *OwnedError) Error() string {
@@ -40,6 +41,8 @@ func (e *OwnedError) Error() string {
 	switch {
 	case e.Since:
 		return fmt.Sprintf("%s on %s has had the run folder since %s", e.Owner, e.Owner.Node, since)
+	case e.Over:
+		return fmt.Sprintf("%s on %s has just ended there, and its last outputs are being read", e.Owner, e.Owner.Node)
 	case e.Locked && known:
 		return fmt.Sprintf("%s runs there on %s since %s; %s", e.Owner, e.Owner.Node, since, destroy)
 	case e.Locked:
@@ -126,10 +129,39 @@ func (f *Folder) judge(wants RunOwner, ended string, works bool) (*RunOwner, err
 		return nil, &OwnedError{Folder: f.path}
 	case err != nil:
 		return nil, err
-	case o.isOver(wants, ended):
-		return &o, nil
+	case !o.isOver(wants, ended):
+		return nil, &OwnedError{Folder: f.path, Owner: o}
+	case f.isRead(o, wants):
+		return nil, &OwnedError{Folder: f.path, Owner: o, Over: true}
 	}
-	return nil, &OwnedError{Folder: f.path, Owner: o}
+	return &o, nil
+}
+
+// farewell is how long a run that is over, but has not said so, keeps its folder: its
+// plugin may be about to read how it ended, and takes the lock for that.
+const farewell = 3 * time.Second
+
+// isRead reports whether the plugin of a run that is over may still be reading its
+// outputs. Nobody knows whether it has a plugin.
+func (f *Folder) isRead(o, wants RunOwner) bool {
+	switch {
+	case f.farewell == 0, o.Ended != nil:
+		return false
+	case o.Alloc == wants.Alloc && o.Task == wants.Task, o.InAlloc && wants.InAlloc:
+		return false // a plugin knows about its own runs, and a copy is nobody's
+	case o.Node.Boot != wants.Node.Boot && o.Node.isSameMachine(wants.Node):
+		return false // it went with the machine
+	}
+	if f.over.run != o.Run {
+		f.over = sighting{o.Run, time.Now()}
+	}
+	return time.Since(f.over.first) < f.farewell
+}
+
+// sighting is when something was first seen of a run.
+type sighting struct {
+	run   string
+	first time.Time
 }
 
 // takeLock opens LockFile and locks it without waiting. works is false where the file

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +26,9 @@ type Folder struct {
 	// looked for and read. Where a file server is down it stays the same; while a slow
 	// one is read from it grows.
 	answers atomic.Int64
+
+	farewell time.Duration // see isRead; 0: none
+	over     sighting      // the last run that was found over
 }
 
 // ErrNotRegular is wrapped by errors about a name in a run folder that is not a

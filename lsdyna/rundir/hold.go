@@ -125,6 +125,26 @@ func (w *Watcher) holdAs(f *Folder, o RunOwner) error {
 	return w.holding.claim.Update(o)
 }
 
+// keep takes the lock of a run that is over from its supervisor, which is gone: the
+// next run begins when the outputs are read. Where it cannot be had, farewell is all
+// that there is.
+func (w *Watcher) keep(f *Folder) {
+	h := &w.holding
+	if h.claim != nil || h.run == "" {
+		return
+	}
+	lock, _, err := f.takeLock()
+	if err != nil {
+		return
+	}
+	o, err := f.ReadOwner()
+	if err != nil || o.Run != h.run || o.Ended != nil {
+		_ = unlock(lock)
+		return
+	}
+	h.claim = &Claim{folder: f, lock: lock, owner: o}
+}
+
 // dropClaim lets go of a hold through a descriptor that is of no use any more. The
 // next look takes it again.
 func (w *Watcher) dropClaim() {

@@ -8,9 +8,12 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 )
 
 // mustBeUnlocked fails where somebody holds the folder's lock.
@@ -47,6 +50,64 @@ func TestWatcher_Claim_thatNobodyWaitsForAnyMore(t *testing.T) {
 	<-w.Done()
 	tryLock = was
 	mustBeUnlocked(t, s.dir)
+}
+
+// The next run waits until the outputs of the last one are read, also where the
+// supervisor, which had the lock, ended a moment ago.
+func TestWatcher_Finish_keepsTheFolderUntilItIsRead(t *testing.T) {
+	s := newServer(t)
+	c, err := openFolder(t, s.dir).Claim(ownerHere("a", living(t)))
+	must.NoError(t, err)
+	adopted := s.watch(t, func(o *WatchOptions) { o.Run = "a" })
+	_, err = c.lock.WriteAt([]byte(durable.EndMark("a")), 0)
+	must.NoError(t, err)
+	c.Drop()
+
+	next := s.watch(t, func(o *WatchOptions) { o.farewell = time.Hour })
+	_, err = next.Claim(context.Background(), ownerHere("b"))
+	must.True(t, mustOwned(t, err).Over)
+	must.StrContains(t, err.Error(), "has just ended there")
+
+	_, err = adopted.Finish(context.Background())
+	must.NoError(t, err)
+	_, err = next.Claim(context.Background(), ownerHere("b"))
+	must.True(t, mustOwned(t, err).Locked)
+
+	adopted.Release()
+	<-adopted.Done()
+	lock, err := next.Claim(context.Background(), ownerHere("b"))
+	must.NoError(t, err)
+	must.NoError(t, lock.Close())
+}
+
+// A run without a plugin does not keep its folder for ever.
+func TestWatcher_Claim_afterARunThatNobodyReads(t *testing.T) {
+	s := newServer(t)
+	plantOwner(t, openFolder(t, s.dir), ownerHere("a", OwnerProcess{PID: 1, StartTicks: 1 << 60}))
+	w := s.watch(t, func(o *WatchOptions) { o.farewell = 100 * time.Millisecond })
+	began, refused := time.Now(), false
+	for {
+		lock, err := w.Claim(context.Background(), ownerHere("b"))
+		if err == nil {
+			must.NoError(t, lock.Close())
+			break
+		}
+		refused = true
+		must.True(t, mustOwned(t, err).Over)
+		must.Less(t, 20*time.Second, time.Since(began))
+	}
+	must.True(t, refused)
+	must.GreaterEq(t, 100*time.Millisecond, time.Since(began))
+
+	// It is another attempt of its own task: its plugin knows that nobody reads.
+	again := ownerHere("b")
+	again.Run = "b, once more"
+	w.Release()
+	<-w.Done()
+	plantOwner(t, openFolder(t, s.dir), ownerHere("b", OwnerProcess{PID: 1, StartTicks: 1 << 60}))
+	lock, err := s.watch(t, func(o *WatchOptions) { o.farewell = time.Hour }).Claim(context.Background(), again)
+	must.NoError(t, err)
+	must.NoError(t, lock.Close())
 }
 
 func TestWatcher_Release(t *testing.T) {

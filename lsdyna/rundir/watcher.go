@@ -81,6 +81,7 @@ type WatchOptions struct {
 	Report func(error)
 
 	interval time.Duration // of looks; lookInterval when 0
+	farewell time.Duration // of runs that are over; farewell when 0
 }
 
 // View is what a Watcher knows. It is a copy that nobody changes.
@@ -138,6 +139,9 @@ func Watch(o WatchOptions) *Watcher {
 	}
 	if o.interval == 0 {
 		o.interval = lookInterval
+	}
+	if o.farewell == 0 {
+		o.farewell = farewell
 	}
 	w := &Watcher{
 		holding: holding{run: o.Run},
@@ -209,6 +213,7 @@ func (w *Watcher) Finish(ctx context.Context) (View, error) {
 		if w.follow == nil {
 			return nil
 		}
+		w.keep(f)
 		if err := w.checkMine(f); err != nil {
 			return err
 		}
@@ -328,7 +333,7 @@ func (w *Watcher) open() error {
 		w.publish(func(v *View) { v.Err = err })
 		return openError{err}
 	}
-	w.folder = folder
+	w.folder, folder.farewell = folder, w.options.farewell
 	switch {
 	case w.follow != nil:
 		w.follow.folder = folder // goes on where it was
