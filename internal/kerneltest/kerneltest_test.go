@@ -55,6 +55,9 @@ func TestExec(t *testing.T) {
 		"a kernel without close_range": {unix.EINVAL, "invalid argument"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if withGlibc && c.answer != Unknown {
+				t.Skip("glibc starts no thread then; needs a test that is built without cgo")
+			}
 			out, err := exec.Command("/proc/self/exe", hideWord, strconv.Itoa(int(c.answer))).CombinedOutput()
 			if err != nil {
 				t.Fatal(errors.Join(err, errors.New(string(out))))

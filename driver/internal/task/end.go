@@ -45,7 +45,7 @@ func (h *Handle) end(ctx context.Context) {
 		return
 	}
 	r := h.run.Load()
-	if h.over {
+	if h.over || h.endedBefore(exit) {
 		h.recallStop(ctx, r)
 	}
 	v, err := h.readOutputs(ctx, r)
@@ -71,6 +71,12 @@ type exited struct {
 	output.Exit
 	rebooted bool // the machine was started since
 	finished time.Time
+}
+
+// endedBefore reports whether the solver had ended when another plugin's run was
+// found: its supervisor may have been there for a moment yet.
+func (h *Handle) endedBefore(exit exited) bool {
+	return h.adopted && exit.Known && exit.finished.Before(h.found)
 }
 
 func (h *Handle) exit() exited {

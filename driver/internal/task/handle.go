@@ -55,6 +55,7 @@ type origin struct {
 	successor func() bool      // reports whether a later run of the same task lives
 	patience  Patience
 	adopted   bool // another plugin process started it
+	found     time.Time
 	over      bool // its processes were gone when it was found
 }
 
@@ -112,7 +113,7 @@ func New(o Options) *Handle {
 		ID: o.ID, Events: o.Events, Binder: o.Binder, life: newLife(o.Phase), known: make(chan struct{}),
 		origin: origin{
 			logger: o.Logger, record: o.Record, spec: o.Spec, successor: o.Successor, patience: o.Patience,
-			adopted: o.Watcher == nil, over: o.Over,
+			adopted: o.Watcher == nil, found: time.Now(), over: o.Over,
 		},
 	}
 	h.stopper.init()

@@ -299,3 +299,27 @@ func TestStop_SwitchIsTriedAgain(t *testing.T) {
 		})
 	}
 }
+
+// The supervisor of a solver that has ended may be there for a moment yet when the
+// next plugin finds it: what came of a stop is told as for one that is over.
+func TestRun_SolverThatEndedBeforeItWasFound(t *testing.T) {
+	found := time.Now()
+	exit := func(after time.Duration) exited {
+		return exited{Exit: output.Exit{Known: true}, finished: found.Add(after)}
+	}
+	for name, c := range map[string]struct {
+		adopted bool
+		exit    exited
+		want    bool
+	}{
+		"it ended before":                        {adopted: true, exit: exit(-time.Millisecond), want: true},
+		"it ended later":                         {adopted: true, exit: exit(time.Second)},
+		"nobody knows when":                      {adopted: true},
+		"this process started it, and saw it on": {exit: exit(-time.Millisecond)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &Handle{origin: origin{adopted: c.adopted, found: found}}
+			must.Eq(t, c.want, h.endedBefore(c.exit))
+		})
+	}
+}
