@@ -17,7 +17,7 @@ var ofFolders = []removal{
 		lineTwoSolvers, "nothing keeps a second run out", []string{
 			"TestClaim_theSecondRunIsRefusedUntilTheFirstGivesTheFolderBack", "TestFolder_OneSolverWhateverClientStartsIt", "TestReleaseFolder_refusesWhereARunLives",
 		}, []mutant.Edit{
-			mutant.Replace("rundir.tryLock", "return false, errHeld", "continue"),
+			mutant.Replace("lockKind.try", "return false, errHeld", "return true, nil"),
 			noRecordJudged,
 		},
 	},
@@ -76,7 +76,7 @@ var ofFolders = []removal{
 	{
 		lineTwoSolvers, "folders are told apart by their paths", []string{"TestFolder_AnAliasIsTheSameFolder"}, []mutant.Edit{
 			mutant.Begin("(*Folder).ID", "return DirID{}"),
-			mutant.Replace("rundir.tryLock", "return false, errHeld", "continue"),
+			mutant.Replace("lockKind.try", "return false, errHeld", "return true, nil"),
 			noRecordJudged,
 		},
 	},

@@ -236,25 +236,58 @@ var errHeld = errors.New("the lock is held")
 // tryLock locks a file in both ways without waiting. It reports whether one of them
 // works here. A variable for tests: there is no file system at hand without locks.
 var tryLock = func(file *os.File) (works bool, err error) {
-	fd := int(file.Fd())
-	for _, lock := range []func() error{
-		func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }, //nolint:forbidigo // both kinds, in a folder that is not ours
-		func() error {
+	return lockBoth(int(file.Fd()), flock, openFileLock)
+}
+
+// lockKind is a way of locking a file.
+type lockKind struct{ take, give func(fd int) error }
+
+var (
+	flock = lockKind{
+		take: func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }, //nolint:forbidigo // both kinds, in a folder that is not ours
+		give: func(fd int) error { return unix.Flock(fd, unix.LOCK_UN) },              //nolint:forbidigo // likewise
+	}
+	openFileLock = lockKind{
+		take: func(fd int) error {
 			return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
 		},
-	} {
-		err := retry(lock)
-		is := func(errno error) bool { return errors.Is(err, errno) }
-		switch {
-		case err == nil:
-			works = true
-		case is(unix.EWOULDBLOCK), is(unix.EACCES):
-			return false, errHeld
-		case !slices.ContainsFunc(noLocks, is):
-			return false, os.NewSyscallError("lock", err)
-		}
+		give: func(fd int) error {
+			return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK})
+		},
 	}
-	return works, nil
+)
+
+// lockBoth locks a file in two ways. A server for which both are one kind of lock, as
+// an SMB server, refuses the second although the first is the same file's: then it is
+// locked in the second way alone, which whoever comes with the first meets, too.
+func lockBoth(fd int, a, b lockKind) (works bool, err error) {
+	first, err := a.try(fd)
+	if err != nil {
+		return false, err
+	}
+	second, err := b.try(fd)
+	if first && errors.Is(err, errHeld) {
+		_ = a.give(fd)
+		first = false
+		second, err = b.try(fd)
+	}
+	return (first || second) && err == nil, err
+}
+
+// try reports whether the file is locked this way now; it is not where the file system
+// has no such locks.
+func (k lockKind) try(fd int) (works bool, err error) {
+	err = retry(func() error { return k.take(fd) })
+	is := func(errno error) bool { return errors.Is(err, errno) }
+	switch {
+	case err == nil:
+		return true, nil
+	case is(unix.EWOULDBLOCK), is(unix.EACCES):
+		return false, errHeld
+	case slices.ContainsFunc(noLocks, is):
+		return false, nil
+	}
+	return false, os.NewSyscallError("lock", err)
 }
 
 // noLocks is what a file system says that has no such locks.
@@ -271,8 +304,7 @@ func retry(do func() error) error {
 // unlock frees a lock, also for a process that has inherited it, and closes it.
 func unlock(file *os.File) error {
 	fd := int(file.Fd())
-	_ = unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK})
-	_ = unix.Flock(fd, unix.LOCK_UN) //nolint:forbidigo // as tryLock
+	_, _ = openFileLock.give(fd), flock.give(fd)
 	return file.Close()
 }
 

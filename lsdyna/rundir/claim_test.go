@@ -476,3 +476,59 @@ func TestOwnedError_saysWhatToDo(t *testing.T) {
 		must.StrContains(t, e.Error(), want)
 	}
 }
+
+// oneKind is a file system to which both ways of locking are one, as to an SMB server:
+// a locked file is locked, whoever asks and however.
+type oneKind struct{ holder int }
+
+func (k *oneKind) lock() lockKind {
+	return lockKind{
+		take: func(fd int) error {
+			if k.holder != 0 {
+				return unix.EACCES
+			}
+			k.holder = fd
+			return nil
+		},
+		give: func(fd int) error {
+			if k.holder == fd {
+				k.holder = 0
+			}
+			return nil
+		},
+	}
+}
+
+func TestLockBoth(t *testing.T) {
+	held := lockKind{take: func(int) error { return unix.EWOULDBLOCK }, give: func(int) error { return nil }}
+	none := lockKind{take: func(int) error { return unix.ENOLCK }, give: func(int) error { return nil }}
+	var x, y oneKind
+	for name, c := range map[string]struct {
+		a, b  lockKind
+		works bool
+		err   error
+	}{
+		"both":                      {a: x.lock(), b: y.lock(), works: true},
+		"neither is there":          {a: none, b: none},
+		"the first is held":         {a: held, b: new(oneKind).lock(), err: errHeld},
+		"the second is held":        {a: new(oneKind).lock(), b: held, err: errHeld},
+		"the second alone is there": {a: none, b: new(oneKind).lock(), works: true},
+		"the first alone is there":  {a: new(oneKind).lock(), b: none, works: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			works, err := lockBoth(3, c.a, c.b)
+			must.ErrorIs(t, err, c.err)
+			must.Eq(t, c.works, works)
+		})
+	}
+	t.Run("both are one", func(t *testing.T) {
+		var k oneKind
+		works, err := lockBoth(3, k.lock(), k.lock())
+		must.NoError(t, err)
+		must.True(t, works)
+		must.Eq(t, 3, k.holder)
+		_, err = lockBoth(4, k.lock(), k.lock())
+		must.ErrorIs(t, err, errHeld)
+		must.Eq(t, 3, k.holder)
+	})
+}
