@@ -169,10 +169,7 @@ func (s *site) log() *os.File {
 // brings about.
 func (s *site) hangWith(pid int, do func()) {
 	s.t.Helper()
-	hung := make(chan error, 1)
-	go func() { hung <- s.mount.HangWith(pid) }()
-	do()
-	must.NoError(s.t, <-hung)
+	must.NoError(s.t, s.mount.HangWhen(pid, do))
 }
 
 // A thread of the supervisor is in a read of the log that nobody answers, when the

@@ -122,7 +122,16 @@ func (m *Mount) Hang() error { return m.order("hang") }
 
 // HangWith is Hang, but a request of this process stays without its answer: the
 // next one in which the process looks up a name, reads or writes.
-func (m *Mount) HangWith(pid int) error { return m.order(fmt.Sprintf("hang %d", pid)) }
+func (m *Mount) HangWith(pid int) error { return m.HangWhen(pid, func() {}) }
+
+// HangWhen is HangWith with the request that do brings about.
+func (m *Mount) HangWhen(pid int, do func()) error {
+	if err := m.order(fmt.Sprintf("arm %d", pid)); err != nil {
+		return err
+	}
+	do()
+	return m.order(fmt.Sprintf("hang %d", pid))
+}
 
 // Resume has the file system answer again, first what it was asked meanwhile. It
 // does nothing where none hangs.

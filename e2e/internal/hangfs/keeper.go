@@ -116,16 +116,23 @@ func (k *keeper) obey(order string) error {
 		return k.resume()
 	case k.stopped:
 		return errors.New("it hangs already")
+	case verb == "arm":
+		return k.ask("arm "+process, "armed")
 	case !with:
 		return k.stop(0)
 	}
-	if _, err := fmt.Fprintln(k.orders, "hold", process); err != nil {
-		return err
-	}
-	if err := k.expect("holds"); err != nil {
+	if err := k.ask("hold", "holds"); err != nil {
 		return err
 	}
 	return k.stop(1)
+}
+
+// ask has the server do something, and waits for its answer.
+func (k *keeper) ask(order, answer string) error {
+	if _, err := fmt.Fprintln(k.orders, order); err != nil {
+		return err
+	}
+	return k.expect(answer)
 }
 
 func (k *keeper) resume() error {
@@ -136,10 +143,7 @@ func (k *keeper) resume() error {
 	if err := k.server.Process.Signal(syscall.SIGCONT); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(k.orders, "release"); err != nil {
-		return err
-	}
-	return k.expect("released")
+	return k.ask("release", "released")
 }
 
 // stop stops the server at a moment at which it owes so many answers. Requests

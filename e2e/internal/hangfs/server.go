@@ -70,12 +70,15 @@ func serve(e export, backing, path string) error {
 	for orders.Scan() {
 		verb, process, _ := strings.Cut(orders.Text(), " ")
 		switch verb {
-		case "hold":
+		case "arm":
 			pid, err := strconv.Atoi(process)
 			if err != nil {
 				return fmt.Errorf("hold a request: %w", err)
 			}
-			if err := held.wait(pid); err != nil {
+			held.arm(pid)
+			fmt.Println("armed")
+		case "hold":
+			if err := held.wait(); err != nil {
 				fmt.Println(err)
 				continue
 			}
@@ -96,11 +99,17 @@ type held struct {
 	free chan struct{} // closed when it may go on
 }
 
-// wait returns when a request of the process is held.
-func (h *held) wait(pid int) error {
+// arm has the process's next request held.
+func (h *held) arm(pid int) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.pid, h.came, h.free = pid, make(chan struct{}), make(chan struct{})
-	came := h.came
+}
+
+// wait returns when the request is held.
+func (h *held) wait() error {
+	h.mu.Lock()
+	pid, came := h.pid, h.came
 	h.mu.Unlock()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
