@@ -30,7 +30,7 @@ failures (N is a cycle; with MPP they strike rank=R, default 0):
   error=N              error termination (*** Error 40500) at cycle N
   negative_volume=N    *** Error 40509, negative volume, at cycle N
   abort=N segv=N kill=N  die by SIGABRT, SIGSEGV, SIGKILL
-  oom=N                allocate and touch memory without end
+  oom=N                allocate and touch memory, 4 GiB at most, then die by SIGABRT
   hang=N               stop computing; still reads no d3kil
   vanish=N             leave without a banner, exit 0
   truncate_dump        the next dump is cut in the middle, then die by SIGKILL
@@ -121,13 +121,18 @@ func dieBy(sig syscall.Signal) {
 	select {}
 }
 
+// mostMemory bounds exhaustMemory where no limit does: a machine without free memory
+// stands still for many minutes.
+const mostMemory = 4 << 30
+
 // exhaustMemory takes memory and touches each page until the kernel's limit
 // ends the process. The pause lets a watcher see the growth.
 func exhaustMemory() {
 	debug.SetGCPercent(-1)
+	const size = 16 << 20
 	var kept [][]byte
-	for {
-		block := make([]byte, 16<<20)
+	for len(kept) < mostMemory/size {
+		block := make([]byte, size)
 		for i := 0; i < len(block); i += 4096 {
 			block[i] = 1
 		}
@@ -135,6 +140,8 @@ func exhaustMemory() {
 		runtime.KeepAlive(kept)
 		time.Sleep(time.Millisecond)
 	}
+	fmt.Fprintln(os.Stderr, "nothing limits the memory")
+	dieBy(syscall.SIGABRT)
 }
 
 // leaveChild starts a process of its own session that outlives the solver: the
