@@ -64,6 +64,7 @@ func TestStart_ReadsTheDeckBeforeItTakesCores(t *testing.T) {
 	j := standinJob("ncpu = 1")
 	r := n.start(j)
 	n.hears(r.id, "Read the deck (0.0 GB) in ")
+	n.hears(r.id, "Allocated core")
 	said := strings.Join(n.said(r.id), "\n")
 	must.Less(t, strings.Index(said, "Allocated core"), strings.Index(said, "Read the deck"), must.Sprint(said))
 }

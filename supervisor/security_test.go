@@ -163,6 +163,9 @@ func TestDescriptorsStayHere(t *testing.T) {
 func TestDescriptorsStayHereOnOldKernels(t *testing.T) {
 	for _, answer := range []syscall.Errno{kerneltest.Unknown, kerneltest.Denied, syscall.EINVAL} {
 		t.Run(answer.Error(), func(t *testing.T) {
+			if kerneltest.WithGlibc && answer != kerneltest.Unknown {
+				t.Skip("glibc starts no thread then; needs a test that is built without cgo")
+			}
 			out, err := exec.CommandContext(t.Context(), "/proc/self/exe", "old-kernel", strconv.Itoa(int(answer)),
 				"-test.run=^TestDescriptorsStayHere$", "-test.count=1", "-test.v").CombinedOutput()
 			if err != nil || !bytes.Contains(out, []byte("--- PASS: TestDescriptorsStayHere ")) {

@@ -55,7 +55,7 @@ func TestExec(t *testing.T) {
 		"a kernel without close_range": {unix.EINVAL, "invalid argument"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if withGlibc && c.answer != Unknown {
+			if WithGlibc && c.answer != Unknown {
 				t.Skip("glibc starts no thread then; needs a test that is built without cgo")
 			}
 			out, err := exec.Command("/proc/self/exe", hideWord, strconv.Itoa(int(c.answer))).CombinedOutput()

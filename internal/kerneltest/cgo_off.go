@@ -5,4 +5,5 @@
 
 package kerneltest
 
-const withGlibc = false
+// WithGlibc reports whether glibc starts this program's threads.
+const WithGlibc = false
