@@ -16,7 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 )
 
 const inspectHelp = `USAGE
@@ -86,7 +86,7 @@ func inspectAll(ctx context.Context, paths []string, running bool, s streams) (r
 	group.SetLimit(inspectors)
 	for i, path := range paths {
 		group.Go(func() error {
-			all[i], errs[i] = rundir.Inspect(ctx, path, running)
+			all[i], errs[i] = watch.Inspect(ctx, path, running)
 			return nil
 		})
 	}

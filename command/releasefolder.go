@@ -16,6 +16,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/creds"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 )
 
 const releaseFolderHelp = `USAGE
@@ -26,8 +27,8 @@ DESCRIPTION
   good. Give it only when no solver runs in DIR, on any node: two solvers in one
   folder destroy each other's results.
 
-  A run keeps its folder by a lock on ` + rundir.LockFile + ` and by its record in
-  ` + rundir.OwnerFile + `. The driver takes a record for over when the run has said
+  A run keeps its folder by a lock on ` + ownership.LockFile + ` and by its record in
+  ` + ownership.OwnerFile + `. The driver takes a record for over when the run has said
   so, when its node was booted anew, or when its processes are gone from this
   machine. Of a node that does not answer it cannot tell, whatever time has passed,
   and a start there waits, naming the owner. This command removes the record. It
@@ -48,7 +49,7 @@ EXIT STATUS
 type releaseReport struct {
 	Folder   string           `json:"folder"`
 	Released bool             `json:"released"`
-	Owner    *rundir.RunOwner `json:"owner"`
+	Owner    *ownership.Owner `json:"owner"`
 }
 
 func runReleaseFolder(_ context.Context, args []string, s streams) error {
@@ -97,11 +98,11 @@ func (r *releaseReport) release(dryRun bool) error {
 		return err
 	}
 	defer folder.Close()
-	var o rundir.RunOwner
+	var o ownership.Owner
 	if dryRun {
-		o, err = folder.ReadOwner()
+		o, err = ownership.Of(folder).ReadOwner()
 	} else {
-		o, err = folder.ReleaseOwner()
+		o, err = ownership.Of(folder).ReleaseOwner()
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -109,7 +110,7 @@ func (r *releaseReport) release(dryRun bool) error {
 	if o.Run != "" {
 		r.Owner = &o
 	}
-	var owned *rundir.OwnedError
+	var owned *ownership.OwnedError
 	if errors.As(err, &owned) {
 		return fmt.Errorf("%s is not released: %w; stop that run first", r.Folder, err)
 	}

@@ -13,27 +13,28 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 )
 
 // lostRun is a run folder whose run was on a node that does not answer.
 func lostRun(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	data, err := json.Marshal(rundir.RunOwner{
+	data, err := json.Marshal(ownership.Owner{
 		Version: 1, Run: "a1b2c3d4/solve/1", Job: "crash", Alloc: "a1b2c3d4e5", Task: "solve",
-		Node: rundir.Node{ID: "gone", Name: "gone\x1b[2J", Host: "gone", Boot: "its boot"}, Since: time.Now(),
+		Node: ownership.Node{ID: "gone", Name: "gone\x1b[2J", Host: "gone", Boot: "its boot"}, Since: time.Now(),
 	})
 	must.NoError(t, err)
-	must.NoError(t, os.WriteFile(filepath.Join(dir, rundir.OwnerFile), data, 0o644))
+	must.NoError(t, os.WriteFile(filepath.Join(dir, ownership.OwnerFile), data, 0o644))
 	return dir
 }
 
-func claim(t *testing.T, dir string) (*rundir.Claim, error) {
+func claim(t *testing.T, dir string) (*ownership.Claim, error) {
 	t.Helper()
 	folder, err := rundir.Open(dir, ".")
 	must.NoError(t, err)
 	t.Cleanup(func() { _ = folder.Close() })
-	return folder.Claim(rundir.RunOwner{Run: "next", Job: "crash", Node: rundir.ThisNode("", "here")})
+	return ownership.Of(folder).Claim(ownership.Owner{Run: "next", Job: "crash", Node: ownership.ThisNode("", "here")})
 }
 
 func TestReleaseFolder_letsTheNextRunIn(t *testing.T) {
@@ -45,7 +46,7 @@ func TestReleaseFolder_letsTheNextRunIn(t *testing.T) {
 	must.Eq(t, exitOK, r.code)
 	must.StrContains(t, r.out, dir+" belongs to task solve of job crash (allocation a1b2c3d4) on node gone")
 	must.StrNotContains(t, r.out, "\x1b")
-	must.FileExists(t, filepath.Join(dir, rundir.OwnerFile))
+	must.FileExists(t, filepath.Join(dir, ownership.OwnerFile))
 
 	r = call(t, "release-folder", dir)
 	must.Eq(t, exitOK, r.code, must.Sprint(r.errout))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -29,7 +30,7 @@ func TestStart_FolderOfADestroyedRunIsClosedWhileItsServerHangs(t *testing.T) {
 	proc, err := supervisor.Open(record.Dir)
 	must.NoError(t, err)
 	answer := make(chan struct{})
-	w := rundir.Watch(rundir.WatchOptions{
+	w := watch.Start(watch.Options{
 		Open:   func() (*rundir.Folder, error) { <-answer; return nil, unix.EIO },
 		Follow: &rundir.FollowOptions{},
 	})

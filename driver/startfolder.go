@@ -16,6 +16,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -27,7 +29,7 @@ const folderPatience = 30 * time.Second
 // watcher, with a deadline; afterwards the watcher is the run's.
 type runFolder struct {
 	base, rel string // base is trusted
-	watcher   *rundir.Watcher
+	watcher   *watch.Watcher
 	unlock    func()   // lets other starts into the folder
 	lock      *os.File // the folder's, for the supervisor; nil before it is taken and after the launch
 	old       rundir.Outputs
@@ -97,7 +99,7 @@ func (s *start) openFolder() error {
 	}
 	logger := s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task)
 	s.place.events = s.d.events.Stream(s.id, logger)
-	s.run.watcher = rundir.Watch(task.WatchOptions(s.run.base, s.run.rel, s.user, logger, nil))
+	s.run.watcher = watch.Start(task.WatchOptions(s.run.base, s.run.rel, s.user, logger, nil))
 	if err := s.inFolder(func(*rundir.Folder) error { return nil }); err != nil {
 		return fmt.Errorf("work_dir: %w", err)
 	}
@@ -122,7 +124,7 @@ func (s *start) claimFolder() error {
 	owner := s.owner()
 	for told := ""; ; {
 		lock, err := s.tryClaim(owner)
-		var owned *rundir.OwnedError
+		var owned *ownership.OwnedError
 		switch {
 		case err == nil:
 			s.run.lock = lock
@@ -147,7 +149,7 @@ func (s *start) claimFolder() error {
 	}
 }
 
-func (s *start) tryClaim(owner rundir.RunOwner) (*os.File, error) {
+func (s *start) tryClaim(owner ownership.Owner) (*os.File, error) {
 	ctx, cancel := context.WithTimeout(s.d.ctx, folderPatience)
 	defer cancel()
 	return s.run.watcher.Claim(ctx, owner)
@@ -158,13 +160,13 @@ const claimPause = 500 * time.Millisecond
 
 // owner is what the run folder tells others of this run. Until its supervisor is
 // there, it lives as long as this process.
-func (s *start) owner() rundir.RunOwner {
+func (s *start) owner() ownership.Owner {
 	o := task.Owner(s.id, &state.Details{
 		Namespace: s.cfg.Namespace, JobID: s.cfg.JobID, AllocDir: s.cfg.AllocDir, RunBase: s.run.base,
 		NodeID: s.cfg.NodeID, NodeName: s.cfg.NodeName, StartedAt: time.Now(),
 	})
 	ticks, _ := procfs.StartTicks(procfs.Root, os.Getpid())
-	o.Processes = []rundir.OwnerProcess{{PID: os.Getpid(), StartTicks: ticks}}
+	o.Processes = []ownership.Process{{PID: os.Getpid(), StartTicks: ticks}}
 	return o
 }
 

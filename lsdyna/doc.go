@@ -11,7 +11,8 @@
 //     each MPI rank, memory in words
 //   - output reads what the solver prints: facts, phase, remaining time, verdict
 //   - license says where licences come from, and asks the licence server
-//   - rundir is the run folder, the only one of them that touches files
+//   - rundir is the run folder, the only one of them that touches files: with it
+//     rundir/ownership, which run has it, and rundir/watch, the one that waits for it
 //
 // launch may use license, and rundir may use launch and output; nothing else
 // goes between them. A run flows through them as follows:
@@ -20,8 +21,8 @@
 //	folder, _ := rundir.Open(base, rel)       the task's part
 //	old, _ := folder.Snapshot(ctx, jobID)     outputs of earlier runs
 //	cmd, _ := launch.Build(solver, options)   what to execute
-//	watcher := rundir.Watch(…)                watcher.View() at any time
+//	watcher := watch.Start(…)                 watcher.View() at any time
 //	output.Decide(snapshot, exit)             the verdict, never success on doubt
 //
-// rundir.Inspect does the reading half of it for any folder or file.
+// watch.Inspect does the reading half of it for any folder or file.
 package lsdyna

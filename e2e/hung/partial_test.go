@@ -14,6 +14,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/hangfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 )
 
 // stdout alone tells how a run ended, where it was read to its end. What it does not
@@ -44,7 +45,7 @@ func TestFinish_OutputOnABadDisk(t *testing.T) {
 			must.NoError(t, os.WriteFile(filepath.Join(backing, "messag"), []byte(ended), 0o600))
 			must.NoError(t, os.Chmod(filepath.Join(backing, c.bad), 0o600|os.ModeSticky))
 
-			w := rundir.Watch(rundir.WatchOptions{
+			w := watch.Start(watch.Options{
 				Open:   func() (*rundir.Folder, error) { return rundir.Open(path, ".") },
 				As:     func(do func() error) error { return do() },
 				Follow: &rundir.FollowOptions{},

@@ -34,17 +34,17 @@ var ofFolders = []removal{
 	},
 	{
 		lineTwoSolvers, "a run that may live is taken for over", []string{"TestClaim_byTheRecord"}, []mutant.Edit{
-			mutant.Begin("RunOwner.lives", "return false"),
+			mutant.Begin("Owner.lives", "return false"),
 		},
 	},
 	{
 		lineTwoSolvers, "what /proc hides from the user is gone", []string{"TestClaim_behindHidepid"}, []mutant.Edit{
-			mutant.Begin("RunOwner.lives", "return o.livesHere()"),
+			mutant.Begin("Owner.lives", "return o.livesHere()"),
 		},
 	},
 	{
 		lineTwoSolvers, "a start of this plugin has no process", []string{"TestClaim_withoutLocksAStartOfTheSamePlugin"}, []mutant.Edit{
-			mutant.Begin("rundir.isClaimedHere", "return false"),
+			mutant.Begin("ownership.isClaimedHere", "return false"),
 		},
 	},
 	{
@@ -87,13 +87,13 @@ var ofFolders = []removal{
 	},
 	{
 		lineOthersFolder, "the record for restarts is always the run's", []string{"TestRun_SettlesNoOtherRunsRecord"}, []mutant.Edit{
-			mutant.Replace("(*Handle).settleRecord", "f.CheckOwner(h.ID.String())", "error(nil)"),
+			mutant.Replace("(*Handle).settleRecord", "ownership.Of(f).CheckOwner(h.ID.String())", "error(nil)"),
 		},
 	},
 	{
 		lineOthersFolder, "a run that is over keeps nothing", []string{"TestWatcher_Finish_keepsTheFolderUntilItIsRead"}, []mutant.Edit{
 			mutant.Begin("(*Folder).isRead", "return false"),
-			mutant.Begin("(*Watcher).keep", "return"),
+			mutant.Begin("(*Folder).Keep", "return nil, nil"),
 		},
 	},
 	{
@@ -102,8 +102,8 @@ var ofFolders = []removal{
 		},
 	},
 	{
-		lineForgedOwner, "names are printed as they are", []string{"TestRunOwner_forgedNamesAreOneLine"}, []mutant.Edit{
-			mutant.Begin("rundir.printable", "return name"),
+		lineForgedOwner, "names are printed as they are", []string{"TestOwner_forgedNamesAreOneLine"}, []mutant.Edit{
+			mutant.Begin("ownership.printable", "return name"),
 		},
 	},
 	{

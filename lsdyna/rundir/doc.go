@@ -8,15 +8,15 @@
 // Files in a run folder belong to an untrusted user. They are reached only
 // through a [Folder]: never across a symbolic link, never a FIFO, socket, device
 // or directory, never more of a file at a time than a fixed buffer; only the deck
-// may be reached through links, as long as they stay in the folder. Three kinds of
-// files are written: the sense switch, the files of a launch.Command, and the run's
-// record. Each is created under a new name and renamed.
+// may be reached through links, as long as they stay in the folder. What is written
+// is created under a new name and renamed: the sense switch, the files of a
+// launch.Command, and the run's record.
 //
-// Whoever calls has the user's rights, a Watcher always (WatchOptions.As): with more,
-// a file that the user moved here could be read that he may not read; and a root that
-// the folder's file server does not trust has less.
+// Whoever calls has the user's rights: with more, a file that the user moved here
+// could be read that he may not read; and a root that the folder's file server does not
+// trust has less.
 //
-// The folder may be on a file server that stops answering. A [Watcher] is the
-// goroutine that waits for it; everything else in the package blocks as long as the
-// file system does, and is for a Watcher or for a command that may wait.
+// The folder may be on a file server that stops answering. Everything in this package
+// blocks as long as the file system does. It is for the goroutine of package watch, or
+// for a command that may wait.
 package rundir

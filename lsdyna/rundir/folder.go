@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,13 +21,7 @@ type Folder struct {
 	dir  *os.File
 	path string
 
-	// answers counts what the file system has answered while the folder's files were
-	// looked for and read. Where a file server is down it stays the same; while a slow
-	// one is read from it grows.
-	answers atomic.Int64
-
-	farewell time.Duration // see isRead; 0: none
-	over     sighting      // the last run that was found over
+	answers atomic.Int64 // see Answers
 }
 
 // ErrNotRegular is wrapped by errors about a name in a run folder that is not a
@@ -93,6 +86,15 @@ func (f *Folder) Path() string { return f.path }
 // Dir opens the folder itself once more, e.g. to hand it to a process as
 // working directory.
 func (f *Folder) Dir() (*os.File, error) { return openDir(int(f.dir.Fd()), f.path) }
+
+// Answers returns how many times the file system has answered while the folder's files
+// were looked for and read: it grows as long as something is read, however slowly. It
+// may be called from any goroutine.
+func (f *Folder) Answers() int64 { return f.answers.Load() }
+
+// Fd is the folder's descriptor, for system calls that take one. It stays the
+// Folder's.
+func (f *Folder) Fd() int { return int(f.dir.Fd()) }
 
 // openDir opens a folder once more for reading. path is for messages.
 func openDir(fd int, path string) (*os.File, error) {

@@ -50,6 +50,12 @@ func NewFollower(folder *Folder, o FollowOptions) *Follower {
 	return &Follower{folder: folder, opts: o, sources: map[lsdyna.OutputKind]*followed{}, snapshot: output.Snapshot{Phase: output.PhaseStarting}}
 }
 
+// Reopened has the follower go on, where it was, through a folder that was opened anew.
+func (f *Follower) Reopened(folder *Folder) { f.folder = folder }
+
+// RepeatErrors has the next error returned also where it is the same as the last one.
+func (f *Follower) RepeatErrors() { f.lastError = "" }
+
 // Poll reads what is new, a bounded amount, and returns what is known now. It costs
 // a few system calls when nothing changed. An error is about a source that cannot be
 // read, and is returned once; the snapshot is valid with an error, too.
@@ -75,9 +81,9 @@ func (f *Follower) Drain(ctx context.Context) (output.Snapshot, error) {
 	return f.snapshot, f.once(err)
 }
 
-// told reports whether stdout, which is the first to be asked, was read to its end
+// Told reports whether stdout, which is the first to be asked, was read to its end
 // and tells how the run ended, whatever the other outputs say.
-func (f *Follower) told() bool {
+func (f *Follower) Told() bool {
 	src := f.sources[lsdyna.KindStdout]
 	return f.atEnd && src != nil && src.reader.Facts().Banner != output.NoBanner
 }

@@ -163,7 +163,7 @@ func TestFollower_takesFromStderrOnlyHowTheRunCrashed(t *testing.T) {
 	}
 	dir := t.TempDir()
 	write(t, dir, "stderr", "forrtl: error (78): process killed (SIGTERM)\n")
-	_, err := Inspect(t.Context(), dir, false)
+	_, err := inspect(t, dir, false)
 	must.ErrorContains(t, err, "holds no LS-DYNA output")
 }
 

@@ -17,9 +17,9 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
-// FuzzInspect checks that a folder with any outputs can be inspected, and that it
+// FuzzReport checks that a folder with any outputs can be inspected, and that it
 // does not matter whether an output is read while it grows or at its end.
-func FuzzInspect(f *testing.F) {
+func FuzzReport(f *testing.F) {
 	for name, data := range fixtureBytes(f) {
 		f.Add(data[max(0, len(data)-1024):], "messag", uint16(len(name)))
 	}
@@ -33,11 +33,11 @@ func FuzzInspect(f *testing.F) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, name)
 		must.NoError(t, os.WriteFile(path, data, 0o600))
-		report, err := Inspect(ctx, path, false)
+		report, err := inspect(t, path, false)
 		must.NoError(t, err)
 		must.NotEq(t, output.Running, report.Outcome)
 		must.NotEq(t, "", report.Reason)
-		if whole, err := Inspect(ctx, dir, true); err == nil {
+		if whole, err := inspect(t, dir, true); err == nil {
 			must.NotEq(t, "", whole.Reason)
 		}
 

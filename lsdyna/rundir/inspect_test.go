@@ -4,12 +4,10 @@
 package rundir
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -78,11 +76,26 @@ var samples = []row{
 	{file: "r14-smp-missing-include.stdout", outcome: output.Failed, timeKnown: true, version: "R14.0", parallel: lsdyna.SMP, precision: lsdyna.Double, processors: 8, errors: 6, firstCode: 10087, firstClass: "KEY", reasons: "File boundary+geo.k does not exist"},
 }
 
-func TestInspect_everyFormatAndOutcome(t *testing.T) {
+// inspect reads a folder, or one file.
+func inspect(t *testing.T, path string, running bool) (output.Report, error) {
+	t.Helper()
+	dir, name := path, ""
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		dir, name = filepath.Split(path)
+	}
+	folder, err := Open(dir, ".")
+	if err != nil {
+		return output.Report{}, err
+	}
+	defer folder.Close()
+	return folder.Report(t.Context(), name, running)
+}
+
+func TestReport_everyFormatAndOutcome(t *testing.T) {
 	checkRows(t, "../output/testdata", fixtures)
 }
 
-func TestInspect_realOutputs(t *testing.T) {
+func TestReport_realOutputs(t *testing.T) {
 	dir := filepath.Join("..", "..", "..", "shared", "samples")
 	if _, err := os.Stat(dir); err != nil {
 		t.Skip("no real outputs beside this repository")
@@ -107,7 +120,7 @@ func TestFixtures_areAllChecked(t *testing.T) {
 func checkRows(t *testing.T, dir string, rows []row) {
 	for _, want := range rows {
 		t.Run(want.file, func(t *testing.T) {
-			got, err := Inspect(t.Context(), filepath.Join(dir, want.file), false)
+			got, err := inspect(t, filepath.Join(dir, want.file), false)
 			must.NoError(t, err)
 			must.Eq(t, want.outcome, got.Outcome, must.Sprint(got.Reason))
 			must.StrContains(t, got.Reason, want.reasons)
@@ -135,46 +148,46 @@ func checkRows(t *testing.T, dir string, rows []row) {
 	}
 }
 
-func TestInspect_runningGetsAnETA(t *testing.T) {
-	r, err := Inspect(t.Context(), "../output/testdata/cut.stdout", true)
+func TestReport_runningGetsAnETA(t *testing.T) {
+	r, err := inspect(t, "../output/testdata/cut.stdout", true)
 	must.NoError(t, err)
 	must.Eq(t, output.Running, r.Outcome)
 	must.NotNil(t, r.ETASeconds)
 	// 0.018 in 100 s at an even pace: 0.002 more takes some 11 s.
 	must.Between(t, 5, *r.ETASeconds, 20)
 
-	r, err = Inspect(t.Context(), "../output/testdata/cut.stdout", false)
+	r, err = inspect(t, "../output/testdata/cut.stdout", false)
 	must.NoError(t, err)
 	must.Nil(t, r.ETASeconds)
 }
 
-func TestInspect_runningAndEndedIsNoLongerRunning(t *testing.T) {
-	r, err := Inspect(t.Context(), "../output/testdata/completed-smp.stdout", true)
+func TestReport_runningAndEndedIsNoLongerRunning(t *testing.T) {
+	r, err := inspect(t, "../output/testdata/completed-smp.stdout", true)
 	must.NoError(t, err)
 	must.Eq(t, output.Completed, r.Outcome)
 }
 
-func TestInspect_folderCombinesItsOutputs(t *testing.T) {
+func TestReport_folderCombinesItsOutputs(t *testing.T) {
 	dir := t.TempDir()
 	copyFile(t, "../output/testdata/completed-smp.stdout", filepath.Join(dir, "run-17.log"))
 	copyFile(t, "../output/testdata/completed.d3hsp", filepath.Join(dir, "d3hsp"))
 	must.NoError(t, os.WriteFile(filepath.Join(dir, "unrelated.log"), []byte("hello\n"), 0o644))
 
-	r, err := Inspect(t.Context(), dir, false)
+	r, err := inspect(t, dir, false)
 	must.NoError(t, err)
 	must.Eq(t, output.Completed, r.Outcome)
 	must.Nil(t, r.RestartFile, must.Sprint("d3dump01 was said but is not there"))
 
 	must.NoError(t, os.WriteFile(filepath.Join(dir, "d3dump01"), []byte("dump"), 0o644))
-	r, err = Inspect(t.Context(), dir, false)
+	r, err = inspect(t, dir, false)
 	must.NoError(t, err)
 	must.Eq(t, "d3dump01", *r.RestartFile)
 }
 
-func TestInspect_folderWithoutOutputsSaysSo(t *testing.T) {
-	_, err := Inspect(t.Context(), t.TempDir(), false)
+func TestReport_folderWithoutOutputsSaysSo(t *testing.T) {
+	_, err := inspect(t, t.TempDir(), false)
 	must.ErrorContains(t, err, "holds no LS-DYNA output")
-	_, err = Inspect(t.Context(), "../output/testdata/nowhere", false)
+	_, err = inspect(t, "../output/testdata/nowhere", false)
 	must.ErrorIs(t, err, os.ErrNotExist)
 }
 
@@ -192,56 +205,4 @@ func orNil[T comparable](v T) *T {
 		return nil
 	}
 	return &v
-}
-
-// stalled is an inspection of a folder whose file server does not answer until the
-// test ends. asked is closed when the server is asked.
-func stalled(t *testing.T) (i *inspection, asked chan struct{}) {
-	asked = make(chan struct{})
-	down, answered := make(chan struct{}), make(chan struct{})
-	t.Cleanup(func() {
-		close(down)
-		<-answered
-	})
-	return &inspection{path: "/mnt/run", timeout: 100 * time.Millisecond, open: func(string) (*Folder, string, error) {
-		defer close(answered)
-		close(asked)
-		<-down
-		return nil, "", os.ErrNotExist
-	}}, asked
-}
-
-func TestInspect_fileServerThatDoesNotAnswer(t *testing.T) {
-	i, asked := stalled(t)
-	_, err := i.run(t.Context())
-	<-asked
-	must.ErrorIs(t, err, ErrNoAnswer)
-	must.ErrorContains(t, err, "does not answer for 100ms now: is its file server down?")
-}
-
-func TestInspect_canBeInterrupted(t *testing.T) {
-	i, asked := stalled(t)
-	i.timeout = time.Hour
-	ctx, interrupt := context.WithCancel(t.Context())
-	failed := make(chan error)
-	go func() {
-		_, err := i.run(ctx)
-		failed <- err
-	}()
-	<-asked
-	interrupt()
-	must.ErrorIs(t, <-failed, context.Canceled)
-}
-
-// A file server that answers slowly is waited for as long as it answers.
-func TestLastAnswer(t *testing.T) {
-	start := time.Now()
-	last := lastAnswer{since: start}
-	for _, c := range []struct {
-		second  int
-		answers int64
-		age     time.Duration
-	}{{1, 0, time.Second}, {9, 0, 9 * time.Second}, {10, 1, 0}, {19, 1, 9 * time.Second}, {20, 1, 10 * time.Second}, {21, 7, 0}} {
-		must.Eq(t, c.age, last.age(c.answers, start.Add(time.Duration(c.second)*time.Second)), must.Sprint(c.second))
-	}
 }

@@ -199,12 +199,12 @@ func checkLater(t *testing.T, dir string, s output.Snapshot, o output.Outcome) {
 	if s.Banner == output.NoBanner && s.Errors == 0 && s.LicenceTrouble == "" {
 		want = output.Unknown
 	}
-	folder, err := Inspect(t.Context(), dir, false)
+	folder, err := inspect(t, dir, false)
 	must.NoError(t, err)
 	must.Eq(t, want, folder.Outcome, must.Sprint(folder.Reason))
 	must.Eq(t, orNil(s.Processors), folder.Processors)
 	for _, name := range s.Sources {
-		r, err := Inspect(t.Context(), filepath.Join(dir, name), false)
+		r, err := inspect(t, filepath.Join(dir, name), false)
 		must.NoError(t, err)
 		switch {
 		case name == "status.out", want == output.LicenceError: // only stdout holds what is printed about licences

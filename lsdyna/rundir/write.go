@@ -18,11 +18,17 @@ import (
 // WriteFiles creates the files that a Command needs in the folder.
 func (f *Folder) WriteFiles(files map[string][]byte) error {
 	for name, content := range files {
-		if err := f.replace(name, content, 0o644, transient); err != nil {
+		if err := f.WriteFile(name, content); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// WriteFile puts content under a name, whole or not at all. It is not sure to survive
+// a power cut.
+func (f *Folder) WriteFile(name string, content []byte) error {
+	return f.replace(name, content, 0o644, transient)
 }
 
 // Whether a replaced file must survive a power cut.

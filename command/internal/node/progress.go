@@ -16,6 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 )
 
 // FolderTimeout is how long a command waits for run folders. They often lie on
@@ -34,11 +35,11 @@ var (
 	errUnread   = errors.New("its outputs are too large to be read in time")
 )
 
-// follower reads the outputs of one task, each byte once. A rundir.Watcher's
+// follower reads the outputs of one task, each byte once. A watch.Watcher's
 // goroutine does it, so that nobody else waits for a file server longer than its
 // context allows.
 type follower struct {
-	watcher *rundir.Watcher
+	watcher *watch.Watcher
 	read    atomic.Pointer[output.Snapshot] // newest, of the watcher's goroutine
 	shown   *output.Snapshot                // newest that was returned
 
@@ -53,7 +54,7 @@ const stepTime = 200 * time.Millisecond
 // user's rights.
 func follow(t *Task) *follower {
 	base, below := t.Details.RunBase, cmp.Or(t.Details.RunFolder, ".")
-	return &follower{watcher: rundir.Watch(rundir.WatchOptions{
+	return &follower{watcher: watch.Start(watch.Options{
 		Open: func() (*rundir.Folder, error) {
 			if base == "" {
 				return nil, errors.New("the record does not name the run folder")

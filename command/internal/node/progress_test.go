@@ -15,6 +15,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 )
 
 // fileServer stands for the file server of a run folder: while it is down, opening
@@ -23,7 +24,7 @@ type fileServer struct{ up chan struct{} }
 
 func (s fileServer) follower(t *testing.T, folder string) *follower {
 	t.Helper()
-	f := &follower{watcher: rundir.Watch(rundir.WatchOptions{Open: func() (*rundir.Folder, error) {
+	f := &follower{watcher: watch.Start(watch.Options{Open: func() (*rundir.Folder, error) {
 		<-s.up
 		return rundir.Open(filepath.Dir(folder), filepath.Base(folder))
 	}})}

@@ -7,7 +7,7 @@
 //
 // A Handle is what Nomad calls a task handle. It joins five things that have owners
 // of their own: the processes (package supervisor), the run folder
-// (rundir.Watcher), the cores (placement.Binder), the record (package state) and the
+// (watch.Watcher), the cores (placement.Binder), the record (package state) and the
 // task events (package events). Nothing in this package waits for a run folder
 // without a deadline.
 package task

@@ -14,6 +14,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -129,17 +131,17 @@ func (h *Handle) recallStop(ctx context.Context, r *run) {
 	if err != nil {
 		return
 	}
-	_ = r.watcher.Recall(ctx, rundir.Sending{Switch: sw, Asked: order.Began, LastDump: lastDump(order.LastDump)})
+	_ = r.watcher.Recall(ctx, watch.Sending{Switch: sw, Asked: order.Began, LastDump: lastDump(order.LastDump)})
 }
 
 // readOutputs reads the last of the outputs. A folder that cannot be read is waited
 // for; the error says that it could not be read in time.
-func (h *Handle) readOutputs(ctx context.Context, r *run) (rundir.View, error) {
+func (h *Handle) readOutputs(ctx context.Context, r *run) (watch.View, error) {
 	if r.RunBase == "" {
 		return r.watcher.View(), nil // nothing tells where they are
 	}
 	began, told := time.Now(), false
-	var owned *rundir.OwnedError
+	var owned *ownership.OwnedError
 	var missing time.Time // since when the folder cannot be opened; zero: it can, or nothing tells
 	for {
 		patient := readAttempt

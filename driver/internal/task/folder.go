@@ -14,15 +14,16 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
 // Owner is what a run folder tells other nodes of the run that has it.
-func Owner(id state.ID, d *state.Details) rundir.RunOwner {
-	return rundir.RunOwner{
+func Owner(id state.ID, d *state.Details) ownership.Owner {
+	return ownership.Owner{
 		Run: id.String(), Namespace: d.Namespace, Job: d.JobID, Alloc: id.Alloc, Task: id.Task,
-		Node: rundir.ThisNode(d.NodeID, d.NodeName), Since: d.StartedAt.UTC(),
+		Node: ownership.ThisNode(d.NodeID, d.NodeName), Since: d.StartedAt.UTC(),
 		InAlloc: d.AllocDir != "" && strings.HasPrefix(d.RunBase, d.AllocDir+"/"),
 	}
 }
@@ -38,7 +39,7 @@ func (h *Handle) holdFolder() {
 	o := Owner(h.ID, &r.Details)
 	for _, id := range []procfs.Identity{p.record.Supervisor(), p.record.Solver()} {
 		if id.Known() {
-			o.Processes = append(o.Processes, rundir.OwnerProcess{PID: id.PID, StartTicks: id.StartTicks})
+			o.Processes = append(o.Processes, ownership.Process{PID: id.PID, StartTicks: id.StartTicks})
 		}
 	}
 	if h.spec != nil {

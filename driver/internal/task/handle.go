@@ -19,6 +19,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -62,7 +63,7 @@ type origin struct {
 // run is what is known of a run from its details: with them comes its folder.
 type run struct {
 	state.Details
-	watcher *rundir.Watcher
+	watcher *watch.Watcher
 }
 
 // process is the supervisor and the solver as seen from here, and what the pid
@@ -92,7 +93,7 @@ type Options struct {
 	Record  *state.Record
 	Spec    *supervisor.Spec // nil when the record has none
 	Details *state.Details   // nil when the record does not tell; Attach brings them
-	Watcher *rundir.Watcher  // of a start; nil: made from the details
+	Watcher *watch.Watcher   // of a start; nil: made from the details
 
 	Process *supervisor.Process
 	PID     pidfile.Record // what its pid file says
@@ -129,7 +130,7 @@ func New(o Options) *Handle {
 }
 
 // setDetails makes the run's details known. It must be called once at most.
-func (h *Handle) setDetails(d state.Details, w *rundir.Watcher) {
+func (h *Handle) setDetails(d state.Details, w *watch.Watcher) {
 	if w == nil {
 		w = h.watch(d)
 	}
@@ -140,19 +141,19 @@ func (h *Handle) setDetails(d state.Details, w *rundir.Watcher) {
 
 // watch begins to watch the folder of a run that another plugin process started.
 // What its outputs are does not depend on whether it can be opened now.
-func (h *Handle) watch(d state.Details) *rundir.Watcher {
+func (h *Handle) watch(d state.Details) *watch.Watcher {
 	old, err := decodeOutputs(d.Old)
 	if err != nil {
 		h.logger.Warn("cannot tell the run's outputs from older ones", "error", err)
 	}
 	o := WatchOptions(d.RunBase, d.RunFolder, h.user(d), h.logger, &rundir.FollowOptions{Stdout: d.Stdout, JobID: d.LSDynaJob, Old: old})
 	o.Run = h.ID.String()
-	return rundir.Watch(o)
+	return watch.Start(o)
 }
 
 // WatchOptions say how a run folder is watched that a user's task runs in.
-func WatchOptions(base, rel string, u supervisor.User, logger hclog.Logger, follow *rundir.FollowOptions) rundir.WatchOptions {
-	return rundir.WatchOptions{
+func WatchOptions(base, rel string, u supervisor.User, logger hclog.Logger, follow *rundir.FollowOptions) watch.Options {
+	return watch.Options{
 		Open:   func() (*rundir.Folder, error) { return OpenFolder(base, rel, u) },
 		Follow: follow,
 		As:     u.Do,
@@ -318,9 +319,9 @@ func (h *Handle) Folder() string {
 }
 
 // View is what is known of the run's outputs; nothing while its folder is not known.
-func (h *Handle) View() rundir.View {
+func (h *Handle) View() watch.View {
 	if r := h.run.Load(); r != nil {
 		return r.watcher.View()
 	}
-	return rundir.View{}
+	return watch.View{}
 }

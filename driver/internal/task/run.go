@@ -11,6 +11,8 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -117,7 +119,7 @@ func (h *Handle) checkSupervisor() {
 
 // tellHeld says once why the run folder cannot be kept for this run.
 func (h *Handle) tellHeld(err error) {
-	var owned *rundir.OwnedError
+	var owned *ownership.OwnedError
 	text := ""
 	if errors.As(err, &owned) {
 		text = fmt.Sprintf("Another run is in this run's folder: %v", owned)
@@ -180,7 +182,7 @@ func (r *run) waitLimit() string {
 // that waits for a licence can wait for ever. A folder that does not answer says
 // nothing of its solver. The end is not waited for: the run is watched meanwhile. ctx
 // is Run's.
-func (h *Handle) checkStart(ctx context.Context, r *run, v rundir.View) {
+func (h *Handle) checkStart(ctx context.Context, r *run, v watch.View) {
 	s, due := v.Snapshot, h.process.Load().began().Add(r.StartTimeout)
 	going := s.LicenceGranted || s.HasTime || s.Phase != output.PhaseStarting && s.Phase != output.PhaseLicence
 	if r.StartTimeout <= 0 || going || v.At.Before(due) {

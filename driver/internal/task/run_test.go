@@ -20,6 +20,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -37,7 +39,7 @@ func newTold(t *testing.T, d state.Details, open func() (*rundir.Folder, error))
 	stream.Attach()
 	h := &Handle{Events: stream, origin: origin{logger: hclog.NewNullLogger()}, life: newLife(Attached), known: make(chan struct{})}
 	h.process.Store(&process{began: func() time.Time { return d.StartedAt }})
-	w := rundir.Watch(rundir.WatchOptions{Open: open, Follow: &rundir.FollowOptions{}})
+	w := watch.Start(watch.Options{Open: open, Follow: &rundir.FollowOptions{}})
 	t.Cleanup(w.Close)
 	h.setDetails(d, w)
 	return told{h, hub.Subscribe(t.Context())}
@@ -85,13 +87,13 @@ func TestRun_StartTimeoutNeedsALookAtTheOutputs(t *testing.T) {
 	began := time.Now().Add(-time.Hour)
 	d := state.Details{StartedAt: began, StartTimeout: time.Minute}
 	for name, c := range map[string]struct {
-		view rundir.View
+		view watch.View
 		ends bool
 	}{
-		"no look yet":              {rundir.View{Snapshot: output.Snapshot{Phase: output.PhaseStarting}}, false},
-		"the last look was before": {rundir.View{At: began.Add(time.Second), Snapshot: output.Snapshot{Phase: output.PhaseStarting}}, false},
-		"a look in time":           {rundir.View{At: time.Now(), Snapshot: output.Snapshot{Phase: output.PhaseStarting}}, true},
-		"it computes":              {rundir.View{At: time.Now(), Snapshot: output.Snapshot{Phase: output.PhaseSolving}}, false},
+		"no look yet":              {watch.View{Snapshot: output.Snapshot{Phase: output.PhaseStarting}}, false},
+		"the last look was before": {watch.View{At: began.Add(time.Second), Snapshot: output.Snapshot{Phase: output.PhaseStarting}}, false},
+		"a look in time":           {watch.View{At: time.Now(), Snapshot: output.Snapshot{Phase: output.PhaseStarting}}, true},
+		"it computes":              {watch.View{At: time.Now(), Snapshot: output.Snapshot{Phase: output.PhaseSolving}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newTold(t, d, folderIn(t.TempDir()))
@@ -174,12 +176,12 @@ func TestRun_EachStepOfASwitchIsToldOnce(t *testing.T) {
 	dump.Files.Bytes = 2e6
 	h := newTold(t, state.Details{}, folderIn(t.TempDir()))
 	for range 2 {
-		h.tellSwitch(&rundir.SwitchView{Switch: sw3, Asked: asked}, false)
-		h.tellSwitch(&rundir.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second)}, false)
-		h.tellSwitch(&rundir.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second), Dump: dump}, false)
+		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked}, false)
+		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second)}, false)
+		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second), Dump: dump}, false)
 	}
-	h.tellSwitch(&rundir.SwitchView{Switch: sw4, Asked: asked.Add(time.Second), Plot: true, PlotTime: 0.75}, false)
-	h.tellSwitch(&rundir.SwitchView{Switch: sw4, Asked: asked.Add(2 * time.Second), Ended: true}, false)
+	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(time.Second), Plot: true, PlotTime: 0.75}, false)
+	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(2 * time.Second), Ended: true}, false)
 	must.Eq(t, "Solver took sw3 after 1s", h.next(t))
 	must.StrHasPrefix(t, "Switch sw3, dump d3dump01 written at t = 5.0000E-01, 2.0 MB, in ", h.next(t))
 	must.StrHasPrefix(t, "Switch sw4: plot state written at t = 7.5000E-01, in ", h.next(t))
@@ -220,7 +222,7 @@ func TestRun_SettlesNoOtherRunsRecord(t *testing.T) {
 	must.NoError(t, folder.WriteRecord(rundir.Record{Chosen: &output.Dump{Name: "d3dump01"}}))
 	before, err := folder.ReadRecord()
 	must.NoError(t, err)
-	claim, err := folder.Claim(rundir.RunOwner{Run: "another"})
+	claim, err := ownership.Of(folder).Claim(ownership.Owner{Run: "another"})
 	must.NoError(t, err)
 	t.Cleanup(claim.Drop)
 	h := newTold(t, state.Details{}, folderIn(dir))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 )
 
 // settlePatience bounds what is written to the folder of a run that is over.
@@ -24,7 +25,7 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 	defer cancel()
 	rejected := false
 	err := r.watcher.Do(ctx, func(f *rundir.Folder) error {
-		if err := f.CheckOwner(h.ID.String()); err != nil {
+		if err := ownership.Of(f).CheckOwner(h.ID.String()); err != nil {
 			return err // the record is another run's by now
 		}
 		recorded, err := f.ReadRecord()

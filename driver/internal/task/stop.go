@@ -17,6 +17,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -97,7 +98,7 @@ func (h *Handle) stopOrder(now time.Time) (order state.Stop, first bool) {
 // recordDump records the newest dump that was there when a stop's switch was written,
 // where that is a newer one than was known when the stop began: it is none of the
 // stop's.
-func (h *Handle) recordDump(order state.Stop, v *rundir.SwitchView) {
+func (h *Handle) recordDump(order state.Stop, v *watch.SwitchView) {
 	if v == nil || v.Before == nil {
 		return
 	}
@@ -219,7 +220,7 @@ func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, first bool,
 	if p := v.Snapshot.Phase; p == output.PhaseStarting || p == output.PhaseLicence {
 		return false // it does not look at switches yet, and there is nothing to dump
 	}
-	err = h.sendStop(asking, r, rundir.Sending{
+	err = h.sendStop(asking, r, watch.Sending{
 		Switch: sw, Asked: order.Began, Again: true, First: first, LastDump: lastDump(order.LastDump),
 		Written: func() {
 			grace := time.Until(until)
@@ -239,7 +240,7 @@ func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, first bool,
 
 // sendStop sends the sense switch of a stop. A folder that cannot be opened or that
 // fails at the moment is tried again: there is time, and the dump is worth it.
-func (h *Handle) sendStop(ctx context.Context, r *run, s rundir.Sending) error {
+func (h *Handle) sendStop(ctx context.Context, r *run, s watch.Sending) error {
 	for {
 		err := r.watcher.Send(ctx, s)
 		if !rundir.Unreadable(err) {
@@ -255,7 +256,7 @@ func (h *Handle) sendStop(ctx context.Context, r *run, s rundir.Sending) error {
 
 // firstLook returns what is known of the outputs. It waits for the first look
 // only: a folder that does not answer at the moment holds up nothing that is known.
-func (h *Handle) firstLook(ctx context.Context, r *run) (rundir.View, error) {
+func (h *Handle) firstLook(ctx context.Context, r *run) (watch.View, error) {
 	const moment = time.Second
 	for {
 		look, cancel := context.WithTimeout(ctx, moment)

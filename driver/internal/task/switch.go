@@ -16,6 +16,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 )
 
 // switchLook is how often a stop looks how far its sense switch has come.
@@ -69,7 +70,7 @@ func (h *Handle) SendSwitch(ctx context.Context, name, signal string) error {
 	if h.Phase() >= Stopping {
 		return fmt.Errorf("%s is the sense switch %s, but the run is being stopped", signal, name)
 	}
-	err = r.watcher.Send(ctx, rundir.Sending{Switch: sw, Written: func() { h.say("Sent sense switch %s (%s)", name, sw.Help) }})
+	err = r.watcher.Send(ctx, watch.Sending{Switch: sw, Written: func() { h.say("Sent sense switch %s (%s)", name, sw.Help) }})
 	switch {
 	case errors.Is(err, rundir.ErrSwitchPending):
 		return fmt.Errorf("%s is the sense switch %s: %w", signal, name, err)
@@ -87,7 +88,7 @@ type toldSwitch struct {
 
 // tellSwitch tells each step of the last sense switch once. succeeded says of a
 // run that is over that it completed.
-func (h *Handle) tellSwitch(v *rundir.SwitchView, succeeded bool) {
+func (h *Handle) tellSwitch(v *watch.SwitchView, succeeded bool) {
 	if v == nil {
 		return
 	}
@@ -109,7 +110,7 @@ func (h *Handle) tellSwitch(v *rundir.SwitchView, succeeded bool) {
 }
 
 // effectOf says what a switch brought about, once it is there for good; "" before.
-func effectOf(v *rundir.SwitchView, succeeded bool) string {
+func effectOf(v *watch.SwitchView, succeeded bool) string {
 	doing, took := "Stopping with "+v.Name(), short(time.Since(v.Since()))
 	if !v.Switch.Terminates {
 		doing = "Switch " + v.Name()

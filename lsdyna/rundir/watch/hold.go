@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir
+package watch
 
 import (
 	"context"
@@ -9,15 +9,18 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 )
 
 // holding is a watcher's hold on its folder. What is not atomic is the goroutine's
 // alone.
 type holding struct {
-	wanted  atomic.Pointer[RunOwner] // what Hold asked for; nil for nothing
-	release atomic.Bool              // the run is over: the folder is given back at the end
+	wanted  atomic.Pointer[ownership.Owner] // what Hold asked for; nil for nothing
+	release atomic.Bool                     // the run is over: the folder is given back at the end
 
-	claim *Claim
+	claim *ownership.Claim
 	run   string    // whose folder it is; "" where nobody said so
 	tried time.Time // when it was last tried in vain
 }
@@ -26,16 +29,16 @@ type holding struct {
 const holdPause = 10 * time.Second
 
 // Claim takes the folder for a run that is about to start. The error is an
-// *OwnedError while another run has it. The file returned is the lock, for the run's
-// supervisor; the caller closes it.
-func (w *Watcher) Claim(ctx context.Context, o RunOwner) (*os.File, error) {
+// *ownership.OwnedError while another run has it. The file returned is the lock, for
+// the run's supervisor; the caller closes it.
+func (w *Watcher) Claim(ctx context.Context, o ownership.Owner) (*os.File, error) {
 	lock := handover{file: make(chan *os.File, 1)}
-	err := w.Do(ctx, func(f *Folder) error {
+	err := w.Do(ctx, func(*rundir.Folder) error {
 		if ctx.Err() != nil {
 			return ctx.Err() // nobody would take the lock any more
 		}
 		if w.holding.claim == nil {
-			if err := w.claim(f, o); err != nil {
+			if err := w.claim(o); err != nil {
 				return err
 			}
 		}
@@ -79,8 +82,8 @@ func (h *handover) close() {
 	}
 }
 
-func (w *Watcher) claim(f *Folder, o RunOwner) (err error) {
-	w.holding.claim, err = f.Claim(o)
+func (w *Watcher) claim(o ownership.Owner) (err error) {
+	w.holding.claim, err = w.folder.Claim(o)
 	if err == nil {
 		w.holding.run = o.Run
 	}
@@ -91,7 +94,7 @@ func (w *Watcher) claim(f *Folder, o RunOwner) (err error) {
 // that its record says what o says: in its next look, and again until it succeeds.
 // Where the run's supervisor holds it there is nothing to do; when it dies, Hold must
 // be called again. It never blocks.
-func (w *Watcher) Hold(o RunOwner) { w.holding.wanted.Store(&o) }
+func (w *Watcher) Hold(o ownership.Owner) { w.holding.wanted.Store(&o) }
 
 // Release is Close for a run that is over: the folder is given back.
 func (w *Watcher) Release() {
@@ -100,14 +103,14 @@ func (w *Watcher) Release() {
 }
 
 // hold does what Hold asked for.
-func (w *Watcher) hold(f *Folder) {
+func (w *Watcher) hold() {
 	h := &w.holding
 	o := h.wanted.Load()
 	if o == nil || h.claim == nil && time.Since(h.tried) < holdPause {
 		return
 	}
-	err := w.holdAs(f, *o)
-	var owned *OwnedError
+	err := w.holdAs(*o)
+	var owned *ownership.OwnedError
 	switch {
 	case err == nil, errors.As(err, &owned) && owned.Locked && owned.Owner.Run == o.Run:
 		h.wanted.CompareAndSwap(o, nil) // by us, or by the supervisor
@@ -118,9 +121,9 @@ func (w *Watcher) hold(f *Folder) {
 	w.publish(func(v *View) { v.Held = err })
 }
 
-func (w *Watcher) holdAs(f *Folder, o RunOwner) error {
+func (w *Watcher) holdAs(o ownership.Owner) error {
 	if w.holding.claim == nil {
-		return w.claim(f, o)
+		return w.claim(o)
 	}
 	return w.holding.claim.Update(o)
 }
@@ -128,21 +131,12 @@ func (w *Watcher) holdAs(f *Folder, o RunOwner) error {
 // keep takes the lock of a run that is over from its supervisor, which is gone: the
 // next run begins when the outputs are read. Where it cannot be had, farewell is all
 // that there is.
-func (w *Watcher) keep(f *Folder) {
+func (w *Watcher) keep() {
 	h := &w.holding
 	if h.claim != nil || h.run == "" {
 		return
 	}
-	lock, _, err := f.takeLock()
-	if err != nil {
-		return
-	}
-	o, err := f.ReadOwner()
-	if err != nil || o.Run != h.run || o.Ended != nil {
-		_ = unlock(lock)
-		return
-	}
-	h.claim = &Claim{folder: f, lock: lock, owner: o}
+	h.claim, _ = w.folder.Keep(h.run)
 }
 
 // dropClaim lets go of a hold through a descriptor that is of no use any more. The
@@ -152,7 +146,8 @@ func (w *Watcher) dropClaim() {
 	if h.claim == nil {
 		return
 	}
-	h.wanted.CompareAndSwap(nil, &h.claim.owner)
+	owner := h.claim.Owner()
+	h.wanted.CompareAndSwap(nil, &owner)
 	h.claim.Drop()
 	h.claim = nil
 }
@@ -189,11 +184,11 @@ func (w *Watcher) giveBack() error {
 	return w.folder.Leave(h.run)
 }
 
-// checkMine returns an *OwnedError where another run has the folder by now: what lies
+// checkMine returns an *ownership.OwnedError where another run has the folder by now: what lies
 // there is that one's.
-func (w *Watcher) checkMine(f *Folder) error {
+func (w *Watcher) checkMine() error {
 	if w.holding.run == "" {
 		return nil
 	}
-	return f.CheckOwner(w.holding.run)
+	return w.folder.CheckOwner(w.holding.run)
 }

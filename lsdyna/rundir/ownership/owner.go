@@ -1,10 +1,11 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir
+package ownership
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // OwnerFile is the file in the run folder that says which run is there, or was there
@@ -29,9 +31,9 @@ const OwnerFile = ".lsdyna-owner.json"
 // ownerVersion is the version of OwnerFile that this package writes.
 const ownerVersion = 1
 
-// RunOwner is the run that has a run folder. The task's user can forge the file; all
+// Owner is the run that has a run folder. The task's user can forge the file; all
 // that this can do is to let the user's own runs into the folder, or keep them out.
-type RunOwner struct {
+type Owner struct {
 	Version   int       `json:"version"`
 	Run       string    `json:"run"` // Nomad's task id: no two runs have the same
 	Namespace string    `json:"namespace,omitempty"`
@@ -47,8 +49,8 @@ type RunOwner struct {
 
 	// Processes are those without which the run is over, and Cgroup lists all of
 	// them where there are cgroups.
-	Processes []OwnerProcess `json:"processes,omitempty"`
-	Cgroup    string         `json:"cgroup,omitempty"`
+	Processes []Process `json:"processes,omitempty"`
+	Cgroup    string    `json:"cgroup,omitempty"`
 
 	// Ended: the run is over, and nothing of it happens in the folder any more.
 	Ended *time.Time `json:"ended,omitempty"`
@@ -91,14 +93,14 @@ func (n Node) isSameMachine(other Node) bool {
 	return n.ID != "" && n.ID == other.ID && n.Host != "" && n.Host == other.Host
 }
 
-// OwnerProcess is one process on the owner's node.
-type OwnerProcess struct {
+// Process is one process on the owner's node.
+type Process struct {
 	PID        int    `json:"pid"`
 	StartTicks uint64 `json:"start_time"` // clock ticks after boot
 }
 
 // String names the run for messages.
-func (o RunOwner) String() string {
+func (o Owner) String() string {
 	text := "run " + printable(o.Run)
 	if o.Task != "" {
 		text = "task " + printable(o.Task)
@@ -122,7 +124,7 @@ func printable(name string) string {
 // more, as seen from the run that wants it: it says so itself, or its node was booted
 // anew since, or it was on this machine and none of its processes is left. Its age
 // proves nothing, and neither does the silence of another machine.
-func (o RunOwner) isOver(wants RunOwner, endMark string) bool {
+func (o Owner) isOver(wants Owner, endMark string) bool {
 	switch {
 	case o.Run == wants.Run, o.Ended != nil, endMark == o.Run:
 		return true
@@ -141,13 +143,13 @@ func (o RunOwner) isOver(wants RunOwner, endMark string) bool {
 // lives reports whether a process of the run is left on this machine. Whoever asks has
 // the rights of the task's user, from whom /proc may hide the processes of others
 // (hidepid in proc(5)). A goroutine of its own has this process's rights (creds.User.Do).
-func (o RunOwner) lives() bool {
+func (o Owner) lives() bool {
 	lives := make(chan bool)
 	go func() { lives <- o.livesHere() }()
 	return <-lives
 }
 
-func (o RunOwner) livesHere() bool {
+func (o Owner) livesHere() bool {
 	for _, p := range o.Processes {
 		if p.PID == os.Getpid() {
 			if isClaimedHere(o.Run) {
@@ -178,22 +180,22 @@ var errBadOwner = errors.New("is damaged")
 
 // ReadOwner reads which run is in the folder, or was there last. The error wraps
 // os.ErrNotExist where nothing says so.
-func (f *Folder) ReadOwner() (RunOwner, error) { return f.readOwner(OwnerFile) }
+func (f *Folder) ReadOwner() (Owner, error) { return f.readOwner(OwnerFile) }
 
-func (f *Folder) readOwner(name string) (RunOwner, error) {
+func (f *Folder) readOwner(name string) (Owner, error) {
 	file, err := f.Open(name)
-	if errors.Is(err, ErrNotRegular) {
-		return RunOwner{}, fmt.Errorf("%s %w: %w", name, errBadOwner, err)
+	if errors.Is(err, rundir.ErrNotRegular) {
+		return Owner{}, fmt.Errorf("%s %w: %w", name, errBadOwner, err)
 	}
 	if err != nil {
-		return RunOwner{}, err
+		return Owner{}, err
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxOwner+1))
 	if err != nil {
-		return RunOwner{}, err
+		return Owner{}, err
 	}
-	var o RunOwner
+	var o Owner
 	if len(data) > maxOwner {
 		return o, fmt.Errorf("%s %w: it is too large", name, errBadOwner)
 	}
@@ -207,15 +209,15 @@ func (f *Folder) readOwner(name string) (RunOwner, error) {
 }
 
 // writeOwner replaces OwnerFile whole. The caller has the folder.
-func (f *Folder) writeOwner(o RunOwner) error {
+func (f *Folder) writeOwner(o Owner) error {
 	data, err := o.encode()
 	if err != nil {
 		return err
 	}
-	return f.replace(OwnerFile, data, 0o644, transient)
+	return f.WriteFile(OwnerFile, data)
 }
 
-func (o RunOwner) encode() ([]byte, error) {
+func (o Owner) encode() ([]byte, error) {
 	o.Version = ownerVersion
 	data, err := json.Marshal(o)
 	if err == nil && len(data) > maxOwner {
@@ -228,7 +230,7 @@ func (o RunOwner) encode() ([]byte, error) {
 }
 
 // isSame reports whether two records say the same.
-func (o RunOwner) isSame(other RunOwner) bool {
+func (o Owner) isSame(other Owner) bool {
 	one, err := o.encode()
 	two, errOther := other.encode()
 	return err == nil && errOther == nil && bytes.Equal(one, two)
@@ -272,14 +274,14 @@ func (f *Folder) CheckOwner(run string) error {
 	case err != nil:
 		return err
 	case o.Run != run:
-		return &OwnedError{Folder: f.path, Owner: o, Since: true}
+		return &OwnedError{Folder: f.Path(), Owner: o, Since: true}
 	}
 	return nil
 }
 
 // claimExclusively makes OwnerFile where no lock keeps others from doing the same:
 // of several, one creates it. before is the record that was judged over; nil for none.
-func (f *Folder) claimExclusively(o RunOwner, before *RunOwner) error {
+func (f *Folder) claimExclusively(o Owner, before *Owner) error {
 	data, err := o.encode()
 	if err != nil {
 		return err
@@ -292,11 +294,11 @@ func (f *Folder) claimExclusively(o RunOwner, before *RunOwner) error {
 			return err
 		}
 	}
-	temp := fmt.Sprintf("%s.%d.%x", OwnerFile, os.Getpid(), randomName())
-	if err := f.replace(temp, data, 0o644, transient); err != nil {
+	temp := fmt.Sprintf("%s.%d.%s", OwnerFile, os.Getpid(), rand.Text())
+	if err := f.WriteFile(temp, data); err != nil {
 		return err
 	}
-	dir := int(f.dir.Fd())
+	dir := f.Fd()
 	defer unix.Unlinkat(dir, temp, 0) //nolint:errcheck // it is gone, or a leftover that harms nobody
 	err = unix.Linkat(dir, temp, dir, OwnerFile, 0)
 	if err == nil || errors.Is(err, unix.EEXIST) {
@@ -306,7 +308,7 @@ func (f *Folder) claimExclusively(o RunOwner, before *RunOwner) error {
 }
 
 func (f *Folder) createOwner(data []byte) error {
-	fd, err := unix.Openat(int(f.dir.Fd()), OwnerFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	fd, err := unix.Openat(f.Fd(), OwnerFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 	if err != nil {
 		return err
 	}
@@ -317,9 +319,9 @@ func (f *Folder) createOwner(data []byte) error {
 
 // discardOwner removes a record that is over. Another run may have replaced it in the
 // meantime: that one's is put back.
-func (f *Folder) discardOwner(over RunOwner) error {
-	dir := int(f.dir.Fd())
-	aside := fmt.Sprintf("%s.%d.%x", OwnerFile, os.Getpid(), randomName())
+func (f *Folder) discardOwner(over Owner) error {
+	dir := f.Fd()
+	aside := fmt.Sprintf("%s.%d.%s", OwnerFile, os.Getpid(), rand.Text())
 	if err := unix.Renameat(dir, OwnerFile, dir, aside); err != nil {
 		if errors.Is(err, unix.ENOENT) {
 			return unix.EEXIST // somebody else did the same: judge again

@@ -1,10 +1,9 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir
+package ownership
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -18,22 +17,38 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // ownerHere is a run on this machine whose processes are those given.
-func ownerHere(run string, processes ...OwnerProcess) RunOwner {
-	return RunOwner{
+func ownerHere(run string, processes ...Process) Owner {
+	return Owner{
 		Run: run, Job: "crash", Task: "solve", Alloc: "alloc-of-" + run, Node: ThisNode("id-here", "here"),
 		Since: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), Processes: processes,
 	}
 }
 
 // living is a process that lives for as long as the test, and is not the one that asks.
-func living(t *testing.T) OwnerProcess {
+func living(t *testing.T) Process {
 	t.Helper()
 	ticks, err := procfs.StartTicks(procfs.Root, os.Getppid())
 	must.NoError(t, err)
-	return OwnerProcess{PID: os.Getppid(), StartTicks: ticks}
+	return Process{PID: os.Getppid(), StartTicks: ticks}
+}
+
+func openFolder(t *testing.T, dir string) *Folder {
+	t.Helper()
+	f, err := rundir.Open(dir, ".")
+	must.NoError(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	return Of(f)
+}
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	must.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	return path
 }
 
 // withoutLocks makes every file system one that has no locks.
@@ -43,7 +58,7 @@ func withoutLocks(t *testing.T) {
 	t.Cleanup(func() { tryLock = was })
 }
 
-func plantOwner(t *testing.T, f *Folder, o RunOwner) {
+func plantOwner(t *testing.T, f *Folder, o Owner) {
 	t.Helper()
 	must.NoError(t, f.writeOwner(o))
 }
@@ -88,7 +103,7 @@ func TestClaim_aRunThatHasLeftIsNotNamed(t *testing.T) {
 	must.NoError(t, err)
 	must.True(t, works)
 	_, err = folder.Claim(ownerHere("b"))
-	must.Eq(t, RunOwner{}, mustOwned(t, err).Owner)
+	must.Eq(t, Owner{}, mustOwned(t, err).Owner)
 	must.StrContains(t, err.Error(), "a process that is not known holds the lock")
 }
 
@@ -115,35 +130,35 @@ func TestClaim_theLockIsHeldByWhoeverHasItLast(t *testing.T) {
 
 func TestClaim_byTheRecord(t *testing.T) {
 	ended := time.Now()
-	other := func(o RunOwner) RunOwner {
+	other := func(o Owner) Owner {
 		o.Node = Node{ID: "id-there", Name: "there", Host: "there", Boot: "another boot"}
 		return o
 	}
 	for name, c := range map[string]struct {
-		before RunOwner
-		change func(*RunOwner)
+		before Owner
+		change func(*Owner)
 		mark   string
 		free   bool
 	}{
 		"a run of this machine that lives":               {before: ownerHere("a", living(t))},
-		"a run of this machine whose processes are gone": {before: ownerHere("a", OwnerProcess{PID: 1, StartTicks: 1 << 60}), free: true},
+		"a run of this machine whose processes are gone": {before: ownerHere("a", Process{PID: 1, StartTicks: 1 << 60}), free: true},
 		"a run of another machine, however old":          {before: other(ownerHere("a"))},
-		"a run of another machine that has ended":        {before: other(ownerHere("a")), change: func(o *RunOwner) { o.Ended = &ended }, free: true},
+		"a run of another machine that has ended":        {before: other(ownerHere("a")), change: func(o *Owner) { o.Ended = &ended }, free: true},
 		"a run whose supervisor marked its end":          {before: other(ownerHere("a")), mark: durable.EndMark("a"), free: true},
 		"a run before which another marked its end":      {before: other(ownerHere("a")), mark: durable.EndMark("z")},
 		"a mark that was cut":                            {before: other(ownerHere("a")), mark: "ended a"},
-		"an earlier boot of this machine": {before: ownerHere("a", living(t)), free: true, change: func(o *RunOwner) {
+		"an earlier boot of this machine": {before: ownerHere("a", living(t)), free: true, change: func(o *Owner) {
 			o.Node.Boot = "before"
 		}},
-		"another machine of the same name": {before: ownerHere("a"), change: func(o *RunOwner) {
+		"another machine of the same name": {before: ownerHere("a"), change: func(o *Owner) {
 			o.Node.Boot, o.Node.ID = "before", "id-there"
 		}},
-		"another machine with a copied id": {before: ownerHere("a"), change: func(o *RunOwner) {
+		"another machine with a copied id": {before: ownerHere("a"), change: func(o *Owner) {
 			o.Node.Boot, o.Node.Host = "before", "twin"
 		}},
 		"a run of which nothing tells whether it lives": {before: ownerHere("a")},
-		"a machine that does not tell its boot":         {before: ownerHere("a"), change: func(o *RunOwner) { o.Node.Boot = "" }},
-		"a copy of another allocation's folder": {before: other(ownerHere("a")), free: true, change: func(o *RunOwner) {
+		"a machine that does not tell its boot":         {before: ownerHere("a"), change: func(o *Owner) { o.Node.Boot = "" }},
+		"a copy of another allocation's folder": {before: other(ownerHere("a")), free: true, change: func(o *Owner) {
 			o.InAlloc = true
 		}},
 		"the run itself": {before: other(ownerHere("b")), free: true},
@@ -186,7 +201,7 @@ func TestClaim_byTheRecord(t *testing.T) {
 // Where no lock keeps them apart one of several wins, and the record is the winner's.
 func TestClaim_oneOfManyWinsWithoutLocks(t *testing.T) {
 	withoutLocks(t)
-	for name, before := range map[string]*RunOwner{"an empty folder": nil, "after a run that is over": {Run: "old", Ended: new(time.Time)}} {
+	for name, before := range map[string]*Owner{"an empty folder": nil, "after a run that is over": {Run: "old", Ended: new(time.Time)}} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			if before != nil {
@@ -214,8 +229,8 @@ func TestClaim_oneOfManyWinsWithoutLocks(t *testing.T) {
 
 // The same, with the others' moment fixed: the record comes after it was looked for.
 func TestClaim_withoutLocksARecordThatCameMeanwhileStays(t *testing.T) {
-	old := RunOwner{Run: "old", Ended: new(time.Time)}
-	for name, before := range map[string]*RunOwner{"an empty folder": nil, "after a run that is over": &old} {
+	old := Owner{Run: "old", Ended: new(time.Time)}
+	for name, before := range map[string]*Owner{"an empty folder": nil, "after a run that is over": &old} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			folder := openFolder(t, dir)
@@ -271,7 +286,7 @@ func TestClaim_withoutLocksAStartOfTheSamePlugin(t *testing.T) {
 	dir := t.TempDir()
 	ticks, err := procfs.StartTicks(procfs.Root, os.Getpid())
 	must.NoError(t, err)
-	c, err := openFolder(t, dir).Claim(ownerHere("starts", OwnerProcess{PID: os.Getpid(), StartTicks: ticks}))
+	c, err := openFolder(t, dir).Claim(ownerHere("starts", Process{PID: os.Getpid(), StartTicks: ticks}))
 	must.NoError(t, err)
 	_, err = openFolder(t, dir).Claim(ownerHere("b"))
 	mustOwned(t, err)
@@ -357,8 +372,8 @@ func TestClaim_aLockFileThatWasReplacedMeanwhile(t *testing.T) {
 	must.True(t, mustOwned(t, err).Locked, must.Sprint("the lock of the file that is there now"))
 }
 
-func TestRunOwner_forgedNamesAreOneLine(t *testing.T) {
-	o := RunOwner{Run: "a", Job: "x\n\x1b[31mall is well", Task: strings.Repeat("t", 5000), Node: Node{Name: "n\nn"}}
+func TestOwner_forgedNamesAreOneLine(t *testing.T) {
+	o := Owner{Run: "a", Job: "x\n\x1b[31mall is well", Task: strings.Repeat("t", 5000), Node: Node{Name: "n\nn"}}
 	for _, text := range []string{o.String(), o.Node.String()} {
 		must.False(t, strings.ContainsAny(text, "\n\x1b"))
 		must.Less(t, 700, len(text))
@@ -389,77 +404,6 @@ func TestReleaseOwner_notUnderALivingSolver(t *testing.T) {
 	plantOwner(t, folder, ownerHere("a", living(t)))
 	_, err := folder.ReleaseOwner()
 	mustOwned(t, err)
-}
-
-func TestWatcher_Hold(t *testing.T) {
-	t.Run("a run whose supervisor is gone", func(t *testing.T) {
-		s := newServer(t)
-		w := s.watch(t, func(o *WatchOptions) { o.Run = "a" })
-		w.Hold(ownerHere("a", living(t)))
-		awaitOwner(t, s, "a")
-		_, err := openFolder(t, s.dir).Claim(ownerHere("b"))
-		must.True(t, mustOwned(t, err).Locked)
-
-		w.Release()
-		<-w.Done()
-		_, err = openFolder(t, s.dir).Claim(ownerHere("b"))
-		must.NoError(t, err)
-	})
-	t.Run("while its supervisor has the lock there is nothing to do", func(t *testing.T) {
-		s := newServer(t)
-		c, err := openFolder(t, s.dir).Claim(ownerHere("a"))
-		must.NoError(t, err)
-		w := s.watch(t, func(o *WatchOptions) { o.Run = "a" })
-		w.Hold(ownerHere("a"))
-		v, err := w.Look(context.Background())
-		must.NoError(t, err)
-		must.NoError(t, v.Held)
-		must.NoError(t, c.Release())
-	})
-	t.Run("another run's folder is told, and left alone", func(t *testing.T) {
-		s := newServer(t)
-		c, err := openFolder(t, s.dir).Claim(ownerHere("b"))
-		must.NoError(t, err)
-		s.write(t, "d3kil", "sw1.\n")
-		w := s.watch(t, func(o *WatchOptions) { o.Run = "a" })
-		w.Hold(ownerHere("a"))
-		v := await(t, w, "the other run", func(v View) bool { return v.Held != nil })
-		must.Eq(t, "b", mustOwned(t, v.Held).Owner.Run)
-
-		_, err = w.Finish(context.Background())
-		must.True(t, mustOwned(t, err).Since)
-		mustOwned(t, w.Send(context.Background(), Sending{Switch: mustSwitch(t, "sw1")}))
-		w.Release()
-		<-w.Done()
-		must.FileExists(t, filepath.Join(s.dir, "d3kil"))
-		o, err := openFolder(t, s.dir).ReadOwner()
-		must.NoError(t, err)
-		must.Eq(t, "b", o.Run)
-		must.Nil(t, o.Ended)
-		must.NoError(t, c.Release())
-	})
-	t.Run("a file server that was restarted", func(t *testing.T) {
-		s := newServer(t)
-		w := s.watch(t, func(o *WatchOptions) { o.Run = "a" })
-		lock, err := w.Claim(context.Background(), ownerHere("a"))
-		must.NoError(t, err)
-		must.NoError(t, lock.Close())
-		must.ErrorIs(t, w.Do(context.Background(), func(*Folder) error { return unix.ESTALE }), unix.ESTALE)
-		await(t, w, "the folder again", func(v View) bool { return v.Open && v.Held == nil && v.Looks > 0 })
-		_, err = openFolder(t, s.dir).Claim(ownerHere("b"))
-		must.True(t, mustOwned(t, err).Locked)
-	})
-}
-
-func awaitOwner(t *testing.T, s *server, run string) {
-	t.Helper()
-	folder := openFolder(t, s.dir)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if o, err := folder.ReadOwner(); err == nil && o.Run == run {
-			return
-		}
-		must.True(t, time.Now().Before(deadline), must.Sprintf("the folder is not %s's", run))
-	}
 }
 
 // What the operator of a machine sees when two plugins meet in one folder.

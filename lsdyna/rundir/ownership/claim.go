@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir
+package ownership
 
 import (
 	"errors"
@@ -28,10 +28,10 @@ const LockFile = ".lsdyna-run.lock"
 // OwnedError says that another run has the folder.
 type OwnedError struct {
 	Folder string
-	Owner  RunOwner // zero where the folder does not tell
-	Locked bool     // a living process holds the lock
-	Since  bool     // the owner came after the run that asks
-	Over   bool     // the owner's processes are gone, but not for long
+	Owner  Owner // zero where the folder does not tell
+	Locked bool  // a living process holds the lock
+	Since  bool  // the owner came after the run that asks
+	Over   bool  // the owner's processes are gone, but not for long
 }
 
 func (e *OwnedError) Error() string {
@@ -58,7 +58,7 @@ func (e *OwnedError) Error() string {
 type Claim struct {
 	folder *Folder
 	lock   *os.File
-	owner  RunOwner
+	owner  Owner
 }
 
 // errLockMoved: LockFile was replaced while it was being locked.
@@ -70,7 +70,7 @@ const claimTries = 5
 
 // Claim takes the folder for a run. The error is an *OwnedError while another run has
 // it. Call it with the rights of the task's user.
-func (f *Folder) Claim(o RunOwner) (*Claim, error) {
+func (f *Folder) Claim(o Owner) (*Claim, error) {
 	var err error
 	for range claimTries {
 		var c *Claim
@@ -84,7 +84,7 @@ func (f *Folder) Claim(o RunOwner) (*Claim, error) {
 	return nil, err
 }
 
-func (f *Folder) claim(o RunOwner) (*Claim, error) {
+func (f *Folder) claim(o Owner) (*Claim, error) {
 	lock, works, err := f.takeLock()
 	if err != nil {
 		return nil, err
@@ -105,6 +105,21 @@ func (f *Folder) claim(o RunOwner) (*Claim, error) {
 	return c, nil
 }
 
+// Keep is Claim for a run that is over, and whose supervisor is gone: nobody else
+// gets the folder while its outputs are read. There is no claim, and no error, where
+// the folder is not the run's any more, or said to be left.
+func (f *Folder) Keep(run string) (*Claim, error) {
+	lock, _, err := f.takeLock()
+	if err != nil {
+		return nil, err
+	}
+	o, err := f.ReadOwner()
+	if err != nil || o.Run != run || o.Ended != nil {
+		return nil, errors.Join(err, unlock(lock))
+	}
+	return &Claim{folder: f, lock: lock, owner: o}, nil
+}
+
 // claimedHere has the run of each Claim of this process. A run that is about to start
 // has no other process that would show that it lives.
 var claimedHere sync.Map
@@ -120,32 +135,32 @@ func isClaimedHere(run string) (is bool) {
 // judge reads who has the folder, by the record: it returns the record of a run that
 // is over, nil where there is none, and an *OwnedError for one that may not be. With
 // a lock that works nobody else can be in the middle of writing a record.
-func (f *Folder) judge(wants RunOwner, ended string, works bool) (*RunOwner, error) {
+func (f *Folder) judge(wants Owner, ended string, works bool) (*Owner, error) {
 	o, err := f.ReadOwner()
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, errBadOwner) && works:
 		return nil, nil
 	case errors.Is(err, errBadOwner):
-		return nil, &OwnedError{Folder: f.path}
+		return nil, &OwnedError{Folder: f.Path()}
 	case err != nil:
 		return nil, err
 	case !o.isOver(wants, ended):
-		return nil, &OwnedError{Folder: f.path, Owner: o}
+		return nil, &OwnedError{Folder: f.Path(), Owner: o}
 	case f.isRead(o, wants):
-		return nil, &OwnedError{Folder: f.path, Owner: o, Over: true}
+		return nil, &OwnedError{Folder: f.Path(), Owner: o, Over: true}
 	}
 	return &o, nil
 }
 
-// farewell is how long a run that is over, but has not said so, keeps its folder: its
-// plugin may be about to read how it ended, and takes the lock for that.
-const farewell = 3 * time.Second
+// Farewell is how long a run that is over, but has not said so, should keep its folder:
+// its plugin may be about to read how it ended, and takes the lock for that.
+const Farewell = 3 * time.Second
 
 // isRead reports whether the plugin of a run that is over may still be reading its
 // outputs. Nobody knows whether it has a plugin.
-func (f *Folder) isRead(o, wants RunOwner) bool {
+func (f *Folder) isRead(o, wants Owner) bool {
 	switch {
-	case f.farewell == 0, o.Ended != nil:
+	case f.Farewell == 0, o.Ended != nil:
 		return false
 	case o.Alloc == wants.Alloc && o.Task == wants.Task, o.InAlloc && wants.InAlloc:
 		return false // a plugin knows about its own runs, and a copy is nobody's
@@ -155,7 +170,7 @@ func (f *Folder) isRead(o, wants RunOwner) bool {
 	if f.over.run != o.Run {
 		f.over = sighting{o.Run, time.Now()}
 	}
-	return time.Since(f.over.first) < f.farewell
+	return time.Since(f.over.first) < f.Farewell
 }
 
 // sighting is when something was first seen of a run.
@@ -180,9 +195,9 @@ func (f *Folder) takeLock() (lock *os.File, works bool, err error) {
 		if errors.Is(err, errHeld) {
 			owner, _ := f.ReadOwner()
 			if owner.Ended != nil {
-				owner = RunOwner{} // whoever holds the lock, that one has left
+				owner = Owner{} // whoever holds the lock, that one has left
 			}
-			err = &OwnedError{Folder: f.path, Owner: owner, Locked: true}
+			err = &OwnedError{Folder: f.Path(), Owner: owner, Locked: true}
 		}
 		return nil, false, err
 	}
@@ -195,8 +210,8 @@ const lockMode = 0o660
 
 // openLock opens LockFile.
 func (f *Folder) openLock() (*os.File, error) {
-	full := filepath.Join(f.path, LockFile)
-	fd, err := unix.Openat(int(f.dir.Fd()), LockFile, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, lockMode)
+	full := filepath.Join(f.Path(), LockFile)
+	fd, err := unix.Openat(f.Fd(), LockFile, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, lockMode)
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
 		return nil, fmt.Errorf("%s is not a regular file: remove it, if no run is in the folder", full)
@@ -223,7 +238,7 @@ func (f *Folder) checkLock(lock *os.File) error {
 	if err := unix.Fstat(int(lock.Fd()), &opened); err != nil {
 		return err
 	}
-	err := unix.Fstatat(int(f.dir.Fd()), LockFile, &named, unix.AT_SYMLINK_NOFOLLOW)
+	err := unix.Fstatat(f.Fd(), LockFile, &named, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, unix.ENOENT) || err == nil && (opened.Dev != named.Dev || opened.Ino != named.Ino) {
 		return errLockMoved
 	}
@@ -330,8 +345,11 @@ func (c *Claim) Lock() (*os.File, error) {
 	return os.NewFile(uintptr(fd), c.lock.Name()), nil
 }
 
+// Owner returns what the record says of the run.
+func (c *Claim) Owner() Owner { return c.owner }
+
 // Update changes what the record says of the run.
-func (c *Claim) Update(o RunOwner) error {
+func (c *Claim) Update(o Owner) error {
 	c.owner = o
 	return c.folder.writeOwner(o)
 }
@@ -352,21 +370,21 @@ func (c *Claim) Drop() {
 // ReleaseOwner is the operator's word that no run is in the folder, whatever the
 // record says. It returns what the record said. A lock that a living process holds is
 // an *OwnedError.
-func (f *Folder) ReleaseOwner() (RunOwner, error) {
+func (f *Folder) ReleaseOwner() (Owner, error) {
 	lock, _, err := f.takeLock()
 	if err != nil {
-		return RunOwner{}, err
+		return Owner{}, err
 	}
 	defer unlock(lock) //nolint:errcheck // nothing was written to it
 	o, err := f.ReadOwner()
 	if err != nil && !errors.Is(err, errBadOwner) {
-		return RunOwner{}, err
+		return Owner{}, err
 	}
 	if o.Run != "" && o.Node.Boot == ThisNode("", "").Boot && o.Ended == nil && o.lives() {
-		return o, &OwnedError{Folder: f.path, Owner: o, Locked: true}
+		return o, &OwnedError{Folder: f.Path(), Owner: o, Locked: true}
 	}
-	if err := unix.Unlinkat(int(f.dir.Fd()), OwnerFile, 0); err != nil {
-		return o, &os.PathError{Op: "remove", Path: filepath.Join(f.path, OwnerFile), Err: err}
+	if err := unix.Unlinkat(f.Fd(), OwnerFile, 0); err != nil {
+		return o, &os.PathError{Op: "remove", Path: filepath.Join(f.Path(), OwnerFile), Err: err}
 	}
 	return o, nil
 }

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir
+package watch
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // server stands for the file server of a run folder: while it is down, everything
@@ -41,17 +42,17 @@ func (s *server) stop() (start func()) {
 	return func() { s.down.Store(nil); close(c) }
 }
 
-func (s *server) options() WatchOptions {
-	return WatchOptions{
-		Open: func() (*Folder, error) {
+func (s *server) options() Options {
+	return Options{
+		Open: func() (*rundir.Folder, error) {
 			s.wait()
 			if err := s.fail.Load(); err != nil {
 				return nil, *err
 			}
-			return Open(filepath.Dir(s.dir), filepath.Base(s.dir))
+			return rundir.Open(filepath.Dir(s.dir), filepath.Base(s.dir))
 		},
 		As:       func(do func() error) error { return do() },
-		Follow:   &FollowOptions{},
+		Follow:   &rundir.FollowOptions{},
 		interval: time.Millisecond,
 	}
 }
@@ -63,12 +64,12 @@ func (s *server) write(t *testing.T, name, text string) {
 	must.NoError(t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644))
 }
 
-func (s *server) watch(t *testing.T, change ...func(*WatchOptions)) *Watcher {
+func (s *server) watch(t *testing.T, change ...func(*Options)) *Watcher {
 	o := s.options()
 	for _, c := range change {
 		c(&o)
 	}
-	w := Watch(o)
+	w := Start(o)
 	t.Cleanup(func() {
 		w.Close()
 		<-w.Done()
@@ -123,10 +124,10 @@ func TestWatcher_opensLaterWhatCannotBeOpenedNow(t *testing.T) {
 	s.write(t, "stdout", solving)
 	w := s.watch(t)
 	await(t, w, "the reason", func(v View) bool { return errors.Is(v.Err, unix.ENOENT) })
-	err := w.Do(soon(t), func(*Folder) error { return nil })
-	must.ErrorIs(t, err, ErrNotOpen)
+	err := w.Do(soon(t), func(*rundir.Folder) error { return nil })
+	must.ErrorIs(t, err, rundir.ErrNotOpen)
 	must.ErrorIs(t, err, unix.ENOENT)
-	must.True(t, Unreadable(err))
+	must.True(t, rundir.Unreadable(err))
 	s.fail.Store(nil)
 	v := await(t, w, "cycle 100", func(v View) bool { return v.Snapshot.Cycle == 100 })
 	must.NoError(t, v.Err)
@@ -141,13 +142,13 @@ func TestWatcher_serverThatDoesNotAnswer(t *testing.T) {
 	await(t, w, "that the server stalls", func(View) bool { return w.Stalled() > 0 })
 
 	done := false
-	must.ErrorIs(t, w.Do(expired(), func(*Folder) error { done = true; return nil }), ErrNoAnswer)
+	must.ErrorIs(t, w.Do(expired(), func(*rundir.Folder) error { done = true; return nil }), rundir.ErrNoAnswer)
 	_, err := w.Look(expired())
-	must.ErrorIs(t, err, ErrNoAnswer)
-	must.True(t, Unreadable(err))
+	must.ErrorIs(t, err, rundir.ErrNoAnswer)
+	must.True(t, rundir.Unreadable(err))
 	sw, err := lsdyna.ParseSwitch("sw1")
 	must.NoError(t, err)
-	must.ErrorIs(t, w.Send(expired(), Sending{Switch: sw}), ErrNoAnswer)
+	must.ErrorIs(t, w.Send(expired(), Sending{Switch: sw}), rundir.ErrNoAnswer)
 	must.Eq(t, 0, w.View().Looks)
 
 	start()
@@ -168,11 +169,11 @@ func TestWatcher_requestThatIsHeldUp(t *testing.T) {
 	failed := make(chan error)
 	done := make(chan struct{})
 	go func() {
-		failed <- w.Do(ctx, func(*Folder) error { close(begun); s.wait(); close(done); return nil })
+		failed <- w.Do(ctx, func(*rundir.Folder) error { close(begun); s.wait(); close(done); return nil })
 	}()
 	<-begun
 	giveUp()
-	must.ErrorIs(t, <-failed, ErrNoAnswer)
+	must.ErrorIs(t, <-failed, rundir.ErrNoAnswer)
 	start()
 	<-done
 }
@@ -183,7 +184,7 @@ func TestWatcher_closeDoesNotWaitForTheServer(t *testing.T) {
 	w := s.watch(t)
 	await(t, w, "that the server stalls", func(View) bool { return w.Stalled() > 0 })
 	w.Close()
-	must.ErrorIs(t, w.Do(soon(t), func(*Folder) error { return nil }), ErrClosed)
+	must.ErrorIs(t, w.Do(soon(t), func(*rundir.Folder) error { return nil }), ErrClosed)
 	select {
 	case <-w.Done():
 		t.Error("it ended while the server was asked")
@@ -203,7 +204,7 @@ func TestWatcher_switchUntilItsDumpIsComplete(t *testing.T) {
 	written := false
 	must.NoError(t, w.Send(soon(t), Sending{Switch: sw, Written: func() { written = true }}))
 	must.True(t, written)
-	must.ErrorIs(t, w.Send(soon(t), Sending{Switch: sw}), ErrSwitchPending)
+	must.ErrorIs(t, w.Send(soon(t), Sending{Switch: sw}), rundir.ErrSwitchPending)
 	v := w.View()
 	must.NotNil(t, v.Switch)
 	must.True(t, v.Switch.Taken.IsZero())
@@ -256,7 +257,7 @@ func TestWatcher_switchKnowsTheDumpOfAMomentAgo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
 			s.write(t, "stdout", solving)
-			w := s.watch(t, func(o *WatchOptions) { o.interval = time.Hour })
+			w := s.watch(t, func(o *Options) { o.interval = time.Hour })
 			await(t, w, "a look", func(v View) bool { return v.Looks > 0 })
 			s.write(t, "stdout", solving+"     101 t 1.0100E-02 dt 1.00E-04 write d3dump02 file          12/21/25 20:15:17\n")
 			must.NoError(t, w.Send(soon(t), c.sending))
@@ -296,17 +297,17 @@ func TestWatcher_opensAnewWhereTheConnectionWasLost(t *testing.T) {
 			"at the end": func(ctx context.Context, w *Watcher) error { _, err := w.Finish(ctx); return err },
 			"a switch":   func(ctx context.Context, w *Watcher) error { return w.Send(ctx, Sending{Switch: sw, Again: true}) },
 			"a request": func(ctx context.Context, w *Watcher) error {
-				return w.Do(ctx, func(*Folder) error { return nil })
+				return w.Do(ctx, func(*rundir.Folder) error { return nil })
 			},
 		} {
 			t.Run(name+", "+lost.Error(), func(t *testing.T) {
 				s := newServer(t)
 				var opened atomic.Int64
 				var fails atomic.Bool
-				w := s.watch(t, func(o *WatchOptions) {
+				w := s.watch(t, func(o *Options) {
 					open, as := o.Open, o.As
 					o.interval = time.Hour // no look helps
-					o.Open = func() (*Folder, error) { opened.Add(1); return open() }
+					o.Open = func() (*rundir.Folder, error) { opened.Add(1); return open() }
 					o.As = func(do func() error) error {
 						err := as(do)
 						if fails.Swap(false) {
@@ -331,7 +332,7 @@ func TestWatcher_switchIsNotWrittenBehindItsDeadline(t *testing.T) {
 	sw, err := lsdyna.ParseSwitch("sw1")
 	must.NoError(t, err)
 	s := newServer(t)
-	w := s.watch(t, func(o *WatchOptions) {
+	w := s.watch(t, func(o *Options) {
 		o.interval = time.Hour
 		o.As = func(do func() error) error { s.wait(); return do() }
 	})
@@ -344,9 +345,9 @@ func TestWatcher_switchIsNotWrittenBehindItsDeadline(t *testing.T) {
 	}()
 	await(t, w, "that the server is asked", func(View) bool { return w.Stalled() > 0 })
 	giveUp()
-	must.ErrorIs(t, <-failed, ErrNoAnswer)
+	must.ErrorIs(t, <-failed, rundir.ErrNoAnswer)
 	start()
-	must.NoError(t, w.Do(soon(t), func(*Folder) error { return nil })) // behind it
+	must.NoError(t, w.Do(soon(t), func(*rundir.Folder) error { return nil })) // behind it
 	_, err = os.Lstat(filepath.Join(s.dir, lsdyna.KillFile))
 	must.ErrorIs(t, err, os.ErrNotExist)
 	must.Nil(t, w.View().Switch)
@@ -384,13 +385,13 @@ func TestWatcher_recallsAnOldSwitch(t *testing.T) {
 }
 
 func TestUnreadable(t *testing.T) {
-	must.False(t, Unavailable(openError{unix.ENOENT}))
-	must.True(t, Unavailable(openError{unix.ESTALE}))
-	for _, err := range []error{ErrNoAnswer, openError{unix.ENOENT}, &os.PathError{Op: "read", Path: "x", Err: unix.EIO}, unix.ESTALE, context.DeadlineExceeded} {
-		must.True(t, Unreadable(err), must.Sprint(err))
+	must.False(t, rundir.Unavailable(rundir.NotOpen(unix.ENOENT)))
+	must.True(t, rundir.Unavailable(rundir.NotOpen(unix.ESTALE)))
+	for _, err := range []error{rundir.ErrNoAnswer, rundir.NotOpen(unix.ENOENT), &os.PathError{Op: "read", Path: "x", Err: unix.EIO}, unix.ESTALE, context.DeadlineExceeded} {
+		must.True(t, rundir.Unreadable(err), must.Sprint(err))
 	}
-	for _, err := range []error{nil, unix.ENOENT, &os.PathError{Op: "open", Path: "x", Err: ErrNotRegular}, unix.EACCES, ErrClosed} {
-		must.False(t, Unreadable(err), must.Sprint(err))
+	for _, err := range []error{nil, unix.ENOENT, &os.PathError{Op: "open", Path: "x", Err: rundir.ErrNotRegular}, unix.EACCES, ErrClosed} {
+		must.False(t, rundir.Unreadable(err), must.Sprint(err))
 	}
 }
 
@@ -400,7 +401,7 @@ func TestWatcher_reportsAnErrorOnce(t *testing.T) {
 	gone := error(unix.ENOENT)
 	s.fail.Store(&gone)
 	var reports atomic.Int64
-	w := s.watch(t, func(o *WatchOptions) { o.Report = func(error) { reports.Add(1) } })
+	w := s.watch(t, func(o *Options) { o.Report = func(error) { reports.Add(1) } })
 	for range 3 {
 		_, err := w.Look(soon(t))
 		must.ErrorIs(t, err, unix.ENOENT)

@@ -1,19 +1,20 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir
+package watch
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 )
 
 // How often a watcher looks at its folder: usually, and while a sense switch is
@@ -25,52 +26,19 @@ const (
 	switchHaste    = 10 * time.Second
 )
 
-var (
-	// ErrClosed is returned by requests to a watcher that was closed.
-	ErrClosed = errors.New("the run folder is not watched any more")
+// ErrClosed is returned by requests to a watcher that was closed.
+var ErrClosed = errors.New("the run folder is not watched any more")
 
-	// ErrNoAnswer is wrapped when a request's deadline has passed: the file system
-	// does not answer.
-	ErrNoAnswer = errors.New("the run folder does not answer")
-
-	// ErrNotOpen is wrapped when the folder cannot be opened.
-	ErrNotOpen = errors.New("the run folder cannot be opened")
-)
-
-// openError is an ErrNotOpen that reads like its cause.
-type openError struct{ error }
-
-func (e openError) Unwrap() error        { return e.error }
-func (e openError) Is(target error) bool { return target == ErrNotOpen }
-
-// failures are what a file system says that lost its server, or its disk.
-var failures = []error{
-	ErrNoAnswer, context.DeadlineExceeded,
-	unix.EIO, unix.ESTALE, unix.ENOTCONN, unix.ETIMEDOUT, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ECONNREFUSED, unix.ECONNRESET, unix.ECONNABORTED,
-}
-
-// Unreadable reports whether an error says that the folder could not be read at
-// all, so that nothing follows from what was read: it could not be opened, or its
-// file system failed or did not answer. A file that is missing, or that is none, is
-// not of that kind.
-func Unreadable(err error) bool { return errors.Is(err, ErrNotOpen) || Unavailable(err) }
-
-// Unavailable reports whether an error says that the folder's file system failed or
-// did not answer: a later try may succeed.
-func Unavailable(err error) bool {
-	return slices.ContainsFunc(failures, func(f error) bool { return errors.Is(err, f) })
-}
-
-// WatchOptions say what a Watcher watches.
-type WatchOptions struct {
+// Options say what a Watcher watches.
+type Options struct {
 	// Open opens the run folder. It is called in the watcher's goroutine, again at
 	// every look until it succeeds.
-	Open func() (*Folder, error)
+	Open func() (*rundir.Folder, error)
 
 	// Follow says which outputs are read; nil: none until Watcher.Follow is called.
-	Follow *FollowOptions
+	Follow *rundir.FollowOptions
 
-	// Run is the run whose folder it is (RunOwner.Run); "" before it is claimed.
+	// Run is the run whose folder it is (ownership.Owner.Run); "" before it is claimed.
 	Run string
 
 	// As does something with the rights of the task's user; nil: with the process's own.
@@ -81,20 +49,20 @@ type WatchOptions struct {
 	Report func(error)
 
 	interval time.Duration // of looks; lookInterval when 0
-	farewell time.Duration // of runs that are over; farewell when 0
+	farewell time.Duration // of runs that are over; ownership.Farewell when 0
 }
 
 // View is what a Watcher knows. It is a copy that nobody changes.
 type View struct {
 	Snapshot output.Snapshot
-	Looks    int64       // finished looks at the outputs; 0: nothing is known of them yet
-	At       time.Time   // when the last of them began at which the file system did not fail
-	Told     bool        // Finish has read how the run ended, from stdout, if maybe not all else
-	Open     bool        // the folder is open
-	Err      error       // why it is not
-	Dir      DirID       // the folder itself, once it was open
-	Held     error       // why it could not be held for the run (Hold); an *OwnedError where another run has it
-	Switch   *SwitchView // the last sense switch that was sent, nil for none
+	Looks    int64        // finished looks at the outputs; 0: nothing is known of them yet
+	At       time.Time    // when the last of them began at which the file system did not fail
+	Told     bool         // Finish has read how the run ended, from stdout, if maybe not all else
+	Open     bool         // the folder is open
+	Err      error        // why it is not
+	Dir      rundir.DirID // the folder itself, once it was open
+	Held     error        // why it could not be held for the run (Hold); an *ownership.OwnedError where another run has it
+	Switch   *SwitchView  // the last sense switch that was sent, nil for none
 }
 
 // Watcher owns the run folder of one run: its open descriptor, the reading of
@@ -104,7 +72,7 @@ type View struct {
 // posts a request with a deadline. A request that the goroutine has not begun by
 // its deadline is never done.
 type Watcher struct {
-	options  WatchOptions
+	options  Options
 	requests chan *folderRequest
 	changed  chan struct{}
 	view     atomic.Pointer[View]
@@ -114,8 +82,8 @@ type Watcher struct {
 	ended    chan struct{}
 
 	// Of the goroutine alone.
-	folder *Folder
-	follow *Follower
+	folder *ownership.Folder
+	follow *rundir.Follower
 	sent   *sentSwitch
 
 	holding  holding
@@ -129,8 +97,8 @@ type folderRequest struct {
 	done chan error
 }
 
-// Watch starts to watch. Close ends it.
-func Watch(o WatchOptions) *Watcher {
+// Start starts to watch. Close ends it.
+func Start(o Options) *Watcher {
 	if o.As == nil {
 		o.As = func(do func() error) error { return do() }
 	}
@@ -141,7 +109,7 @@ func Watch(o WatchOptions) *Watcher {
 		o.interval = lookInterval
 	}
 	if o.farewell == 0 {
-		o.farewell = farewell
+		o.farewell = ownership.Farewell
 	}
 	w := &Watcher{
 		holding: holding{run: o.Run},
@@ -179,20 +147,20 @@ func (w *Watcher) Done() <-chan struct{} { return w.ended }
 
 // Do does something in the folder with the rights of the task's user. The folder is
 // opened first where it is not open yet. When the context ends first the error wraps
-// ErrNoAnswer, and what was begun goes on behind it.
-func (w *Watcher) Do(ctx context.Context, do func(*Folder) error) error {
+// rundir.ErrNoAnswer, and what was begun goes on behind it.
+func (w *Watcher) Do(ctx context.Context, do func(*rundir.Folder) error) error {
 	return w.post(ctx, func() error {
 		if err := w.open(); err != nil {
 			return err
 		}
-		return do(w.folder)
+		return do(w.folder.Folder)
 	})
 }
 
 // Follow begins to read the outputs.
-func (w *Watcher) Follow(ctx context.Context, o FollowOptions) error {
-	return w.Do(ctx, func(f *Folder) error {
-		w.follow = NewFollower(f, o)
+func (w *Watcher) Follow(ctx context.Context, o rundir.FollowOptions) error {
+	return w.Do(ctx, func(f *rundir.Folder) error {
+		w.follow = rundir.NewFollower(f, o)
 		return nil
 	})
 }
@@ -207,20 +175,20 @@ func (w *Watcher) Look(ctx context.Context) (View, error) {
 // Finish reads the outputs of a run that is over to their end, and what came of
 // the last sense switch: a switch that nobody took is removed, since it would end
 // the next run that somebody starts here. Where another run has the folder by now it
-// does nothing, and the error is an *OwnedError.
+// does nothing, and the error is an *ownership.OwnedError.
 func (w *Watcher) Finish(ctx context.Context) (View, error) {
-	err := w.Do(ctx, func(f *Folder) error {
+	err := w.Do(ctx, func(f *rundir.Folder) error {
 		if w.follow == nil {
 			return nil
 		}
-		w.keep(f)
-		if err := w.checkMine(f); err != nil {
+		w.keep()
+		if err := w.checkMine(); err != nil {
 			return err
 		}
-		w.follow.lastError = "" // an error counts each time
+		w.follow.RepeatErrors()
 		began := time.Now()
 		s, err := w.follow.Drain(ctx)
-		told := ctx.Err() == nil && w.follow.told()
+		told := ctx.Err() == nil && w.follow.Told()
 		w.publish(func(v *View) { v.Snapshot, v.Looks, v.At, v.Told = s, v.Looks+1, began, told })
 		if ctx.Err() != nil {
 			// Nobody waits any more. A switch that lies there by now may be for a
@@ -252,9 +220,9 @@ func (w *Watcher) post(ctx context.Context, do func() error) error {
 
 func (w *Watcher) noAnswer(ctx context.Context) error {
 	if stalled := w.Stalled(); stalled > time.Second {
-		return fmt.Errorf("%w for %s now: is its file server down? (%w)", ErrNoAnswer, stalled.Round(time.Second), context.Cause(ctx))
+		return fmt.Errorf("%w for %s now: is its file server down? (%w)", rundir.ErrNoAnswer, stalled.Round(time.Second), context.Cause(ctx))
 	}
-	return fmt.Errorf("%w in time (%w)", ErrNoAnswer, context.Cause(ctx))
+	return fmt.Errorf("%w in time (%w)", rundir.ErrNoAnswer, context.Cause(ctx))
 }
 
 func (w *Watcher) run() {
@@ -303,7 +271,7 @@ func (w *Watcher) wait(do func() error) error {
 		return do()
 	})
 	if !begun {
-		err = openError{err}
+		err = rundir.NotOpen(err)
 	}
 	if lost(err) {
 		w.dropClaim()
@@ -331,18 +299,19 @@ func (w *Watcher) open() error {
 	folder, err := w.options.Open()
 	if err != nil {
 		w.publish(func(v *View) { v.Err = err })
-		return openError{err}
+		return rundir.NotOpen(err)
 	}
-	w.folder, folder.farewell = folder, w.options.farewell
+	w.folder = ownership.Of(folder)
+	w.folder.Farewell = w.options.farewell
 	switch {
 	case w.follow != nil:
-		w.follow.folder = folder // goes on where it was
+		w.follow.Reopened(folder)
 	case w.options.Follow != nil:
-		w.follow = NewFollower(folder, *w.options.Follow)
+		w.follow = rundir.NewFollower(folder, *w.options.Follow)
 	}
 	id := folder.ID()
 	w.publish(func(v *View) { v.Open, v.Err, v.Dir = true, nil, id })
-	w.hold(folder)
+	w.hold()
 	return nil
 }
 
@@ -362,8 +331,8 @@ func (w *Watcher) look() error {
 	if w.follow == nil {
 		return nil
 	}
-	w.hold(w.folder)
-	w.follow.lastError = "" // an error counts each time
+	w.hold()
+	w.follow.RepeatErrors()
 	began := time.Now()
 	s, err := w.follow.Poll()
 	if lost(err) {
@@ -371,11 +340,11 @@ func (w *Watcher) look() error {
 	}
 	w.publish(func(v *View) {
 		v.Snapshot, v.Looks = s, v.Looks+1
-		if !Unavailable(err) {
+		if !rundir.Unavailable(err) {
 			v.At = began
 		}
 	})
-	return errors.Join(err, w.followSwitch(w.folder, s, false))
+	return errors.Join(err, w.followSwitch(w.folder.Folder, s, false))
 }
 
 // lost reports whether an error says that the folder's file system was mounted again,

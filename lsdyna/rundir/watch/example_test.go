@@ -1,17 +1,17 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir_test
+package watch_test
 
 import (
 	"context"
 	"fmt"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 )
 
 func ExampleInspect() {
-	report, err := rundir.Inspect(context.Background(), "../output/testdata/error.stdout", false)
+	report, err := watch.Inspect(context.Background(), "../../output/testdata/error.stdout", false)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir
+package watch
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // effectPatience is how long after a switch was taken its effect is waited for.
@@ -41,7 +42,7 @@ type SwitchView struct {
 	Asked    time.Time
 	Before   *output.Dump // the newest dump then
 	Taken    time.Time    // when the solver took it; zero: not yet
-	Dump     DumpState
+	Dump     rundir.DumpState
 	Plot     bool    // a plot state was written since, at
 	PlotTime float64 // this problem time
 	Ended    bool    // the run is over: nothing more comes
@@ -61,7 +62,7 @@ func (s *SwitchView) Since() time.Time {
 // sentSwitch is a sense switch from its writing until its effect is there.
 type sentSwitch struct {
 	view  SwitchView
-	watch DumpWatch
+	watch rundir.DumpWatch
 	plots int64 // plot states that were there before
 }
 
@@ -79,7 +80,7 @@ func (s *sentSwitch) closely() bool {
 
 // Send writes a sense switch into the folder and follows it from then on.
 func (w *Watcher) Send(ctx context.Context, s Sending) error {
-	return w.Do(ctx, func(f *Folder) error {
+	return w.Do(ctx, func(f *rundir.Folder) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -88,7 +89,7 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 			// nobody would follow any more.
 			return fmt.Errorf("send sense switch %s: the run is being stopped", s.Switch.Name)
 		}
-		if err := w.checkMine(f); err != nil {
+		if err := w.checkMine(); err != nil {
 			return fmt.Errorf("send sense switch %s: %w", s.Switch.Name, err)
 		}
 		if s.Asked.IsZero() {
@@ -119,7 +120,7 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 
 // writeInTime writes a sense switch unless its time is up: what was done before may
 // have waited for the file system, and whoever asked has gone on without the switch.
-func writeInTime(ctx context.Context, f *Folder, sw lsdyna.Switch) error {
+func writeInTime(ctx context.Context, f *rundir.Folder, sw lsdyna.Switch) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -141,7 +142,7 @@ func (w *Watcher) Recall(ctx context.Context, s Sending) error {
 func (w *Watcher) remember(s Sending, plots int64) {
 	w.sent = &sentSwitch{
 		view:  SwitchView{Switch: s.Switch, Asked: s.Asked, Before: s.LastDump},
-		watch: DumpWatch{Since: s.Asked, Last: s.LastDump}, plots: plots,
+		watch: rundir.DumpWatch{Since: s.Asked, Last: s.LastDump}, plots: plots,
 	}
 	view := w.sent.view
 	w.publish(func(v *View) { v.Switch = &view })
@@ -149,7 +150,7 @@ func (w *Watcher) remember(s Sending, plots int64) {
 
 // followSwitch looks what came of the last sense switch. ended means that the
 // solver is gone: what it wrote is final.
-func (w *Watcher) followSwitch(f *Folder, s output.Snapshot, ended bool) error {
+func (w *Watcher) followSwitch(f *rundir.Folder, s output.Snapshot, ended bool) error {
 	sent := w.sent
 	if sent == nil || sent.view.Ended || sent.done() && !ended {
 		return nil // at the end even an old one is looked after: it may still lie there
@@ -159,7 +160,7 @@ func (w *Watcher) followSwitch(f *Folder, s output.Snapshot, ended bool) error {
 		return err
 	}
 	if ended && pending {
-		if err = f.ClearSwitch(); Unreadable(err) {
+		if err = f.ClearSwitch(); rundir.Unreadable(err) {
 			return err // it is tried again
 		}
 	}
