@@ -58,6 +58,11 @@ var ofFolders = []removal{
 		},
 	},
 	{
+		lineTwoSolvers, "what another container hides is gone", []string{"TestClaim_byTheRecord"}, []mutant.Edit{
+			mutant.Begin("Node.isHiddenFrom", "return false"),
+		},
+	},
+	{
 		lineTwoSolvers, "without locks the last one wins", []string{"TestClaim_withoutLocksARecordThatCameMeanwhileStays"}, []mutant.Edit{
 			mutant.Begin("(*Folder).claimExclusively", "return f.writeOwner(o)"),
 		},

@@ -156,6 +156,12 @@ func TestClaim_byTheRecord(t *testing.T) {
 		"another machine with a copied id": {before: ownerHere("a"), change: func(o *Owner) {
 			o.Node.Boot, o.Node.Host = "before", "twin"
 		}},
+		"a container beside this one, whose processes cannot be seen": {before: ownerHere("a", Process{PID: 1, StartTicks: 1 << 60}), change: func(o *Owner) {
+			o.Node.ID, o.Node.PIDs = "id-beside", "pid:[1]"
+		}},
+		"this container before it was started anew": {before: ownerHere("a", living(t)), free: true, change: func(o *Owner) {
+			o.Node.PIDs, o.Processes[0].StartTicks = "pid:[1]", 1<<60
+		}},
 		"a run of which nothing tells whether it lives": {before: ownerHere("a")},
 		"a machine that does not tell its boot":         {before: ownerHere("a"), change: func(o *Owner) { o.Node.Boot = "" }},
 		"a copy of another allocation's folder": {before: other(ownerHere("a")), free: true, change: func(o *Owner) {

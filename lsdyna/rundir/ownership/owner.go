@@ -62,6 +62,10 @@ type Node struct {
 	Name string `json:"name,omitempty"` // of the Nomad client
 	Host string `json:"host,omitempty"` // the kernel's name of the machine
 	Boot string `json:"boot"`           // the kernel's boot id
+
+	// PIDs is the namespace in which processes have their ids: two clients in system
+	// containers may be of one kernel and not see each other's.
+	PIDs string `json:"pid_namespace,omitempty"`
 }
 
 // ThisNode is the machine of this process, whose Nomad client has the given id and
@@ -70,6 +74,7 @@ func ThisNode(id, name string) Node {
 	n := Node{ID: id, Name: name}
 	n.Host, _ = os.Hostname()
 	n.Boot, _ = procfs.BootID(procfs.Root)
+	n.PIDs, _ = os.Readlink(procfs.Root + "/self/ns/pid")
 	return n
 }
 
@@ -91,6 +96,13 @@ func (n Node) String() string {
 // boot. A name alone is no proof: images are copied.
 func (n Node) isSameMachine(other Node) bool {
 	return n.ID != "" && n.ID == other.ID && n.Host != "" && n.Host == other.Host
+}
+
+// isHiddenFrom reports whether processes of a node of the same kernel may live and not
+// be seen from another. A container that was started anew has another namespace, but
+// its client is the same, and all that ran in it has ended.
+func (n Node) isHiddenFrom(other Node) bool {
+	return n.PIDs != "" && other.PIDs != "" && n.PIDs != other.PIDs && (n.ID == "" || n.ID != other.ID)
 }
 
 // Process is one process on the owner's node.
@@ -134,6 +146,8 @@ func (o Owner) isOver(wants Owner, endMark string) bool {
 		return false
 	case o.Node.Boot != wants.Node.Boot:
 		return o.Node.isSameMachine(wants.Node)
+	case o.Node.isHiddenFrom(wants.Node):
+		return false
 	case len(o.Processes) == 0 && o.Cgroup == "":
 		return false // nothing tells
 	}
