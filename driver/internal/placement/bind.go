@@ -65,11 +65,11 @@ func (b *Binder) rebind() error {
 // bind moves every thread of the run to its lease, after the pid file says so.
 // Memory follows. The caller holds mu.
 func (b *Binder) bind(lease allocator.Lease) error {
+	b.confined = confinement{} // also where it fails halfway
 	if err := b.proc.Bind(lease.CPUs); err != nil {
 		return err
 	}
 	before := cpuset.Of(b.setCPUs(lease.CPUs.Slice())...)
-	b.confined = confinement{}
 	if !slices.Equal(b.cores.nodes(before), b.cores.nodes(lease.CPUs)) {
 		b.followMemory()
 	}
@@ -94,7 +94,9 @@ func (b *Binder) confine() error {
 	if b.confined.applied && b.confined.to.IsEmpty() && where.IsEmpty() {
 		return nil // it runs everywhere already
 	}
-	if err := b.proc.Confine(b.confined.to, where); err != nil {
+	was := b.confined.to
+	b.confined = confinement{} // where it fails halfway every thread is confined the next time
+	if err := b.proc.Confine(was, where); err != nil {
 		return err
 	}
 	b.confined = confinement{applied: true, to: where}

@@ -101,6 +101,7 @@ func TestRace_AllAtOnce(t *testing.T) {
 	for _, stop := range stops {
 		stop()
 	}
+	runs[0].bindFromOutside(0, 1) // without a lease it may stay where somebody has bound it more tightly
 	n.reserve("")
 	n.setOnline("0-1")
 	n.Reevaluate()
