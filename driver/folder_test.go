@@ -6,12 +6,14 @@ package driver
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -197,4 +199,27 @@ func TestFolder_AnotherRunsOutputsAreNotItsOwn(t *testing.T) {
 	result := r.wait()
 	must.False(t, result.Successful())
 	must.ErrorContains(t, result.Err, "unknown: outputs unreadable: task solve of job crash (allocation "+other.id[:8]+")")
+}
+
+// A run folder without room costs one attempt of the restart policy, not the task.
+func TestStart_RunFolderIsFull(t *testing.T) {
+	needRoot(t)
+	root := worldReadable(t)
+	folder := filepath.Join(root, "full")
+	must.NoError(t, os.Mkdir(folder, 0o755))
+	files := deck(t, false)
+	const options = "mode=0755,uid=65534,gid=65534,nr_inodes="
+	must.NoError(t, unix.Mount("full", folder, "tmpfs", 0, options+strconv.Itoa(1+len(files))))
+	t.Cleanup(func() { must.NoError(t, unix.Unmount(folder, unix.MNT_DETACH)) })
+	for name, content := range files {
+		must.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte(content), 0o644))
+	}
+	n := newLoneNode(t, func(c *settings.Config) { c.WorkRoots = []string{root} })
+	j := standinJob("ncpu = 1")
+	j.folder = folder
+	must.StrContains(t, n.refusedFolder(j), "no space left on device")
+	must.SliceEmpty(t, n.cores.Leases())
+
+	must.NoError(t, unix.Mount("full", folder, "tmpfs", unix.MS_REMOUNT, options+"100"))
+	must.Zero(t, n.start(j).wait().ExitCode)
 }

@@ -29,20 +29,21 @@ func NotOpen(err error) error { return openError{err} }
 func (e openError) Unwrap() error        { return e.error }
 func (e openError) Is(target error) bool { return target == ErrNotOpen }
 
-// failures are what a file system says that lost its server, or its disk.
+// failures are what a file system says that lost its server, or its disk, or that is
+// full.
 var failures = []error{
 	ErrNoAnswer, context.DeadlineExceeded,
-	unix.EIO, unix.ESTALE, unix.ENOTCONN, unix.ETIMEDOUT, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ECONNREFUSED, unix.ECONNRESET, unix.ECONNABORTED,
+	unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.ESTALE, unix.ENOTCONN, unix.ETIMEDOUT, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ECONNREFUSED, unix.ECONNRESET, unix.ECONNABORTED,
 }
 
 // Unreadable reports whether an error says that the folder could not be read at
-// all, so that nothing follows from what was read: it could not be opened, or its
-// file system failed or did not answer. A file that is missing, or that is none, is
-// not of that kind.
+// all, or not be written, so that nothing follows from it: it could not be opened, or
+// its file system failed, did not answer, or was full. A file that is missing, or that
+// is none, is not of that kind.
 func Unreadable(err error) bool { return errors.Is(err, ErrNotOpen) || Unavailable(err) }
 
-// Unavailable reports whether an error says that the folder's file system failed or
-// did not answer: a later try may succeed.
+// Unavailable reports whether an error says that the folder's file system failed, did
+// not answer, or was full: a later try may succeed.
 func Unavailable(err error) bool {
 	return slices.ContainsFunc(failures, func(f error) bool { return errors.Is(err, f) })
 }

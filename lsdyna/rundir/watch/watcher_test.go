@@ -387,7 +387,7 @@ func TestWatcher_recallsAnOldSwitch(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	must.False(t, rundir.Unavailable(rundir.NotOpen(unix.ENOENT)))
 	must.True(t, rundir.Unavailable(rundir.NotOpen(unix.ESTALE)))
-	for _, err := range []error{rundir.ErrNoAnswer, rundir.NotOpen(unix.ENOENT), &os.PathError{Op: "read", Path: "x", Err: unix.EIO}, unix.ESTALE, context.DeadlineExceeded} {
+	for _, err := range []error{rundir.ErrNoAnswer, rundir.NotOpen(unix.ENOENT), &os.PathError{Op: "read", Path: "x", Err: unix.EIO}, unix.ESTALE, unix.EDQUOT, context.DeadlineExceeded} {
 		must.True(t, rundir.Unreadable(err), must.Sprint(err))
 	}
 	for _, err := range []error{nil, unix.ENOENT, &os.PathError{Op: "open", Path: "x", Err: rundir.ErrNotRegular}, unix.EACCES, ErrClosed} {
