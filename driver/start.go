@@ -332,6 +332,9 @@ func (s *start) launch() error {
 	}
 	s.place.binder.Attach(proc, rec)
 	s.nameProcesses()
+	if warning := task.InAllocWarning(s.details, s.node.WorkRoots); warning != "" && s.options.Restart == "" {
+		s.events = append(s.events, warning)
+	}
 	return nil
 }
 

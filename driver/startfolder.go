@@ -162,7 +162,7 @@ const claimPause = 500 * time.Millisecond
 // there, it lives as long as this process.
 func (s *start) owner() ownership.Owner {
 	o := task.Owner(s.id, &state.Details{
-		Namespace: s.cfg.Namespace, JobID: s.cfg.JobID, AllocDir: s.cfg.AllocDir, RunBase: s.run.base,
+		Namespace: s.cfg.Namespace, JobID: s.cfg.JobID, AllocDir: s.cfg.AllocDir, RunBase: s.run.base, RunFolder: s.run.rel,
 		NodeID: s.cfg.NodeID, NodeName: s.cfg.NodeName, StartedAt: time.Now(),
 	})
 	ticks, _ := procfs.StartTicks(procfs.Root, os.Getpid())

@@ -47,7 +47,7 @@ plugin "nomad-driver-lsdyna" {
       server = "31010@lic1"
     }
 
-    work_roots    = ["/scratch"] # where run folders may be besides the task directory
+    work_roots    = ["/scratch"] # where run folders may be besides the task directory, which Nomad deletes with its results
     allow_command = false
     allow_root    = false
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
@@ -128,6 +129,12 @@ type Details struct {
 
 	StartFailed bool            `json:"start_failed,omitempty"` // Nomad was told so, but not everything could be ended
 	Old         json.RawMessage `json:"old_outputs,omitempty"`  // what lay in the run folder before (package lsdyna)
+}
+
+// InAlloc reports whether the run folder is inside the allocation: Nomad deletes it
+// with the allocation.
+func (d *Details) InAlloc() bool {
+	return d.AllocDir != "" && d.RunBase != "" && strings.HasPrefix(filepath.Join(d.RunBase, d.RunFolder), d.AllocDir+"/")
 }
 
 // maxDetails bounds what is written and read back, in bytes.

@@ -61,6 +61,7 @@ func (h *Handle) end(ctx context.Context) {
 	}
 	h.tellSwitch(v.Switch, outcome.Success())
 	h.Events.EmitRedacted(Sentence(outcome.Reason))
+	h.tellWhereResultsAre(r)
 	finished := exit.finished
 	if finished.IsZero() {
 		finished = time.Now()

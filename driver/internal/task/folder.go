@@ -24,7 +24,7 @@ func Owner(id state.ID, d *state.Details) ownership.Owner {
 	return ownership.Owner{
 		Run: id.String(), Namespace: d.Namespace, Job: d.JobID, Alloc: id.Alloc, Task: id.Task,
 		Node: ownership.ThisNode(d.NodeID, d.NodeName), Since: d.StartedAt.UTC(),
-		InAlloc: d.AllocDir != "" && strings.HasPrefix(d.RunBase, d.AllocDir+"/"),
+		InAlloc: d.InAlloc(),
 	}
 }
 
@@ -46,6 +46,34 @@ func (h *Handle) holdFolder() {
 		o.Cgroup = h.spec.Cgroups.Processes()
 	}
 	r.watcher.Hold(o)
+}
+
+// Nomad deletes an allocation's folder when it forgets the allocation: hours after its
+// end, sooner where the disk is full.
+const (
+	deletedLater = "Nomad deletes it with all results some hours after the job has ended"
+	keptSafe     = "a work_dir below one of the node's work_roots%s is kept"
+)
+
+// InAllocWarning says at the start of a run in its allocation's folder what becomes of
+// its results; "" for any other run. roots are the node's work_roots.
+func InAllocWarning(d *state.Details, roots []string) string {
+	if !d.InAlloc() {
+		return ""
+	}
+	named := ""
+	if len(roots) > 0 {
+		named = " (" + strings.Join(roots, ", ") + ")"
+	}
+	return fmt.Sprintf("The run folder is inside the allocation: %s; "+keptSafe, deletedLater, named)
+}
+
+// tellWhereResultsAre says at the end of a run where its results are to be fetched
+// from in time.
+func (h *Handle) tellWhereResultsAre(r *run) {
+	if r.InAlloc() {
+		h.say("The results are in %s, inside the allocation: copy them away, %s", h.Folder(), deletedLater)
+	}
 }
 
 // OpenFolder opens a run folder that the user may enter, read and write to. The
