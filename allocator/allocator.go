@@ -184,6 +184,13 @@ func (a *Allocator) Free() cpuset.Set {
 	return a.managed.Difference(a.taken())
 }
 
+// Unavailable returns the CPUs that are reserved for others, as SetUnavailable was told.
+func (a *Allocator) Unavailable() cpuset.Set {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.unavailable
+}
+
 // Managed returns the CPUs that the allocator may give out.
 func (a *Allocator) Managed() cpuset.Set {
 	a.mu.Lock()

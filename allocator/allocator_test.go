@@ -194,7 +194,7 @@ func TestNew_withNothingToManage(t *testing.T) {
 	a := New(xeon(), cpuset.Set{}, Options{})
 	_, err := a.Allocate("job", 1)
 	must.EqError(t, err, "1 core asked, 0 free")
-	_, _, err = a.Restore("job", cpuset.Of(1), false)
+	_, _, err = restore(a, "job", cpuset.Of(1), false)
 	must.EqError(t, err, "1 core asked, 0 free")
 	must.True(t, a.Free().IsEmpty())
 	must.Eq(t, 0, a.Available())
@@ -256,7 +256,7 @@ func randomCall(a *Allocator, topo *topology.Topology, r *rand.Rand, owner strin
 	case 2, 3:
 		_, _, _ = a.Reserve(owner, some)
 	case 4:
-		_, _, _ = a.Restore(owner, some, r.Intn(2) == 0)
+		_, _ = a.Claim(owner, some, r.Intn(2) == 0)
 	case 5:
 		_, _, _ = a.Move(owner)
 	case 6:

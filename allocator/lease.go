@@ -63,29 +63,6 @@ func describeNodes(nodes []int) string {
 	return "NUMA nodes " + strings.Join(ids, ",")
 }
 
-// Restored says how much of its former place an owner got back.
-type Restored int
-
-const (
-	// RestoredSame: exactly the CPUs that were wanted.
-	RestoredSame Restored = iota
-	// RestoredPartly: those of the wanted CPUs that were free, and others near them.
-	RestoredPartly
-	// RestoredOther: none of the wanted CPUs, as many others.
-	RestoredOther
-)
-
-// String returns "same", "partly" or "other".
-func (r Restored) String() string {
-	switch r {
-	case RestoredSame:
-		return "same"
-	case RestoredPartly:
-		return "partly"
-	}
-	return "other"
-}
-
 // record is what the allocator keeps of a lease.
 type record struct {
 	owner  string

@@ -66,9 +66,9 @@ func TestRelease_undoesAllocate(t *testing.T) {
 		must.Eq(t, before, a.free.Units())
 		must.Eq(t, free, a.Free())
 
-		restored, how, err := a.Restore("job", lease.CPUs, false)
+		restored, how, err := restore(a, "job", lease.CPUs, false)
 		must.NoError(t, err)
-		must.Eq(t, RestoredSame, how)
+		must.Eq(t, same, how)
 		must.Eq(t, lease.CPUs, restored.CPUs)
 		must.Eq(t, lease.Held, restored.Held)
 	}

@@ -170,7 +170,7 @@ func (w *world) restart(owner string) {
 		delete(w.sizes, owner)
 		return
 	}
-	again, how, err := w.a.Restore(owner, lease.CPUs, lease.Reserved)
+	again, how, err := restore(w.a, owner, lease.CPUs, lease.Reserved)
 	w.note("restore %s %s: %s %v %v", owner, lease.CPUs, again.CPUs, how, err)
 	if err != nil {
 		// A former reservation can be taken by others meanwhile; a picked lease not.
@@ -180,7 +180,7 @@ func (w *world) restart(owner string) {
 		delete(w.sizes, owner)
 		return
 	}
-	if (how == RestoredSame) != (again.CPUs == lease.CPUs) {
+	if (how == same) != (again.CPUs == lease.CPUs) {
 		w.fail("says %s", how)
 	}
 	w.sizes[owner] = lease.CPUs.Len()

@@ -7,59 +7,52 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 )
 
-// Restore leases to an owner that outlived a restart what it had: the wanted
-// CPUs where they are free; else those of them that are, and others as near as
-// possible; else as many elsewhere. The owner's live process is to be moved
-// unless the answer is RestoredSame. The error is a *ShortageError where not
-// enough cores are left, ErrAlreadyLeased, or ErrNoCores for an empty set.
+// Claim leases to an owner that outlived a restart those of the wanted CPUs that can
+// be had, and no others. Where some cannot, the lease is displaced, and Move makes
+// good for them. So whoever claims for several owners first, and moves only then,
+// gives nobody a core that another one of them already has. The error is
+// ErrAlreadyLeased, or ErrNoCores for an empty set.
 //
 // specific says that the CPUs were reserved for the owner, as by Reserve: they
 // are held without their siblings and need not be managed. Unlike Reserve,
-// restoring displaces nobody.
-func (a *Allocator) Restore(owner string, wanted cpuset.Set, specific bool) (Lease, Restored, error) {
+// claiming displaces nobody.
+func (a *Allocator) Claim(owner string, wanted cpuset.Set, specific bool) (Lease, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.checkRequest(owner, wanted); err != nil {
-		return Lease{}, RestoredOther, err
+		return Lease{}, err
 	}
-	if a.restoreSame(owner, wanted, specific) {
-		a.refresh()
-		return a.lease(a.leases[owner]), RestoredSame, nil
+	r := &record{owner: owner, size: wanted.Len(), reason: "the same cores as before"}
+	if specific {
+		a.claimReserved(r, wanted)
+	} else {
+		a.claimPicked(r, wanted)
 	}
-	r := &record{owner: owner, size: wanted.Len()}
-	r.cpus, r.held = a.stillFree(wanted)
-	how := RestoredPartly
-	if r.cpus.IsEmpty() {
-		how = RestoredOther
-	}
-	if err := a.fill(r, r.cpus); err != nil {
-		return Lease{}, RestoredOther, err
+	if r.cpus != wanted {
+		r.before = wanted
 	}
 	a.leases[owner] = r
 	a.refresh()
-	return a.lease(r), how, nil
+	return a.lease(r), nil
 }
 
-// restoreSame leases the wanted CPUs where nothing is in the way.
-func (a *Allocator) restoreSame(owner string, wanted cpuset.Set, specific bool) bool {
-	if !specific {
-		held := a.withSiblings(wanted)
-		if !a.canHold(held) {
-			return false
-		}
-		a.leases[owner] = &record{owner: owner, size: wanted.Len(), cpus: wanted, held: held, reason: "the same cores as before"}
-		return true
+// claimReserved gives a record those CPUs of its reservation that nobody else holds.
+func (a *Allocator) claimReserved(r *record, wanted cpuset.Set) {
+	r.cpus = wanted.Intersect(a.topo.Online)
+	for _, other := range a.leases {
+		r.cpus = r.cpus.Difference(other.held)
 	}
-	var held cpuset.Set
-	for _, r := range a.leases {
-		held = held.Union(r.held)
+	r.held, r.fixed = r.cpus, r.cpus
+	r.reason = "the cores that were reserved for it, as before"
+}
+
+// claimPicked gives a record those of the wanted CPUs that are still free, with what
+// they hold.
+func (a *Allocator) claimPicked(r *record, wanted cpuset.Set) {
+	r.cpus, r.held = wanted, a.withSiblings(wanted)
+	if !a.canHold(r.held) {
+		r.cpus, r.held = a.stillFree(wanted)
 	}
-	if !wanted.SubsetOf(a.topo.Online) || wanted.Overlaps(held) {
-		return false
-	}
-	a.leases[owner] = &record{owner: owner, size: wanted.Len(), cpus: wanted, held: wanted, fixed: wanted,
-		reason: "the cores that were reserved for it, as before"}
-	return true
 }
 
 // stillFree returns those of the wanted CPUs that can be had, with what they hold.

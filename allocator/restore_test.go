@@ -75,24 +75,49 @@ func TestMove_shortageKeepsTheRest(t *testing.T) {
 	must.ErrorIs(t, err, ErrNoLease)
 }
 
+// How much of its former place an owner gets back.
+const (
+	same   = "same"
+	partly = "partly"
+	other  = "other"
+)
+
+// restore claims the wanted CPUs and makes good for those that cannot be had, as the
+// driver does with a run that lives. An owner that gets too few gives up what it has.
+func restore(a *Allocator, owner string, wanted cpuset.Set, specific bool) (lease Lease, how string, err error) {
+	lease, err = a.Claim(owner, wanted, specific)
+	if err != nil || !lease.Displaced {
+		return lease, same, err
+	}
+	how = partly
+	if lease.CPUs.IsEmpty() {
+		how = other
+	}
+	if _, lease, err = a.Move(owner); err != nil {
+		a.Release(owner)
+	}
+	return lease, how, err
+}
+
 func TestRestore(t *testing.T) {
 	for _, tc := range []struct {
 		name, others, wanted string
 		specific             bool
-		how                  Restored
+		how                  string
 		cpus, held           string
 		err                  string
 	}{
-		{name: "the same cores", others: "4", wanted: "0-2", how: RestoredSame, cpus: "0-2", held: "0-2,8-10"},
-		{name: "a sibling is taken: its core is lost", others: "9", wanted: "0-1", how: RestoredPartly, cpus: "0,2", held: "0,2,8,10"},
-		{name: "filled up nearest first", others: "1", wanted: "0-1", how: RestoredPartly, cpus: "0,2", held: "0,2,8,10"},
-		{name: "from another package where the near cores are gone", others: "1-3", wanted: "0-1", how: RestoredPartly, cpus: "0,4", held: "0,4,8,12"},
-		{name: "elsewhere", others: "0-1", wanted: "0-1", how: RestoredOther, cpus: "2-3", held: "2-3,10-11"},
+		{name: "the same cores", others: "4", wanted: "0-2", how: same, cpus: "0-2", held: "0-2,8-10"},
+		{name: "a sibling is taken: its core is lost", others: "9", wanted: "0-1", how: partly, cpus: "0,2", held: "0,2,8,10"},
+		{name: "filled up nearest first", others: "1", wanted: "0-1", how: partly, cpus: "0,2", held: "0,2,8,10"},
+		{name: "from another package where the near cores are gone", others: "1-3", wanted: "0-1", how: partly, cpus: "0,4", held: "0,4,8,12"},
+		{name: "elsewhere", others: "0-1", wanted: "0-1", how: other, cpus: "2-3", held: "2-3,10-11"},
 		{name: "too few left", others: "0-5", wanted: "0-3", err: "4 cores asked, 2 free"},
-		{name: "a CPU that is gone", wanted: "7,20", how: RestoredPartly, cpus: "4,7", held: "4,7,12,15"},
-		{name: "both threads, as in share mode", wanted: "0,8", how: RestoredSame, cpus: "0,8", held: "0,8"},
-		{name: "a reservation, without its siblings", others: "9", wanted: "0-1", specific: true, how: RestoredSame, cpus: "0-1", held: "0-1"},
-		{name: "a reservation that is taken", others: "0-1", wanted: "0-1", specific: true, how: RestoredOther, cpus: "2-3", held: "2-3,10-11"},
+		{name: "a CPU that is gone", wanted: "7,20", how: partly, cpus: "4,7", held: "4,7,12,15"},
+		{name: "both threads, as in share mode", wanted: "0,8", how: same, cpus: "0,8", held: "0,8"},
+		{name: "a reservation, without its siblings", others: "9", wanted: "0-1", specific: true, how: same, cpus: "0-1", held: "0-1"},
+		{name: "a reservation that is taken", others: "0-1", wanted: "0-1", specific: true, how: other, cpus: "2-3", held: "2-3,10-11"},
+		{name: "a reservation of which a part is taken", others: "1", wanted: "0-1", specific: true, how: partly, cpus: "0,2", held: "0,2,10"},
 		{name: "nothing wanted", wanted: "", err: ErrNoCores.Error()},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -102,7 +127,7 @@ func TestRestore(t *testing.T) {
 				_, _, err := a.Reserve("others", parse(t, tc.others))
 				must.NoError(t, err)
 			}
-			lease, how, err := a.Restore("job", parse(t, tc.wanted), tc.specific)
+			lease, how, err := restore(a, "job", parse(t, tc.wanted), tc.specific)
 			if tc.err != "" {
 				must.EqError(t, err, tc.err)
 				_, ok := a.Lease("job")
@@ -110,12 +135,34 @@ func TestRestore(t *testing.T) {
 				return
 			}
 			must.NoError(t, err)
-			must.Eq(t, tc.how, how, must.Sprint(how))
+			must.Eq(t, tc.how, how)
 			must.Eq(t, tc.cpus, lease.CPUs.String())
 			must.Eq(t, tc.held, lease.Held.String())
-			_, _, err = a.Restore("job", lease.CPUs, false)
+			_, err = a.Claim("job", lease.CPUs, false)
 			must.ErrorIs(t, err, ErrAlreadyLeased)
 		})
+	}
+}
+
+// Nobody that claims gets what another one had, in whatever order they come, and
+// whatever the first of them has lost.
+func TestClaim_beforeAnybodyIsMoved(t *testing.T) {
+	topo := xeon()
+	for _, order := range [][]string{{"stays", "goes"}, {"goes", "stays"}} {
+		a := New(topo, parse(t, "0-1"), Options{})
+		had := map[string]string{"stays": "0", "goes": "1-2"}
+		for _, owner := range order {
+			lease, err := a.Claim(owner, parse(t, had[owner]), false)
+			must.NoError(t, err)
+			must.Eq(t, owner == "goes", lease.Displaced)
+		}
+		old, rest, err := a.Move("goes")
+		must.EqError(t, err, "2 cores asked, 1 free")
+		must.Eq(t, "1-2", old.CPUs.String())
+		must.Eq(t, "1", rest.CPUs.String())
+		lease, _ := a.Lease("stays")
+		must.Eq(t, "0", lease.CPUs.String())
+		must.False(t, lease.Displaced)
 	}
 }
 
@@ -126,9 +173,9 @@ func TestNearest_goesByTheDistanceOfTheNodes(t *testing.T) {
 	}
 	a := New(topo, topo.Online, Options{})
 	allocate(t, a, "other", 1)
-	lease, how, err := a.Restore("job", parse(t, "0-1"), false)
+	lease, how, err := restore(a, "job", parse(t, "0-1"), false)
 	must.NoError(t, err)
-	must.Eq(t, RestoredPartly, how)
+	must.Eq(t, partly, how)
 	must.Eq(t, "1,4", lease.CPUs.String()) // package 2 is nearer than 1 and 3
 }
 

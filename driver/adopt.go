@@ -49,8 +49,9 @@ func (d *Driver) adoptAll(store *state.Store) {
 		d.logger.Error("some records cannot be read", "error", err)
 	}
 	found := d.discover(records)
-	// A run whose pid file does not tell its cores may have lost those it began
-	// with: it must not take another's, whose pid file does.
+	// Each gets what it still can have of what it had, before any gets others. A run
+	// whose pid file does not tell its cores may have lost those it began with: it must
+	// not take another's, whose pid file does.
 	for _, trusted := range []bool{true, false} {
 		for _, l := range found {
 			if l != nil && l.trusted() == trusted {
@@ -58,6 +59,7 @@ func (d *Driver) adoptAll(store *state.Store) {
 			}
 		}
 	}
+	d.cores.Settle()
 	var over []*state.Record
 	for i, l := range found {
 		if l == nil {

@@ -231,7 +231,7 @@ func TestRecover_OccupiedCores(t *testing.T) {
 	n.launch()
 	first.comeBack()
 	second.comeBack()
-	n.hears(second.id, "Moved from cores 1 to 0: cores were taken")
+	n.hears(second.id, "Moved from cores 1 to 0: they were taken")
 	first.runsOn("1")
 	second.runsOn("0")
 }
@@ -245,10 +245,29 @@ func TestRecover_OccupiedCoresAndNoOthers(t *testing.T) {
 	n.launch()
 	first.comeBack()
 	second.comeBack()
-	n.hears(second.id, "Running without affinity: cores 1 are taken")
+	n.hears(second.id, "Running without affinity: lost cores 1 (no longer in cores.usable), and 1 core asked, 0 free")
 	first.runsOn("0")
 	must.SliceEmpty(t, second.pidFile().Cores)
 	must.Eq(t, []string{n.cores.Topology().Online.String()}, second.threads())
+}
+
+// The run that lost its core comes first, by the order of the records: it takes none of
+// the run that comes after it.
+func TestRecover_AChangeOfUsableKeepsWhoIsInside(t *testing.T) {
+	needCPUs(t, 2)
+	n := newNode(t)
+	first, second := two(n)
+	first.runsOn("0")
+	second.runsOn("1")
+	n.stop()
+	n.config.Cores.Usable = "1"
+	n.launch()
+	first.comeBack()
+	second.comeBack()
+	n.hears(first.id, "Running without affinity: lost cores 0 (no longer in cores.usable), and 1 core asked, 0 free")
+	n.hears(second.id, "Restored cores 1 from the pid file")
+	second.runsOn("1")
+	must.SliceEmpty(t, first.pidFile().Cores)
 }
 
 func TestRecover_FinishedTaskTakesNoCores(t *testing.T) {

@@ -56,7 +56,7 @@ var mistakes = []mistake{
 	},
 	{
 		name: "forgets cores over a restart", rule: check.CoresKept, fault: "kill both in start", job: "ok",
-		edits: []mutant.Edit{mutant.Drop("(*Binder).Adopt", `b.restore(cpuset.Of(b.CPUs()...), "")`)},
+		edits: []mutant.Edit{mutant.Drop("(*Binder).Adopt", `b.claim(cpuset.Of(b.CPUs()...))`)},
 	},
 	{
 		// What stays in the cgroup, Nomad ends.

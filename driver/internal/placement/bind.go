@@ -12,29 +12,34 @@ import (
 
 // moveDisplaced gives the run others for the cores that it has lost, if it has
 // been launched.
-func (b *Binder) moveDisplaced(why string) {
+func (b *Binder) moveDisplaced() {
 	b.mu.Lock()
 	defer b.unlock()
 	if !b.released {
-		b.relocate(why)
+		b.relocate()
 	}
 }
 
 // relocate moves a run whose lease is displaced, or lets it run without affinity
 // where no cores are left. The caller holds mu.
-func (b *Binder) relocate(why string) {
+func (b *Binder) relocate() {
 	lease, leased := b.cores.alloc.Lease(b.run.Owner)
 	if !leased || !lease.Displaced || b.proc == nil {
 		return
 	}
-	old, lease, err := b.cores.alloc.Move(b.run.Owner)
+	why := b.lostBy
+	b.lostBy = ""
+	old, moved, err := b.cores.alloc.Move(b.run.Owner)
+	if why == "" {
+		why = b.cores.whyLost(old.CPUs.Difference(lease.CPUs), whyAny)
+	}
 	if err != nil {
 		b.cores.alloc.Release(b.run.Owner)
 		b.clearAffinity()
 		b.say("Running without affinity: lost cores %s (%s), and %v", old.CPUs, why, err)
 		return
 	}
-	b.move(lease, old.CPUs, why)
+	b.move(moved, old.CPUs, why)
 }
 
 // move binds the run to its new lease and says why. The caller holds mu.

@@ -48,6 +48,7 @@ type Binder struct {
 	pid      int                 // of the solver, 0: not known
 	spec     supervisor.Spec     // zero where the record has none
 	settled  bool                // without a lease it has no cores; before, the handle may still bring some
+	lostBy   string              // why cores of the lease were lost, where that was told when it was claimed
 	confined confinement
 	drift    driftWatch
 	moving   memoryMove
@@ -81,9 +82,9 @@ func (c *Cores) NewBinder(run Run) *Binder {
 // have been moved when it returns.
 func (b *Binder) Lease(reserved cpuset.Set) (allocator.Lease, error) {
 	b.cores.readReservations()
-	b.cores.moveDisplaced(whyReserved)
+	b.cores.moveDisplaced()
 	lease, err := b.lease(reserved)
-	b.cores.moveDisplaced(whyReserved)
+	b.cores.moveDisplaced()
 	return lease, err
 }
 
@@ -153,7 +154,7 @@ func (b *Binder) attach(proc *supervisor.Process, rec pidfile.Record) {
 	b.settled = true
 	b.take(proc, rec)
 	b.cores.alloc.SetPID(b.run.Owner, b.pid)
-	b.relocate(whyReserved)
+	b.relocate()
 }
 
 // take takes over processes with what the pid file says of them.

@@ -115,7 +115,7 @@ func TestBinder_AReservationLeavesNoCore(t *testing.T) {
 	n.reserve("0")
 	n.Reevaluate()
 	r.isConfinedTo(n.online())
-	must.Eq(t, []string{"Running without affinity: lost cores 0 (Nomad reserved the cores for another task, or they went offline), and 1 core asked, 0 free"}, r.said())
+	must.Eq(t, []string{"Running without affinity: lost cores 0 (Nomad reserved the cores for another task), and 1 core asked, 0 free"}, r.said())
 }
 
 // Nobody can move a run before it is launched: Attach makes good for it.
@@ -224,7 +224,7 @@ func (r *run) comesLate(t *testing.T) {
 	before, _ := r.lease()
 	other := with(r.pidFile(), 1)
 	for name, late := range map[string]func(){
-		"displaced":                func() { r.binder.moveDisplaced(whyReserved) },
+		"displaced":                func() { r.binder.moveDisplaced() },
 		"drift":                    func() { r.binder.checkDrift(&supervisor.Look{}) },
 		"unleased":                 r.binder.reconcileUnleased,
 		"attached":                 func() { r.binder.attach(r.proc, other) },

@@ -24,13 +24,6 @@ import (
 // Interval is how often Reevaluate should be called.
 const Interval = 2 * time.Second
 
-// Why a lease was displaced, for the event. Only a round of Reevaluate can find
-// that a CPU went offline.
-const (
-	whyReserved = "Nomad reserved the cores for another task"
-	whyLost     = "Nomad reserved the cores for another task, or they went offline"
-)
-
 // Cores are the CPUs of the machine: which of them the driver gives out, what Nomad
 // reserves beside it, and the Binders of all runs that live.
 type Cores struct {
@@ -119,7 +112,7 @@ func (c *Cores) DescribeShortage(short error) string {
 func (c *Cores) Reevaluate() {
 	c.readReservations()
 	c.readMachine()
-	c.moveDisplaced(whyLost)
+	c.moveDisplaced()
 	var look supervisor.Look
 	for _, b := range c.all() {
 		b.checkDrift(&look)
@@ -187,13 +180,13 @@ func (c *Cores) readMachine() {
 
 // moveDisplaced gives the runs that lost cores others. A run that is being started
 // is moved when it is attached.
-func (c *Cores) moveDisplaced(why string) {
+func (c *Cores) moveDisplaced() {
 	for _, lease := range c.Leases() {
 		if !lease.Displaced {
 			continue
 		}
 		if b := c.binder(lease.Owner); b != nil {
-			b.moveDisplaced(why)
+			b.moveDisplaced()
 		}
 	}
 }

@@ -182,7 +182,7 @@ func TestKernel_AReservationForAnotherDriversTask(t *testing.T) {
 	c.partition("reserve", "0")
 	n.Reevaluate()
 	r.runsOn("1")
-	must.Eq(t, []string{"Moved from cores 0 to 1: Nomad reserved the cores for another task, or they went offline"}, r.said())
+	must.Eq(t, []string{"Moved from cores 0 to 1: Nomad reserved the cores for another task"}, r.said())
 }
 
 // A thread and a process inherit the affinity of the one that starts them: one that

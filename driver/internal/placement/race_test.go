@@ -46,7 +46,7 @@ func TestRace_ReleaseWithAllThatBinds(t *testing.T) {
 		"attached":                 func(b *Binder, r *run) { b.Attach(r.proc, with(r.pidFile(), 0)) },
 		"displaced": func(b *Binder, _ *run) {
 			b.cores.alloc.SetUnavailable(cpuset.Of(0))
-			b.cores.moveDisplaced(whyReserved)
+			b.cores.moveDisplaced()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,17 +4,17 @@
 package placement
 
 import (
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
 // Adopt takes over a run that outlived the plugin which started it, and leases to
-// it the cores that its pid file tells. Where the pid file cannot be trusted, these
-// are the cores that it was launched on, until the handle tells better. Cores that
-// are taken are made good for with others, and the run is moved; where there are
-// none, it runs without affinity.
+// it those of the cores that its pid file tells which it can still have. Where the pid
+// file cannot be trusted, these are the cores that it was launched on, until the handle
+// tells better. Others in the place of those that it cannot have come with Settle, when
+// all runs have been adopted: before, they may be those of a run that is yet to be
+// adopted.
 //
 // A run that has no cores according to a trusted pid file loses its affinity in the
 // next round of Reevaluate, not here: Nomad waits for the adoption of all runs, and
@@ -30,8 +30,12 @@ func (b *Binder) Adopt(proc *supervisor.Process, rec pidfile.Record, trusted boo
 		b.setCPUs(b.spec.CPUs)
 	}
 	b.settled = trusted
-	b.restore(cpuset.Of(b.CPUs()...), "")
+	b.claim(cpuset.Of(b.CPUs()...))
 }
+
+// Settle gives the adopted runs others for the cores that they can no longer have, and
+// moves them; those that get none run without affinity.
+func (c *Cores) Settle() { c.moveDisplaced() }
 
 // AttachByPIDFile tells that Nomad has handed over an adopted run whose pid file is
 // good: what it says counts.
@@ -47,11 +51,13 @@ func (b *Binder) AttachByPIDFile(rec pidfile.Record) {
 		b.setCPUs(rec.Cores)
 		b.cores.alloc.SetPID(b.run.Owner, b.pid)
 	}
-	if len(rec.Cores) == 0 {
+	b.relocate()
+	cpus := cpuset.Of(b.CPUs()...) // it may just have been moved
+	if cpus.IsEmpty() {
 		b.say("Recovered without affinity, as the pid file says")
 		return
 	}
-	b.sayRestored(cpuset.Of(rec.Cores...), "pid file")
+	b.sayRestored(cpus, "pid file")
 	b.repairDrift(&supervisor.Look{})
 }
 
@@ -81,9 +87,12 @@ func (b *Binder) AttachByDriverState(proc *supervisor.Process, known pidfile.Rec
 // that the run was adopted with. The caller holds mu.
 func (b *Binder) restoreKnown(cpus cpuset.Set) {
 	const from = "driver state"
+	if cpus.IsEmpty() {
+		b.relocate()
+	}
 	lease, leased := b.cores.alloc.Lease(b.run.Owner)
 	switch {
-	case leased && (cpus.IsEmpty() || cpus == lease.CPUs):
+	case leased && (cpus.IsEmpty() || cpus == lease.CPUs && !lease.Displaced):
 		b.sayRestored(lease.CPUs, from)
 		return
 	case leased:
@@ -108,26 +117,32 @@ func (b *Binder) Amend(asked int, reserved bool, parent string) {
 	b.restore(cpuset.Of(b.CPUs()...), "")
 }
 
-// restore leases to a live run the cores that it is to have. Where they are taken
+// claim leases to a live run those of its cores that it can have. The caller holds mu.
+func (b *Binder) claim(wanted cpuset.Set) {
+	if wanted.IsEmpty() {
+		return
+	}
+	lease, err := b.cores.alloc.Claim(b.run.Owner, wanted, b.run.Reserved)
+	if err != nil {
+		b.run.Logger.Error("cannot lease the cores that the run has", "cores", wanted.String(), "error", err)
+		return
+	}
+	b.cores.alloc.SetPID(b.run.Owner, b.pid)
+	b.lostBy = b.cores.whyLost(wanted.Difference(lease.CPUs), whyTaken)
+}
+
+// restore leases to a live run the cores that it is to have. Where it cannot have them
 // it gets others and is moved; where there are none it runs without affinity. from
 // says where the wanted cores are written, "" to say nothing of cores that stay the
 // same. The caller holds mu.
 func (b *Binder) restore(wanted cpuset.Set, from string) {
-	if wanted.IsEmpty() {
-		return
-	}
-	lease, how, err := b.cores.alloc.Restore(b.run.Owner, wanted, b.run.Reserved)
-	if err != nil {
-		b.say("Running without affinity: cores %s are taken: %v", wanted, err)
-		b.clearAffinity()
-		return
-	}
-	b.cores.alloc.SetPID(b.run.Owner, b.pid)
-	if how != allocator.RestoredSame {
-		b.move(lease, wanted, "cores were taken while the driver was away")
-		return
-	}
-	if from != "" {
+	b.claim(wanted)
+	lease, leased := b.cores.alloc.Lease(b.run.Owner)
+	switch {
+	case !leased:
+	case lease.Displaced:
+		b.relocate()
+	case from != "":
 		b.sayRestored(lease.CPUs, from)
 	}
 }

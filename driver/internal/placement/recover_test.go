@@ -4,11 +4,14 @@
 package placement
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 )
 
@@ -32,8 +35,8 @@ func with(rec pidfile.Record, cores ...int) pidfile.Record {
 func TestRecover(t *testing.T) {
 	needCPUs(t, 2)
 	const (
-		moved    = "Moved from cores 0 to 1: cores were taken while the driver was away"
-		homeless = "Running without affinity: cores 0 are taken: 1 core asked, 0 free"
+		moved    = "Moved from cores 0 to 1: they were taken while the driver was away"
+		homeless = "Running without affinity: lost cores 0 (they were taken while the driver was away), and 1 core asked, 0 free"
 	)
 	byPIDFile := func(r *run) { r.binder.AttachByPIDFile(r.pidFile()) }
 	byState := func(cores ...int) func(*run) {
@@ -71,6 +74,7 @@ func TestRecover(t *testing.T) {
 			rec := with(r.pidFile(), c.cores...)
 			must.NoError(t, pidfile.Write(r.dir+"/pid", rec))
 			r.binder.Adopt(r.proc, rec, !c.distrust)
+			n.Settle()
 			if c.attach != nil {
 				c.attach(r)
 			}
@@ -151,6 +155,84 @@ func TestRecover_Amended(t *testing.T) {
 			must.SliceEmpty(t, r.said())
 			r.binder.AttachByPIDFile(r.pidFile())
 			r.runsOn("0")
+		})
+	}
+}
+
+// What changed while no plugin was there: a run that can no longer have its cores takes
+// none of a run that is adopted after it.
+func TestRecover_AfterAChangeOfTheNode(t *testing.T) {
+	needCPUs(t, 2)
+	const goes, stays = 1, 0 // cores of the run that loses its own, and of the other
+	for name, c := range map[string]struct {
+		order  []int
+		attach bool // before Settle
+	}{
+		"the one that goes is adopted first":  {[]int{goes, stays}, false},
+		"the one that stays is adopted first": {[]int{stays, goes}, false},
+		"Nomad hands them over at once":       {[]int{stays, goes}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, func(s *Settings) { s.Usable = cpuset.Of(stays) })
+			runs := map[int]*run{}
+			for _, core := range c.order {
+				r := n.runOf(Run{Asked: 1})
+				r.spec.CPUs = []int{core}
+				r.launch()
+				r.proc = r.open()
+				r.binder.Adopt(r.proc, r.pidFile(), true)
+				runs[core] = r
+				must.Eq(t, parse(t, fmt.Sprint(core)).String(), r.threads(), must.Sprint("nobody is moved yet"))
+			}
+			if !c.attach {
+				n.Settle()
+			}
+			for _, core := range c.order {
+				runs[core].binder.AttachByPIDFile(runs[core].pidFile())
+			}
+			runs[stays].runsOn("0")
+			must.Eq(t, []string{"Restored cores 0 from the pid file"}, runs[stays].said())
+			runs[goes].isConfinedTo(n.online())
+			must.Eq(t, []string{
+				"Running without affinity: lost cores 1 (no longer in cores.usable), and 1 core asked, 0 free",
+				"Recovered without affinity, as the pid file says",
+			}, runs[goes].said())
+		})
+	}
+}
+
+// The event of a run that lost cores names what took them.
+func TestWhyLost(t *testing.T) {
+	for name, c := range map[string]struct {
+		usable, nomad, reserved, lost string
+		want                          string
+	}{
+		"nothing":           {"", "", "", "", ""},
+		"nobody tells":      {"", "", "", "1", whyTaken},
+		"usable":            {"0", "", "", "1", whyUsable},
+		"Nomad's":           {"", "0", "", "1", whyNomad},
+		"reserved":          {"", "", "1-2", "1", whyReserved},
+		"offline":           {"", "", "", "9", whyOffline},
+		"usable before all": {"0", "0", "1", "1", whyUsable},
+		"several":           {"0-2", "", "2", "1-3,9", "9: they are offline; 3: no longer in cores.usable; 2: Nomad reserved the cores for another task; 1: " + whyTaken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			settings := Settings{Sysfs: sysfs(t, 1, 4, ""), Usable: parse(t, c.usable), CgroupRoot: t.TempDir()}
+			if c.nomad != "" {
+				nomad := parse(t, c.nomad)
+				settings.Nomad = &nomad
+			}
+			topo, _, err := topology.Discover(settings.Sysfs)
+			must.NoError(t, err)
+			managed := topo.Online
+			for _, set := range []string{c.usable, c.nomad} {
+				if set != "" {
+					managed = managed.Intersect(parse(t, set))
+				}
+			}
+			cores := &Cores{settings: settings, alloc: allocator.New(topo, managed, settings.Options)}
+			cores.alloc.SetUnavailable(parse(t, c.reserved))
+			must.Eq(t, c.want, cores.whyLost(parse(t, c.lost), whyTaken))
 		})
 	}
 }
