@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -154,6 +155,30 @@ func TestRestart_ADumpThatWasCutByTheEndOfTheRunIsPassedOver(t *testing.T) {
 	next := r.again(standinJob("ncpu = 1"))
 	n.hears(next.id, "Restarting from d3dump02")
 	n.hears(next.id, "d3dump03 is not complete: the solver did not say that it wrote it")
+	must.True(t, next.wait().Successful())
+}
+
+// A solver may be silent for minutes behind a dump. What ends then ends everything.
+func TestRestart_ADumpThatTheDriverSawCompleteIsTaken(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.says("flush i/o buffers")
+	eventually(t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
+	for _, dump := range []string{"d3dump01", "d3dump02"} {
+		must.NoError(t, n.SignalTask(r.id, "SIGUSR1"))
+		n.hears(r.id, "Switch sw3, dump "+dump+" written")
+	}
+	endProcess(t, r.pid)
+	r.wait()
+	for _, name := range []string{"stdout", "messag"} {
+		text := r.read(name)
+		line := strings.Index(text, "write d3dump02 file")
+		must.Positive(t, line)
+		end := line + strings.Index(text[line:], "\n") + 1
+		must.NoError(t, os.Truncate(filepath.Join(r.folder, name), int64(end)))
+	}
+	next := r.again(standinJob("ncpu = 1"))
+	n.hears(next.id, "Restarting from d3dump02")
 	must.True(t, next.wait().Successful())
 }
 

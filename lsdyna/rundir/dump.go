@@ -174,3 +174,57 @@ func (w *DumpWatch) Look(folder *Folder, s output.Snapshot) DumpState {
 
 // fresh reports whether a dump was written to after it was asked for.
 func (w *DumpWatch) fresh(d DumpFiles) bool { return d.ModTime.After(w.Since.Add(-clockStep)) }
+
+// DumpKeeper finds out when the newest dump is complete that the solver printed,
+// whoever asked for it. The zero value is ready for Look.
+type DumpKeeper struct {
+	dump  output.Dump
+	files DumpFiles
+	still int
+	noted bool
+}
+
+// Look notes the newest dump in the run's record (NoteWhole) when its size has not
+// changed for some calls, and again when it changes after all. Where the solver has
+// printed something behind the dump's line there is nothing to do. s is the run as it
+// is now.
+func (k *DumpKeeper) Look(folder *Folder, s output.Snapshot) error {
+	last := s.LastDump()
+	if last == nil || last.Followed {
+		return nil
+	}
+	if !k.dump.Same(*last) {
+		*k = DumpKeeper{dump: *last}
+	}
+	if k.noted && folder.bytesOf(k.files) == k.files.Bytes {
+		return nil
+	}
+	found, err := folder.dumps()
+	if err != nil {
+		return err
+	}
+	ranks := 0
+	if s.Parallel == lsdyna.MPP {
+		ranks = s.Processors
+	}
+	files, ok := findDump(found, last.Name)
+	if k.still++; !ok || !files.whole(ranks) || files.Bytes != k.files.Bytes {
+		k.still, k.noted = 0, false
+	}
+	if k.files = files; k.still < dumpStill {
+		return nil
+	}
+	err = folder.NoteWhole(*last, files)
+	k.noted = err == nil
+	return err
+}
+
+// bytesOf is how large the files of a dump are by now, as far as they are there.
+func (f *Folder) bytesOf(d DumpFiles) (n int64) {
+	for _, name := range d.Files {
+		if st, err := f.stat(name); err == nil {
+			n += st.Size
+		}
+	}
+	return n
+}

@@ -74,14 +74,23 @@ type Record struct {
 	Earlier  []output.Dump `json:"earlier,omitempty"` // dumps of other runs, by the outputs that were there at that start
 	Chosen   *output.Dump  `json:"chosen,omitempty"`  // dump that the last start began with
 	Bad      []output.Dump `json:"bad,omitempty"`     // dumps that the solver could not begin with
+	Whole    []WholeDump   `json:"whole,omitempty"`   // dumps that were seen complete, those among them behind which the solver was silent
 }
 
-// maxRecord bounds a record, in bytes, maxEarlier and maxBad how many dumps of other
-// runs and bad ones it holds, which take some 100 bytes each.
+// WholeDump is a dump that was seen complete: the solver had printed its line, and its
+// files were there and did not grow any more.
+type WholeDump struct {
+	output.Dump
+	Bytes int64 `json:"bytes"` // of all its files
+}
+
+// maxRecord bounds a record, in bytes, and the others how many dumps of other runs, bad
+// ones and whole ones it holds, which take some 100 bytes each.
 const (
 	maxRecord  = 64 << 10
 	maxEarlier = 256
 	maxBad     = 64
+	maxWhole   = 16
 )
 
 // NewRecord begins the record of a run that starts from the deck. The dumps that the
@@ -104,6 +113,30 @@ func (r *Record) RejectChosen() {
 		r.Bad = r.Bad[max(len(r.Bad)-maxBad, 0):]
 		r.Chosen = nil
 	}
+}
+
+// sawWhole reports whether a dump was seen complete, as its files are now.
+func (r Record) sawWhole(d output.Dump, files DumpFiles) bool {
+	return slices.ContainsFunc(r.Whole, func(w WholeDump) bool { return w.Same(d) && w.Bytes == files.Bytes })
+}
+
+// NoteWhole notes in the run's record that a dump was seen complete, so that a later
+// start takes it also where the solver printed nothing more before it was killed. A
+// folder without the record of a run is left as it is: nobody will look for its dumps.
+func (f *Folder) NoteWhole(d output.Dump, files DumpFiles) error {
+	r, err := f.ReadRecord()
+	switch {
+	case errors.Is(err, os.ErrNotExist), err == nil && r.Identity == Identity{}:
+		return nil
+	case err != nil:
+		return err
+	case r.sawWhole(d, files):
+		return nil
+	}
+	r.Whole = slices.DeleteFunc(r.Whole, func(w WholeDump) bool { return w.Same(d) })
+	r.Whole = append(r.Whole, WholeDump{Dump: d, Bytes: files.Bytes})
+	r.Whole = r.Whole[max(len(r.Whole)-maxWhole, 0):]
+	return f.WriteRecord(r)
 }
 
 // ofEarlier reports whether a dump was there before the run began.

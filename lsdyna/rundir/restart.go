@@ -32,10 +32,10 @@ const maxRefused = 3
 // refused, and the reasons. stdout is the name of the file that takes the solver's
 // stdout; those of earlier starts have a number behind it.
 //
-// A dump is complete when the solver printed its line and something after it, and
-// every file of it is there, has content and is younger than the run. A dump that was
-// being written when the solver was killed is refused by this, and the one before it
-// is taken.
+// A dump is complete when the solver printed its line and something after it, or the
+// driver saw it complete (WholeDump), and every file of it is there, has content and is
+// younger than the run. A dump that was being written when the solver was killed is
+// refused by this, and the one before it is taken.
 func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted Identity, stdout string) (RestartChoice, error) {
 	if d := recorded.Identity.difference(wanted); d != "" {
 		return RestartChoice{Why: "starting from the deck: " + d}, nil
@@ -81,7 +81,7 @@ func (r Record) refuses(dump output.Dump, files DumpFiles, ranks int) string {
 		return dump.Name + " is older than this run"
 	case slices.ContainsFunc(r.Bad, func(b output.Dump) bool { return b.Same(dump) }):
 		return dump.Name + " was tried and is bad"
-	case !dump.Followed:
+	case !dump.Followed && !r.sawWhole(dump, files):
 		return dump.Name + " was being written when the run ended"
 	}
 	return ""

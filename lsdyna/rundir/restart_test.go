@@ -80,6 +80,84 @@ func TestSelectRestart_takesTheNewestCompleteDump(t *testing.T) {
 	must.Eq(t, "", choose(t, dir, record, id).Dump)
 }
 
+// The solver may be silent behind a dump for longer than it lives.
+func TestSelectRestart_takesADumpThatWasSeenComplete(t *testing.T) {
+	dir := t.TempDir()
+	record, id := smpRun()
+	write(t, dir, "stdout", dumpLine(300, .003, "write d3dump01 file", 3)+dumpLine(400, .004, "write d3dump02 file", 4))
+	write(t, dir, "d3dump01", "dump")
+	write(t, dir, "d3dump02", "dump")
+	folder := openFolder(t, dir)
+	must.NoError(t, folder.WriteRecord(record))
+	follower, keeper := NewFollower(folder, FollowOptions{}), DumpKeeper{}
+	for range dumpStill {
+		must.NoError(t, keeper.Look(folder, poll(t, follower)))
+	}
+	recorded, err := folder.ReadRecord()
+	must.NoError(t, err)
+	must.Eq(t, "d3dump01", choose(t, dir, recorded, id).Dump)
+
+	must.NoError(t, keeper.Look(folder, poll(t, follower)))
+	must.NoError(t, keeper.Look(folder, poll(t, follower)))
+	recorded, err = folder.ReadRecord()
+	must.NoError(t, err)
+	must.Len(t, 1, recorded.Whole)
+	must.Eq(t, "d3dump02", choose(t, dir, recorded, id).Dump)
+	must.StrContains(t, choose(t, dir, Record{Identity: id, Started: record.Started}, id).Why, "d3dump02 was being written when the run ended")
+
+	t.Run("unless it was written to after that", func(t *testing.T) {
+		appendTo(t, filepath.Join(dir, "d3dump02"), "more")
+		must.Eq(t, "d3dump01", choose(t, dir, recorded, id).Dump)
+		for range dumpStill + 1 {
+			must.NoError(t, keeper.Look(folder, poll(t, follower)))
+		}
+		again, err := folder.ReadRecord()
+		must.NoError(t, err)
+		must.Len(t, 1, again.Whole)
+		must.Eq(t, "d3dump02", choose(t, dir, again, id).Dump)
+	})
+	t.Run("and not of another line with its name", func(t *testing.T) {
+		appendTo(t, filepath.Join(dir, "stdout"), dumpLine(400, .004, "write d3dump02 file", 9))
+		must.Eq(t, "d3dump01", choose(t, dir, recorded, id).Dump)
+	})
+}
+
+func TestNoteWhole(t *testing.T) {
+	dump, files := output.Dump{Name: "d3dump01", Cycle: 7}, DumpFiles{Name: "d3dump01", Bytes: 4}
+	t.Run("a folder without the record of a run stays as it is", func(t *testing.T) {
+		dir := t.TempDir()
+		folder := openFolder(t, dir)
+		must.NoError(t, folder.NoteWhole(dump, files))
+		_, err := folder.ReadRecord()
+		must.ErrorIs(t, err, os.ErrNotExist)
+		must.NoError(t, folder.WriteRecord(Record{}))
+		must.NoError(t, folder.NoteWhole(dump, files))
+		recorded, err := folder.ReadRecord()
+		must.NoError(t, err)
+		must.Eq(t, Record{}, recorded)
+	})
+	t.Run("a record that cannot be read is not replaced", func(t *testing.T) {
+		dir := t.TempDir()
+		write(t, dir, RecordFile, "damaged")
+		must.Error(t, openFolder(t, dir).NoteWhole(dump, files))
+		text, err := os.ReadFile(filepath.Join(dir, RecordFile))
+		must.NoError(t, err)
+		must.Eq(t, "damaged", string(text))
+	})
+	t.Run("the last ones are kept", func(t *testing.T) {
+		folder := openFolder(t, t.TempDir())
+		record, _ := smpRun()
+		must.NoError(t, folder.WriteRecord(record))
+		for dump.Cycle = range 2 * maxWhole {
+			must.NoError(t, folder.NoteWhole(dump, files))
+		}
+		recorded, err := folder.ReadRecord()
+		must.NoError(t, err)
+		must.Len(t, maxWhole, recorded.Whole)
+		must.Eq(t, 2*maxWhole-1, recorded.Whole[maxWhole-1].Cycle)
+	})
+}
+
 // A run that was started many times, e.g. without a licence, leaves a stdout each
 // time. The dump of the one start that ran must be found among all of them.
 func TestSelectRestart_findsADumpBehindManyFormerOutputs(t *testing.T) {
@@ -193,6 +271,7 @@ func TestRecord_roundTrip(t *testing.T) {
 	record.Started = record.Started.UTC().Round(0)
 	dump := output.Dump{Name: "d3dump01", Time: .001, Cycle: 100, Wall: time.Unix(1741000000, 0).UTC(), Followed: true}
 	record.Earlier, record.Chosen, record.Bad = []output.Dump{dump}, &dump, []output.Dump{dump}
+	record.Whole = []WholeDump{{Dump: dump, Bytes: 1 << 40}}
 	must.NoError(t, folder.WriteRecord(record))
 	got, err := folder.ReadRecord()
 	must.NoError(t, err)

@@ -56,10 +56,14 @@ func (h *Handle) end(ctx context.Context) {
 	}
 	outcome := h.decide(v.Snapshot, exit, err)
 	h.checkLicence(r, v.Snapshot)
+	clean := exit.Known && exit.Code == 0 && exit.Signal == 0
 	if err == nil { // else there is no folder to write to, and nothing to go by
+		if clean {
+			h.noteLastDump(ctx, r, v.Switch)
+		}
 		h.settleRecord(ctx, r, v.Snapshot, exit, outcome)
 	}
-	h.tellSwitch(v.Switch, outcome.Success())
+	h.tellSwitch(v.Switch, ending{succeeded: outcome.Success(), clean: clean})
 	h.Events.EmitRedacted(Sentence(outcome.Reason))
 	h.tellWhereResultsAre(r)
 	finished := exit.finished

@@ -49,7 +49,7 @@ func (h *Handle) Run(driver context.Context) {
 			known, changed = nil, h.run.Load().watcher.Changed()
 			h.resumeStop(ctx)
 		case <-changed:
-			h.tellSwitch(h.run.Load().watcher.View().Switch, false)
+			h.tellSwitch(h.run.Load().watcher.View().Switch, ending{})
 		case <-ticker.C:
 			h.round(ctx)
 		}
@@ -86,7 +86,7 @@ func (h *Handle) round(ctx context.Context) {
 		return
 	}
 	v := r.watcher.View()
-	h.tellSwitch(v.Switch, false)
+	h.tellSwitch(v.Switch, ending{})
 	h.tellStalled(r.watcher.Stalled())
 	h.tellHeld(v.Held)
 	h.checkSwitchDelay(r, v.Snapshot)

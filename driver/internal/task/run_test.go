@@ -176,12 +176,12 @@ func TestRun_EachStepOfASwitchIsToldOnce(t *testing.T) {
 	dump.Files.Bytes = 2e6
 	h := newTold(t, state.Details{}, folderIn(t.TempDir()))
 	for range 2 {
-		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked}, false)
-		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second)}, false)
-		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second), Dump: dump}, false)
+		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked}, ending{})
+		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second)}, ending{})
+		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second), Dump: dump}, ending{})
 	}
-	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(time.Second), Plot: true, PlotTime: 0.75}, false)
-	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(2 * time.Second), Ended: true}, false)
+	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(time.Second), Plot: true, PlotTime: 0.75}, ending{})
+	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(2 * time.Second), Ended: true}, ending{})
 	must.Eq(t, "Solver took sw3 after 1s", h.next(t))
 	must.StrHasPrefix(t, "Switch sw3, dump d3dump01 written at t = 5.0000E-01, 2.0 MB, in ", h.next(t))
 	must.StrHasPrefix(t, "Switch sw4: plot state written at t = 7.5000E-01, in ", h.next(t))

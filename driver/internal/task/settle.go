@@ -12,6 +12,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 )
 
 // settlePatience bounds what is written to the folder of a run that is over.
@@ -48,6 +49,25 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 	}
 	if err != nil {
 		h.logger.Warn("cannot bring the run's record up to date", "error", err)
+	}
+}
+
+// noteLastDump records the dump that was the last that a solver wrote before it ended
+// of its own accord: nothing has cut it, whatever was printed behind it.
+func (h *Handle) noteLastDump(ctx context.Context, r *run, v *watch.SwitchView) {
+	if v == nil || !v.Dump.Exists {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	err := r.watcher.Do(ctx, func(f *rundir.Folder) error {
+		if err := ownership.Of(f).CheckOwner(h.ID.String()); err != nil {
+			return err
+		}
+		return f.NoteWhole(v.Dump.Dump, v.Dump.Files)
+	})
+	if err != nil {
+		h.logger.Warn("cannot record the run's last dump", "error", err)
 	}
 }
 

@@ -86,9 +86,14 @@ type toldSwitch struct {
 	taken, effect bool
 }
 
-// tellSwitch tells each step of the last sense switch once. succeeded says of a
-// run that is over that it completed.
-func (h *Handle) tellSwitch(v *watch.SwitchView, succeeded bool) {
+// ending is what is known of the end of a run that is over.
+type ending struct {
+	succeeded bool
+	clean     bool // the solver ended of its own accord: what it had begun to write is written
+}
+
+// tellSwitch tells each step of the last sense switch once.
+func (h *Handle) tellSwitch(v *watch.SwitchView, end ending) {
 	if v == nil {
 		return
 	}
@@ -103,27 +108,29 @@ func (h *Handle) tellSwitch(v *watch.SwitchView, succeeded bool) {
 		told.taken = true
 		h.say("Solver took %s %s", v.Name(), after(v.Taken.Sub(v.Asked)))
 	}
-	if effect := effectOf(v, succeeded); effect != "" {
+	if effect := effectOf(v, end); effect != "" {
 		told.effect = true
 		h.Events.Emit(effect)
 	}
 }
 
 // effectOf says what a switch brought about, once it is there for good; "" before.
-func effectOf(v *watch.SwitchView, succeeded bool) string {
+func effectOf(v *watch.SwitchView, end ending) string {
 	doing, took := "Stopping with "+v.Name(), short(time.Since(v.Since()))
 	if !v.Switch.Terminates {
 		doing = "Switch " + v.Name()
 	}
 	dump := v.Dump
 	switch {
-	case v.Switch.Dumps && (dump.Complete || v.Ended && dump.Exists):
+	case v.Switch.Dumps && (dump.Complete || v.Ended && dump.Exists && (dump.Dump.Followed || end.clean)):
 		return fmt.Sprintf("%s, dump %s written at t = %.4E, %s, in %s", doing, dump.Dump.Name, dump.Dump.Time, megabytes(dump.Files.Bytes), took)
+	case v.Switch.Dumps && v.Ended && dump.Exists:
+		return fmt.Sprintf("%s: the run ended while %s was being written; the next start takes the dump before it", doing, dump.Dump.Name)
 	case v.Switch.Dumps && v.Ended && dump.Said:
 		return fmt.Sprintf("%s: the solver says that it wrote %s, but the file is not there", doing, dump.Dump.Name)
 	case v.Ended && v.Taken.IsZero():
 		return fmt.Sprintf("%s: the run ended before the solver took it", doing)
-	case v.Ended && v.Switch.Dumps && !succeeded:
+	case v.Ended && v.Switch.Dumps && !end.succeeded:
 		return fmt.Sprintf("%s: ended after %s without a dump", doing, took)
 	case v.Plot:
 		return fmt.Sprintf("%s: plot state written at t = %.4E, in %s", doing, v.PlotTime, took)

@@ -5,6 +5,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -168,6 +169,12 @@ func (w *Watcher) followSwitch(f *rundir.Folder, s output.Snapshot, ended bool) 
 		sent.view.Taken = time.Now()
 	}
 	sent.view.Dump = sent.watch.Look(f, s)
+	if d := sent.view.Dump; d.Complete {
+		err = errors.Join(err, w.checkMine())
+		if err == nil {
+			err = f.NoteWhole(d.Dump, d.Files) // before anybody hears that it is written
+		}
+	}
 	sent.view.PlotTime = s.Time
 	sent.view.Plot = !sent.view.Switch.Dumps && !sent.view.Switch.Terminates && s.PlotStates > sent.plots
 	sent.view.Ended = ended

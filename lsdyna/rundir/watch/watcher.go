@@ -85,6 +85,7 @@ type Watcher struct {
 	folder *ownership.Folder
 	follow *rundir.Follower
 	sent   *sentSwitch
+	dumps  rundir.DumpKeeper
 
 	holding  holding
 	reported string // the last look's error
@@ -344,7 +345,19 @@ func (w *Watcher) look() error {
 			v.At = began
 		}
 	})
-	return errors.Join(err, w.followSwitch(w.folder.Folder, s, false))
+	// First what a later start needs, then what is told.
+	return errors.Join(err, w.keepDump(s), w.followSwitch(w.folder.Folder, s, false))
+}
+
+// keepDump has the run's record say that the newest dump is complete, once it is.
+func (w *Watcher) keepDump(s output.Snapshot) error {
+	if last := s.LastDump(); last == nil || last.Followed {
+		return nil
+	}
+	if err := w.checkMine(); err != nil {
+		return err
+	}
+	return w.dumps.Look(w.folder.Folder, s)
 }
 
 // lost reports whether an error says that the folder's file system was mounted again,

@@ -217,6 +217,69 @@ func TestWatcher_switchUntilItsDumpIsComplete(t *testing.T) {
 	must.Eq(t, "d3dump01", v.Switch.Dump.Dump.Name)
 }
 
+// What a later start needs is on the disk before anybody hears of the dump: everything
+// may be killed a moment later, before the solver prints another line.
+func TestWatcher_recordsADumpBeforeItIsTold(t *testing.T) {
+	const dumped = solving + "     101 t 1.0100E-02 dt 1.00E-04 write d3dump01 file          12/21/25 20:15:17\n"
+	sw3, err := lsdyna.ParseSwitch("sw3")
+	must.NoError(t, err)
+	recorded := func(t *testing.T, s *server) []rundir.WholeDump {
+		t.Helper()
+		r, err := openFolder(t, s.dir).ReadRecord()
+		must.NoError(t, err)
+		return r.Whole
+	}
+	begin := func(t *testing.T) (*server, *Watcher) {
+		t.Helper()
+		s := newServer(t)
+		must.NoError(t, openFolder(t, s.dir).WriteRecord(rundir.Record{Identity: rundir.Identity{Deck: "d"}}))
+		s.write(t, "stdout", solving)
+		w := s.watch(t, func(o *Options) { o.interval = time.Hour })
+		await(t, w, "a look", func(v View) bool { return v.Looks > 0 })
+		return s, w
+	}
+	t.Run("that was asked for", func(t *testing.T) {
+		s, w := begin(t)
+		must.NoError(t, w.Send(soon(t), Sending{Switch: sw3}))
+		must.NoError(t, os.Remove(filepath.Join(s.dir, lsdyna.KillFile)))
+		s.write(t, "d3dump01", "a dump")
+		s.write(t, "stdout", dumped)
+		for told := false; !told; {
+			before := recorded(t, s)
+			v, err := w.Look(soon(t))
+			must.NoError(t, err)
+			if told = v.Switch.Dump.Complete; !told {
+				must.SliceEmpty(t, before)
+			}
+		}
+		must.Len(t, 1, recorded(t, s))
+		must.Eq(t, 6, recorded(t, s)[0].Bytes)
+	})
+	t.Run("of the solver's own", func(t *testing.T) {
+		s, w := begin(t)
+		s.write(t, "d3dump01", "a dump")
+		s.write(t, "stdout", dumped)
+		for len(recorded(t, s)) == 0 {
+			_, err := w.Look(soon(t))
+			must.NoError(t, err)
+		}
+		must.Eq(t, "d3dump01", recorded(t, s)[0].Name)
+	})
+	t.Run("but not in a folder that is another run's by now", func(t *testing.T) {
+		s := newServer(t)
+		must.NoError(t, openFolder(t, s.dir).WriteRecord(rundir.Record{Identity: rundir.Identity{Deck: "d"}}))
+		plantOwner(t, openFolder(t, s.dir), ownerHere("b", living(t)))
+		s.write(t, "d3dump01", "a dump")
+		s.write(t, "stdout", dumped)
+		w := s.watch(t, func(o *Options) { o.Run, o.interval = "a", time.Hour })
+		for range 10 {
+			_, err := w.Look(soon(t))
+			mustOwned(t, err)
+		}
+		must.SliceEmpty(t, recorded(t, s))
+	})
+}
+
 // Who resumes a stop does not write a switch that the solver took already.
 func TestWatcher_switchThatWasSentBefore(t *testing.T) {
 	sw, err := lsdyna.ParseSwitch("sw1")
