@@ -74,6 +74,28 @@ func (a *Allocator) taken() cpuset.Set {
 func (a *Allocator) Allocate(owner string, n int) (Lease, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.allocate(owner, n)
+}
+
+// AllocateSpare is Allocate for an owner that can wait: it leaves as many cores free
+// as displaced leases lack, and others more. The error is a *ShortageError where that
+// cannot be.
+func (a *Allocator) AllocateSpare(owner string, n, others int) (Lease, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.leases {
+		if r.displaced() {
+			others += max(r.size-r.cpus.Len(), 0)
+		}
+	}
+	if spare := max(a.free.Len()-others, 0); spare < n {
+		return Lease{}, &ShortageError{Asked: n, Free: spare}
+	}
+	return a.allocate(owner, n)
+}
+
+// allocate is Allocate for callers that hold the lock.
+func (a *Allocator) allocate(owner string, n int) (Lease, error) {
 	if a.leases[owner] != nil {
 		return Lease{}, ErrAlreadyLeased
 	}

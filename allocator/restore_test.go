@@ -44,6 +44,30 @@ func TestReserve_takesPrecedence(t *testing.T) {
 	must.ErrorIs(t, err, ErrNoCores)
 }
 
+// Who can wait leaves what others are about to take.
+func TestAllocateSpare(t *testing.T) {
+	a := New(xeon(), parse(t, "0-3"), Options{})
+	_, err := a.AllocateSpare("waits", 2, 3)
+	must.EqError(t, err, "2 cores asked, 1 free")
+	_, err = a.AllocateSpare("waits", 2, 99)
+	must.EqError(t, err, "2 cores asked, 0 free")
+	allocate(t, a, "job", 2) // 0-1
+	a.SetUnavailable(parse(t, "0"))
+	a.SetUnavailable(cpuset.Set{})
+	_, err = a.AllocateSpare("waits", 3, 0)
+	must.EqError(t, err, "3 cores asked, 2 free") // the displaced job lacks one
+	lease, err := a.AllocateSpare("waits", 2, 0)
+	must.NoError(t, err)
+	must.Eq(t, 2, lease.CPUs.Len())
+	_, _, err = a.Move("job")
+	must.NoError(t, err)
+	_, err = a.AllocateSpare("waits", 1, 0)
+	must.ErrorContains(t, err, "0 free")
+	a.Release("job")
+	_, err = a.AllocateSpare("waits", 1, 0)
+	must.ErrorIs(t, err, ErrAlreadyLeased)
+}
+
 func TestReserve_outsideTheManagedCPUs(t *testing.T) {
 	a := New(xeon(), parse(t, "4-7"), Options{})
 	lease, displaced, err := a.Reserve("reserved", parse(t, "0-1,8-9"))

@@ -176,7 +176,7 @@ func (d *Driver) complete(o *task.Options) {
 	stream := o.Events
 	run := placement.Run{Owner: id.String(), Report: func(text string) { stream.Emit(text) }, Logger: o.Logger}
 	if o.Details != nil {
-		run.Asked, run.Reserved, run.Parent = o.Details.CoresAsked, o.Details.Reserved, o.Details.CgroupParent
+		run.Asked, run.Reserved, run.Parent, run.Began = o.Details.CoresAsked, o.Details.Reserved, o.Details.CgroupParent, o.Details.StartedAt
 	}
 	o.Binder = d.cores.NewBinder(run)
 }

@@ -206,7 +206,7 @@ func TestCores_ComeBackAfterAFailedStart(t *testing.T) {
 		"bad memory":                {job: job{config: "solver = \"standin\"\n memory = \"much\""}, want: "command line: "},
 		"missing work_dir":          {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { removeWorkDir(t, c) }, want: "make it on this node"},
 		"missing dump":              {job: job{config: "solver = \"standin\"\n restart = \"d3dump09\""}, want: "restart: there is no d3dump09 in the run folder"},
-		"more cores than there are": {job: job{config: "solver = \"standin\"\n shortage = \"retry\"\n ncpu = 99"}, want: "this node gives out ", recoverable: true},
+		"more cores than there are": {job: job{config: "solver = \"standin\"\n shortage = \"retry\"\n ncpu = 99"}, want: "this node gives out "},
 		"mounts":                    {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.Mounts = []*drivers.MountConfig{{}} }, want: "takes no volume mounts"},
 		"devices":                   {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.Devices = []*drivers.DeviceConfig{{}} }, want: "and no devices"},
 		"odd task ID":               {job: slowJob(""), spoil: func(c *drivers.TaskConfig) { c.ID = "a/../b" }, want: "not a plain name"},

@@ -196,14 +196,18 @@ func TestRecover_SwappedPidFiles(t *testing.T) {
 }
 
 func TestRecover_WithoutAffinity(t *testing.T) {
+	needCPUs(t, 2)
 	n := newNode(t)
-	r := n.start(slowJob("ncpu = 1"))
+	first, r := two(n)
 	n.stop()
-	r.withCores() // as a crash in the middle of lifting the affinity leaves it
+	r.withCores()               // as a crash in the middle of lifting the affinity leaves it
+	n.config.Cores.Usable = "0" // so there are none for it
 	n.launch()
+	first.comeBack()
 	r.comeBack()
 	n.hears(r.id, "without affinity")
-	must.Eq(t, n.cores.Managed(), n.free())
+	first.runsOn("0")
+	must.True(t, n.free().IsEmpty())
 	eventually(t, "no affinity", func() bool {
 		return slices.Equal([]string{n.cores.Topology().Online.String()}, r.threads())
 	})

@@ -62,6 +62,7 @@ type place struct {
 	cgroups  supervisor.Cgroups
 	parent   string // of the cgroups
 	asked    int    // cores
+	met      func() // the cores asked for are left to this start until it is called
 	reserved cpuset.Set
 	binder   *placement.Binder
 	events   *events.Stream
@@ -85,7 +86,8 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 	if h, err := d.task(cfg.ID); err == nil && h.IsAttached() && !h.IsGone() {
 		return nil, nil, fmt.Errorf("task with ID %q already started", cfg.ID)
 	}
-	s := &start{d: d, cfg: cfg, node: d.settings()}
+	s := &start{d: d, cfg: cfg, node: d.settings(), place: place{met: func() {}}}
+	defer func() { s.place.met() }()
 	handle, err := s.do()
 	if err != nil {
 		s.undo()
@@ -196,8 +198,19 @@ func (s *start) countCores() error {
 		s.job.NCPU = max(physical, 1)
 	}
 	s.place.asked = max(s.job.NCPU, -s.job.NCPU)
-	if n := s.place.reserved.Len(); n > 0 && s.place.asked > n {
+	n := s.place.reserved.Len()
+	if n > 0 && s.place.asked > n {
 		return fmt.Errorf("ncpu = %d wants more than the %d cores that resources.cores reserves: raise resources.cores, or leave ncpu out to use all of them", s.job.NCPU, n)
+	}
+	if n > 0 {
+		return nil // Nomad has set them aside
+	}
+	all := s.d.cores.Capacity()
+	if s.place.asked > all && s.job.Shortage == settings.ShortageRetry {
+		return fmt.Errorf("cores: %d asked, and this node gives out %d at most: ask for fewer with ncpu", s.place.asked, all)
+	}
+	if s.place.asked <= all {
+		s.place.met = s.d.cores.Expect(s.place.asked)
 	}
 	return nil
 }
@@ -213,10 +226,11 @@ func (s *start) findUser() (err error) {
 
 // takeCores leases the task's cores, and decides what a shortage means.
 func (s *start) takeCores() (err error) {
+	defer s.place.met()
 	logger := s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task)
 	stream := s.place.events
 	s.place.binder = s.d.cores.NewBinder(placement.Run{
-		Owner: s.id.String(), Asked: s.place.asked, Parent: s.place.parent,
+		Owner: s.id.String(), Asked: s.place.asked, Parent: s.place.parent, Began: time.Now(),
 		Report: func(text string) { stream.Emit(text) }, Logger: logger,
 	})
 	s.place.lease, err = s.place.binder.Lease(s.place.reserved)
@@ -232,18 +246,10 @@ func (s *start) takeCores() (err error) {
 	case !errors.As(err, &short):
 		return fmt.Errorf("cores: %w", err)
 	case s.job.Shortage == settings.ShortageRetry:
-		return structs.NewRecoverableError(fmt.Errorf("not enough free cores: %w; %s", short, s.retryAdvice()), true)
+		return structs.NewRecoverableError(fmt.Errorf("not enough free cores: %w; shortage = \"retry\" has the restart policy try again", short), true)
 	}
 	s.events = append(s.events, s.d.cores.DescribeShortage(short))
 	return nil
-}
-
-// retryAdvice says what comes of a job that waits for cores.
-func (s *start) retryAdvice() string {
-	if all := s.d.cores.Capacity(); s.place.asked > all {
-		return fmt.Sprintf("this node gives out %d at most: ask for fewer with ncpu", all)
-	}
-	return "shortage = \"retry\" has the restart policy try again"
 }
 
 // buildCommand makes LS-DYNA's command line and environment.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
@@ -44,10 +45,11 @@ func TestUnpinned_KeepsOffLeasedCores(t *testing.T) {
 	onlyOn("0")
 	n.restart()
 	second.comeBack()
-	must.NoError(t, n.RecoverTask(persist(t, shy.handle)))
+	shy.comeBack()
 	onlyOn("0")
 	second.stop()
-	onlyOn("0-1")
+	n.hears(shy.id, "Bound to cores 0-1: they have become free")
+	shy.runsOn("0-1")
 
 	var told []string
 	for _, words := range n.said(shy.id) {
@@ -85,4 +87,42 @@ func TestUnpinned_KeepsOffReservedCores(t *testing.T) {
 	shy := n.start(j)
 	eventually(t, "it keeps off core 1", func() bool { return fmt.Sprint(shy.threads()) == "[0]" })
 	must.SliceEmpty(t, shy.pidFile().Cores)
+}
+
+// What a task gets late is its own like what others get at their start: through a
+// restart, whose cores the driver state does not know, and to its end.
+func TestUnpinned_GetsItsCoresWhenTheyAreFree(t *testing.T) {
+	needCPUs(t, 2)
+	n := newNode(t, func(c *settings.Config) { c.Cores.Usable = "0" })
+	first := n.start(slowJob("ncpu = 1"))
+	first.runsOn("0")
+	second := n.start(slowJob("ncpu = 1"))
+	third := n.start(slowJob("ncpu = 1"))
+	n.restart()
+	for _, r := range []*run{first, second, third} {
+		r.comeBack()
+	}
+	first.stop()
+	n.hears(second.id, "Bound to cores 0: they have become free")
+	second.runsOn("0")
+	must.SliceEmpty(t, third.pidFile().Cores)
+	n.restart()
+	second.comeBack()
+	third.comeBack()
+	n.hears(second.id, "Restored cores 0 from the pid file")
+	second.runsOn("0")
+	second.stop()
+	n.hears(third.id, "Bound to cores 0: they have become free")
+	third.runsOn("0")
+}
+
+// A job that no time will give its cores is told so at once, before anything of it, or
+// of its predecessor, is touched.
+func TestUnpinned_MoreThanTheNodeHas(t *testing.T) {
+	n := newNode(t, func(c *settings.Config) { c.Cores.Usable = "0" })
+	r := n.start(slowJob("ncpu = 2"))
+	n.hears(r.id, "Running without affinity: more cores are asked than this node gives out (1, not 2): ask for fewer with ncpu")
+	_, _, err := n.StartTask(n.task(slowJob("ncpu = 2\n shortage = \"retry\"")))
+	must.EqError(t, err, "cores: 2 asked, and this node gives out 1 at most: ask for fewer with ncpu")
+	must.False(t, structs.IsRecoverable(err))
 }

@@ -220,7 +220,8 @@ func TestDriver_UnpinnedKeepsOffLeasedCores(t *testing.T) {
 
 	must.NoError(t, s.StopJob(within(t), "one", false))
 	one.wait(api.AllocClientStatusComplete)
-	shy.roamsOn(cores)
+	shy.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Bound to cores "+cores.String()+": they have become free"))
+	must.Eq(t, cores, shy.checkCores())
 }
 
 // roamsOn waits until every thread of a solver without cores of its own may run

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -21,10 +22,11 @@ import (
 
 // Run is what a Binder has to know of a run.
 type Run struct {
-	Owner    string // names the run among all others
-	Asked    int    // cores that the job asks for; 0: not known
-	Reserved bool   // Nomad reserved the run's cores
-	Parent   string // cgroup parent of the run's agent, "" for none: its reservations count from now on
+	Owner    string    // names the run among all others
+	Asked    int       // cores that the job asks for; 0: not known
+	Reserved bool      // Nomad reserved the run's cores
+	Parent   string    // cgroup parent of the run's agent, "" for none: its reservations count from now on
+	Began    time.Time // when the run was started; zero: not known, before all others
 
 	// Report makes a task event. It is called without locks, and from several
 	// goroutines.
@@ -41,19 +43,20 @@ type Binder struct {
 
 	// mu guards what follows, and one change at a time of where the run executes.
 	// The lease is read under it, so that the last change counts whoever makes it.
-	mu       sync.Mutex
-	run      Run                 // Owner, Report and Logger never change
-	granted  allocator.Lease     // as Lease returned it
-	proc     *supervisor.Process // nil: not launched yet
-	pid      int                 // of the solver, 0: not known
-	spec     supervisor.Spec     // zero where the record has none
-	settled  bool                // without a lease it has no cores; before, the handle may still bring some
-	lostBy   string              // why cores of the lease were lost, where that was told when it was claimed
-	confined confinement
-	drift    driftWatch
-	moving   memoryMove
-	released bool     // from now on the owner's lease, if any, is another Binder's
-	unsaid   []string // events to report when mu has been given back
+	mu        sync.Mutex
+	run       Run                 // Owner, Report and Logger never change
+	granted   allocator.Lease     // as Lease returned it
+	proc      *supervisor.Process // nil: not launched yet
+	pid       int                 // of the solver, 0: not known
+	spec      supervisor.Spec     // zero where the record has none
+	settled   bool                // without a lease it has no cores; before, the handle may still bring some
+	lostBy    string              // why cores of the lease were lost, where that was told when it was claimed
+	confined  confinement
+	notBefore time.Time // no late lease before: the last one failed
+	drift     driftWatch
+	moving    memoryMove
+	released  bool     // from now on the owner's lease, if any, is another Binder's
+	unsaid    []string // events to report when mu has been given back
 }
 
 // confinement is where a run without a lease is kept.

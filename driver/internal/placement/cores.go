@@ -35,10 +35,11 @@ type Cores struct {
 	// mu guards what follows. It also makes one step of reading what Nomad reserves,
 	// or the machine, and telling the allocator: a late reader must not undo what an
 	// early one has told. No Binder is locked under it.
-	mu      sync.Mutex
-	binders map[string]*Binder // by owner
-	parents map[string]bool    // cgroup parents of the agents whose runs are known
-	closed  bool               // nothing more runs in the background
+	mu       sync.Mutex
+	binders  map[string]*Binder // by owner
+	parents  map[string]bool    // cgroup parents of the agents whose runs are known
+	closed   bool               // nothing more runs in the background
+	expected int                // cores that starts on their way will take
 
 	background sync.WaitGroup // its Add under mu, while not closed
 }
@@ -97,8 +98,11 @@ func (c *Cores) Settings() state.Settings {
 }
 
 // DescribeShortage says for a task event how a run goes on that got no cores.
-func (c *Cores) DescribeShortage(short error) string {
+func (c *Cores) DescribeShortage(short *allocator.ShortageError) string {
 	words := fmt.Sprintf("Running without affinity: %v", short)
+	if all := c.Capacity(); short.Asked > all {
+		words = fmt.Sprintf("Running without affinity: more cores are asked than this node gives out (%d, not %d): ask for fewer with ncpu", all, short.Asked)
+	}
 	if left := c.unleased(); !left.IsEmpty() {
 		words += fmt.Sprintf("; kept off leased cores, on %s", left)
 	}
@@ -106,13 +110,14 @@ func (c *Cores) DescribeShortage(short error) string {
 }
 
 // Reevaluate is one round of what nobody announces: it reads what Nomad reserves
-// and whether CPUs went offline, moves the runs that lost cores, repairs what
-// somebody else changed of the others, and keeps runs without a lease off the cores
-// of those that have one.
+// and whether CPUs went offline, moves the runs that lost cores, gives free ones to
+// runs that got none, repairs what somebody else changed of the others, and keeps runs
+// without a lease off the cores of those that have one.
 func (c *Cores) Reevaluate() {
 	c.readReservations()
 	c.readMachine()
 	c.moveDisplaced()
+	c.leaseLate()
 	var look supervisor.Look
 	for _, b := range c.all() {
 		b.checkDrift(&look)

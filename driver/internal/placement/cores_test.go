@@ -4,7 +4,6 @@
 package placement
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -99,7 +98,8 @@ func TestCores_Unleased(t *testing.T) {
 	must.Eq(t, fmt.Sprintf("Running without affinity: 2 cores asked, 1 free; kept off leased cores, on %s", left), c.DescribeShortage(short))
 	c.alloc.SetUnavailable(cpuset.Range(0, 3))
 	must.True(t, c.unleased().IsEmpty())
-	must.Eq(t, "Running without affinity: no", c.DescribeShortage(errors.New("no")))
+	must.Eq(t, "Running without affinity: more cores are asked than this node gives out (4, not 5): ask for fewer with ncpu",
+		c.DescribeShortage(&allocator.ShortageError{Asked: 5}))
 }
 
 // A run without a lease keeps off the cores that others have, through their
@@ -117,10 +117,11 @@ func TestUnleased_KeepsOffLeasedCores(t *testing.T) {
 	first.binder.Release()
 	n.Reevaluate()
 	shy.isConfinedTo("0")
+	must.SliceEmpty(t, shy.said())
 	second.binder.Release()
 	n.Reevaluate()
-	shy.isConfinedTo("0-1")
-	must.SliceEmpty(t, shy.said())
+	shy.runsOn("0-1")
+	must.Eq(t, []string{"Bound to cores 0-1: they have become free"}, shy.said())
 }
 
 // A run that had cores for a while is spread again when it loses them.

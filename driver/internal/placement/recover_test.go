@@ -57,7 +57,7 @@ func TestRecover(t *testing.T) {
 		"reserved":                        {0, true, []int{0}, false, byPIDFile, "0", []string{"Restored cores 0 from the pid file"}},
 		"cores are taken":                 {1, false, []int{0}, false, byPIDFile, "1", []string{moved, "Restored cores 1 from the pid file"}},
 		"all cores are taken":             {2, false, []int{0}, false, byPIDFile, "", []string{homeless, "Recovered without affinity, as the pid file says"}},
-		"without affinity":                {0, false, nil, false, byPIDFile, "", []string{"Recovered without affinity, as the pid file says"}},
+		"without affinity":                {2, false, nil, false, byPIDFile, "", []string{"Recovered without affinity, as the pid file says"}},
 		"by the driver state":             {0, false, nil, true, byState(0), "0", []string{"Restored cores 0 from the driver state"}},
 		"by the driver state, other core": {0, false, nil, true, byState(1), "1", []string{"Restored cores 1 from the driver state"}},
 		"driver state without cores":      {0, false, nil, true, byState(), "0", []string{"Restored cores 0 from the driver state"}},
@@ -109,7 +109,7 @@ func TestRecover_WithoutALeaseUntilNomadHandsItOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t)
 			n.start(1).runsOn("0")
-			r := n.run(1)
+			r := n.run(2) // more than there is for it
 			r.launch()
 			r.proc = r.open()
 			rec := r.pidFile()
