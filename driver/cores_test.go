@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -105,9 +107,53 @@ func TestCores_AReservationMovesWhoIsThere(t *testing.T) {
 	first.runsOn("1")
 	n.hears(first.id, "Moved from cores 0 to 1: Nomad reserved the cores for another task")
 
+	n.vacancy = time.Millisecond
 	_, _, err := n.StartTask(n.task(j))
-	must.ErrorContains(t, err, "cores 0 are not free")
+	must.ErrorContains(t, err, "cores 0 are not free: 0 held by "+second.id)
 	must.True(t, structs.IsRecoverable(err)) // Nomad may have stopped the other already
+}
+
+// Nomad gives a task's cores to the next one when it decides to stop the first, which
+// may take its time for a dump.
+func TestCores_AStartWaitsForTheTaskThatLeavesItsCores(t *testing.T) {
+	for name, c := range map[string]struct {
+		orderFirst bool          // to stop the first task, before the start of the second
+		vacancy    time.Duration // patience with one that is not being stopped
+	}{
+		"the stop was ordered before": {true, time.Millisecond},
+		"the stop is ordered later":   {false, patience},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newLoneNode(t)
+			n.vacancy = c.vacancy
+			j := n.script("trap 'until test -e go; do sleep 0.01; done; exit 0' TERM; while :; do sleep 0.01; done")
+			j.cores, j.cgroup = "0", true
+			first := n.start(j)
+			first.runsOn("0")
+			var stopped sync.WaitGroup
+			stop := func() {
+				stopped.Go(func() { must.NoError(t, n.StopTask(first.id, patience, "")) })
+				eventually(t, "it is being stopped", func() bool { return first.task().Phase() == task.Stopping })
+			}
+			if c.orderFirst {
+				stop()
+			}
+			next := slowJob("")
+			next.cores, next.cgroup = "0", true
+			cfg := n.task(next)
+			var handle *drivers.TaskHandle
+			var err error
+			stopped.Go(func() { handle, _, err = n.StartTask(cfg) })
+			n.hears(cfg.ID, "Waiting: cores 0 are not free: 0 held by "+first.id)
+			if !c.orderFirst {
+				stop()
+			}
+			must.NoError(t, os.WriteFile(filepath.Join(first.folder, "go"), nil, 0o644))
+			stopped.Wait()
+			must.NoError(t, err)
+			n.started(cfg, handle).runsOn("0")
+		})
+	}
 }
 
 func TestCores_AReservationLeavesNoCoreForWhoIsThere(t *testing.T) {

@@ -41,7 +41,7 @@ type Driver struct {
 	starts   keylock.Locks  // by allocation and task, and by run folder: no two starts at once
 	patience task.Patience  // with run folders at the end of runs
 	decks    deckPatience   // with decks
-	vacancy  time.Duration  // how long a start waits for another node's run to leave its folder
+	vacancy  time.Duration  // how long a start waits for another run to leave its folder, or its cores
 	routines sync.WaitGroup // everything that Close waits for
 
 	preparing sync.Mutex // one call of ready at a time; taken before mu

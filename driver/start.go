@@ -233,7 +233,9 @@ func (s *start) takeCores() (err error) {
 		Owner: s.id.String(), Asked: s.place.asked, Parent: s.place.parent, Began: time.Now(),
 		Report: func(text string) { stream.Emit(text) }, Logger: logger,
 	})
-	s.place.lease, err = s.place.binder.Lease(s.place.reserved)
+	s.place.lease, err = s.place.binder.AwaitLease(s.d.ctx, s.place.reserved, placement.Wait{
+		Patience: s.d.vacancy, Leaving: s.awaitOwner, Tell: s.tellWait,
+	})
 	var short *allocator.ShortageError
 	var taken *allocator.ConflictError
 	switch {
@@ -241,7 +243,6 @@ func (s *start) takeCores() (err error) {
 		s.events = append(s.events, s.place.binder.Describe())
 		return nil
 	case errors.As(err, &taken):
-		// Nomad's scheduler frees cores as soon as it has decided to stop their task.
 		return structs.NewRecoverableError(fmt.Errorf("cores: %w", err), true)
 	case !errors.As(err, &short):
 		return fmt.Errorf("cores: %w", err)
@@ -250,6 +251,19 @@ func (s *start) takeCores() (err error) {
 	}
 	s.events = append(s.events, s.d.cores.DescribeShortage(short))
 	return nil
+}
+
+// awaitOwner waits for a task that is being stopped and has cores that this one wants.
+func (s *start) awaitOwner(id string) {
+	if h, err := s.d.task(id); err == nil {
+		h.AwaitStop(s.d.ctx)
+	}
+}
+
+// tellWait makes an event of what the start waits for, at once.
+func (s *start) tellWait(words string) {
+	s.place.events.Attach() // Nomad's task runner is there: it has called StartTask
+	s.place.events.Emit(words)
 }
 
 // buildCommand makes LS-DYNA's command line and environment.

@@ -136,8 +136,7 @@ func (s *start) claimFolder() error {
 			return fmt.Errorf("work_dir: %w", err)
 		case told != owned.Error():
 			told = owned.Error()
-			s.place.events.Attach() // Nomad's task runner is there: it has called StartTask
-			s.place.events.Emit(fmt.Sprintf("Waiting for the run folder %s: %v", s.run.path(), owned))
+			s.tellWait(fmt.Sprintf("Waiting for the run folder %s: %v", s.run.path(), owned))
 		}
 		select {
 		case <-s.d.ctx.Done():

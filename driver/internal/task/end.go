@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -247,9 +248,10 @@ func exitResult(o output.Outcome, exit output.Exit) *drivers.ExitResult {
 	if r.ExitCode == 0 {
 		r.ExitCode = 1
 	}
+	const unknown = "exit status unknown"
 	reason := o.Reason
-	if !exit.Known {
-		reason = fmt.Sprintf("exit status unknown; %s", reason)
+	if !exit.Known && !strings.Contains(reason, unknown) {
+		reason = fmt.Sprintf("%s; %s", unknown, reason)
 	}
 	r.Err = errors.New(reason)
 	return r

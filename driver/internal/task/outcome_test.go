@@ -31,6 +31,8 @@ func TestExitResult(t *testing.T) {
 		"completed, then out of memory": {completed, output.Exit{Known: true, OOMKilled: true}, drivers.ExitResult{ExitCode: 1, OOMKilled: true, Err: errors.New("normal termination")}},
 		"completed, but an exit code":   {completed, output.Exit{Known: true, Code: 2}, drivers.ExitResult{ExitCode: 2, Err: errors.New("normal termination")}},
 		"completed, but nobody saw it":  {completed, output.Exit{}, drivers.ExitResult{ExitCode: -1, Err: errors.New("exit status unknown; normal termination")}},
+		"nothing known, and said so":    {output.Outcome{Kind: output.Unknown, Reason: "exit status unknown, and LS-DYNA printed no end"}, output.Exit{}, drivers.ExitResult{ExitCode: -1, Err: errors.New("exit status unknown, and LS-DYNA printed no end")}},
+		"nothing known, rebooted":       {output.Outcome{Kind: output.Unknown, Reason: "host rebooted, solver lost; last known: exit status unknown"}, output.Exit{}, drivers.ExitResult{ExitCode: -1, Err: errors.New("host rebooted, solver lost; last known: exit status unknown")}},
 		"nothing known":                 {output.Outcome{Kind: output.Unknown, Reason: "?"}, output.Exit{}, drivers.ExitResult{ExitCode: -1, Err: errors.New("exit status unknown; ?")}},
 		"exit 0, but LS-DYNA is silent": {output.Outcome{Kind: output.Unknown, Reason: "?"}, output.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("?")}},
 	} {
