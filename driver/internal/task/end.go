@@ -48,9 +48,7 @@ func (h *Handle) end(ctx context.Context) {
 		return
 	}
 	r := h.run.Load()
-	if h.over || h.endedBefore(exit) {
-		h.recallStop(ctx, r)
-	}
+	h.recallStop(ctx, r)
 	v, err := h.readOutputs(ctx, r)
 	if ctx.Err() != nil {
 		return
@@ -79,12 +77,6 @@ type exited struct {
 	output.Exit
 	rebooted bool // the machine was started since
 	finished time.Time
-}
-
-// endedBefore reports whether the solver had ended when another plugin's run was
-// found: its supervisor may have been there for a moment yet.
-func (h *Handle) endedBefore(exit exited) bool {
-	return h.adopted && exit.Known && exit.finished.Before(h.found)
 }
 
 func (h *Handle) exit() exited {
@@ -126,11 +118,12 @@ func (h *Handle) endLeftovers(ctx context.Context) bool {
 	return true
 }
 
-// recallStop lets the end of a run that was being stopped when no plugin watched
-// be told as one.
+// recallStop lets the end of a run whose stop an earlier plugin process had begun be
+// told as one. The solver may have ended by that one's switch before this one came to
+// sending it, or to finding that it lies there.
 func (h *Handle) recallStop(ctx context.Context, r *run) {
 	order, err := h.record.ReadStop()
-	if err != nil {
+	if err != nil || !h.over && !(h.adopted && order.Began.Before(h.found)) {
 		return
 	}
 	sw, err := lsdyna.ParseSwitch(r.Stop)

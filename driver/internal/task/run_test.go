@@ -302,26 +302,28 @@ func TestStop_SwitchIsTriedAgain(t *testing.T) {
 	}
 }
 
-// The supervisor of a solver that has ended may be there for a moment yet when the
-// next plugin finds it: what came of a stop is told as for one that is over.
-func TestRun_SolverThatEndedBeforeItWasFound(t *testing.T) {
+// The solver may end by the switch of an earlier plugin before this one has looked:
+// what came of the stop is told all the same. Of its own stop this one knows itself
+// whether a switch was sent.
+func TestRun_TellsOfAStopThatAnEarlierPluginBegan(t *testing.T) {
 	found := time.Now()
-	exit := func(after time.Duration) exited {
-		return exited{Exit: output.Exit{Known: true}, finished: found.Add(after)}
-	}
 	for name, c := range map[string]struct {
-		adopted bool
-		exit    exited
-		want    bool
+		origin origin
+		began  time.Duration // after it was found
+		want   bool
 	}{
-		"it ended before":                        {adopted: true, exit: exit(-time.Millisecond), want: true},
-		"it ended later":                         {adopted: true, exit: exit(time.Second)},
-		"nobody knows when":                      {adopted: true},
-		"this process started it, and saw it on": {exit: exit(-time.Millisecond)},
+		"begun before it was found":             {origin: origin{adopted: true}, began: -time.Second, want: true},
+		"begun before, and over when found":     {origin: origin{adopted: true, over: true}, began: -time.Second, want: true},
+		"begun by this plugin":                  {origin: origin{adopted: true}, began: time.Second},
+		"of a run that this plugin has started": {began: -time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &Handle{origin: origin{adopted: c.adopted, found: found}}
-			must.Eq(t, c.want, h.endedBefore(c.exit))
+			h := newTold(t, state.Details{Stop: "sw1"}, folderIn(t.TempDir()))
+			h.origin.adopted, h.over, h.found = c.origin.adopted, c.origin.over, found
+			h.record = &state.Record{Dir: t.TempDir()}
+			must.NoError(t, h.record.WriteStop(state.Stop{Began: found.Add(c.began)}))
+			h.recallStop(t.Context(), h.run.Load())
+			must.Eq(t, c.want, h.View().Switch != nil)
 		})
 	}
 }
