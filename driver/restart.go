@@ -7,14 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/hashicorp/nomad/nomad/structs"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/restart"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
@@ -70,73 +69,23 @@ func (s *start) chooseRestart() error {
 	return s.rebuildCommand()
 }
 
-// restartChoice is what reading the run folder tells of where the run begins.
-type restartChoice struct {
-	rundir.RestartChoice
-	notes []string // for events
-}
-
-// chooseDump takes the newest complete dump of an earlier start of this very
-// run, told by what is recorded in the run folder.
+// chooseDump takes the newest complete dump of an earlier start of this very run.
 func (s *start) chooseDump() error {
-	var choice restartChoice
+	run := restart.Run{Deck: s.run.deck, Solver: s.job.Solver, Options: s.options, Command: s.command, Stdout: stdoutName}
+	var choice restart.Choice
 	err := s.during(readTimeout, func(ctx context.Context, f *rundir.Folder) (err error) {
-		choice, err = s.readChoice(ctx, f)
+		choice, err = restart.Choose(ctx, f, run)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.events = append(s.events, choice.notes...)
+	s.events = append(s.events, choice.Notes...)
 	if choice.Dump == "" {
 		return nil
 	}
 	s.options.Restart = choice.Dump
 	return s.rebuildCommand()
-}
-
-// readChoice reads and writes in the run folder.
-func (s *start) readChoice(ctx context.Context, f *rundir.Folder) (restartChoice, error) {
-	now, err := rundir.NewIdentity(s.run.deck, s.job.Solver, s.options, s.command)
-	if err != nil {
-		return restartChoice{}, structs.NewRecoverableError(fmt.Errorf("cannot tell whether earlier dumps fit: %w", err), true)
-	}
-	recorded, err := f.ReadRecord()
-	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && recorded.Identity == rundir.Identity{}:
-		return restartChoice{notes: recordRun(ctx, f, now)}, nil
-	case rundir.Unavailable(err):
-		return restartChoice{}, err
-	case err != nil:
-		return restartChoice{notes: append([]string{fmt.Sprintf("Starting from the deck: %v", err)}, recordRun(ctx, f, now)...)}, nil
-	}
-	chosen, err := rundir.SelectRestart(ctx, f, recorded, now, stdoutName)
-	if err != nil {
-		return restartChoice{}, fmt.Errorf("look for a dump to restart from: %w", err)
-	}
-	choice := restartChoice{RestartChoice: chosen, notes: []string{task.Sentence(chosen.Why)}}
-	if chosen.Dump == "" {
-		choice.notes = append(choice.notes, recordRun(ctx, f, now)...)
-		return choice, nil
-	}
-	recorded.Chosen = &choice.Said
-	if err := f.WriteRecord(recorded); err != nil {
-		choice.notes = append(choice.notes, fmt.Sprintf("A dump that turns out to be bad will be tried again: %v", err))
-	}
-	return choice, nil
-}
-
-// recordRun records in the run folder which run begins there with its deck, and
-// returns what is to be told of it.
-func recordRun(ctx context.Context, f *rundir.Folder, id rundir.Identity) []string {
-	r, err := rundir.NewRecord(ctx, f, id, stdoutName)
-	if err == nil {
-		err = f.WriteRecord(r)
-	}
-	if err != nil {
-		return []string{fmt.Sprintf("A later start will not be able to go on from a dump: %v", err)}
-	}
-	return nil
 }
 
 func (s *start) rebuildCommand() (err error) {

@@ -102,15 +102,27 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 
 // do takes the steps of a start. RecoverTask walks them back.
 func (s *start) do() (*drivers.TaskHandle, error) {
-	for _, step := range []func() error{
-		s.decode, s.findUser, s.endPredecessors, s.openFolder, s.checkLicense, s.identifyDeck, s.takeCores,
-		s.buildCommand, s.chooseRestart, s.writeFiles, s.makeRecord, s.launch,
-	} {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	err := take(s.decode, s.findUser, s.endPredecessors, s.openFolder, s.checkCompleted)
+	if err == nil && s.run.completed != nil {
+		return s.endAsCompleted()
+	}
+	if err == nil {
+		err = take(s.checkLicense, s.identifyDeck, s.takeCores, s.buildCommand, s.chooseRestart, s.writeFiles, s.makeRecord, s.launch)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return s.taskHandle()
+}
+
+// take takes steps up to the first that fails.
+func take(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // undo gives back what a failed start took. What it could not end keeps its cores,
@@ -305,6 +317,12 @@ func (s *start) makeDetails() (*state.Details, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode old outputs: %w", err)
 	}
+	var completed json.RawMessage
+	if s.run.completed != nil {
+		if completed, err = json.Marshal(s.run.completed); err != nil {
+			return nil, fmt.Errorf("encode the completed run: %w", err)
+		}
+	}
 	return &state.Details{
 		TaskID: s.cfg.ID, JobID: s.cfg.JobID, JobName: s.cfg.JobName, Namespace: s.cfg.Namespace,
 		Group: s.cfg.TaskGroupName, Task: s.cfg.Name, AllocID: s.cfg.AllocID, AllocDir: s.cfg.AllocDir,
@@ -312,7 +330,7 @@ func (s *start) makeDetails() (*state.Details, error) {
 		Solver: s.job.Solver.Name, Parallel: string(s.job.Solver.Parallel), Precision: string(s.job.Solver.Precision),
 		RunBase: s.run.base, RunFolder: s.run.rel, Stdout: stdoutName, Input: s.job.Input, LSDynaJob: s.job.JobID,
 		CoresAsked: s.place.asked, Reserved: !s.place.reserved.IsEmpty(), CgroupParent: s.place.parent, Placement: s.place.lease.Reason,
-		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Old: old,
+		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Old: old, Completed: completed,
 	}, nil
 }
 

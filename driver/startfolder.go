@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/nomad/nomad/structs"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -28,12 +29,14 @@ const folderPatience = 30 * time.Second
 // runFolder is the run folder of a start. All that is done there goes through its
 // watcher, with a deadline; afterwards the watcher is the run's.
 type runFolder struct {
-	base, rel string // base is trusted
-	watcher   *watch.Watcher
-	unlock    func()   // lets other starts into the folder
-	lock      *os.File // the folder's, for the supervisor; nil before it is taken and after the launch
-	old       rundir.Outputs
-	deck      string // its hash, where dumps may be chosen by it
+	base, rel  string // base is trusted
+	watcher    *watch.Watcher
+	unlock     func()   // lets other starts into the folder
+	lock       *os.File // the folder's, for the supervisor; nil before it is taken and after the launch
+	old        rundir.Outputs
+	deck       string             // its hash, where dumps may be chosen by it
+	completed  *rundir.Completion // the allocation has completed the run already
+	overwrites bool               // another one has, and what the folder's record says of that is old once this run begins
 }
 
 func (r *runFolder) path() string { return filepath.Join(r.base, r.rel) }
@@ -252,6 +255,9 @@ func (s *start) writeFiles() error {
 		}
 		if err := f.ClearSwitch(); err != nil {
 			return fmt.Errorf("work_dir: remove an old sense switch: %w", err)
+		}
+		if s.run.overwrites && s.job.Restart.Mode != settings.RestartAuto {
+			return f.WriteRecord(rundir.Record{})
 		}
 		return nil
 	})

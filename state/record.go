@@ -129,6 +129,10 @@ type Details struct {
 
 	StartFailed bool            `json:"start_failed,omitempty"` // Nomad was told so, but not everything could be ended
 	Old         json.RawMessage `json:"old_outputs,omitempty"`  // what lay in the run folder before (package lsdyna)
+
+	// Completed: the allocation has completed the run before. There are no processes,
+	// and the task ends as that run ended (package lsdyna).
+	Completed json.RawMessage `json:"completed,omitempty"`
 }
 
 // InAlloc reports whether the run folder is inside the allocation: Nomad deletes it

@@ -75,6 +75,10 @@ type Record struct {
 	Chosen   *output.Dump  `json:"chosen,omitempty"`  // dump that the last start began with
 	Bad      []output.Dump `json:"bad,omitempty"`     // dumps that the solver could not begin with
 	Whole    []WholeDump   `json:"whole,omitempty"`   // dumps that were seen complete, those among them behind which the solver was silent
+
+	// Completed: the last run in the folder is this one, and LS-DYNA completed it. All
+	// else is empty then. Who forges it keeps the user's own task from computing.
+	Completed *Completion `json:"completed,omitempty"`
 }
 
 // WholeDump is a dump that was seen complete: the solver had printed its line, and its

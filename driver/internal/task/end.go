@@ -5,6 +5,7 @@ package task
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -48,6 +49,10 @@ func (h *Handle) end(ctx context.Context) {
 		return
 	}
 	r := h.run.Load()
+	if len(r.Completed) > 0 {
+		h.endAsCompleted(r)
+		return
+	}
 	h.recallStop(ctx, r)
 	v, err := h.readOutputs(ctx, r)
 	if ctx.Err() != nil {
@@ -65,11 +70,20 @@ func (h *Handle) end(ctx context.Context) {
 	h.tellSwitch(v.Switch, ending{succeeded: outcome.Success(), clean: clean})
 	h.Events.EmitRedacted(Sentence(outcome.Reason))
 	h.tellWhereResultsAre(r)
-	finished := exit.finished
-	if finished.IsZero() {
-		finished = time.Now()
+	h.conclude(exitResult(outcome, exit.Exit), outcome, exit.at())
+}
+
+// endAsCompleted ends a task that had nothing to do as the run ended that its
+// allocation had completed before.
+func (h *Handle) endAsCompleted(r *run) {
+	var c rundir.Completion
+	o := output.Outcome{Kind: output.Completed}
+	if err := json.Unmarshal(r.Completed, &c); err != nil {
+		o.Kind, c.Reason = output.Unknown, fmt.Sprintf("unknown: cannot tell how the completed run ended: %v", err)
 	}
-	h.conclude(exitResult(outcome, exit.Exit), outcome, finished)
+	o.Reason = h.Events.Redact(c.Reason)
+	h.Events.EmitRedacted(Sentence(o.Reason))
+	h.conclude(exitResult(o, c.Exit()), o, time.Now())
 }
 
 // exited is what is known of the solver's end.
@@ -77,6 +91,14 @@ type exited struct {
 	output.Exit
 	rebooted bool // the machine was started since
 	finished time.Time
+}
+
+// at is when the solver ended, as far as that is known.
+func (e exited) at() time.Time {
+	if e.finished.IsZero() {
+		return time.Now()
+	}
+	return e.finished
 }
 
 func (h *Handle) exit() exited {

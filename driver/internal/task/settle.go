@@ -19,8 +19,8 @@ import (
 const settlePatience = 30 * time.Second
 
 // settleRecord brings the run folder's record up to date at the end of a run: a
-// completed run is no longer to be continued, and a dump from which the solver
-// could not go on is not to be tried again.
+// completed run is no longer to be continued, nor to be overwritten by a restart of its
+// allocation, and a dump from which the solver could not go on is not to be tried again.
 func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, exit exited, o output.Outcome) {
 	ctx, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
@@ -29,13 +29,14 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 		if err := ownership.Of(f).CheckOwner(h.ID.String()); err != nil {
 			return err // the record is another run's by now
 		}
+		if o.Success() {
+			return f.WriteRecord(rundir.Record{Completed: h.completion(r, exit, o)})
+		}
 		recorded, err := f.ReadRecord()
 		if err != nil {
 			return nil //nolint:nilerr // no record, or none that can be read: nothing to bring up to date
 		}
 		switch {
-		case o.Success():
-			recorded = rundir.Record{}
 		case r.Restart != "" && recorded.Chosen != nil && h.dumpIsBad(recorded.Chosen.Time, s, exit.Exit, o):
 			recorded.RejectChosen()
 			rejected = true
@@ -49,6 +50,14 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 	}
 	if err != nil {
 		h.logger.Warn("cannot bring the run's record up to date", "error", err)
+	}
+}
+
+// completion is what the folder's record keeps of a run that completed.
+func (h *Handle) completion(r *run, exit exited, o output.Outcome) *rundir.Completion {
+	return &rundir.Completion{
+		Namespace: r.Namespace, Job: r.JobID, Alloc: h.ID.Alloc, Task: h.ID.Task, Reason: o.Reason, Finished: exit.at().UTC(),
+		ExitKnown: exit.Known, Code: exit.Code, Signal: exit.Signal, OOMKilled: exit.OOMKilled,
 	}
 }
 
