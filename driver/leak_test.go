@@ -208,8 +208,10 @@ func (l *longLife) start(j job) (r *run, end func()) {
 	handle, _, err := l.n.StartTask(cfg)
 	must.NoError(l.n.t, err)
 	r = l.n.started(cfg, handle)
+	left := r.task().Left()
 	return r, func() {
 		must.NoError(l.n.t, l.n.DestroyTask(r.id, true))
+		<-left // the folder's record says so until then
 		if life != nil {
 			must.NoError(l.n.t, life.Teardown())
 		}
