@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
@@ -222,6 +223,38 @@ func TestDriver_UnpinnedKeepsOffLeasedCores(t *testing.T) {
 	one.wait(api.AllocClientStatusComplete)
 	shy.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Bound to cores "+cores.String()+": they have become free"))
 	must.Eq(t, cores, shy.checkCores())
+}
+
+// With fewer cores to give out after a restart, the run whose core is still among them
+// keeps it, whichever is adopted first; the other gets its core back when it is free.
+func TestDriver_AChangeOfUsableKeepsWhoIsInside(t *testing.T) {
+	cores := twoCores(t)
+	s := onTwoCores(t, cores)
+	restart := func(usable cpuset.Set) (began time.Time) {
+		t.Helper()
+		began = time.Now()
+		must.NoError(t, s.Stop(within(t)))
+		s.Config.PluginConfig = s.pluginConfig(fmt.Sprintf("cores { usable = %q }", usable))
+		start(t, s.Agent)
+		return began
+	}
+	one := s.start(jobHCL{name: "one", folder: s.deck("one", "solid_bar_impact"), config: "ncpu = 1", env: steady})
+	two := s.start(jobHCL{name: "two", folder: s.deck("two", "solid_bar_impact"), config: "ncpu = 1", env: steady})
+	for _, pair := range [][2]*run{{one, two}, {two, one}} {
+		stays, goes := pair[0], pair[1]
+		own, lost := stays.checkCores(), goes.checkCores()
+		pids := []int{stays.pidFile().PID, goes.pidFile().PID}
+		began := restart(own)
+		stays.said(began, "Restored cores "+own.String()+" from the pid file")
+		goes.said(began, fmt.Sprintf("Running without affinity: lost cores %s (no longer in cores.usable), and 1 core asked, 0 free", lost))
+		must.Eq(t, own, stays.checkCores())
+		must.SliceEmpty(t, goes.pidFile().Cores)
+		began = restart(cores)
+		goes.said(began, fmt.Sprintf("Bound to cores %s: they have become free", lost))
+		must.Eq(t, lost, goes.checkCores())
+		must.Eq(t, own, stays.checkCores())
+		must.Eq(t, pids, []int{stays.pidFile().PID, goes.pidFile().PID})
+	}
 }
 
 // roamsOn waits until every thread of a solver without cores of its own may run

@@ -9,11 +9,13 @@
 // only one that moves the processes of its run. The allocator is reached through
 // this package alone, so a lease and the affinity that goes with it change together.
 //
-// A start calls, in this order, NewBinder, Lease, LaunchPlacement, PrepareSpec, and
-// after the launch Attach. A recovery calls NewBinder, Adopt, and, when Nomad hands
-// over the handle, AttachByPIDFile or AttachByDriverState. Both end with Release.
+// A start calls, in this order, NewBinder, AwaitLease, LaunchPlacement, PrepareSpec, and
+// after the launch Attach; Expect as soon as it knows how many cores it wants. A recovery
+// calls NewBinder and Adopt, for all runs Settle, and, when Nomad hands over a handle,
+// AttachByPIDFile or AttachByDriverState. Both end with Release.
 // Reevaluate repeats, for as long as the driver lives, what nobody announces: a
-// reservation, a CPU that goes offline, an affinity that somebody changed.
+// reservation, a CPU that goes offline, cores that have become free for a run without
+// any, an affinity that somebody changed.
 //
 // # Locks
 //
