@@ -286,7 +286,9 @@ func (d *Driver) SignalTask(taskID string, signal string) error {
 	return h.Signal(sig)
 }
 
-// DestroyTask forgets a task and removes its record. It is idempotent.
+// DestroyTask forgets a task and removes its record. It is idempotent. With force a
+// live run is stopped, dump first: Nomad asks for that where a task could not be
+// recovered, which is no fault of its solver.
 func (d *Driver) DestroyTask(taskID string, force bool) error {
 	h, err := d.task(taskID)
 	if err != nil {
@@ -296,8 +298,10 @@ func (d *Driver) DestroyTask(taskID string, force bool) error {
 		if !force {
 			return fmt.Errorf("task %s still runs; stop it first, or destroy it with force", taskID)
 		}
-		if err := h.Kill(d.ctx); err != nil {
-			return err
+		if !h.AwaitStop(d.ctx) {
+			if err := h.GiveWay(d.ctx); err != nil {
+				return err
+			}
 		}
 	}
 	if err := h.WaitEnded(d.ctx); err != nil {

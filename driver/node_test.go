@@ -60,7 +60,7 @@ func newNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 func newLoneNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 	t.Helper()
 	base := worldReadable(t)
-	n := &node{t: t, work: filepath.Join(base, "work"), waits: task.Patience{Silent: patience, Missing: time.Second, Stopped: time.Second, Partial: time.Second}, config: &settings.Config{
+	n := &node{t: t, work: filepath.Join(base, "work"), waits: task.Patience{Silent: patience, Missing: time.Second, Stopped: time.Second, Partial: time.Second, Dump: patience}, config: &settings.Config{
 		Enabled: true, StateDir: filepath.Join(base, "state"), AllowCommand: true,
 		Solvers: map[string]settings.SolverConfig{"standin": {Path: standin}},
 	}}
@@ -72,7 +72,8 @@ func newLoneNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 	n.launch()
 	t.Cleanup(func() {
 		for _, live := range n.find(func(h *task.Handle) bool { return !h.IsGone() }) {
-			if err := n.DestroyTask(live.ID.String(), true); err != nil {
+			// Nobody wants its dump.
+			if err := errors.Join(live.Kill(n.ctx), n.DestroyTask(live.ID.String(), true)); err != nil {
 				t.Errorf("clean up task %s: %v", live.ID, err)
 			}
 		}

@@ -21,21 +21,26 @@ const killPatience = time.Minute
 // endPredecessors makes sure that no earlier run of this task of this
 // allocation lives: Nomad starts a task anew when it could not learn that the
 // first start succeeded, and two solvers in one run folder destroy each other's
-// results.
+// results. The earlier run is stopped like any other, so that this one can go on from
+// its dump.
 func (s *start) endPredecessors() error {
-	ctx, cancel := context.WithTimeout(s.d.ctx, killPatience)
-	defer cancel()
 	earlier := s.d.find(func(h *task.Handle) bool { return h.ID.Alloc == s.id.Alloc && h.ID.Task == s.id.Task })
 	for _, h := range earlier {
 		if h.IsGone() || h.AwaitStop(s.d.ctx) {
 			continue
 		}
 		h.Logger().Warn("ending a predecessor of the same allocation and task", "successor", s.cfg.ID)
-		if err := h.Kill(ctx); err != nil {
+		if err := h.GiveWay(s.d.ctx); err != nil {
 			return structs.NewRecoverableError(fmt.Errorf("an earlier run of this task lives and cannot be ended yet: %w", err), true)
 		}
-		s.events = append(s.events, fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d)", h.PID()))
+		words := fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d)", h.PID())
+		if effect := h.StopEffect(); effect != "" {
+			words += ". " + effect
+		}
+		s.events = append(s.events, words)
 	}
+	ctx, cancel := context.WithTimeout(s.d.ctx, killPatience)
+	defer cancel()
 	return s.endLeftovers(ctx)
 }
 

@@ -50,6 +50,47 @@ func TestStart_EndsALivePredecessor(t *testing.T) {
 	}
 }
 
+// What a predecessor has computed is not lost with it.
+func TestStart_GoesOnFromThePredecessorsDump(t *testing.T) {
+	n := newNode(t)
+	j := slowJob("ncpu = 1")
+	j.alloc = uuid.Generate()
+	old := n.start(j)
+	old.says("flush i/o buffers")
+	n.restart()
+	j.folder = old.folder
+	r := n.start(j)
+	n.hears(r.id, fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d). Stopping with sw1, dump d3dump01 written at t = ", old.pid))
+	must.Eq(t, "d3dump01", r.task().Details().Restart)
+	must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
+}
+
+func TestStart_APredecessorThatDoesNotListenHasItsTime(t *testing.T) {
+	n := newNode(t)
+	j := slowJob("ncpu = 1", "ignore_sigterm", "ignore_d3kil")
+	j.alloc = uuid.Generate()
+	old := n.start(j)
+	old.says("flush i/o buffers")
+	n.waits.Dump = 500 * time.Millisecond
+	n.restart()
+	j.folder = old.folder
+	r := n.start(j)
+	n.hears(r.id, fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d)", old.pid))
+	must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
+}
+
+// Nomad destroys what it could not recover.
+func TestDestroy_ALiveRunLeavesItsDump(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.says("flush i/o buffers")
+	n.restart()
+	must.NoError(t, n.DestroyTask(r.id, true))
+	must.FileExists(t, filepath.Join(r.folder, "d3dump01"))
+	must.False(t, alive(r.pid))
+	must.Eq(t, n.cores.Managed(), n.free())
+}
+
 func TestStart_RefusesATaskThatNomadKnowsToRun(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))

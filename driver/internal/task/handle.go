@@ -76,16 +76,17 @@ type process struct {
 
 // Patience says how long the outputs of a run that is over are waited for when its
 // folder cannot be read: file servers are restarted, and what the solver wrote
-// decides whether days of computing succeeded.
+// decides whether days of computing succeeded. And how long its last dump is.
 type Patience struct {
 	Silent  time.Duration // while the folder does not answer
 	Missing time.Duration // while it answers that the folder cannot be opened
 	Stopped time.Duration // at most, when the run was stopped: somebody waits for its end
 	Partial time.Duration // where stdout was read, and tells the outcome
+	Dump    time.Duration // of a run that must give way: Nomad tells a kill_timeout with StopTask only
 }
 
 // DefaultPatience is the patience of a driver in earnest.
-var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: 10 * time.Second, Stopped: time.Minute, Partial: 5 * time.Second}
+var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: 10 * time.Second, Stopped: time.Minute, Partial: 5 * time.Second, Dump: 5 * time.Minute}
 
 // Options say what a Handle is made of.
 type Options struct {

@@ -24,6 +24,7 @@ type life struct {
 	attached bool      // Nomad has asked for the run, whatever phase it is in
 	deadline time.Time // of a stop: when everything is killed
 	cause    cause
+	effect   string // of a stop's sense switch, as told
 	result   *drivers.ExitResult
 	outcome  output.Outcome
 	finished time.Time

@@ -110,6 +110,11 @@ func (h *Handle) tellSwitch(v *watch.SwitchView, end ending) {
 	}
 	if effect := effectOf(v, end); effect != "" {
 		told.effect = true
+		if v.Switch.Terminates {
+			h.life.mu.Lock()
+			h.life.effect = effect
+			h.life.mu.Unlock()
+		}
 		h.Events.Emit(effect)
 	}
 }
@@ -136,6 +141,14 @@ func effectOf(v *watch.SwitchView, end ending) string {
 		return fmt.Sprintf("%s: plot state written at t = %.4E, in %s", doing, v.PlotTime, took)
 	}
 	return ""
+}
+
+// StopEffect is what was told of the sense switch of the run's stop, when it had ended;
+// "" where there was nothing to tell.
+func (h *Handle) StopEffect() string {
+	h.life.mu.Lock()
+	defer h.life.mu.Unlock()
+	return h.life.effect
 }
 
 // tellHowFar tells how far a stop's switch came that did not end the solver in
