@@ -19,30 +19,6 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-func TestTail_KeepsTheLastBytes(t *testing.T) {
-	for _, c := range []struct {
-		writes []string
-		want   string
-	}{
-		{nil, ""},
-		{[]string{"abc"}, "abc"},
-		{[]string{"abcd"}, "abcd"},
-		{[]string{"abcde"}, "bcde"},
-		{[]string{"abc", "de"}, "bcde"},
-		{[]string{"ab", "", "cd", "e"}, "bcde"},
-		{[]string{"abc", "defghijkl"}, "ijkl"},
-		{[]string{"abcdefgh", "ij"}, "ghij"},
-	} {
-		tail := newTail(4)
-		for _, text := range c.writes {
-			n, err := tail.Write([]byte(text))
-			must.NoError(t, err)
-			must.Eq(t, len(text), n)
-		}
-		must.Eq(t, c.want, string(tail.Bytes()), must.Sprintf("after %q", c.writes))
-	}
-}
-
 // As raw_exec answers a script check: stdout and stderr are one stream, whose end is
 // kept, and a command that is cut off has the exit code -1 and what it printed.
 func TestExecTask_AnswersAsRawExecDoes(t *testing.T) {
