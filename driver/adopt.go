@@ -5,14 +5,12 @@ package driver
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 	"runtime"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/statedir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -59,6 +57,9 @@ func (d *Driver) adoptAll(store *state.Store) {
 			}
 		}
 	}
+	for _, u := range d.listUnmanaged() {
+		d.hold(u) // those whose records tell nothing
+	}
 	d.cores.Settle()
 	var over []*state.Record
 	for i, l := range found {
@@ -66,7 +67,7 @@ func (d *Driver) adoptAll(store *state.Store) {
 			over = append(over, records[i])
 		}
 	}
-	d.routines.Go(func() { d.removeStale(over) })
+	d.routines.Go(func() { statedir.RemoveStale(d.ctx, over, d.logger) })
 }
 
 // discover opens the records, several at a time: it is mostly system calls, and
@@ -118,6 +119,9 @@ func (d *Driver) open(record *state.Record) *live {
 
 // adopt leases to a live solver the cores it has, and watches it.
 func (d *Driver) adopt(l *live) *task.Handle {
+	if u := d.unmanagedRun(l.record.ID); u != nil {
+		return d.adoptUnmanaged(u, l)
+	}
 	h := d.newHandle(task.Options{
 		ID: l.record.ID, Record: l.record, Spec: l.process.Spec(), Details: l.details,
 		Process: l.process, PID: l.pid, Phase: task.Adopted,
@@ -186,34 +190,4 @@ func (d *Driver) livesBeside(id state.ID) bool {
 	return len(d.find(func(h *task.Handle) bool {
 		return h.ID != id && h.ID.Alloc == id.Alloc && h.ID.Task == id.Task && !h.IsGone()
 	})) > 0
-}
-
-// staleAfter is how long a record is kept at least, counted from the run's start.
-const staleAfter = 30 * 24 * time.Hour
-
-// removeStale removes the records of runs that are over and that Nomad can no
-// longer ask for: their allocations are gone from the client's disk. Age alone is
-// no reason: a long run may have ended while nobody watched. A start that failed needs
-// none: Nomad never asks for it.
-func (d *Driver) removeStale(records []*state.Record) {
-	for _, record := range records {
-		if d.ctx.Err() != nil {
-			return
-		}
-		details, err := record.ReadDetails()
-		if err != nil || !details.StartFailed && !isStale(&details) {
-			continue
-		}
-		if err := errors.Join(supervisor.RemoveCgroups(record.Dir), record.Remove()); err != nil {
-			d.logger.Warn("cannot remove an old record", "error", err)
-		}
-	}
-}
-
-func isStale(details *state.Details) bool {
-	if details.AllocDir == "" || time.Since(details.StartedAt) < staleAfter {
-		return false
-	}
-	_, err := os.Lstat(details.AllocDir)
-	return errors.Is(err, fs.ErrNotExist)
 }

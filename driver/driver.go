@@ -53,6 +53,8 @@ type Driver struct {
 	tasks   map[string]*task.Handle // by Nomad's task ID
 	leaving []*task.Handle          // forgotten, but something may still happen in their folders
 	closed  bool
+
+	unmanaged []*unmanaged // their records cannot be used yet
 }
 
 // agent is what the Nomad agent said in SetConfig.
@@ -309,6 +311,9 @@ func (d *Driver) DestroyTask(taskID string, force bool) error {
 	}
 	h.Abandon()
 	d.remove(h)
+	if h.Record() == nil {
+		return nil // it cannot be used; a later plugin removes it
+	}
 	return h.Record().Remove()
 }
 

@@ -39,14 +39,14 @@ func (s *start) endPredecessors() error {
 		}
 		s.events = append(s.events, words)
 	}
-	ctx, cancel := context.WithTimeout(s.d.ctx, killPatience)
-	defer cancel()
-	return s.endLeftovers(ctx)
+	return s.endLeftovers()
 }
 
 // endLeftovers ends what earlier runs left behind whose supervisor was killed,
 // such as MPI ranks: it is in the cgroup that the new run gets.
-func (s *start) endLeftovers(ctx context.Context) error {
+func (s *start) endLeftovers() error {
+	ctx, cancel := context.WithTimeout(s.d.ctx, killPatience)
+	defer cancel()
 	records, err := s.d.store.Runs(s.id.Alloc, s.id.Task)
 	if err != nil {
 		s.d.logger.Warn("some records cannot be read", "error", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -20,7 +21,8 @@ import (
 // record, process, cores; its run folder is opened by its watcher. It returns an
 // error only for a driver state that cannot be read; whatever else there is to say
 // of a task (it runs, it ended, it is lost) WaitTask delivers, so that Nomad's
-// restart policy decides. A finished task takes no cores.
+// restart policy decides. A finished task takes no cores. Where state_dir cannot be
+// used at the moment the task is made of the driver state alone (unmanaged).
 func (d *Driver) RecoverTask(handle *drivers.TaskHandle) error {
 	if handle == nil || handle.Config == nil {
 		return errors.New("cannot recover a task without its handle")
@@ -32,37 +34,71 @@ func (d *Driver) RecoverTask(handle *drivers.TaskHandle) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
-	if err := d.waitReady(); err != nil {
-		return err
+	patience := readyPatience
+	if len(d.listUnmanaged()) > 0 {
+		patience = 0 // it was waited for already
+	}
+	why := d.waitReady(patience)
+	if errors.Is(why, errDisabled) {
+		return why
 	}
 	unlock, err := d.starts.Lock(d.ctx, startKey(s.AllocID, s.Task))
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	if why != nil {
+		if done, err := d.recoverUnready(handle.Config, &s, why); done {
+			return err
+		}
+	}
 	if h, err := d.task(s.TaskID); err == nil {
 		d.attach(h, handle.Config, &s)
 		return nil
 	}
+	if err := d.recover(handle.Config, &s); err != nil {
+		d.logger.Error("cannot use the record of a task", "task", s.TaskID, "error", err)
+		u, err := d.recoverUnmanaged(handle.Config, &s, err)
+		if err != nil {
+			return err
+		}
+		d.hold(u)
+	}
+	return nil
+}
+
+// recover finds the record of a task that no handle has, or makes it anew.
+func (d *Driver) recover(cfg *drivers.TaskConfig, s *state.TaskState) error {
 	record, err := d.store.Record(s.ID())
 	if err != nil {
-		return d.recoverLost(handle.Config, &s)
+		return d.recoverLost(cfg, s)
 	}
-	if l := d.open(record); l != nil {
-		d.attach(d.adopt(l), handle.Config, &s)
-		return nil
+	l := d.open(record)
+	if l == nil {
+		return d.recoverByDriverState(record, cfg, s)
 	}
-	return d.recoverByDriverState(record, handle.Config, &s)
+	if h := d.adopt(l); h.IsAttached() { // it was unmanaged
+		d.settle(h, s)
+	} else {
+		d.attach(h, cfg, s)
+	}
+	return nil
 }
 
 // startKey is the key of the lock for starts and recoveries of a task.
 func startKey(alloc, name string) string { return "task " + alloc + "/" + name }
 
-// attach hands an adopted run to Nomad. The pid file's cores count first, then the
-// driver state's; what neither knows was settled when the run was adopted.
+// attach hands an adopted run to Nomad.
 func (d *Driver) attach(h *task.Handle, cfg *drivers.TaskConfig, s *state.TaskState) {
-	first := h.Attach(func() *state.Details { return d.repairRecord(h, s) }, cfg.Env)
-	if !first || h.IsGone() {
+	if first := h.Attach(func() *state.Details { return d.repairRecord(h, s) }, cfg.Env); first {
+		d.settle(h, s)
+	}
+}
+
+// settle settles which cores an adopted run has. The pid file's count first, then the
+// driver state's; what neither knows was settled when the run was adopted.
+func (d *Driver) settle(h *task.Handle, s *state.TaskState) {
+	if h.IsGone() {
 		return
 	}
 	rec, err := h.Process().Record()
@@ -116,13 +152,32 @@ func (d *Driver) recoverByDriverState(record *state.Record, cfg *drivers.TaskCon
 			return err
 		}
 	}
-	proc, err := supervisor.OpenKnown(record.Dir, s.Process())
+	known := s.Process()
+	spec, err := supervisor.ReadSpec(record.Dir)
+	if err != nil && (known.SupervisorAlive(procfs.Root) || known.Alive(procfs.Root)) {
+		// Nobody finds its processes without: the record was made anew, and a disk was full.
+		spec = d.remakeSpec(cfg, s, &details)
+		if err := supervisor.WriteSpec(record.Dir, spec); err != nil {
+			return err
+		}
+	}
+	proc, err := supervisor.OpenKnown(record.Dir, known)
 	if err != nil {
 		return fmt.Errorf("open record: %w", err)
 	}
-	spec, _ := supervisor.ReadSpec(record.Dir)
 	d.addRecovered(task.Options{Record: record, Spec: spec, Details: &details, Process: proc}, cfg, s)
 	return nil
+}
+
+// remakeSpec makes the specification of a run whose record does not have it. Nothing
+// is launched by it.
+func (d *Driver) remakeSpec(cfg *drivers.TaskConfig, s *state.TaskState, details *state.Details) *supervisor.Spec {
+	spec := &supervisor.Spec{
+		Version: supervisor.SpecVersion, TaskID: s.TaskID, CPUs: s.Cores, Dir: filepath.Join(details.RunBase, details.RunFolder), User: task.UserOf(details),
+		Command: "/nonexistent", StdoutName: stdoutName, StderrName: stderrName,
+	}
+	d.cores.RemakeSpec(spec, cfg)
+	return spec
 }
 
 // recoverLost makes a task of a driver state whose record is gone.
@@ -139,29 +194,16 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, s *state.TaskState) error 
 	if err := record.WriteDetails(&details); err != nil {
 		return err
 	}
-	cgroups, parent := d.cores.CgroupsOf(cfg)
-	spec := &supervisor.Spec{
-		TaskID: s.TaskID, Cgroups: cgroups, CPUs: s.Cores, Dir: filepath.Join(details.RunBase, details.RunFolder),
-		User:    task.UserOf(&details),
-		Command: "/nonexistent", StdoutName: stdoutName, StderrName: stderrName,
-	}
-	d.cores.FindPids(spec, parent)
-	o := task.Options{ID: s.ID(), Record: record, Details: &details}
-	d.complete(&o)
-	o.Binder.PrepareSpec(spec)
-	err = supervisor.WriteSpec(record.Dir, spec)
-	record.Release()
-	if err == nil {
-		o.Process, err = supervisor.OpenKnown(record.Dir, s.Process())
-	}
-	if err != nil {
-		o.Binder.Release()
+	spec := d.remakeSpec(cfg, s, &details)
+	if err := supervisor.WriteSpec(record.Dir, spec); err != nil {
 		return err
 	}
-	if o.Spec = o.Process.Spec(); o.Spec == nil {
-		o.Spec = spec
+	record.Release()
+	proc, err := supervisor.OpenKnown(record.Dir, s.Process())
+	if err != nil {
+		return err
 	}
-	if h := d.addRecovered(o, cfg, s); h != nil {
+	if h := d.addRecovered(task.Options{Record: record, Spec: spec, Details: &details, Process: proc}, cfg, s); h != nil {
 		h.Events.Emit("The run's record was lost and was made anew from the driver state")
 	}
 	return nil
@@ -172,12 +214,22 @@ func (d *Driver) recoverLost(cfg *drivers.TaskConfig, s *state.TaskState) error 
 func (d *Driver) addRecovered(o task.Options, cfg *drivers.TaskConfig, s *state.TaskState) *task.Handle {
 	o.ID, o.PID, o.Phase, o.Env = s.ID(), s.Process(), task.Attached, cfg.Env
 	o.Over = o.Process.State() == supervisor.Ended
-	h := d.newHandle(o)
-	if o.Over {
+	u := d.unmanagedRun(o.ID)
+	var h *task.Handle
+	if u != nil {
+		h = u.handle
+		h.Manage(o.Record, o.Process, o.PID)
+	} else {
+		h = d.newHandle(o)
+	}
+	if !o.Over {
+		h.Binder.AttachByDriverState(o.Process, s.Process())
+	}
+	if u == nil {
 		d.add(h)
+	}
+	if o.Over {
 		return nil
 	}
-	h.Binder.AttachByDriverState(o.Process, s.Process())
-	d.add(h)
 	return h
 }

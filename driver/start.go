@@ -75,7 +75,7 @@ type place struct {
 // a later try may not meet (no free core, a busy run folder, a file server that does
 // not answer) are recoverable, so that the restart policy applies.
 func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drivers.DriverNetwork, error) {
-	if err := d.waitReady(); err != nil {
+	if err := d.waitReady(readyPatience); err != nil {
 		return nil, nil, structs.NewRecoverableError(err, !errors.Is(err, errDisabled))
 	}
 	unlock, err := d.starts.Lock(d.ctx, startKey(cfg.AllocID, cfg.Name))

@@ -401,3 +401,34 @@ func TestDriver_PluginOutlivesItsClient(t *testing.T) {
 	must.NoError(t, err)
 	must.StrContains(t, string(log), "Stopping with sw1")
 }
+
+// A slip with state_dir while the client is down costs a run nothing: it is
+// stopped and started by nobody, and managed again when the slip is mended.
+func TestDriver_StateDirThatCannotBeUsedCostsNoRun(t *testing.T) {
+	s := newSite(t, "")
+	r := s.start(jobHCL{name: "slip", folder: s.deck("slip", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
+	pid, cores := r.pidFile().PID, r.checkCores()
+	s.waitCycles(r)
+	must.NoError(t, s.Stop(within(t)))
+	must.NoError(t, os.Chmod(s.StateDir(), 0o755))
+	began := time.Now()
+	start(t, s.Agent)
+	r.said(began, "The run goes on, but is not managed yet")
+	r.said(began, "chmod 0700 it")
+	r.recovered() // alloc exec reaches it all the same
+	before := r.lastCycle()
+	must.NoError(t, cluster.Poll(within(t), "progress", func() (bool, string, error) {
+		now := r.lastCycle()
+		return now != before, now, nil
+	}))
+	must.NoError(t, os.Chmod(s.StateDir(), 0o700))
+	r.said(began, "Restored cores "+cores.String()+" from the pid file")
+	r.said(began, "The run is managed again")
+	must.Eq(t, pid, r.pidFile().PID)
+	must.Eq(t, cores, r.checkCores())
+	alloc := r.wait(api.AllocClientStatusRunning)
+	must.Zero(t, alloc.TaskStates["lsdyna"].Restarts)
+	must.NoError(t, s.StopJob(within(t), "slip", false))
+	r.wait(api.AllocClientStatusComplete)
+	must.Len(t, 0, r.solvers())
+}

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
@@ -130,7 +129,7 @@ func (p *Process) supervisorEnd() <-chan struct{} {
 }
 
 func (p *Process) unlocked() bool {
-	held, err := durable.Held(lockPath(p.dir))
+	held, err := p.held()
 	return err == nil && !held
 }
 
@@ -195,11 +194,17 @@ func (p *Process) Wait(ctx context.Context) (ExitRecord, error) {
 	if boot, e := procfs.BootID(procfs.Root); e == nil && r.BootID != "" && r.BootID != boot {
 		return ExitRecord{Code: -1}, fmt.Errorf("%w: %w", ErrExitUnknown, ErrRebooted)
 	}
+	if p.dir == "" {
+		return ExitRecord{Code: -1}, fmt.Errorf("%w: %w", ErrExitUnknown, errNoRecord)
+	}
 	return ExitRecord{Code: -1}, fmt.Errorf("%w: the supervisor was killed before the solver ended: %w", ErrExitUnknown, err)
 }
 
 // readExit is ReadExit for the process that OpenKnown was told, where it was told one.
 func (p *Process) readExit() (ExitRecord, error) {
+	if p.dir == "" {
+		return ExitRecord{}, fmt.Errorf("%w: %w", ErrNoExit, errNoRecord)
+	}
 	if p.known.PID == 0 {
 		return ReadExit(p.dir)
 	}

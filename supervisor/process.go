@@ -43,7 +43,7 @@ func (s State) String() string {
 // Process is one task's supervisor and solver as seen from the plugin. Its
 // methods may be called concurrently.
 type Process struct {
-	dir   string
+	dir   string         // "": its record cannot be used, see Watch
 	spec  *Spec          // nil when spec.json cannot be read
 	known pidfile.Record // what the driver state remembers
 
@@ -95,6 +95,24 @@ func OpenKnown(dir string, known pidfile.Record) (*Process, error) {
 	return p, nil
 }
 
+// Watch finds a task by what the driver state remembers of its processes, where its
+// record cannot be used: nothing there is read or written. spec names its cgroups and
+// its user. How the task ended cannot be told so, and nothing can be moved.
+func Watch(spec *Spec, known pidfile.Record) *Process {
+	p := newProcess("")
+	p.spec, p.known = spec, known
+	held := known.SupervisorAlive(procfs.Root)
+	if held {
+		p.supervisor, _ = watchProcess(known.Supervisor())
+	}
+	p.found.state, p.found.record = state(held, known, nil), known
+	go p.watchEnd()
+	return p
+}
+
+// errNoRecord is an error of what needs the record of a Process that Watch returned.
+var errNoRecord = errors.New("the run's record cannot be used")
+
 // Found returns State and Record as they were when the task was opened: a plugin
 // that restarts opens many and need not look twice.
 func (p *Process) Found() (State, pidfile.Record, error) {
@@ -112,6 +130,9 @@ func (p *Process) Spec() *Spec { return p.spec }
 // The errors are pidfile's: beside one that wraps pidfile.ErrNoCores the identity
 // may be used.
 func (p *Process) Record() (pidfile.Record, error) {
+	if p.dir == "" {
+		return p.known, nil
+	}
 	r, err := p.file.read()
 	switch {
 	case p.known.PID == 0:
@@ -146,8 +167,16 @@ func (p *Process) Supervised() bool {
 // State looks at the lock, the processes and their identities.
 func (p *Process) State() State {
 	r, err := p.Record()
-	held, lockErr := durable.Held(lockPath(p.dir))
+	held, lockErr := p.held()
 	return state(lockErr == nil && held || p.known.SupervisorAlive(procfs.Root), r, err)
+}
+
+// held reports whether somebody holds the record's lock.
+func (p *Process) held() (bool, error) {
+	if p.dir == "" {
+		return p.known.SupervisorAlive(procfs.Root), nil
+	}
+	return durable.Held(lockPath(p.dir))
 }
 
 // state derives it from the supervisor, and from the pid file with its error.
@@ -221,6 +250,9 @@ func (p *Process) Confine(was, cpus cpuset.Set) error {
 }
 
 func (p *Process) place(cores []int, do func(*Tree) error) error {
+	if p.dir == "" {
+		return fmt.Errorf("move task: %w", errNoRecord)
+	}
 	p.bind.Lock()
 	defer p.bind.Unlock()
 	old, err := p.Record()

@@ -37,6 +37,8 @@ type (
 )
 
 const (
+	SpecVersion = shim.SpecVersion
+
 	CgroupNone = shim.CgroupNone
 	CgroupV1   = shim.CgroupV1
 	CgroupV2   = shim.CgroupV2

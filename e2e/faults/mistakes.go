@@ -28,7 +28,7 @@ var mistakes = []mistake{
 		name: "starts a second solver beside a live one", rule: check.OneSolver, fault: "kill both in start", job: "ok",
 		edits: []mutant.Edit{
 			mutant.Always("(*start).endPredecessors", "if h.IsGone() || h.AwaitStop(s.d.ctx)"),
-			mutant.Replace("(*start).endPredecessors", "s.endLeftovers(ctx)", "nil"),
+			mutant.Replace("(*start).endPredecessors", "s.endLeftovers()", "nil"),
 			mutant.Begin("(*start).awaitLeaving", "return nil"),
 		},
 	},
@@ -56,7 +56,7 @@ var mistakes = []mistake{
 	},
 	{
 		name: "forgets cores over a restart", rule: check.CoresKept, fault: "kill both in start", job: "ok",
-		edits: []mutant.Edit{mutant.Drop("(*Binder).Adopt", `b.claim(cpuset.Of(b.CPUs()...))`)},
+		edits: []mutant.Edit{mutant.Drop("(*Binder).Adopt", `b.claim(wanted)`)},
 	},
 	{
 		// What stays in the cgroup, Nomad ends.
@@ -108,7 +108,7 @@ var mistakes = []mistake{
 	},
 	{
 		name: "loses a task when the client restarts", rule: check.NoRunLost, fault: "kill both",
-		edits: []mutant.Edit{mutant.Before("(*Driver).RecoverTask", "if err := d.waitReady(); err != nil", `
+		edits: []mutant.Edit{mutant.Before("(*Driver).RecoverTask", "if errors.Is(why, errDisabled)", `
 			if s.Version > 0 {
 				return errors.New("no such task")
 			}`)},

@@ -117,7 +117,7 @@ var ofOutputs = []removal{
 	},
 	{
 		lineEndless, "a command's output is kept as a whole", []string{"TestExecTask_KeepsLittleOfEndlessOutput"}, []mutant.Edit{
-			mutant.SetArg("(*Driver).ExecTask", "newTail", 0, "256<<20"),
+			mutant.SetArg("execution.Check", "newTail", 0, "256<<20"),
 		},
 	},
 	{

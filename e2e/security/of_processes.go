@@ -60,7 +60,7 @@ var ofProcesses = []removal{
 	},
 	{
 		lineExecTime, "a timeout that has passed is none", []string{"TestExecTask_WithoutTime"}, []mutant.Edit{
-			mutant.SetArg("(*Driver).ExecTask", "context.WithTimeout", 1, "max(timeout, time.Minute)"),
+			mutant.SetArg("execution.Check", "context.WithTimeout", 1, "max(timeout, time.Minute)"),
 		},
 	},
 	{

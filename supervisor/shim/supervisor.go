@@ -313,7 +313,7 @@ func (s *supervisor) writeExit(r ExitRecord) {
 			return
 		}
 		fmt.Fprintln(os.Stderr, stamp(), err)
-		if errors.Is(err, syscall.ENOENT) || pause > time.Minute {
+		if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR) || pause > time.Minute {
 			return
 		}
 		time.Sleep(pause)

@@ -75,9 +75,18 @@ func (c *Cores) LimitProcesses(spec *supervisor.Spec, parent string, most int64)
 	spec.Cgroups.Join = append([]string{dir}, spec.Cgroups.Join...)
 }
 
-// FindPids has a specification that was made anew name the cgroup that LimitProcesses
+// RemakeSpec completes the specification of a run that was made anew: with its cgroups,
+// and with where its memory comes from. Nothing is launched by it.
+func (c *Cores) RemakeSpec(spec *supervisor.Spec, cfg *drivers.TaskConfig) {
+	var parent string
+	spec.Cgroups, parent = c.CgroupsOf(cfg)
+	c.findPids(spec, parent)
+	c.placeMemory(spec, cpuset.Of(spec.CPUs...))
+}
+
+// findPids has a specification that was made anew name the cgroup that LimitProcesses
 // gave the task, if it is there.
-func (c *Cores) FindPids(spec *supervisor.Spec, parent string) {
+func (c *Cores) findPids(spec *supervisor.Spec, parent string) {
 	if dir := c.pidsOf(spec, parent); dir != "" && isDir(dir) {
 		c.LimitProcesses(spec, parent, 1) // nothing is launched by it
 	}

@@ -152,10 +152,10 @@ func TestCgroup_ForTheLimitOfProcesses(t *testing.T) {
 			must.Eq(t, supervisor.Cgroups{Mode: c.mode, Join: []string{dir, "/other"}, Pids: dir}, spec.Cgroups)
 			// A record that was lost names it only if it is there.
 			again := &supervisor.Spec{TaskID: "a/solve/1", Cgroups: supervisor.Cgroups{Mode: c.mode}}
-			cores.FindPids(again, "x/y")
+			cores.findPids(again, "x/y")
 			must.Eq(t, "", again.Cgroups.Pids)
 			must.NoError(t, os.MkdirAll(dir, 0o755))
-			cores.FindPids(again, "x/y")
+			cores.findPids(again, "x/y")
 			must.Eq(t, dir, again.Cgroups.Pids)
 		})
 	}

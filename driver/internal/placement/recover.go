@@ -4,6 +4,8 @@
 package placement
 
 import (
+	"slices"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -30,7 +32,37 @@ func (b *Binder) Adopt(proc *supervisor.Process, rec pidfile.Record, trusted boo
 		b.setCPUs(b.spec.CPUs)
 	}
 	b.settled = trusted
-	b.claim(cpuset.Of(b.CPUs()...))
+	wanted := cpuset.Of(b.CPUs()...)
+	if lease, held := b.cores.alloc.Lease(b.run.Owner); held { // by Hold
+		if lease.CPUs == wanted && !lease.Displaced {
+			b.cores.alloc.SetPID(b.run.Owner, b.pid)
+			return
+		}
+		b.cores.alloc.Release(b.run.Owner)
+	}
+	b.claim(wanted)
+}
+
+// Expect notes what the driver state tells of a live run whose record cannot be used
+// yet. It takes no cores: others, whose records can, may have the better right.
+func (b *Binder) Expect(known pidfile.Record) {
+	b.mu.Lock()
+	defer b.unlock()
+	if !b.released {
+		b.pid = known.PID
+		b.setCPUs(slices.Clone(known.Cores))
+	}
+}
+
+// Hold keeps from everybody else the cores that the driver state tells of a live run
+// whose record cannot be used yet. The run stays where it is; what others have already
+// they keep.
+func (b *Binder) Hold(known pidfile.Record) {
+	b.mu.Lock()
+	defer b.unlock()
+	if _, held := b.cores.alloc.Lease(b.run.Owner); !b.released && !held {
+		b.claim(cpuset.Of(known.Cores...))
+	}
 }
 
 // Settle gives the adopted runs others for the cores that they can no longer have, and

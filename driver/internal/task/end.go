@@ -29,16 +29,19 @@ const (
 )
 
 // end is the one way in which a run ends, seen live, found over, or after a
-// reboot: the exit status is read, the last of its processes ended, its cores given
+// reboot: the exit status is read where that can be, the last of its processes ended, its cores given
 // back, and only then its outputs are read and its outcome decided. ctx ends with
 // the driver, or when Nomad destroys the task: then the next plugin process does
 // the rest, if anybody does.
 func (h *Handle) end(ctx context.Context) {
+	if !h.awaitRecord(ctx) {
+		return
+	}
 	exit := h.exit()
 	if !h.endLeftovers(ctx) {
 		return
 	}
-	if err := supervisor.RemoveCgroups(h.record.Dir); err != nil {
+	if err := h.removeCgroups(); err != nil {
 		h.logger.Warn("cannot remove the run's cgroup", "error", err)
 	}
 	h.Binder.Release()
@@ -144,7 +147,7 @@ func (h *Handle) endLeftovers(ctx context.Context) bool {
 // told as one. The solver may have ended by that one's switch before this one came to
 // sending it, or to finding that it lies there.
 func (h *Handle) recallStop(ctx context.Context, r *run) {
-	order, err := h.record.ReadStop()
+	order, err := h.readStop()
 	if err != nil || !h.over && !(h.adopted && order.Began.Before(h.found)) {
 		return
 	}

@@ -42,8 +42,8 @@ func (h *Handle) holdFolder() {
 			o.Processes = append(o.Processes, ownership.Process{PID: id.PID, StartTicks: id.StartTicks})
 		}
 	}
-	if h.spec != nil {
-		o.Cgroup = h.spec.Cgroups.Processes()
+	if p.spec != nil {
+		o.Cgroup = p.spec.Cgroups.Processes()
 	}
 	r.watcher.Hold(o)
 }

@@ -34,6 +34,7 @@ type Handle struct {
 	Binder *placement.Binder
 
 	origin
+	keeping
 	*life
 	run     atomic.Pointer[run]     // nil until its details are known
 	process atomic.Pointer[process] // never nil
@@ -51,9 +52,7 @@ type Handle struct {
 // origin is what a handle is made of and what never changes.
 type origin struct {
 	logger    hclog.Logger
-	record    *state.Record
-	spec      *supervisor.Spec // nil when the record has none
-	successor func() bool      // reports whether a later run of the same task lives
+	successor func() bool // reports whether a later run of the same task lives
 	patience  Patience
 	adopted   bool // another plugin process started it
 	found     time.Time
@@ -71,6 +70,7 @@ type run struct {
 type process struct {
 	*supervisor.Process
 	record pidfile.Record
+	spec   *supervisor.Spec // nil when the record has none
 	began  func() time.Time // by the monotonic clock
 }
 
@@ -91,7 +91,7 @@ var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: 10 * time.Seco
 // Options say what a Handle is made of.
 type Options struct {
 	ID      state.ID
-	Record  *state.Record
+	Record  *state.Record    // nil: it cannot be used yet, Manage brings it
 	Spec    *supervisor.Spec // nil when the record has none
 	Details *state.Details   // nil when the record does not tell; Attach brings them
 	Watcher *watch.Watcher   // of a start; nil: made from the details
@@ -114,13 +114,14 @@ func New(o Options) *Handle {
 	h := &Handle{
 		ID: o.ID, Events: o.Events, Binder: o.Binder, life: newLife(o.Phase), known: make(chan struct{}),
 		origin: origin{
-			logger: o.Logger, record: o.Record, spec: o.Spec, successor: o.Successor, patience: o.Patience,
+			logger: o.Logger, successor: o.Successor, patience: o.Patience,
 			adopted: o.Watcher == nil, found: time.Now(), over: o.Over,
 		},
 	}
+	h.keeping.init(o.Record)
 	h.stopper.init()
 	h.ctx, h.abandon = context.WithCancel(context.Background())
-	h.SetProcess(o.Process, o.PID)
+	h.setProcess(o.Process, o.PID, o.Spec)
 	if o.Env != nil {
 		h.env.Store(&o.Env)
 	}
@@ -166,8 +167,8 @@ func WatchOptions(base, rel string, u supervisor.User, logger hclog.Logger, foll
 
 // user is who the run runs as.
 func (h *Handle) user(d state.Details) supervisor.User {
-	if h.spec != nil {
-		return h.spec.User
+	if spec := h.Spec(); spec != nil {
+		return spec.User
 	}
 	return UserOf(&d)
 }
@@ -206,10 +207,12 @@ func (h *Handle) Details() *state.Details {
 }
 
 // Spec returns what the supervisor was told; nil when the record does not tell.
-func (h *Handle) Spec() *supervisor.Spec { return h.spec }
-
-// Record returns the run's record.
-func (h *Handle) Record() *state.Record { return h.record }
+func (h *Handle) Spec() *supervisor.Spec {
+	if p := h.process.Load(); p != nil {
+		return p.spec
+	}
+	return nil
+}
 
 // Logger is the run's own.
 func (h *Handle) Logger() hclog.Logger { return h.logger }
@@ -222,6 +225,14 @@ func (h *Handle) PID() int { return h.process.Load().record.PID }
 
 // SetProcess takes over a process and what its pid file says of it.
 func (h *Handle) SetProcess(p *supervisor.Process, rec pidfile.Record) {
+	spec := p.Spec()
+	if spec == nil {
+		spec = h.Spec()
+	}
+	h.setProcess(p, rec, spec)
+}
+
+func (h *Handle) setProcess(p *supervisor.Process, rec pidfile.Record, spec *supervisor.Spec) {
 	begins := sync.OnceValue(func() time.Time {
 		var recorded time.Time
 		if d := h.Details(); d != nil {
@@ -229,7 +240,7 @@ func (h *Handle) SetProcess(p *supervisor.Process, rec pidfile.Record) {
 		}
 		return startedAt(rec, recorded)
 	})
-	if old := h.process.Swap(&process{Process: p, record: rec, began: begins}); old != nil && old.Process != p {
+	if old := h.process.Swap(&process{Process: p, record: rec, spec: spec, began: begins}); old != nil && old.Process != p {
 		old.Close() // Run takes the new one at its next round
 	}
 	h.holdFolder()
@@ -313,8 +324,8 @@ func (h *Handle) Folder() string {
 	if d := h.Details(); d != nil && d.RunBase != "" {
 		return filepath.Join(d.RunBase, d.RunFolder)
 	}
-	if h.spec != nil {
-		return h.spec.Dir
+	if spec := h.Spec(); spec != nil {
+		return spec.Dir
 	}
 	return ""
 }

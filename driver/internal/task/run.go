@@ -29,7 +29,7 @@ func (h *Handle) Run(driver context.Context) {
 	h.resumeStop(ctx)
 	ticker := time.NewTicker(roundInterval)
 	defer ticker.Stop()
-	known := h.known
+	known, there := h.known, h.there
 	var changed <-chan struct{}
 	for freed := false; ; {
 		gone := h.Process().Gone()
@@ -47,6 +47,9 @@ func (h *Handle) Run(driver context.Context) {
 			return
 		case <-known: // the details came with Nomad
 			known, changed = nil, h.run.Load().watcher.Changed()
+			h.resumeStop(ctx)
+		case <-there: // with a process of its own
+			there = nil
 			h.resumeStop(ctx)
 		case <-changed:
 			h.tellSwitch(h.run.Load().watcher.View().Switch, ending{})

@@ -260,7 +260,8 @@ func TestRun_FolderIsMissingFromWhenItIs(t *testing.T) {
 
 // The folder of a run whose details nobody knows stays closed to others.
 func TestHandle_FolderOfARunWithoutDetails(t *testing.T) {
-	h := &Handle{origin: origin{logger: hclog.NewNullLogger(), spec: &supervisor.Spec{Dir: "/srv/x"}}, known: make(chan struct{}), life: newLife(Adopted)}
+	h := &Handle{origin: origin{logger: hclog.NewNullLogger()}, known: make(chan struct{}), life: newLife(Adopted)}
+	h.process.Store(&process{spec: &supervisor.Spec{Dir: "/srv/x"}})
 	must.Eq(t, "/srv/x", h.Folder())
 	must.True(t, h.Attach(func() *state.Details { return nil }, nil))
 	t.Cleanup(h.run.Load().watcher.Close)
@@ -320,8 +321,8 @@ func TestRun_TellsOfAStopThatAnEarlierPluginBegan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newTold(t, state.Details{Stop: "sw1"}, folderIn(t.TempDir()))
 			h.origin.adopted, h.over, h.found = c.origin.adopted, c.origin.over, found
-			h.record = &state.Record{Dir: t.TempDir()}
-			must.NoError(t, h.record.WriteStop(state.Stop{Began: found.Add(c.began)}))
+			h.keeping.init(&state.Record{Dir: t.TempDir()})
+			must.NoError(t, h.Record().WriteStop(state.Stop{Began: found.Add(c.began)}))
 			h.recallStop(t.Context(), h.run.Load())
 			must.Eq(t, c.want, h.View().Switch != nil)
 		})

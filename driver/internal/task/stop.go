@@ -61,11 +61,14 @@ func (h *Handle) Stop(ctx context.Context, timeout time.Duration, sig syscall.Si
 	}
 	defer done()
 	if h.IsGone() {
+		if h.Record() == nil {
+			h.stopBy(time.Now()) // nobody waits any longer for what it would tell
+		}
 		return h.WaitEnded(ctx)
 	}
 	order, first := h.stopOrder(time.Now())
 	order.Deadline, order.Signal = time.Now().Add(timeout), unix.SignalName(sig)
-	if err := h.record.WriteStop(order); err != nil {
+	if err := h.writeStop(order); err != nil {
 		h.logger.Warn("cannot record the stop; a plugin that comes after this one will not finish it", "error", err)
 	}
 	return h.carryOut(ctx, order, first, "Stopping with "+h.stopSwitchName())
@@ -81,11 +84,11 @@ func (h *Handle) stopSwitchName() string {
 // stopOrder returns the stop that was begun before, or a new one, and whether it is
 // new.
 func (h *Handle) stopOrder(now time.Time) (order state.Stop, first bool) {
-	order, err := h.record.ReadStop()
+	order, err := h.readStop()
 	if err == nil {
 		return order, false
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errUnmanaged) {
 		h.logger.Warn("cannot read what was stopped before", "error", err)
 	}
 	order = state.Stop{Began: now}
@@ -106,7 +109,7 @@ func (h *Handle) recordDump(order state.Stop, v *watch.SwitchView) {
 		return
 	}
 	order.LastDump = encodeDump(v.Before)
-	if err := h.record.WriteStop(order); err != nil {
+	if err := h.writeStop(order); err != nil {
 		h.logger.Warn("cannot record the dump before the stop", "error", err)
 	}
 }
@@ -119,9 +122,9 @@ func (h *Handle) resumeStop(ctx context.Context) {
 	if h.Details() == nil || h.over {
 		return
 	}
-	order, err := h.record.ReadStop()
+	order, err := h.readStop()
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errUnmanaged) {
 			h.logger.Error("cannot resume the stop of a task", "error", err)
 		}
 		return
