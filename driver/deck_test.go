@@ -4,7 +4,8 @@
 package driver
 
 import (
-	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,8 +14,6 @@ import (
 
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
-
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // A deck without an end holds no start up, and no core.
@@ -43,7 +42,7 @@ func TestStart_EndlessDeckIsRefused(t *testing.T) {
 // cores, and begins nothing anew.
 func TestStart_DeckThatTakesTooLong(t *testing.T) {
 	n := newNode(t)
-	n.decks.whole = 0
+	n.decks.Whole = 0
 	j := standinJob("ncpu = 1")
 	files := deck(t, false)
 	j.folder = n.folder(files)
@@ -60,7 +59,7 @@ func TestStart_DeckThatTakesTooLong(t *testing.T) {
 // Cores are taken after the deck was read, which may take long.
 func TestStart_ReadsTheDeckBeforeItTakesCores(t *testing.T) {
 	n := newNode(t)
-	n.decks.report = time.Microsecond
+	n.decks.Report = time.Microsecond
 	j := standinJob("ncpu = 1")
 	r := n.start(j)
 	n.hears(r.id, "Read the deck (0.0 GB) in ")
@@ -69,12 +68,27 @@ func TestStart_ReadsTheDeckBeforeItTakesCores(t *testing.T) {
 	must.Less(t, strings.Index(said, "Allocated core"), strings.Index(said, "Read the deck"), must.Sprint(said))
 }
 
-// A file system that answers nothing is given up long before a slow one.
-func TestWatchDeck_GivesUpWhereNothingIsAnswered(t *testing.T) {
+// Nomad looks at the outermost error alone.
+func TestStart_RecoverableErrorsAreSoHoweverTheyAreWrapped(t *testing.T) {
+	again := structs.NewRecoverableError(errors.New("later"), true)
+	must.True(t, structs.IsRecoverable(forNomad(fmt.Errorf("work_dir: %w", again))))
+	must.EqError(t, forNomad(fmt.Errorf("work_dir: %w", again)), "work_dir: later")
+	must.False(t, structs.IsRecoverable(forNomad(fmt.Errorf("work_dir: %w", structs.NewRecoverableError(errors.New("never"), false)))))
+	must.False(t, structs.IsRecoverable(forNomad(errors.New("never"))))
+	must.NoError(t, forNomad(nil))
+}
+
+func TestStart_ARunFolderThatIsAwayIsTriedAgain(t *testing.T) {
 	n := newNode(t)
-	n.decks.silent = time.Millisecond
-	s := &start{d: n.Driver}
-	ctx, giveUp := context.WithCancelCause(t.Context())
-	s.watchDeck(ctx, &rundir.DeckProgress{}, giveUp)
-	must.ErrorIs(t, context.Cause(ctx), errDeckSilent)
+	j := standinJob("ncpu = 1")
+	j.folder = n.folder(deck(t, false))
+	cfg := n.task(j)
+	must.NoError(t, os.Rename(j.folder, j.folder+".away"))
+	_, _, err := n.StartTask(cfg)
+	must.ErrorContains(t, err, "make it on this node")
+	must.True(t, structs.IsRecoverable(err))
+	must.NoError(t, os.Rename(j.folder+".away", j.folder))
+	handle, _, err := n.StartTask(cfg)
+	must.NoError(t, err)
+	must.True(t, n.started(cfg, handle).wait().Successful())
 }

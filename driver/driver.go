@@ -23,6 +23,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/keylock"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/restart"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
@@ -38,11 +39,11 @@ type Driver struct {
 	events   *events.Hub
 	solvers  *solvercheck.Checker
 	accounts *accounts.Accounts
-	starts   keylock.Locks  // by allocation and task, and by run folder: no two starts at once
-	patience task.Patience  // with run folders at the end of runs
-	decks    deckPatience   // with decks
-	vacancy  time.Duration  // how long a start waits for another run to leave its folder, or its cores
-	routines sync.WaitGroup // everything that Close waits for
+	starts   keylock.Locks    // by allocation and task, and by run folder: no two starts at once
+	patience task.Patience    // with run folders at the end of runs
+	decks    restart.Patience // with decks and outputs
+	vacancy  time.Duration    // how long a start waits for another run to leave its folder, or its cores
+	routines sync.WaitGroup   // everything that Close waits for
 
 	preparing sync.Mutex // one call of ready at a time; taken before mu
 
@@ -80,7 +81,7 @@ func New(ctx context.Context, logger hclog.Logger) *Driver {
 		solvers:  solvercheck.New(os.Stat),
 		accounts: accounts.New(ctx, accounts.Options{}),
 		patience: task.DefaultPatience,
-		decks:    defaultDeckPatience,
+		decks:    restart.DefaultPatience,
 		vacancy:  folderPatience,
 		agent:    agent{settings: &settings.Settings{}},
 		tasks:    map[string]*task.Handle{},

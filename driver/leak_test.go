@@ -210,8 +210,12 @@ func (l *longLife) start(j job) (r *run, end func()) {
 	r = l.n.started(cfg, handle)
 	left := r.task().Left()
 	return r, func() {
+		h, found := l.n.Driver.task(r.id) // another driver's by now, maybe
 		must.NoError(l.n.t, l.n.DestroyTask(r.id, true))
-		<-left // the folder's record says so until then
+		<-left // the folder's record is written to until then
+		if found == nil {
+			<-h.Left()
+		}
 		if life != nil {
 			must.NoError(l.n.t, life.Teardown())
 		}

@@ -20,8 +20,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
-// readTimeout bounds how long a start reads old outputs, and how long it waits for a
-// deck's file system.
+// readTimeout bounds how long a start looks at old outputs.
 const readTimeout = time.Minute
 
 // qrunTimeout bounds one question to the licence server.
@@ -72,11 +71,10 @@ func (s *start) chooseRestart() error {
 // chooseDump takes the newest complete dump of an earlier start of this very run.
 func (s *start) chooseDump() error {
 	run := restart.Run{Deck: s.run.deck, Solver: s.job.Solver, Options: s.options, Command: s.command, Stdout: stdoutName}
-	var choice restart.Choice
-	err := s.during(readTimeout, func(ctx context.Context, f *rundir.Folder) (err error) {
-		choice, err = restart.Choose(ctx, f, run)
-		return err
-	})
+	choice, err := s.d.decks.Choose(s.d.ctx, s.run.watcher, run)
+	if rundir.Unavailable(err) {
+		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", s.run.path(), err), true)
+	}
 	if err != nil {
 		return err
 	}

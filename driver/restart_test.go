@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
@@ -180,6 +181,66 @@ func TestRestart_ADumpThatTheDriverSawCompleteIsTaken(t *testing.T) {
 	next := r.again(standinJob("ncpu = 1"))
 	n.hears(next.id, "Restarting from d3dump02")
 	must.True(t, next.wait().Successful())
+}
+
+// Nothing is begun anew on a doubt: what cannot be told now, a later start may tell.
+func TestRestart_CannotTellIsNeverBeginAnew(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(path string) error
+		file  string
+		why   string
+	}{
+		"the deck is away":                {func(p string) error { return os.Rename(p, p+".away") }, "main.k", "main.k is not in the run folder"},
+		"an include is away":              {func(p string) error { return os.Rename(p, p+".away") }, "material.k", "material.k, which the deck includes and the run in this folder has read, cannot be opened now"},
+		"an include may not be read":      {hide, "material.k", "material.k, which the deck includes"},
+		"the record may not be read":      {hide, rundir.RecordFile, "permission denied"},
+		"an output may not be read":       {hide, "messag", "permission denied"},
+		"the record is damaged for a day": {damage, rundir.RecordFile, "nothing tells whether d3dump02 and the other dumps there (2 in all) are of this run"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			needRoot(t)
+			n := newNode(t)
+			r := n.stopped()
+			before := r.contents()
+			path := filepath.Join(r.folder, c.file)
+			must.NoError(t, os.Rename(path, path+".kept"))
+			data, err := os.ReadFile(path + ".kept")
+			must.NoError(t, err)
+			must.NoError(t, os.WriteFile(path, data, 0o644))
+			must.NoError(t, c.spoil(path))
+			j := standinJob("ncpu = 1")
+			j.folder, j.files = r.folder, map[string]string{}
+			_, _, err = n.StartTask(n.task(j))
+			must.ErrorContains(t, err, c.why)
+			must.True(t, structs.IsRecoverable(err), must.Sprint(err))
+			must.Eq(t, n.cores.Managed(), n.free())
+
+			_ = os.Remove(path + ".away")
+			must.NoError(t, os.Rename(path+".kept", path))
+			must.Eq(t, before, r.contents())
+			next := r.again(standinJob("ncpu = 1"))
+			n.hears(next.id, "Restarting from d3dump02")
+			must.True(t, next.wait().Successful())
+		})
+	}
+}
+
+// hide lets nobody but root read a file.
+func hide(path string) error { return os.Chmod(path, 0) }
+
+func damage(path string) error { return os.WriteFile(path, []byte(`{"identity":`), 0o644) }
+
+// A record that is damaged keeps no run from beginning where there is nothing to lose.
+func TestRestart_ADamagedRecordWithoutDumpsIsSetAside(t *testing.T) {
+	n := newNode(t)
+	j := standinJob("ncpu = 1")
+	j.folder = n.folder(deck(t, false))
+	must.NoError(t, damage(filepath.Join(j.folder, rundir.RecordFile)))
+	r := n.start(j)
+	n.hears(r.id, "Starting from the deck: the run's record ")
+	n.hears(r.id, "it was renamed to "+rundir.BadRecordFile)
+	must.True(t, r.wait().Successful())
+	must.Eq(t, `{"identity":`, r.read(rundir.BadRecordFile))
 }
 
 func TestRestart_ADumpOfAnotherRunIsNotTaken(t *testing.T) {

@@ -91,7 +91,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 	handle, err := s.do()
 	if err != nil {
 		s.undo()
-		return nil, nil, err
+		return nil, nil, forNomad(err)
 	}
 	s.run.started()
 	for _, text := range s.events {

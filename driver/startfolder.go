@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -34,7 +35,7 @@ type runFolder struct {
 	unlock     func()   // lets other starts into the folder
 	lock       *os.File // the folder's, for the supervisor; nil before it is taken and after the launch
 	old        rundir.Outputs
-	deck       string             // its hash, where dumps may be chosen by it
+	deck       rundir.Deck        // where dumps may be chosen by it
 	completed  *rundir.Completion // the allocation has completed the run already
 	overwrites bool               // another one has, and what the folder's record says of that is old once this run begins
 }
@@ -104,10 +105,10 @@ func (s *start) openFolder() error {
 	s.place.events = s.d.events.Stream(s.id, logger)
 	s.run.watcher = watch.Start(task.WatchOptions(s.run.base, s.run.rel, s.user, logger, nil))
 	if err := s.inFolder(func(*rundir.Folder) error { return nil }); err != nil {
-		return fmt.Errorf("work_dir: %w", err)
+		return recoverableAway(fmt.Errorf("work_dir: %w", err))
 	}
 	if err := s.inFolder(func(f *rundir.Folder) error { return f.CheckInput(s.job.Input) }); err != nil {
-		return fmt.Errorf("input: %w", err)
+		return recoverableAway(fmt.Errorf("input: %w", err))
 	}
 	if err := s.awaitOthers(s.run.watcher.View().Dir); err != nil {
 		return err
@@ -116,6 +117,25 @@ func (s *start) openFolder() error {
 		return err
 	}
 	return s.follow()
+}
+
+// recoverableAway makes the error of a folder or a deck recoverable that is not there,
+// or has no rights: what is not mounted now may be in a moment.
+func recoverableAway(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return structs.NewRecoverableError(err, true)
+	}
+	return err
+}
+
+// forNomad makes an error recoverable that wraps one which is: Nomad looks at the
+// outermost alone.
+func forNomad(err error) error {
+	var r *structs.RecoverableError
+	if errors.As(err, &r) {
+		return structs.NewRecoverableError(err, r.Recoverable)
+	}
+	return err
 }
 
 // claimFolder takes the run folder for this run, from whatever node the last one ran.

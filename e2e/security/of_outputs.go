@@ -107,7 +107,7 @@ var ofOutputs = []removal{
 	},
 	{
 		lineEndlessDeck, "a deck has all the time", []string{"TestStart_DeckThatTakesTooLong"}, []mutant.Edit{
-			mutant.Drop("(*start).watchDeck", "giveUp(errDeckSlow)"),
+			mutant.Drop("Patience.watch", "giveUp(ErrSlow)"),
 		},
 	},
 	{

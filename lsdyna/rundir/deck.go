@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -16,6 +17,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +33,7 @@ func (f *Folder) CheckInput(name string) error {
 	file, err := f.openInput(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%s is not in the run folder %s; check work_dir, or have an artifact or template block put it there", name, f.path)
+		return missingInput{fmt.Errorf("%s is not in the run folder %s; check work_dir, or have an artifact or template block put it there", name, f.path)}
 	case err != nil:
 		return fmt.Errorf("%s cannot be used: %w", name, err)
 	}
@@ -41,6 +43,11 @@ func (f *Folder) CheckInput(name string) error {
 	}
 	return nil
 }
+
+// missingInput is an os.ErrNotExist in words for the user.
+type missingInput struct{ error }
+
+func (missingInput) Is(target error) bool { return target == os.ErrNotExist }
 
 // openInput opens a deck, which may be in a folder below the run folder. Links are
 // followed as long as they stay inside.
@@ -84,6 +91,40 @@ func (e *DeckSizeError) Error() string {
 		e.File, maxDeckBytes>>30)
 }
 
+// Deck is a deck as it was read.
+type Deck struct {
+	Hash     string
+	Includes []string // files that it names and that were read
+	Away     []string // files below the run folder that it names and that could not be opened: they are not there, or may not be read
+}
+
+// Lost returns a file that a record says the deck includes and that could not be opened
+// now; "" where there is none. It may be away for a moment only, so its absence does
+// not make another deck.
+func (d Deck) Lost(r Record) string {
+	for _, name := range d.Away {
+		if slices.Contains(r.Includes, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// maxIncludeNames bounds the names of a deck's files in a record, in bytes.
+const maxIncludeNames = 12 << 10
+
+// names is the included files as far as a record keeps them.
+func (d Deck) names() []string {
+	left := maxIncludeNames
+	for i, name := range d.Includes {
+		encoded, _ := json.Marshal(name) // a string
+		if left -= len(encoded) + 1; left < 0 {
+			return d.Includes[:i]
+		}
+	}
+	return d.Includes
+}
+
 // deckHash is the hash of a deck and, in the order in which they are named, of
 // the files it includes.
 type deckHash struct {
@@ -91,16 +132,17 @@ type deckHash struct {
 	folder   *Folder
 	sum      hash.Hash
 	progress *DeckProgress
+	deck     Deck
 	left     int64 // bytes that may still be read
 	pending  []string
 	seen     map[string]bool
 	buf      []byte // a chunk, for one file after the other
 }
 
-// HashDeck hashes a deck and what it includes. A file that is not below the run
-// folder, or is not there, counts with its name only. The error is a *DeckSizeError
+// HashDeck reads a deck and what it includes. A file that is not below the run folder,
+// or cannot be opened, counts with its name only. The error is a *DeckSizeError
 // where there is more to read than anybody would want to wait for.
-func (f *Folder) HashDeck(ctx context.Context, input string, progress *DeckProgress) (string, error) {
+func (f *Folder) HashDeck(ctx context.Context, input string, progress *DeckProgress) (Deck, error) {
 	d := &deckHash{
 		ctx: ctx, folder: f, sum: sha256.New(), progress: progress, left: maxDeckBytes,
 		pending: []string{input}, seen: map[string]bool{input: true}, buf: make([]byte, deckChunk),
@@ -113,13 +155,25 @@ func (f *Folder) HashDeck(ctx context.Context, input string, progress *DeckProgr
 		if err == nil {
 			err = d.read(file, name)
 		} else if !first && !undecided(err) {
-			continue // no such file
+			d.away(name)
+			continue
 		}
 		if err != nil {
-			return "", fmt.Errorf("read the deck: %w", err)
+			return Deck{}, fmt.Errorf("read the deck: %w", err)
+		}
+		if !first {
+			d.deck.Includes = append(d.deck.Includes, name)
 		}
 	}
-	return hex.EncodeToString(d.sum.Sum(nil)), nil
+	d.deck.Hash = hex.EncodeToString(d.sum.Sum(nil))
+	return d.deck, nil
+}
+
+// away notes a file that cannot be opened.
+func (d *deckHash) away(name string) {
+	if filepath.IsLocal(name) && len(d.deck.Away) < maxIncludes {
+		d.deck.Away = append(d.deck.Away, name)
+	}
 }
 
 func (d *deckHash) open(name string) (*os.File, error) {
@@ -181,6 +235,7 @@ func (d *deckHash) add(name, dir string) error {
 		case undecided(err):
 			return err
 		default:
+			d.away(name)
 			name = beside
 		}
 	}

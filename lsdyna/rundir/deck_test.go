@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,7 +56,7 @@ func hashed(t *testing.T, folder *Folder, input string) string {
 	t.Helper()
 	deck, err := folder.HashDeck(t.Context(), input, &DeckProgress{})
 	must.NoError(t, err)
-	return deck
+	return deck.Hash
 }
 
 // Dumps that the version before has recorded are taken: the hash of a deck stays what
@@ -70,6 +71,45 @@ func TestHashDeck_isWhatItWas(t *testing.T) {
 	want := sha256.Sum256([]byte("\x00main.k\x00" + main + "\x00mesh.k\x00" + long + "*INCLUDE\nend.k" +
 		"\x00missing.k\x00" + "\x00/etc/passwd\x00" + "\x00some\x00zeros" + strings.Repeat("\x00", maxDeckLines-len("some\x00zeros")) + "\x00" + "\x00end.k\x00"))
 	must.Eq(t, hex.EncodeToString(want[:]), hashed(t, openFolder(t, dir), "main.k"))
+}
+
+// An include that is away now does not make another deck of it; one that the deck does
+// not name any more does.
+func TestDeck_Lost(t *testing.T) {
+	dir := t.TempDir()
+	must.NoError(t, os.Mkdir(filepath.Join(dir, "parts"), 0o755))
+	const main = "*INCLUDE\nparts/mesh.k\nelsewhere.k\n/etc/passwd\n"
+	write(t, dir, "main.k", main)
+	write(t, filepath.Join(dir, "parts"), "mesh.k", "*INCLUDE\nnodes.k\n")
+	write(t, filepath.Join(dir, "parts"), "nodes.k", "*NODE\n")
+	folder := openFolder(t, dir)
+	read := func() Deck {
+		deck, err := folder.HashDeck(t.Context(), "main.k", &DeckProgress{})
+		must.NoError(t, err)
+		return deck
+	}
+	was := read()
+	must.Eq(t, []string{"parts/mesh.k", "parts/nodes.k"}, was.Includes)
+	must.Eq(t, []string{"nodes.k", "elsewhere.k"}, was.Away)
+	var record Record
+	record.Reads(was)
+	must.Eq(t, "", was.Lost(record))
+
+	for _, name := range was.Includes {
+		path := filepath.Join(dir, name)
+		must.NoError(t, os.Rename(path, path+".away"))
+		now := read()
+		must.NotEq(t, was.Hash, now.Hash)
+		must.Eq(t, name, now.Lost(record))
+		must.NoError(t, os.Rename(path+".away", path))
+		must.Eq(t, was, read())
+	}
+	write(t, dir, "main.k", "*KEYWORD\n")
+	must.NoError(t, os.RemoveAll(filepath.Join(dir, "parts")))
+	must.Eq(t, "", read().Lost(record))
+
+	record.Reads(Deck{Includes: slices.Repeat([]string{strings.Repeat("x", 100)}, 1000)})
+	must.Less(t, 200, len(record.Includes))
 }
 
 // A hole and zeros that were written are the same; where they are, and how many they
@@ -115,12 +155,12 @@ func TestHashDeck_readsOnBehindAHole(t *testing.T) {
 	write(t, dir, "mesh.k", "*NODE\n")
 	folder := openFolder(t, dir)
 	var progress DeckProgress
-	was, err := folder.HashDeck(t.Context(), "main.k", &progress)
+	read, err := folder.HashDeck(t.Context(), "main.k", &progress)
 	must.NoError(t, err)
 	must.Less(t, 100, progress.Steps(), must.Sprint("the hole was read"))
 	must.Greater(t, 100<<30, progress.Bytes())
 	appendTo(t, filepath.Join(dir, "mesh.k"), "1\n")
-	must.NotEq(t, was, hashed(t, folder, "main.k"))
+	must.NotEq(t, read.Hash, hashed(t, folder, "main.k"))
 }
 
 func TestHashDeck_isBounded(t *testing.T) {

@@ -4,8 +4,10 @@
 package rundir
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -46,8 +48,11 @@ func (f *Folder) dumps() (map[string]DumpFiles, error) {
 			continue
 		}
 		st, err := f.stat(file)
-		if err != nil {
-			continue // gone meanwhile, or no regular file: no dump
+		switch {
+		case errors.Is(err, os.ErrNotExist), errors.Is(err, ErrNotRegular):
+			continue // gone meanwhile, or no dump
+		case err != nil:
+			return nil, err
 		}
 		name := lsdyna.DumpOf(file)
 		d := found[name]
@@ -61,6 +66,12 @@ func (f *Folder) dumps() (map[string]DumpFiles, error) {
 		found[name] = d
 	}
 	return found, nil
+}
+
+// Dumps lists the names of the restart files in the folder, as r= takes them.
+func (f *Folder) Dumps() ([]string, error) {
+	found, err := f.dumps()
+	return slices.Sorted(maps.Keys(found)), err
 }
 
 // CheckDump reports why there can be no restart from a dump, by the name that r=
@@ -125,6 +136,7 @@ type DumpWatch struct {
 	Since time.Time    // when it was asked for, by this machine's clock
 	Last  *output.Dump // newest dump that the solver had printed then, nil for none
 
+	since time.Time // the same by the folder's clock; zero: not known yet
 	still int
 	size  int64 // of the dump that was printed
 	all   int64 // of every dump written to since
@@ -139,6 +151,7 @@ func (w *DumpWatch) Look(folder *Folder, s output.Snapshot) DumpState {
 	if err != nil {
 		return state
 	}
+	w.ask(folder)
 	all := int64(0)
 	for _, d := range found {
 		if w.fresh(d) {
@@ -172,8 +185,25 @@ func (w *DumpWatch) Look(folder *Folder, s output.Snapshot) DumpState {
 	return state
 }
 
+// ask asks the folder for its time, which is that of its files: the clock of its file
+// server may be ahead of ours, or behind.
+func (w *DumpWatch) ask(folder *Folder) {
+	if !w.since.IsZero() {
+		return
+	}
+	if there, err := folder.Now(); err == nil {
+		w.since = w.Since.Add(time.Until(there))
+	}
+}
+
 // fresh reports whether a dump was written to after it was asked for.
-func (w *DumpWatch) fresh(d DumpFiles) bool { return d.ModTime.After(w.Since.Add(-clockStep)) }
+func (w *DumpWatch) fresh(d DumpFiles) bool {
+	since := w.since
+	if since.IsZero() {
+		since = w.Since
+	}
+	return d.ModTime.After(since.Add(-clockStep))
+}
 
 // DumpKeeper finds out when the newest dump is complete that the solver printed,
 // whoever asked for it. The zero value is ready for Look.

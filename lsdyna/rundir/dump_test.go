@@ -49,3 +49,46 @@ func TestDumpWatch_waitsForLineFileAndStillness(t *testing.T) {
 	state := look()
 	must.True(t, state.Said && !state.Exists && !state.Complete)
 }
+
+// A dump is as old as its file server says, whatever the time is there.
+func TestDumpWatch_whereTheServersClockIsAnother(t *testing.T) {
+	for name, off := range map[string]time.Duration{"behind": -24 * time.Hour, "ahead": 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			setFolderClock(t, off)
+			dir := t.TempDir()
+			folder := openFolder(t, dir)
+			stamp := func(name string, age time.Duration) {
+				when := time.Now().Add(off - age)
+				must.NoError(t, os.Chtimes(write(t, dir, name, "dump"), when, when))
+			}
+			follower := NewFollower(folder, FollowOptions{})
+			watch := DumpWatch{Since: time.Now()}
+			stamp("d3dump01", time.Minute)
+			must.Eq(t, DumpState{}, watch.Look(folder, poll(t, follower)), must.Sprint("an old dump is none"))
+			stamp("d3dump02", 0)
+			must.Eq(t, DumpState{Growing: true}, watch.Look(folder, poll(t, follower)))
+			write(t, dir, "stdout", dumpLine(200, .002, "write d3dump02 file", 2))
+			var state DumpState
+			for range dumpStill + 1 {
+				state = watch.Look(folder, poll(t, follower))
+			}
+			must.True(t, state.Complete)
+			must.Eq(t, "d3dump02", state.Files.Name)
+		})
+	}
+}
+
+func TestNow_isTheFoldersOwnClock(t *testing.T) {
+	dir := t.TempDir()
+	folder := openFolder(t, dir)
+	now, err := folder.Now()
+	must.NoError(t, err)
+	must.Less(t, time.Minute, time.Since(now).Abs())
+	setFolderClock(t, -time.Hour)
+	now, err = folder.Now()
+	must.NoError(t, err)
+	must.Less(t, time.Minute, (time.Since(now) - time.Hour).Abs())
+	entries, err := os.ReadDir(dir)
+	must.NoError(t, err)
+	must.SliceEmpty(t, entries)
+}

@@ -36,6 +36,8 @@ type Follower struct {
 	sources   map[lsdyna.OutputKind]*followed
 	names     map[lsdyna.OutputKind][]string // candidates of the last listing
 	listed    time.Time                      // the folder's mtime at the last listing
+	changed   time.Time                      // when that mtime was first seen, by our clock
+	settled   bool                           // it was listed when the mtime had stood still for a while
 	snapshot  output.Snapshot
 	lastError string
 	atEnd     bool // stdout was read to its end, the last time
@@ -181,20 +183,25 @@ func (f *Follower) update(final bool) {
 
 // list lists the outputs, if the folder's entries have changed since the last time.
 // The folder's mtime does not show a second change within the same clock step, so a
-// folder that changed a moment ago is listed again.
+// folder that changed a moment ago is listed again. How long ago that was is told by
+// our own clock alone: the folder's may be another.
 func (f *Follower) list() error {
 	state, err := stateOf(f.folder.dir)
 	if err != nil {
 		return fmt.Errorf("stat run folder %s: %w", f.folder.path, err)
 	}
-	if f.names != nil && state.ModTime.Equal(f.listed) && time.Since(state.ModTime) > 2*time.Second {
+	if !state.ModTime.Equal(f.listed) {
+		f.changed, f.settled = time.Now(), false
+	}
+	if f.names != nil && f.settled {
 		return nil
 	}
+	still := time.Since(f.changed) > clockStep
 	all, err := f.folder.names()
 	if err != nil {
 		return err
 	}
-	f.listed = state.ModTime
+	f.listed, f.settled = state.ModTime, still
 	f.names = map[lsdyna.OutputKind][]string{}
 	slices.Sort(all)
 	for _, name := range slices.Backward(all) { // later sequence numbers first

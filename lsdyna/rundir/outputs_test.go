@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,4 +117,16 @@ func TestRecord_isBounded(t *testing.T) {
 	again, err := folder.ReadRecord()
 	must.NoError(t, err)
 	must.Eq(t, back, again)
+}
+
+// No run is refused because too much would have to be recorded of it.
+func TestRecord_holdsTheMostOfEverything(t *testing.T) {
+	dump := output.Dump{Name: "d3dump01", Time: 1.2345678901234567e-05, Cycle: 1<<40 - 1, Wall: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), Followed: true}
+	long := strings.Repeat("x", 240) + ".d3dump01"
+	r := Record{Identity: Identity{Deck: strings.Repeat("f", 64), JobID: long}, Started: time.Now(), Chosen: &dump}
+	r.Reads(Deck{Includes: slices.Repeat([]string{long}, 1000)})
+	r.Earlier, r.Bad = slices.Repeat([]output.Dump{dump}, maxEarlier), slices.Repeat([]output.Dump{dump}, maxBad)
+	r.Whole = slices.Repeat([]WholeDump{{Dump: dump, Bytes: 1 << 50}}, maxWhole)
+	r.Before = slices.Repeat([]DumpFile{{Name: long, Bytes: 1 << 50, ModTime: time.Now().UTC()}}, maxBefore)
+	must.NoError(t, openFolder(t, t.TempDir()).WriteRecord(r))
 }

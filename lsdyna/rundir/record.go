@@ -4,6 +4,7 @@
 package rundir
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
@@ -70,15 +73,24 @@ const RecordFile = ".lsdyna-run.json"
 // do is to start the user's own run from a dump of this folder.
 type Record struct {
 	Identity Identity      `json:"identity"`
-	Started  time.Time     `json:"started"`           // of the first start from the deck, by our clock
-	Earlier  []output.Dump `json:"earlier,omitempty"` // dumps of other runs, by the outputs that were there at that start
-	Chosen   *output.Dump  `json:"chosen,omitempty"`  // dump that the last start began with
-	Bad      []output.Dump `json:"bad,omitempty"`     // dumps that the solver could not begin with
-	Whole    []WholeDump   `json:"whole,omitempty"`   // dumps that were seen complete, those among them behind which the solver was silent
+	Started  time.Time     `json:"started"`            // of the first start from the deck, by our clock
+	Includes []string      `json:"includes,omitempty"` // files that the deck includes and that could be read
+	Earlier  []output.Dump `json:"earlier,omitempty"`  // dumps of other runs, by the outputs that were there at that start
+	Chosen   *output.Dump  `json:"chosen,omitempty"`   // dump that the last start began with
+	Bad      []output.Dump `json:"bad,omitempty"`      // dumps that the solver could not begin with
+	Before   []DumpFile    `json:"before"`             // dumps that were there at that start, the newest; nil in records of a version that did not look
+	Whole    []WholeDump   `json:"whole,omitempty"`    // dumps that were seen complete, those among them behind which the solver was silent
 
 	// Completed: the last run in the folder is this one, and LS-DYNA completed it. All
 	// else is empty then. Who forges it keeps the user's own task from computing.
 	Completed *Completion `json:"completed,omitempty"`
+}
+
+// DumpFile is the files of a dump, as they were at one time.
+type DumpFile struct {
+	Name    string    `json:"name"` // as r= takes it
+	Bytes   int64     `json:"bytes"`
+	ModTime time.Time `json:"mtime"`
 }
 
 // WholeDump is a dump that was seen complete: the solver had printed its line, and its
@@ -95,6 +107,7 @@ const (
 	maxEarlier = 256
 	maxBad     = 64
 	maxWhole   = 16
+	maxBefore  = 32
 )
 
 // NewRecord begins the record of a run that starts from the deck. The dumps that the
@@ -102,11 +115,38 @@ const (
 // in a folder that Nomad moves to another client every file has a new time. stdout is
 // as for SelectRestart.
 func NewRecord(ctx context.Context, folder *Folder, id Identity, stdout string) (Record, error) {
-	printed, err := folder.printedDumps(ctx, id.JobID, stdout)
+	printed, err := folder.printedDumps(ctx, id.JobID, stdout, passOver)
 	if err != nil {
 		return Record{}, err
 	}
-	return Record{Identity: id, Started: time.Now(), Earlier: printed[:min(len(printed), maxEarlier)]}, nil
+	found, err := folder.dumps()
+	if err != nil {
+		return Record{}, err
+	}
+	before := make([]DumpFile, 0, len(found))
+	for name, d := range found {
+		before = append(before, DumpFile{Name: name, Bytes: d.Bytes, ModTime: d.ModTime.UTC()})
+	}
+	slices.SortFunc(before, func(a, b DumpFile) int { return cmp.Or(b.ModTime.Compare(a.ModTime), cmp.Compare(a.Name, b.Name)) })
+	return Record{
+		Identity: id, Started: time.Now(), Earlier: printed[:min(len(printed), maxEarlier)], Before: before[:min(len(before), maxBefore)],
+	}, nil
+}
+
+// Reads notes which files the deck of the run includes.
+func (r *Record) Reads(d Deck) { r.Includes = d.names() }
+
+// isOlder reports whether the files of a dump are older than the run: they are as they
+// were when it began. Their times alone would not tell, by whatever clock: clocks are
+// set, and a copy of the folder is of another one. The record of a version that did not
+// look has nothing else.
+func (r Record) isOlder(d DumpFiles) bool {
+	if r.Before == nil {
+		return d.ModTime.Before(r.Started.Add(-clockStep))
+	}
+	return slices.ContainsFunc(r.Before, func(b DumpFile) bool {
+		return b.Name == d.Name && b.Bytes == d.Bytes && b.ModTime.Equal(d.ModTime)
+	})
 }
 
 // RejectChosen notes that the solver could not go on from the dump of the last
@@ -161,23 +201,43 @@ func (f *Folder) WriteRecord(r Record) error {
 	return f.replace(RecordFile, data, 0o644, synced)
 }
 
+// ErrBadRecord is wrapped by ReadRecord's error where the record was read, and is none.
+var ErrBadRecord = errors.New("damaged")
+
 // ReadRecord reads what WriteRecord stored; os.ErrNotExist when there is none.
 func (f *Folder) ReadRecord() (Record, error) {
 	file, err := f.Open(RecordFile)
+	if errors.Is(err, ErrNotRegular) {
+		return Record{}, fmt.Errorf("%w: %w", ErrBadRecord, err)
+	}
 	if err != nil {
 		return Record{}, err
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxRecord+1))
-	if err == nil && len(data) > maxRecord {
-		err = errors.New("too large")
-	}
-	var r Record
-	if err == nil {
-		err = json.Unmarshal(data, &r)
-	}
 	if err != nil {
 		return Record{}, fmt.Errorf("read the run's record %s: %w", file.Name(), err)
 	}
+	var r Record
+	if len(data) > maxRecord {
+		err = errors.New("too large")
+	} else {
+		err = json.Unmarshal(data, &r)
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("the run's record %s is %w: %w", file.Name(), ErrBadRecord, err)
+	}
 	return r, nil
+}
+
+// BadRecordFile is the name that SetRecordAside gives a record.
+const BadRecordFile = RecordFile + ".damaged"
+
+// SetRecordAside renames a record that is none: it is not overwritten, whatever it was.
+func (f *Folder) SetRecordAside() error {
+	dir := int(f.dir.Fd())
+	if err := unix.Renameat(dir, RecordFile, dir, BadRecordFile); err != nil {
+		return &os.PathError{Op: "rename", Path: filepath.Join(f.path, RecordFile), Err: err}
+	}
+	return nil
 }

@@ -6,12 +6,13 @@ package rundir
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -44,7 +45,7 @@ func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted 
 	if err != nil {
 		return RestartChoice{}, err
 	}
-	printed, err := folder.printedDumps(ctx, wanted.JobID, stdout)
+	printed, err := folder.printedDumps(ctx, wanted.JobID, stdout, refuse)
 	if err != nil {
 		return RestartChoice{}, err
 	}
@@ -52,7 +53,7 @@ func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted 
 	if wanted.Parallel != lsdyna.SMP {
 		ranks = wanted.Ranks
 	}
-	refused := unprinted(found, printed, recorded.Started)
+	refused := recorded.unprinted(found, printed)
 	for _, dump := range printed {
 		if recorded.ofEarlier(dump) || strings.HasPrefix(dump.Name, "d3full") {
 			continue // another run's; d3full needs a full deck of its own
@@ -77,7 +78,7 @@ func (r Record) refuses(dump output.Dump, files DumpFiles, ranks int) string {
 	switch {
 	case !files.whole(ranks):
 		return dump.Name + " is not there, or not with the files of all ranks"
-	case files.ModTime.Before(r.Started.Add(-clockStep)):
+	case r.isOlder(files):
 		return dump.Name + " is older than this run"
 	case slices.ContainsFunc(r.Bad, func(b output.Dump) bool { return b.Same(dump) }):
 		return dump.Name + " was tried and is bad"
@@ -89,10 +90,10 @@ func (r Record) refuses(dump output.Dump, files DumpFiles, ranks int) string {
 
 // unprinted names the dumps in the folder without a line of the solver: it was ended
 // while it wrote them.
-func unprinted(found map[string]DumpFiles, printed []output.Dump, since time.Time) (refused []string) {
+func (r Record) unprinted(found map[string]DumpFiles, printed []output.Dump) (refused []string) {
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		known := slices.ContainsFunc(printed, func(d output.Dump) bool { return name == d.Name || strings.HasSuffix(name, "."+d.Name) })
-		if !known && !found[name].ModTime.Before(since) {
+		if !known && !r.isOlder(found[name]) {
 			refused = append(refused, name+" is not complete: the solver did not say that it wrote it")
 		}
 	}
@@ -110,10 +111,18 @@ func firstFew(refused []string) []string {
 // Each start leaves one or two outputs, also a start that got no licence.
 const maxSearched = 2000
 
+// What printedDumps does with an output that the task's user may not read. Of a run
+// that is to go on it may tell of the dump to go on from.
+const (
+	refuse   = false
+	passOver = true
+)
+
 // printedDumps is the dumps of all dump lines in the folder's outputs, of this run
 // and its restarts, the newest first. Of a name that was written several times, as
-// runrsf is, only the last line counts.
-func (f *Folder) printedDumps(ctx context.Context, jobID, stdout string) ([]output.Dump, error) {
+// runrsf is, only the last line counts. An output that cannot be read is an error: it
+// may be the one that tells of the newest dump.
+func (f *Folder) printedDumps(ctx context.Context, jobID, stdout string, forbidden bool) ([]output.Dump, error) {
 	names, err := f.list(func(name string) bool { return holdsDumpLines(name, jobID, stdout) })
 	if err != nil {
 		return nil, err
@@ -125,8 +134,11 @@ func (f *Folder) printedDumps(ctx context.Context, jobID, stdout string) ([]outp
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("look for dumps in %s: %w", f.path, ctx.Err())
 		}
-		if err != nil {
-			continue // no such file, or no regular one
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNotRegular), forbidden && errors.Is(err, fs.ErrPermission):
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("look for dumps: %w; have it made readable, or remove it if it is of no use", err)
 		}
 		for _, d := range src.Dumps {
 			was, known := newest[d.Name]

@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/creds"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
@@ -120,6 +121,68 @@ func TestSelectRestart_takesADumpThatWasSeenComplete(t *testing.T) {
 		appendTo(t, filepath.Join(dir, "stdout"), dumpLine(400, .004, "write d3dump02 file", 9))
 		must.Eq(t, "d3dump01", choose(t, dir, recorded, id).Dump)
 	})
+}
+
+// Files have the times of their server, whose clock may be ahead of ours or behind, or
+// is set while the run computes.
+func TestSelectRestart_whateverTheServersClockSays(t *testing.T) {
+	for name, off := range map[string]time.Duration{"behind": -24 * time.Hour, "ahead": 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			_, id := smpRun()
+			stamp := func(name string) {
+				when := time.Now().Add(off)
+				must.NoError(t, os.Chtimes(write(t, dir, name, "dump"), when, when))
+			}
+			write(t, dir, "d3dump02", "dump") // its line is lost
+			record, err := NewRecord(t.Context(), openFolder(t, dir), id, "stdout")
+			must.NoError(t, err)
+			must.Len(t, 1, record.Before)
+			must.NoError(t, openFolder(t, dir).WriteRecord(record))
+			record, err = openFolder(t, dir).ReadRecord()
+			must.NoError(t, err)
+
+			write(t, dir, "stdout", dumpLine(100, .001, "write d3dump01 file", 1)+dumpLine(200, .002, "write d3dump02 file", 2)+dumpLine(200, .002, "write d3plot file", 2))
+			stamp("d3dump01")
+			choice := choose(t, dir, record, id)
+			must.Eq(t, "d3dump01", choice.Dump)
+			must.StrContains(t, choice.Why, "d3dump02 is older than this run")
+
+			stamp("d3dump02")
+			must.Eq(t, "d3dump02", choose(t, dir, record, id).Dump)
+		})
+	}
+}
+
+// setFolderClock gives file servers a clock that is ahead of ours, or behind.
+func setFolderClock(t *testing.T, off time.Duration) {
+	t.Helper()
+	was := folderClock
+	folderClock = func(fd int) (time.Time, error) {
+		now, err := was(fd)
+		return now.Add(off), err
+	}
+	t.Cleanup(func() { folderClock = was })
+}
+
+// An output that cannot be read may be the one that tells of the newest dump.
+func TestSelectRestart_doesNotGuessWhatAnOutputSays(t *testing.T) {
+	dir := t.TempDir()
+	record, id := smpRun()
+	folder := openFolder(t, dir)
+	write(t, dir, "stdout.1", dumpLine(100, .001, "write d3dump01 file", 1)+dumpLine(100, .001, "write d3plot file", 1))
+	write(t, dir, "stdout", dumpLine(200, .002, "write d3dump02 file", 2)+dumpLine(200, .002, "write d3plot file", 2))
+	write(t, dir, "d3dump01", "dump")
+	write(t, dir, "d3dump02", "dump")
+	must.NoError(t, os.Chmod(filepath.Join(dir, "stdout"), 0))
+	err := creds.User{UID: 65534, GID: 65534}.Do(func() error {
+		_, err := SelectRestart(t.Context(), folder, record, id, "stdout")
+		return err
+	})
+	must.ErrorIs(t, err, os.ErrPermission)
+	must.ErrorContains(t, err, "have it made readable, or remove it")
+	must.NoError(t, os.Chmod(filepath.Join(dir, "stdout"), 0o644))
+	must.Eq(t, "d3dump02", choose(t, dir, record, id).Dump)
 }
 
 func TestNoteWhole(t *testing.T) {
@@ -280,8 +343,14 @@ func TestRecord_roundTrip(t *testing.T) {
 	write(t, dir, RecordFile, strings.Repeat("x", maxRecord+1))
 	_, err = folder.ReadRecord()
 	must.ErrorContains(t, err, "too large")
+	must.ErrorIs(t, err, ErrBadRecord)
 	must.NoError(t, os.Remove(filepath.Join(dir, RecordFile)))
 	must.NoError(t, unix.Mkfifo(filepath.Join(dir, RecordFile), 0o644))
 	_, err = folder.ReadRecord()
 	must.ErrorIs(t, err, ErrNotRegular)
+	must.ErrorIs(t, err, ErrBadRecord)
+	must.NoError(t, folder.SetRecordAside())
+	_, err = folder.ReadRecord()
+	must.ErrorIs(t, err, os.ErrNotExist)
+	must.FileExists(t, filepath.Join(dir, BadRecordFile))
 }

@@ -234,7 +234,7 @@ func TestStandin_stopWithADumpThenGoOn(t *testing.T) {
 	must.NoError(t, err)
 	deck, err := folder.HashDeck(t.Context(), o.Input, &DeckProgress{})
 	must.NoError(t, err)
-	id, err := NewIdentity(deck, solver, o, cmd)
+	id, err := NewIdentity(deck.Hash, solver, o, cmd)
 	must.NoError(t, err)
 	must.NoError(t, folder.WriteRecord(Record{Identity: id, Started: time.Now()}))
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -75,6 +76,38 @@ func (f *Folder) replace(name string, content []byte, perm os.FileMode, lasting 
 		}
 	}
 	return nil
+}
+
+// folderClock reads the time of a file that was just written to. A variable for tests:
+// there is no file server at hand with a clock of its own.
+var folderClock = func(fd int) (time.Time, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return time.Time{}, err
+	}
+	return time.Unix(st.Mtim.Unix()), nil
+}
+
+// Now is the time by the clock of the folder's file server, which gives files their
+// times: the time of a file that is written for this and removed.
+func (f *Folder) Now() (time.Time, error) {
+	dir, full := int(f.dir.Fd()), filepath.Join(f.path, ".lsdyna-clock")
+	temp := fmt.Sprintf(".lsdyna-clock.%d.%x", os.Getpid(), randomName())
+	fd, err := unix.Openat(dir, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return time.Time{}, &os.PathError{Op: "create", Path: full, Err: err}
+	}
+	file := os.NewFile(uintptr(fd), full)
+	_, err = file.Write([]byte{'\n'})
+	var now time.Time
+	if err == nil {
+		now, err = folderClock(fd)
+	}
+	_ = unix.Unlinkat(dir, temp, 0)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return time.Time{}, &os.PathError{Op: "write", Path: full, Err: err}
+	}
+	return now, nil
 }
 
 func randomName() uint64 {

@@ -22,7 +22,7 @@ import (
 
 // Run is the run that is to begin.
 type Run struct {
-	Deck    string // its hash
+	Deck    rundir.Deck
 	Solver  lsdyna.Solver
 	Options launch.Options
 	Command launch.Command
@@ -36,48 +36,78 @@ type Choice struct {
 }
 
 // Choose takes the newest complete dump of an earlier start of this very run, told by
-// what is recorded in the run folder.
+// what is recorded in the run folder. What cannot be told now is a recoverable error:
+// nothing is begun anew, and no record replaced, on a doubt.
 func Choose(ctx context.Context, f *rundir.Folder, r Run) (Choice, error) {
-	now, err := rundir.NewIdentity(r.Deck, r.Solver, r.Options, r.Command)
+	now, err := rundir.NewIdentity(r.Deck.Hash, r.Solver, r.Options, r.Command)
 	if err != nil {
-		return Choice{}, structs.NewRecoverableError(fmt.Errorf("cannot tell whether earlier dumps fit: %w", err), true)
+		return Choice{}, unsure(err)
 	}
 	recorded, err := f.ReadRecord()
+	lost := r.Deck.Lost(recorded)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && recorded.Identity == rundir.Identity{}:
-		return Choice{Notes: record(ctx, f, now, r.Stdout)}, nil
-	case rundir.Unavailable(err):
-		return Choice{}, err
+		return r.begin(ctx, f, now)
+	case errors.Is(err, rundir.ErrBadRecord):
+		return r.beginWithoutRecord(ctx, f, now, err)
 	case err != nil:
-		return Choice{Notes: append([]string{fmt.Sprintf("Starting from the deck: %v", err)}, record(ctx, f, now, r.Stdout)...)}, nil
+		return Choice{}, unsure(err)
+	case recorded.Identity.Deck != now.Deck && lost != "":
+		return Choice{}, structs.NewRecoverableError(fmt.Errorf(
+			"input: %s, which the deck includes and the run in this folder has read, cannot be opened now: put it back, and the run goes on from its dump; restart = \"never\" begins anew", lost), true)
 	}
 	chosen, err := rundir.SelectRestart(ctx, f, recorded, now, r.Stdout)
 	if err != nil {
-		return Choice{}, fmt.Errorf("look for a dump to restart from: %w", err)
+		return Choice{}, unsure(err)
+	}
+	if chosen.Dump == "" {
+		return r.begin(ctx, f, now, task.Sentence(chosen.Why))
 	}
 	choice := Choice{RestartChoice: chosen, Notes: []string{task.Sentence(chosen.Why)}}
-	if chosen.Dump == "" {
-		choice.Notes = append(choice.Notes, record(ctx, f, now, r.Stdout)...)
-		return choice, nil
-	}
 	recorded.Chosen = &choice.Said
+	recorded.Reads(r.Deck)
 	if err := f.WriteRecord(recorded); err != nil {
 		choice.Notes = append(choice.Notes, fmt.Sprintf("A dump that turns out to be bad will be tried again: %v", err))
 	}
 	return choice, nil
 }
 
-// record records in the run folder which run begins there with its deck, and returns
-// what is to be told of it.
-func record(ctx context.Context, f *rundir.Folder, id rundir.Identity, stdout string) []string {
-	r, err := rundir.NewRecord(ctx, f, id, stdout)
+// unsure is the error of a start that cannot tell where it would begin.
+func unsure(err error) error {
+	return structs.NewRecoverableError(fmt.Errorf("cannot tell whether there is a dump to go on from: %w", err), true)
+}
+
+// begin records in the run folder which run begins there with its deck. Without that
+// record its dumps would be nobody's, so it does not begin without one.
+func (r Run) begin(ctx context.Context, f *rundir.Folder, id rundir.Identity, notes ...string) (Choice, error) {
+	record, err := rundir.NewRecord(ctx, f, id, r.Stdout)
 	if err == nil {
-		err = f.WriteRecord(r)
+		record.Reads(r.Deck)
+		err = f.WriteRecord(record)
 	}
 	if err != nil {
-		return []string{fmt.Sprintf("A later start will not be able to go on from a dump: %v", err)}
+		return Choice{}, structs.NewRecoverableError(fmt.Errorf(
+			"a later start could not go on from this run's dumps: %w; restart = \"never\" starts all the same", err), true)
 	}
-	return nil
+	return Choice{Notes: notes}, nil
+}
+
+// beginWithoutRecord begins with the deck where a record is damaged and there is no
+// dump that it could have told of. The record is kept aside.
+func (r Run) beginWithoutRecord(ctx context.Context, f *rundir.Folder, id rundir.Identity, damage error) (Choice, error) {
+	dumps, err := f.Dumps()
+	if err != nil {
+		return Choice{}, unsure(err)
+	}
+	if n := len(dumps); n > 0 {
+		return Choice{}, structs.NewRecoverableError(fmt.Errorf(
+			"%w: nothing tells whether %s and the other dumps there (%d in all) are of this run. restart = \"%s\" goes on from that one; restart = \"never\", or removing the record, begins with the deck",
+			damage, dumps[n-1], n, dumps[n-1]), true)
+	}
+	if err := f.SetRecordAside(); err != nil {
+		return Choice{}, unsure(err)
+	}
+	return r.begin(ctx, f, id, fmt.Sprintf("Starting from the deck: %v; it was renamed to %s", damage, rundir.BadRecordFile))
 }
 
 // Completed returns the run that was completed in the folder and that nobody has begun
@@ -85,10 +115,10 @@ func record(ctx context.Context, f *rundir.Folder, id rundir.Identity, stdout st
 func Completed(f *rundir.Folder) (*rundir.Completion, error) {
 	recorded, err := f.ReadRecord()
 	switch {
-	case rundir.Unavailable(err):
-		return nil, err
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, rundir.ErrBadRecord):
+		return nil, nil // what is damaged Choose speaks of
 	case err != nil:
-		return nil, nil //nolint:nilerr // no record, or one that Choose speaks of
+		return nil, structs.NewRecoverableError(fmt.Errorf("cannot tell whether the run was completed before: %w", err), true)
 	}
 	return recorded.Completed, nil
 }
