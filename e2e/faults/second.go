@@ -192,17 +192,23 @@ func (c *campaign) asking(ctx context.Context, a *asker, what string, holds clus
 	return err
 }
 
-// owner starts the job whose folder another one is to ask for.
+// owner starts the job whose folder another one is to ask for. One that Nomad cannot
+// start, by a fault of its own, has no folder to ask for: then another one is started.
 func (c *campaign) owner(ctx context.Context, kind string) (*job, error) {
-	j, err := c.startKind(ctx, kind, lasting)
-	if err != nil {
-		return nil, err
+	const tries = 5
+	for range tries {
+		j, err := c.startKind(ctx, kind, lasting)
+		if err != nil {
+			return nil, err
+		}
+		if running, err := c.decided(ctx, j); running || err != nil {
+			return j, err
+		}
+		if err := c.notStarted(ctx, j); err != nil {
+			return j, err
+		}
 	}
-	running, err := c.decided(ctx, j)
-	if err == nil && !running {
-		err = c.notStarted(ctx, j)
-	}
-	return j, err
+	return nil, fmt.Errorf("none of %d jobs was started by Nomad", tries)
 }
 
 // pathOf is a path of the job's folder, by chance another than its own.
