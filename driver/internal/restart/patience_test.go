@@ -30,7 +30,6 @@ func TestPatience_Read(t *testing.T) {
 		var steps atomic.Int64
 		cause, _ := p.Read(t.Context(), func() int64 { return steps.Add(1) }, func() {}, untilEnd)
 		must.ErrorIs(t, cause, ErrSlow)
-		must.Greater(t, 1, steps.Load())
 	})
 	t.Run("reports", func(t *testing.T) {
 		p := forever
