@@ -402,6 +402,29 @@ func TestDriver_PluginOutlivesItsClient(t *testing.T) {
 	must.StrContains(t, string(log), "Stopping with sw1")
 }
 
+// slips are what happens to a state_dir while the client is down; each returns what
+// mends it.
+var slips = []struct {
+	name string
+	do   func(t *testing.T, dir string) (mend func() error)
+	why  string
+}{
+	{"mode", func(t *testing.T, dir string) func() error {
+		must.NoError(t, os.Chmod(dir, 0o755))
+		return func() error { return os.Chmod(dir, 0o700) }
+	}, "chmod 0700 it"},
+	{"owner", func(t *testing.T, dir string) func() error {
+		must.NoError(t, os.Chown(dir, 12345, -1))
+		return func() error { return os.Chown(dir, 0, -1) }
+	}, "belongs to uid 12345"},
+	{"another plugin", func(t *testing.T, dir string) func() error {
+		lock, err := os.Open(filepath.Join(dir, "plugin.lock"))
+		must.NoError(t, err)
+		must.NoError(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB))
+		return lock.Close
+	}, "is in use by another plugin process"},
+}
+
 // A slip with state_dir while the client is down costs a run nothing: it is
 // stopped and started by nobody, and managed again when the slip is mended.
 func TestDriver_StateDirThatCannotBeUsedCostsNoRun(t *testing.T) {
@@ -409,23 +432,26 @@ func TestDriver_StateDirThatCannotBeUsedCostsNoRun(t *testing.T) {
 	r := s.start(jobHCL{name: "slip", folder: s.deck("slip", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
 	pid, cores := r.pidFile().PID, r.checkCores()
 	s.waitCycles(r)
-	must.NoError(t, s.Stop(within(t)))
-	must.NoError(t, os.Chmod(s.StateDir(), 0o755))
-	began := time.Now()
-	start(t, s.Agent)
-	r.said(began, "The run goes on, but is not managed yet")
-	r.said(began, "chmod 0700 it")
-	r.recovered() // alloc exec reaches it all the same
-	before := r.lastCycle()
-	must.NoError(t, cluster.Poll(within(t), "progress", func() (bool, string, error) {
-		now := r.lastCycle()
-		return now != before, now, nil
-	}))
-	must.NoError(t, os.Chmod(s.StateDir(), 0o700))
-	r.said(began, "Restored cores "+cores.String()+" from the pid file")
-	r.said(began, "The run is managed again")
-	must.Eq(t, pid, r.pidFile().PID)
-	must.Eq(t, cores, r.checkCores())
+	for _, slip := range slips {
+		t.Log(slip.name)
+		must.NoError(t, s.Stop(within(t)))
+		mend := slip.do(t, s.StateDir())
+		began := time.Now()
+		start(t, s.Agent)
+		r.said(began, "The run goes on, but is not managed yet")
+		r.said(began, slip.why)
+		r.recovered() // alloc exec reaches it all the same
+		before := r.lastCycle()
+		must.NoError(t, cluster.Poll(within(t), "progress", func() (bool, string, error) {
+			now := r.lastCycle()
+			return now != before, now, nil
+		}))
+		must.NoError(t, mend())
+		r.said(began, "Restored cores "+cores.String()+" from the pid file")
+		r.said(began, "The run is managed again")
+		must.Eq(t, pid, r.pidFile().PID)
+		must.Eq(t, cores, r.checkCores())
+	}
 	alloc := r.wait(api.AllocClientStatusRunning)
 	must.Zero(t, alloc.TaskStates["lsdyna"].Restarts)
 	must.NoError(t, s.StopJob(within(t), "slip", false))

@@ -11,36 +11,34 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
-// noDumpGrace is how long a run that must give way and has nothing to dump has for
-// its signal.
-const noDumpGrace = 10 * time.Second
+// How long a run has at most that must give way, where Patience.Dump is of no use.
+const (
+	noDumpGrace = 10 * time.Second // it has nothing to dump, and only gets a signal
+	silentGrace = time.Minute      // its folder does not answer, so no dump can be asked for now
+)
 
 // GiveWay ends a live run that nobody asked to stop: another start of its task takes
 // its place, or Nomad does not know it any more. It is a stop, dump first, of which
 // nobody says how long it may take.
 func (h *Handle) GiveWay(ctx context.Context) error {
-	grace := h.patience.Dump
-	s, dumps := h.maySwitch(ctx)
-	if dumps {
-		grace += 2 * s.SwitchDelay
-	} else {
-		grace = min(grace, noDumpGrace)
-	}
-	return h.Stop(ctx, grace, syscall.SIGTERM)
+	return h.Stop(ctx, h.grace(ctx), syscall.SIGTERM)
 }
 
-// maySwitch reports whether a stop will send a sense switch, as far as can be told in
-// a moment. A folder that does not answer may yet.
-func (h *Handle) maySwitch(ctx context.Context) (output.Snapshot, bool) {
+// grace is how long the run may take to give way, as far as can be told in a moment.
+func (h *Handle) grace(ctx context.Context) time.Duration {
+	most := h.patience.Dump
 	r := h.run.Load()
 	if r == nil || r.Stop == "" {
-		return output.Snapshot{}, false
+		return min(most, noDumpGrace)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	v, err := h.firstLook(ctx, r)
-	if err != nil {
-		return v.Snapshot, true
+	switch {
+	case err != nil:
+		return min(most, silentGrace)
+	case v.Snapshot.Phase == output.PhaseStarting, v.Snapshot.Phase == output.PhaseLicence:
+		return min(most, noDumpGrace)
 	}
-	return v.Snapshot, v.Snapshot.Phase != output.PhaseStarting && v.Snapshot.Phase != output.PhaseLicence
+	return most + 2*v.Snapshot.SwitchDelay
 }
