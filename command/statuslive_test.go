@@ -6,6 +6,7 @@ package command
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -22,7 +23,14 @@ import (
 // solver is a process that stands for one: it sleeps in a session of its own.
 func solver(t *testing.T, cpus ...int) *exec.Cmd {
 	t.Helper()
+	return solverIn(t, "", cpus...)
+}
+
+// solverIn is solver with a working directory.
+func solverIn(t *testing.T, dir string, cpus ...int) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command("sleep", "600")
+	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	must.NoError(t, cmd.Start())
 	t.Cleanup(func() {
@@ -158,4 +166,24 @@ func TestStatus_ofARealSupervisor(t *testing.T) {
 	task = statusOf(t, dir, "/sys").Tasks[0]
 	must.Eq(t, "ended", task.State)
 	must.Eq(t, 9, task.Exit.Signal)
+}
+
+func TestStatus_tellsOfARunFolderThatWasRemoved(t *testing.T) {
+	for name, remade := range map[string]bool{"removed": false, "removed and made anew": true} {
+		t.Run(name, func(t *testing.T) {
+			dir := nodetest.StateDir(t)
+			cpu, folder := ownCPUs(t).First(), t.TempDir()
+			task := liveTask(t, solverIn(t, folder, cpu), cpu)
+			task.Folder = folder
+			task.Stdout = nodetest.Solving(5, 1e-2)
+			task.Make(t, dir)
+			must.NoError(t, os.RemoveAll(folder))
+			if remade {
+				must.NoError(t, os.Mkdir(folder, 0o755))
+			}
+			r := statusOf(t, dir, "/sys")
+			must.StrContains(t, strings.Join(r.Tasks[0].Notes, "\n"), "its progress is not known: the run folder "+folder+" was removed under its solver: process ")
+			must.StrNotContains(t, call(t, "status", "-state-dir", dir).out, "starting")
+		})
+	}
 }

@@ -113,9 +113,11 @@ type Details struct {
 	Solver    string `json:"solver"` // name in the agent's configuration, "" for a command of the job's own
 	Parallel  string `json:"parallel"`
 	Precision string `json:"precision"`
-	RunBase   string `json:"run_base"` // the trusted folder: the task directory or a work root
-	RunFolder string `json:"run_dir"`  // below RunBase
-	Stdout    string `json:"stdout"`   // name in the run folder
+	RunBase   string `json:"run_base"`             // the trusted folder: the task directory or a work root
+	RunFolder string `json:"run_dir"`              // below RunBase
+	RunDevice uint64 `json:"run_device,omitempty"` // the run folder itself, at the start
+	RunInode  uint64 `json:"run_inode,omitempty"`
+	Stdout    string `json:"stdout"` // name in the run folder
 	Input     string `json:"input"`
 	LSDynaJob string `json:"lsdyna_jobid"` // jobid=
 

@@ -54,7 +54,7 @@ const stepTime = 200 * time.Millisecond
 // user's rights.
 func follow(t *Task) *follower {
 	base, below := t.Details.RunBase, cmp.Or(t.Details.RunFolder, ".")
-	return &follower{watcher: watch.Start(watch.Options{
+	f := &follower{watcher: watch.Start(watch.Options{
 		Open: func() (*rundir.Folder, error) {
 			if base == "" {
 				return nil, errors.New("the record does not name the run folder")
@@ -63,6 +63,10 @@ func follow(t *Task) *follower {
 		},
 		As: t.User.Do,
 	})}
+	f.watcher.SetSolver(rundir.Workplace{
+		Solver: t.Process.Solver(), Path: t.RunDir(), Dir: rundir.DirID{Dev: t.Details.RunDevice, Ino: t.Details.RunInode},
+	})
+	return f
 }
 
 // next reads on, and returns what is known when the outputs were read to their end

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -159,10 +160,15 @@ func (h *Handle) recallStop(ctx context.Context, r *run) {
 }
 
 // readOutputs reads the last of the outputs. A folder that cannot be read is waited
-// for; the error says that it could not be read in time.
+// for; the error says that it could not be read in time. What lies under the path of a
+// folder that was removed under its solver is not the run's.
 func (h *Handle) readOutputs(ctx context.Context, r *run) (watch.View, error) {
 	if r.RunBase == "" {
 		return r.watcher.View(), nil // nothing tells where they are
+	}
+	if v := r.watcher.View(); v.Gone != nil {
+		h.tellGone(v.Gone)
+		return v, v.Gone
 	}
 	began, told := time.Now(), false
 	var owned *ownership.OwnedError
@@ -235,9 +241,14 @@ func isMissing(err error) bool { return errors.Is(err, rundir.ErrNotOpen) && !ru
 func (h *Handle) decide(s output.Snapshot, exit exited, unread error) output.Outcome {
 	o := output.Decide(s, exit.Exit)
 	why := h.why()
+	var gone *rundir.GoneError
 	switch {
 	case why.reason != "":
 		o = output.Outcome{Kind: why.kind, Reason: why.reason, FirstError: o.FirstError}
+	case errors.As(unread, &gone):
+		o = output.Outcome{Kind: output.Unknown, Reason: "unknown: " + gone.Lost() + lastKnown(s)}
+	case errors.Is(unread, fs.ErrNotExist) && !exit.rebooted:
+		o = output.Outcome{Kind: output.Unknown, Reason: fmt.Sprintf("unknown: outputs unreadable: the run folder %s is not there any more: was it removed, or is its file system not mounted?%s", h.Folder(), lastKnown(s))}
 	case unread != nil && !exit.rebooted:
 		o = output.Outcome{Kind: output.Unknown, Reason: "unknown: outputs unreadable: " + unread.Error()}
 	case exit.rebooted:
@@ -248,6 +259,14 @@ func (h *Handle) decide(s output.Snapshot, exit exited, unread error) output.Out
 	}
 	o.Reason = h.Events.Redact(o.Reason)
 	return o
+}
+
+// lastKnown is what was known of a run before its outputs were lost.
+func lastKnown(s output.Snapshot) string {
+	if !s.HasTime {
+		return ""
+	}
+	return "; last known: " + s.Summary()
 }
 
 // exitResult tells Nomad the truth about an outcome: LS-DYNA exits with 0 on

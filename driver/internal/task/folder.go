@@ -15,6 +15,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -25,6 +26,23 @@ func Owner(id state.ID, d *state.Details) ownership.Owner {
 		Run: id.String(), Namespace: d.Namespace, Job: d.JobID, Alloc: id.Alloc, Task: id.Task,
 		Node: ownership.ThisNode(d.NodeID, d.NodeName), Since: d.StartedAt.UTC(),
 		InAlloc: d.InAlloc(),
+	}
+}
+
+// nameSolver tells the watcher which process has the folder as its working directory.
+func (h *Handle) nameSolver() {
+	r, p := h.run.Load(), h.process.Load()
+	if r == nil || p == nil || r.RunBase == "" {
+		return
+	}
+	r.watcher.SetSolver(Workplace(&r.Details, p.record))
+}
+
+// Workplace is where the solver of a record works.
+func Workplace(d *state.Details, rec pidfile.Record) rundir.Workplace {
+	return rundir.Workplace{
+		Solver: rec.Solver(), Path: filepath.Join(d.RunBase, d.RunFolder),
+		Dir: rundir.DirID{Dev: d.RunDevice, Ino: d.RunInode},
 	}
 }
 
@@ -92,10 +110,15 @@ func OpenFolder(base, rel string, u supervisor.User) (*rundir.Folder, error) {
 	}
 	if err := mayUse(folder); err != nil {
 		_ = folder.Close()
+		if errors.Is(err, errExchanged) || errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("run folder %s: it was removed or exchanged just now: %w", folder.Path(), err)
+		}
 		return nil, fmt.Errorf("run folder %s: user %s may not write there (%w): %s", folder.Path(), u, err, advice)
 	}
 	return folder, nil
 }
+
+var errExchanged = errors.New("its path leads to another folder now")
 
 // mayUse checks that the calling thread gets to the folder by its path, as the
 // solver will, and may write to it.
@@ -110,7 +133,7 @@ func mayUse(folder *rundir.Folder) error {
 		return err
 	}
 	if opened.Dev != named.Dev || opened.Ino != named.Ino {
-		return errors.New("its path leads to another folder now")
+		return errExchanged
 	}
 	return mayWrite(int(dir.Fd()))
 }

@@ -138,6 +138,7 @@ func (h *Handle) setDetails(d state.Details, w *watch.Watcher) {
 	}
 	h.run.Store(&run{Details: d, watcher: w})
 	close(h.known)
+	h.nameSolver()
 	h.holdFolder()
 }
 
@@ -243,6 +244,7 @@ func (h *Handle) setProcess(p *supervisor.Process, rec pidfile.Record, spec *sup
 	if old := h.process.Swap(&process{Process: p, record: rec, spec: spec, began: begins}); old != nil && old.Process != p {
 		old.Close() // Run takes the new one at its next round
 	}
+	h.nameSolver()
 	h.holdFolder()
 }
 

@@ -91,6 +91,7 @@ func (h *Handle) round(ctx context.Context) {
 	v := r.watcher.View()
 	h.tellSwitch(v.Switch, ending{})
 	h.tellStalled(r.watcher.Stalled())
+	h.tellGone(v.Gone)
 	h.tellHeld(v.Held)
 	h.checkSwitchDelay(r, v.Snapshot)
 	h.checkLicence(r, v.Snapshot)
@@ -103,6 +104,7 @@ type alerts struct {
 	unlicensed bool   // that it waits for a licence
 	stalled    bool   // that its folder does not answer
 	held       string // why its folder cannot be held
+	gone       string // that its path does not lead to its folder any more
 
 	delayKnown, delayTold bool // of the time a switch takes
 
@@ -133,6 +135,22 @@ func (h *Handle) tellHeld(err error) {
 		h.Events.Emit(text)
 	}
 	h.alerts.held = text
+}
+
+// tellGone says once that the run folder's path does not lead to where the solver works
+// any more, and that it does again.
+func (h *Handle) tellGone(err error) {
+	text := ""
+	if err != nil {
+		text = fmt.Sprintf("%s. Stop the job, and start it again where the deck is", Sentence(err.Error()))
+	}
+	if text == h.alerts.gone {
+		return
+	}
+	if h.alerts.gone = text; text == "" {
+		text = "The run folder's path leads to the solver's working directory again"
+	}
+	h.Events.Emit(text)
 }
 
 // stalledAfter is how long a run folder may be silent before an event says so.

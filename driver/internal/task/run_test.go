@@ -114,7 +114,7 @@ func TestRun_OutputsThatCannotBeReadMakeNoFailure(t *testing.T) {
 		want string
 	}{
 		"a server that does not answer": {hung(t), "unknown: outputs unreadable: the run folder does not answer"},
-		"a folder that is gone":         {folderIn("/nonexistent/folder"), "unknown: outputs unreadable: open /nonexistent"},
+		"a folder that is gone":         {folderIn("/nonexistent/folder"), "unknown: outputs unreadable: the run folder /x is not there any more: was it removed,"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newTold(t, state.Details{RunBase: "/", RunFolder: "x"}, c.open)

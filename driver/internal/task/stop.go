@@ -265,6 +265,9 @@ func (h *Handle) firstLook(ctx context.Context, r *run) (watch.View, error) {
 		look, cancel := context.WithTimeout(ctx, moment)
 		v, err := r.watcher.Look(look)
 		cancel()
+		if v.Gone != nil {
+			return v, v.Gone
+		}
 		if v.Looks > 0 {
 			return v, nil
 		}

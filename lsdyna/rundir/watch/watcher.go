@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
@@ -61,6 +62,7 @@ type View struct {
 	Open     bool         // the folder is open
 	Err      error        // why it is not
 	Dir      rundir.DirID // the folder itself, once it was open
+	Gone     error        // a *rundir.GoneError while the path does not lead to where the run's solver works
 	Held     error        // why it could not be held for the run (Hold); an *ownership.OwnedError where another run has it
 	Switch   *SwitchView  // the last sense switch that was sent, nil for none
 }
@@ -77,6 +79,7 @@ type Watcher struct {
 	changed  chan struct{}
 	view     atomic.Pointer[View]
 	busy     atomic.Pointer[time.Time] // since when the file system is waited for
+	solver   atomic.Pointer[rundir.Workplace]
 	ctx      context.Context
 	cancel   context.CancelFunc
 	ended    chan struct{}
@@ -139,6 +142,10 @@ func (w *Watcher) Stalled() time.Duration {
 	return time.Since(*since)
 }
 
+// SetSolver says where the run's solver works: while the folder's path does not lead
+// there, nothing is read or written under it.
+func (w *Watcher) SetSolver(place rundir.Workplace) { w.solver.Store(&place) }
+
 // Close ends the watching without waiting: an answer of the file system that is
 // still under way is waited for by the goroutine alone. See Done.
 func (w *Watcher) Close() { w.cancel() }
@@ -156,6 +163,27 @@ func (w *Watcher) Do(ctx context.Context, do func(*rundir.Folder) error) error {
 		}
 		return do(w.folder.Folder)
 	})
+}
+
+// checkPlace returns a *rundir.GoneError where what lies under the folder's path is not
+// this run's.
+func (w *Watcher) checkPlace() error {
+	place := w.solver.Load()
+	if place == nil {
+		return nil
+	}
+	leads, err := place.Check(procfs.Root)
+	was := w.View().Gone
+	switch {
+	case err == nil && !leads:
+		return was // what was certain once remains so
+	case (err == nil) == (was == nil):
+		return err
+	}
+	w.dropClaim()
+	w.closeFolder()
+	w.publish(func(v *View) { v.Gone = err })
+	return err
 }
 
 // Follow begins to read the outputs.
@@ -294,6 +322,10 @@ func (w *Watcher) pause() time.Duration {
 
 // open opens the folder where it is not open.
 func (w *Watcher) open() error {
+	if err := w.checkPlace(); err != nil {
+		w.publish(func(v *View) { v.Open, v.Err = false, err })
+		return rundir.NotOpen(err)
+	}
 	if w.folder != nil {
 		return nil
 	}

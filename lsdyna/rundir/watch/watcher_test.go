@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -477,4 +480,52 @@ func TestWatcher_reportsAnErrorOnce(t *testing.T) {
 	refused := error(unix.EACCES)
 	s.fail.Store(&refused)
 	await(t, w, "another report", func(View) bool { return reports.Load() == 2 })
+}
+
+// While the path leads to another folder than the solver's, nothing is read or written
+// there; when the solver has ended, too.
+func TestWatcher_leavesAFolderAloneThatIsNotTheSolvers(t *testing.T) {
+	s := newServer(t)
+	s.write(t, "stdout", solving)
+	cmd := exec.Command("sleep", "600")
+	cmd.Dir = s.dir
+	must.NoError(t, cmd.Start())
+	end := sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(end)
+	place := rundir.Workplace{Solver: procfs.Identity{PID: cmd.Process.Pid}, Path: s.dir}
+	var err error
+	place.Solver.StartTicks, err = procfs.StartTicks(procfs.Root, cmd.Process.Pid)
+	must.NoError(t, err)
+	place.Solver.BootID, err = procfs.BootID(procfs.Root)
+	must.NoError(t, err)
+
+	w := s.watch(t)
+	place.Dir = await(t, w, "cycle 100", func(v View) bool { return v.Snapshot.Cycle == 100 }).Dir
+	w.SetSolver(place)
+	away := s.dir + "-away"
+	must.NoError(t, os.Rename(s.dir, away))
+	await(t, w, "that it was moved", func(v View) bool { return v.Gone != nil && !v.Open })
+	must.NoError(t, os.Rename(away, s.dir))
+	await(t, w, "that it is back", func(v View) bool { return v.Gone == nil && v.Open })
+
+	must.NoError(t, os.RemoveAll(s.dir))
+	must.NoError(t, os.Mkdir(s.dir, 0o755))
+	await(t, w, "that it was removed", func(v View) bool { return v.Gone != nil })
+	sw1, err := lsdyna.ParseSwitch("sw1")
+	must.NoError(t, err)
+	refuses := func() {
+		t.Helper()
+		var gone *rundir.GoneError
+		must.True(t, errors.As(w.Send(soon(t), Sending{Switch: sw1}), &gone))
+		_, err := w.Look(soon(t))
+		must.True(t, errors.As(err, &gone))
+		must.True(t, rundir.Unreadable(err))
+		must.Eq(t, 100, w.View().Snapshot.Cycle)
+	}
+	refuses()
+	end()
+	refuses()
+	left, err := os.ReadDir(s.dir)
+	must.NoError(t, err)
+	must.SliceEmpty(t, left)
 }

@@ -37,6 +37,7 @@ type Task struct {
 	Job, Alloc, Name string
 	Cores            []int // nil: a pid file of one line
 	Since            time.Duration
+	Folder           string // run folder, "" for a new one
 	Stdout           string // in the run folder, "" for none
 	Reserved         bool
 	Over             bool                   // nobody holds the lock
@@ -55,16 +56,18 @@ func (m Task) Make(t testing.TB, dir string) string {
 	record, err := store.Create(state.ID{Alloc: m.Alloc, Task: m.Name, Invocation: "5f0c2a11"})
 	must.NoError(t, err)
 	must.NoError(t, store.Close())
-	base := t.TempDir()
-	folder := filepath.Join(base, "local")
-	must.NoError(t, os.Mkdir(folder, 0o755))
+	folder := m.Folder
+	if folder == "" {
+		folder = filepath.Join(t.TempDir(), "local")
+		must.NoError(t, os.Mkdir(folder, 0o755))
+	}
 	if m.Stdout != "" {
 		topologytest.WriteFile(t, filepath.Join(folder, "stdout"), strings.TrimSuffix(m.Stdout, "\n"))
 	}
 	must.NoError(t, record.WriteDetails(&state.Details{
 		TaskID: record.ID.String(), JobID: m.Job, JobName: m.Job, Namespace: "default", Group: "solver",
 		Task: m.Name, AllocID: m.Alloc, StartedAt: time.Now().Add(-m.Since), User: "cae",
-		Solver: "r14-smp-d", Parallel: "smp", Precision: "double", RunBase: base, RunFolder: "local", Stdout: "stdout",
+		Solver: "r14-smp-d", Parallel: "smp", Precision: "double", RunBase: filepath.Dir(folder), RunFolder: filepath.Base(folder), Stdout: "stdout",
 		CoresAsked: max(len(m.Cores), 1), Reserved: m.Reserved, Placement: "one L3 cache",
 	}))
 	if m.Spec != nil {

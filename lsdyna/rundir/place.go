@@ -1,0 +1,97 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
+)
+
+// Workplace is where a solver that lives works: its working directory, whatever path
+// leads there by now.
+type Workplace struct {
+	Solver procfs.Identity
+	Path   string // of the run folder when the solver was started
+	Dir    DirID  // the run folder then; the zero value where nobody noted it
+}
+
+// GoneError says that the path of a run folder does not lead to where its solver works
+// any more. Nothing that lies under the path is of this run.
+type GoneError struct {
+	Path    string
+	PID     int
+	Dir     DirID // the solver's working directory
+	Removed bool  // that folder is removed; else it was moved, or its file system unmounted
+}
+
+func (e *GoneError) Error() string {
+	what, so := "moved, or unmounted,", "the driver neither sees its outputs nor can send it a switch"
+	if e.Removed {
+		what, so = "removed", "what it writes is lost"
+	}
+	return fmt.Sprintf("the run folder %s was %s under its solver: process %d still works in it (device %d:%d, inode %d), and %s",
+		e.Path, what, e.PID, unix.Major(e.Dir.Dev), unix.Minor(e.Dir.Dev), e.Dir.Ino, so)
+}
+
+// Lost says of a run that is over what became of its folder.
+func (e *GoneError) Lost() string {
+	what := "was moved, or unmounted, under its solver, which went on elsewhere"
+	if e.Removed {
+		what = "was removed under its solver, and with it the outputs"
+	}
+	return fmt.Sprintf("the run folder %s %s", e.Path, what)
+}
+
+// deleted is what the kernel puts behind the path of a folder that is removed (d_path
+// in fs/d_path.c).
+const deleted = " (deleted)"
+
+// Check reports whether the path leads to the solver's working directory, and returns a
+// *GoneError where it does not and that was the run folder. Neither is certain where the
+// solver has ended, may not be looked at, or went elsewhere by itself, or where the file
+// system fails. proc is where /proc is. It waits for the file system.
+func (w Workplace) Check(proc string) (leads bool, err error) {
+	if !w.Solver.Alive(proc) {
+		return false, nil
+	}
+	cwd := proc + "/" + strconv.Itoa(w.Solver.PID) + "/cwd"
+	link, err := os.Readlink(cwd)
+	if err != nil {
+		return false, nil //nolint:nilerr // another user's, or just ended
+	}
+	path, removed := strings.CutSuffix(link, deleted)
+	works, err := dirAt(cwd)
+	was := works == w.Dir
+	if w.Dir == (DirID{}) {
+		was = path == w.Path
+	}
+	if err != nil || !was {
+		return false, nil //nolint:nilerr // nothing is certain
+	}
+	named, err := dirAt(w.Path)
+	missing := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
+	switch {
+	case err == nil && named == works:
+		return true, nil
+	case err != nil && !missing, !w.Solver.Alive(proc):
+		return false, nil //nolint:nilerr // as above
+	}
+	return false, &GoneError{Path: w.Path, PID: w.Solver.PID, Dir: works, Removed: removed}
+}
+
+// dirAt returns which folder a path leads to.
+func dirAt(path string) (DirID, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return DirID{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return DirID{Dev: uint64(st.Dev), Ino: st.Ino}, nil //nolint:unconvert // a type of its own on some architectures
+}

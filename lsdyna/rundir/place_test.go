@@ -1,0 +1,86 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package rundir
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
+)
+
+// workingIn starts a process in a folder, which ends with the test.
+func workingIn(t *testing.T, dir string) procfs.Identity {
+	t.Helper()
+	cmd := exec.Command("sleep", "600")
+	cmd.Dir = dir
+	must.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	id := procfs.Identity{PID: cmd.Process.Pid}
+	var err error
+	id.StartTicks, err = procfs.StartTicks(procfs.Root, id.PID)
+	must.NoError(t, err)
+	id.BootID, err = procfs.BootID(procfs.Root)
+	must.NoError(t, err)
+	return id
+}
+
+func TestWorkplace_Check(t *testing.T) {
+	remove := func(t *testing.T, dir string) { must.NoError(t, os.Remove(dir)) }
+	remake := func(t *testing.T, dir string) { remove(t, dir); must.NoError(t, os.Mkdir(dir, 0o755)) }
+	move := func(t *testing.T, dir string) { must.NoError(t, os.Rename(dir, dir+"-elsewhere")) }
+	for name, c := range map[string]struct {
+		change     func(t *testing.T, dir string)
+		place      func(w *Workplace) // what is different of it
+		gone       bool
+		words      string
+		throughOld bool // by a link that leads to the folder's parent
+	}{
+		"it is there":                           {change: func(*testing.T, string) {}},
+		"it was removed":                        {change: remove, gone: true, words: " was removed under its solver: process "},
+		"it was removed and made anew":          {change: remake, gone: true, words: " was removed under its solver: process "},
+		"the same, of a run of an older plugin": {change: remake, place: func(w *Workplace) { w.Dir = DirID{} }, gone: true, words: " was removed "},
+		"its path has a link":                   {change: remove, throughOld: true, gone: true, words: " was removed "},
+		"it was moved":                          {change: move, gone: true, words: " was moved, or unmounted, under its solver"},
+		"the solver went elsewhere by itself":   {change: remove, place: func(w *Workplace) { w.Path += "/other"; w.Dir = DirID{Dev: 1, Ino: 1} }},
+		"it works in another one by that path":  {change: remove, place: func(w *Workplace) { w.Dir.Ino++ }},
+		"the solver has ended":                  {change: remove, place: func(w *Workplace) { w.Solver.StartTicks++ }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parent := t.TempDir()
+			dir := filepath.Join(parent, "run")
+			must.NoError(t, os.Mkdir(dir, 0o755))
+			id, err := dirAt(dir)
+			must.NoError(t, err)
+			w := Workplace{Solver: workingIn(t, dir), Path: dir, Dir: id}
+			if c.throughOld {
+				link := filepath.Join(t.TempDir(), "link")
+				must.NoError(t, os.Symlink(parent, link))
+				w.Path = filepath.Join(link, "run")
+			}
+			if c.place != nil {
+				c.place(&w)
+			}
+			c.change(t, dir)
+			leads, err := w.Check(procfs.Root)
+			must.Eq(t, name == "it is there", leads)
+			if !c.gone {
+				must.NoError(t, err)
+				return
+			}
+			var gone *GoneError
+			must.True(t, errors.As(err, &gone), must.Sprint(err))
+			must.Eq(t, id, gone.Dir)
+			must.StrContains(t, err.Error(), "the run folder "+w.Path+c.words)
+		})
+	}
+}
