@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/reap"
@@ -20,7 +21,7 @@ import (
 
 const reapHelp = `USAGE
   nomad-driver-lsdyna reap [-state-dir DIR] [-dry-run] [-json]
-      [-kill ALLOC/TASK]
+      [-kill ALLOC/TASK [-insist] [-dump DURATION]]
 
 DESCRIPTION
   Removes the records of runs that Nomad forgot, and leaves all others alone. A
@@ -30,9 +31,10 @@ DESCRIPTION
     over       Nobody holds the record's lock, and its solver's exit is on record,
                or its pid with this start time and boot is gone, or the machine
                was started since; and nothing is left in its cgroup.
-    forgotten  The folder of its allocation is gone from Nomad's data_dir, or the
-               machine was started since and no exit was recorded, or nothing was
-               ever started in it.
+    forgotten  The plugin that runs was not asked for it by Nomad for two minutes,
+               or the folder of its allocation is gone from Nomad's data_dir (mount
+               points may be left of it), or the machine was started since and no
+               exit was recorded, or nothing was ever started in it.
 
   A solver that lives is never touched, whoever started it, unless -kill names
   it. The plugin may run meanwhile.
@@ -40,10 +42,15 @@ DESCRIPTION
 OPTIONS
   -state-dir DIR    The agent's state_dir (/var/lib/nomad-driver-lsdyna).
   -dry-run          Only tell what would be done.
-  -kill ALLOC/TASK  End this task's live processes, through its cgroup, when its
-                    supervisor or its allocation is gone. A task that Nomad knows
-                    and that has its supervisor is for "nomad alloc stop". ALLOC
-                    may be the beginning of an allocation's id.
+  -kill ALLOC/TASK  End this task when its supervisor or its allocation is gone: its
+                    solver is asked for a dump by the job's sense switch, and what
+                    lives then is killed, through its cgroup. The cgroups that Nomad
+                    left are removed. A task that Nomad knows and that has its
+                    supervisor is for "nomad alloc stop". ALLOC may be the beginning
+                    of an allocation's id.
+  -insist           With -kill: end it although Nomad may know it.
+  -dump DURATION    With -kill: how long the solver has for its dump (10m). 0s asks
+                    for none.
   -json             An object with records (job_id, alloc_id, task, invocation,
                     state, action, why) and notes. action is removed, ended or
                     kept; with -dry-run would_remove and would_end.
@@ -58,6 +65,8 @@ func runReap(ctx context.Context, args []string, s streams) error {
 	dir := fs.String("state-dir", DefaultStateDir, "")
 	dryRun := fs.Bool("dry-run", false, "")
 	kill := fs.String("kill", "", "")
+	insist := fs.Bool("insist", false, "")
+	dump := fs.Duration("dump", 10*time.Minute, "")
 	asJSON := fs.Bool("json", false, "")
 	if err := parseOnly(fs, args); err != nil {
 		return err
@@ -67,6 +76,9 @@ func runReap(ctx context.Context, args []string, s streams) error {
 	}
 	if alloc, task, ok := strings.Cut(*kill, "/"); *kill != "" && (!ok || alloc == "" || task == "") {
 		return usagef("-kill takes ALLOC/TASK, as status shows them, not %q", *kill)
+	}
+	if *insist && *kill == "" {
+		return usagef("-insist goes with -kill ALLOC/TASK")
 	}
 	store, notes, err := node.OpenState(filepath.Clean(*dir))
 	if err != nil {
@@ -78,7 +90,7 @@ func runReap(ctx context.Context, args []string, s streams) error {
 			notes = append(notes, fmt.Sprintf("some records cannot be read: %v", err))
 		}
 	}
-	report, err := reap.Run(ctx, records, reap.Options{DryRun: *dryRun, Kill: *kill})
+	report, err := reap.Run(ctx, records, reap.Options{DryRun: *dryRun, Kill: *kill, Insist: *insist, Dump: *dump})
 	var ambiguous *reap.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		return usagef("-kill %s", screen.Clean(err.Error()))

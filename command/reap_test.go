@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/reap"
@@ -194,7 +196,7 @@ type liveReapRun struct {
 	rec  pidfile.Record
 }
 
-func startReapRun(t *testing.T) *liveReapRun {
+func startReapRun(t *testing.T, adjust ...func(*state.Details, *supervisor.Spec)) *liveReapRun {
 	t.Helper()
 	m := &reapRecord{t: t, dir: nodetest.StateDir(t), alloc: filepath.Join(t.TempDir(), allocA)}
 	store, err := state.Open(m.dir)
@@ -203,14 +205,18 @@ func startReapRun(t *testing.T) *liveReapRun {
 	m.record, err = store.Create(state.ID{Alloc: allocA, Task: "solve", Invocation: "1"})
 	must.NoError(t, err)
 	defer m.record.Unlock()
-	must.NoError(t, m.record.WriteDetails(&state.Details{JobID: "crash", AllocDir: m.alloc, StartedAt: time.Now()}))
+	details := &state.Details{JobID: "crash", AllocDir: m.alloc, StartedAt: time.Now(), UID: os.Geteuid(), GID: os.Getegid()}
+	spec := &supervisor.Spec{
+		TaskID: m.record.ID.String(), Command: "/bin/sleep", Args: []string{"3600"}, Dir: t.TempDir(),
+		User: supervisor.User{UID: os.Geteuid(), GID: os.Getegid()}, StdoutName: "stdout", StderrName: "stderr",
+		Cgroups: supervisor.Cgroups{Mode: supervisor.CgroupNone},
+	}
+	for _, f := range adjust {
+		f(details, spec)
+	}
+	must.NoError(t, m.record.WriteDetails(details))
 	proc, err := supervisor.Start(t.Context(), supervisor.Launch{
-		Dir: m.record.Dir, Lock: m.record.Lock(), Env: []string{"PATH=/usr/bin:/bin"},
-		Spec: &supervisor.Spec{
-			TaskID: m.record.ID.String(), Command: "/bin/sleep", Args: []string{"3600"}, Dir: t.TempDir(),
-			User: supervisor.User{UID: os.Geteuid(), GID: os.Getegid()}, StdoutName: "stdout", StderrName: "stderr",
-			Cgroups: supervisor.Cgroups{Mode: supervisor.CgroupNone},
-		},
+		Dir: m.record.Dir, Lock: m.record.Lock(), Env: []string{"PATH=/usr/bin:/bin"}, Spec: spec,
 	})
 	must.NoError(t, err)
 	t.Cleanup(func() { endRun(t, proc) })
@@ -264,6 +270,7 @@ func TestReap_killLeavesToNomadWhatIsNomads(t *testing.T) {
 	must.Eq(t, reap.Kept, row.Action)
 	must.StrContains(t, row.Why, "nomad alloc stop "+allocA)
 	must.True(t, l.alive())
+	must.Eq(t, exitUsage, call(t, "reap", "-state-dir", l.dir, "-insist").code)
 
 	must.NoError(t, os.Remove(l.alloc)) // Nomad forgot it
 	must.StrContains(t, call(t, "status", "-state-dir", l.dir, "-json").out, "reap -kill "+allocA+"/solve ends it")
@@ -314,4 +321,94 @@ func TestReap_killOfAnOldRunSparesItsSuccessor(t *testing.T) {
 	must.Eq(t, exitNo, r.code)
 	must.StrContains(t, r.out, "a later run of it lives")
 	must.True(t, l.alive())
+}
+
+// What nobody but an operator can end, an operator can end.
+func TestReap_killEndsWhatNomadDoesNotKnow(t *testing.T) {
+	for name, c := range map[string]struct {
+		forget func(t *testing.T, l *liveReapRun)
+		args   []string
+		note   string // of status; "" for none
+	}{
+		"the plugin was not asked for it": {func(t *testing.T, l *liveReapRun) {
+			must.NoError(t, l.record.WriteUnclaimed(time.Now())) // by this process, which lives
+		}, nil, "Nomad has not asked the plugin for it since "},
+		"only mount points are left of its allocation": {func(t *testing.T, l *liveReapRun) {
+			for _, name := range []string{"secrets", "private"} {
+				dir := filepath.Join(l.alloc, "solve", name)
+				must.NoError(t, os.MkdirAll(dir, 0o700))
+				if err := unix.Mount("test", dir, "tmpfs", 0, ""); err != nil {
+					t.Skipf("needs to mount: %v", err)
+				}
+				t.Cleanup(func() { must.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+				must.NoError(t, os.WriteFile(filepath.Join(dir, "token"), nil, 0o600))
+			}
+		}, nil, "of its allocation's folder only mount points are left"},
+		"the operator insists": {func(*testing.T, *liveReapRun) {}, []string{"-insist"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := startReapRun(t)
+			must.NoError(t, os.MkdirAll(filepath.Join(l.alloc, "solve"), 0o700))
+			row, code := runReapCommand(t, l.dir, "-kill", allocA+"/solve")
+			must.Eq(t, exitNo, code)
+			must.StrContains(t, row.Why, "Nomad may know it (its allocation is still on this node): nomad alloc stop "+allocA+"; where that does nothing, -insist ends it")
+			c.forget(t, l)
+			status := call(t, "status", "-state-dir", l.dir).out
+			must.StrContains(t, strings.Join(strings.Fields(status), " "), c.note)
+			row, code = runReapCommand(t, l.dir, append([]string{"-kill", allocA + "/solve"}, c.args...)...)
+			must.Eq(t, exitOK, code, must.Sprint(row.Why))
+			must.Eq(t, reap.Ended, row.Action)
+			must.False(t, l.alive())
+		})
+	}
+}
+
+// dumper is a solver that computes until a sense switch is there, then writes a dump
+// and ends.
+const dumper = `cat prelude
+while ! test -e d3kil; do sleep 0.01; done
+rm d3kil; echo dump > d3dump01
+echo " 4002 t 4.0000E-03 write d3dump01 file                   11/22/26 10:01:00"
+`
+
+func TestReap_killAsksForADumpFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		args   []string
+		signal int
+		said   string
+	}{
+		"a solver that takes the switch":     {dumper, nil, 0, "stopped with sw1, "},
+		"one that does not":                  {"cat prelude; exec sleep 600", []string{"-dump", "1s"}, 9, "the solver did not end by sw1 in time"},
+		"one that is not asked":              {dumper, []string{"-dump", "0s"}, 9, ""},
+		"one that has written no output yet": {"exec sleep 600", nil, 9, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			must.NoError(t, os.WriteFile(filepath.Join(folder, "prelude"), []byte(nodetest.Solving(5, 1e-2)), 0o644))
+			l := startReapRun(t, func(d *state.Details, s *supervisor.Spec) {
+				d.RunBase, d.RunFolder, d.Stop, d.Stdout = filepath.Dir(folder), filepath.Base(folder), "sw1", "stdout"
+				s.Dir, s.Command, s.Args = folder, "/bin/sh", []string{"-c", c.script}
+			})
+			if strings.Contains(c.script, "prelude") {
+				for end := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+					if data, _ := os.ReadFile(filepath.Join(folder, "stdout")); strings.Contains(string(data), "4001 t") {
+						break
+					}
+					must.True(t, time.Now().Before(end))
+				}
+			}
+			must.NoError(t, os.MkdirAll(filepath.Dir(l.alloc), 0o700)) // its allocation is gone
+			row, code := runReapCommand(t, l.dir, append([]string{"-kill", allocA + "/solve"}, c.args...)...)
+			must.Eq(t, exitOK, code)
+			must.Eq(t, reap.Ended, row.Action)
+			must.StrContains(t, row.Why, c.said)
+			exit, err := supervisor.ReadExit(l.record.Dir)
+			must.NoError(t, err)
+			must.Eq(t, c.signal, exit.Signal)
+			must.Eq(t, c.signal == 0, there(filepath.Join(folder, "d3dump01")))
+			_, err = l.record.ReadStop() // a plugin tells the end as a stop
+			must.Eq(t, c.said != "", err == nil)
+		})
+	}
 }

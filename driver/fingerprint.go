@@ -15,6 +15,8 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 	pstructs "github.com/hashicorp/nomad/plugins/shared/structs"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 )
 
 const fingerprintPeriod = 30 * time.Second
@@ -92,6 +94,7 @@ func (d *Driver) fingerprint() *drivers.Fingerprint {
 	}
 	health, words := drivers.HealthStateHealthy, drivers.DriverHealthy
 	lacks := append(missing, cores.MissingCgroups(node.MaxProcesses > 0)...)
+	lacks = append(lacks, task.DescribeUnclaimed(d.find((*task.Handle).IsUnclaimed))...)
 	switch {
 	case len(missing) > 0 && present == 0:
 		health, words = drivers.HealthStateUnhealthy, strings.Join(missing, "; ")

@@ -143,6 +143,14 @@ func (d *Details) InAlloc() bool {
 	return d.AllocDir != "" && d.RunBase != "" && strings.HasPrefix(filepath.Join(d.RunBase, d.RunFolder), d.AllocDir+"/")
 }
 
+// RunPath is the path of the run folder, for people; "" where it is not known.
+func (d *Details) RunPath() string {
+	if d.RunBase == "" {
+		return ""
+	}
+	return filepath.Join(d.RunBase, d.RunFolder)
+}
+
 // maxDetails bounds what is written and read back, in bytes.
 const maxDetails = 4 << 20
 

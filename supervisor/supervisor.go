@@ -88,6 +88,16 @@ func RemoveCgroups(dir string) error {
 	return spec.Cgroups.RemovePids()
 }
 
+// RemoveTaskCgroups is RemoveCgroups for a task that Nomad has forgotten: those that
+// Nomad made for it go, too. scope is what Nomad calls them, <alloc id>.<task>.
+func RemoveTaskCgroups(dir, scope string) error {
+	spec, err := ReadSpec(dir)
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	return spec.Cgroups.RemoveTask(scope)
+}
+
 // ReadExit reads and validates dir/exit.json. The record must belong to the
 // process in dir/pid where there is one. The error wraps ErrNoExit when there is no
 // record, or not a valid one.

@@ -163,6 +163,22 @@ var ofRecords = []removal{
 		},
 	},
 	{
+		lineReap, "a run that Nomad knows is ended without insisting", []string{"TestReap_killLeavesToNomadWhatIsNomads"}, []mutant.Edit{
+			mutant.Never("(*reaper).end", "c.state == supervisor.Running && !c.unknown && !r.Insist"),
+		},
+	},
+	{
+		lineReap, "an allocation with folders in it is taken for gone", []string{"TestReap_killEndsWhatNomadDoesNotKnow"}, []mutant.Edit{
+			mutant.Never("leadsToMounts", "!e.IsDir() || !mounts[path] && !leadsToMounts(path, mounts)"),
+			mutant.Replace("leadsToMounts", "err != nil || len(entries) == 0", "err != nil"),
+		},
+	},
+	{
+		lineReap, "what a plugin noted that is gone counts", []string{"TestUnclaimed_IsWhatAPluginSaysThatLives"}, []mutant.Edit{
+			mutant.Never("(*Record).IsUnclaimed", "json.Unmarshal(data, &u) != nil || !u.By.Process().Alive(procfs.Root)"),
+		},
+	},
+	{
 		lineReap, "the record of a live solver is removed", []string{"TestReap_sparesALiveSolverUnlessNamed"}, []mutant.Edit{
 			mutant.Drop("(*candidate).over", "case supervisor.Running:"),
 			mutant.Drop("(*candidate).over", "case supervisor.Orphaned:"),

@@ -19,6 +19,8 @@ const (
 	StopFile = "stop.json"      // a stop that was begun: package state
 	LockFile = "lock"           // held for as long as a process of the run may live
 	LogFile  = "supervisor.log" // what the supervisor had to say
+
+	UnclaimedFile = "unclaimed.json" // Nomad has not asked for the run: package state
 )
 
 // EndMark is what a supervisor writes to the lock file of its run folder when the run

@@ -4,6 +4,7 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -107,13 +108,31 @@ func (c *Cgroups) RemovePids() error {
 	if c.Pids == "" {
 		return nil
 	}
+	return removeCgroup(c.Pids)
+}
+
+// RemoveTask removes the cgroups of a task that nobody will start again, by the name
+// that Nomad gave them. Those that it shares with others stay.
+func (c *Cgroups) RemoveTask(scope string) error {
+	var errs []error
+	for _, dir := range append([]string{c.LeafCpuset}, c.Join...) {
+		name := strings.TrimSuffix(dir[strings.LastIndexByte(dir, '/')+1:], ".scope")
+		if dir != c.Pids && name == scope {
+			errs = append(errs, removeCgroup(dir))
+		}
+	}
+	return errors.Join(append(errs, c.RemovePids())...)
+}
+
+// removeCgroup removes a cgroup, if nobody has.
+func removeCgroup(dir string) error {
 	for pause := time.Millisecond; ; pause *= 2 {
-		err := syscall.Rmdir(c.Pids)
+		err := syscall.Rmdir(dir)
 		if err == nil || err == syscall.ENOENT {
 			return nil
 		}
 		if err != syscall.EBUSY || pause > 500*time.Millisecond {
-			return &os.PathError{Op: "remove cgroup", Path: c.Pids, Err: err}
+			return &os.PathError{Op: "remove cgroup", Path: dir, Err: err}
 		}
 		time.Sleep(pause)
 	}

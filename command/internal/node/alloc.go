@@ -13,8 +13,18 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
+// Forgotten reports whether Nomad does not know a run any more: the plugin that lives
+// was never asked for it, or its allocation is gone.
+func Forgotten(r *state.Record, d state.Details) (is bool, why string) {
+	if since, unclaimed := r.IsUnclaimed(); unclaimed {
+		return true, fmt.Sprintf("Nomad has not asked the plugin for it since %s", since.Format("2006-01-02 15:04:05 UTC"))
+	}
+	return AllocGone(d)
+}
+
 // AllocGone reports whether Nomad has collected an allocation: its folder is gone
-// from the folder of all allocations. Where that one is gone too, a disk may just
+// from the folder of all allocations, or somebody removed all of it but the mount points
+// that Nomad made there. Where the folder of all allocations is gone too, a disk may just
 // not be mounted.
 func AllocGone(d state.Details) (gone bool, why string) {
 	if d.AllocDir == "" {
@@ -22,6 +32,8 @@ func AllocGone(d state.Details) (gone bool, why string) {
 	}
 	_, err := os.Lstat(d.AllocDir)
 	switch {
+	case err == nil && hasMountPointsOnly(d.AllocDir):
+		return true, "of its allocation's folder only mount points are left"
 	case err == nil:
 		return false, "its allocation is still on this node"
 	case !errors.Is(err, fs.ErrNotExist):
@@ -31,4 +43,29 @@ func AllocGone(d state.Details) (gone bool, why string) {
 		return false, fmt.Sprintf("there is no folder of allocations %s: is Nomad's data_dir mounted?", filepath.Dir(d.AllocDir))
 	}
 	return true, "its allocation is gone from this node"
+}
+
+// hasMountPointsOnly reports whether a folder holds mount points, the folders that lead
+// to them, and nothing else: rm -rf leaves that. What is mounted is not looked at.
+func hasMountPointsOnly(dir string) bool {
+	real, err := filepath.EvalSymlinks(dir) //nolint:forbidigo // Nomad's folder, which is root's, and only listed
+	if err != nil {
+		return false
+	}
+	mounts, err := mountPoints()
+	return err == nil && leadsToMounts(real, mounts)
+}
+
+func leadsToMounts(dir string, mounts map[string]bool) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) == 0 {
+		return false
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if !e.IsDir() || !mounts[path] && !leadsToMounts(path, mounts) {
+			return false
+		}
+	}
+	return true
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -44,12 +43,7 @@ func (t *Task) Live() bool { return t.State != supervisor.Ended }
 func (t *Task) Job() string { return cmp.Or(t.Details.JobID, t.ID.Alloc) }
 
 // RunDir is the run folder's path, for people; "" where it is not known.
-func (t *Task) RunDir() string {
-	if t.Details.RunBase == "" {
-		return ""
-	}
-	return filepath.Join(t.Details.RunBase, t.Details.RunFolder)
-}
+func (t *Task) RunDir() string { return t.Details.RunPath() }
 
 // readRecords reads the plugin's settings and every record below state_dir, the
 // oldest run first. What cannot be read is named in the notes. A state_dir that
@@ -141,8 +135,8 @@ func readTask(record *state.Record) (*Task, error) {
 	if t.State == supervisor.Orphaned {
 		t.Notes = append(t.Notes, "its supervisor is gone, so its exit status will be unknown")
 	}
-	if gone, _ := AllocGone(t.Details); gone && t.Live() {
-		t.Notes = append(t.Notes, fmt.Sprintf("Nomad has no allocation for it any more; nomad-driver-lsdyna reap -kill %s/%s ends it", t.ID.Alloc, t.ID.Task))
+	if is, why := Forgotten(record, t.Details); is && t.Live() {
+		t.Notes = append(t.Notes, fmt.Sprintf("Nomad has no allocation for it any more (%s); nomad-driver-lsdyna reap -kill %s/%s ends it, with a dump", why, t.ID.Alloc, t.ID.Task))
 	}
 	return t, nil
 }

@@ -26,9 +26,9 @@ type candidate struct {
 	proc      *supervisor.Process
 	state     supervisor.State
 	details   state.Details
-	damaged   error // why details cannot be read
-	allocGone bool
-	allocWhy  string // in words
+	damaged   error  // why details cannot be read
+	unknown   bool   // to Nomad
+	unknowing string // why, or why it may be known, in words
 	laterRun  bool   // another run of the task lives, in the same cgroup
 }
 
@@ -46,7 +46,7 @@ func openCandidate(record *state.Record) (*candidate, error) {
 	}
 	c := &candidate{record: record, folder: folder, proc: proc, state: proc.State()}
 	c.details, c.damaged = record.ReadDetails()
-	c.allocGone, c.allocWhy = node.AllocGone(c.details)
+	c.unknown, c.unknowing = node.Forgotten(record, c.details)
 	return c, nil
 }
 
@@ -118,7 +118,7 @@ func (c *candidate) forgotten() (why string, ok bool) {
 	case err != nil && c.rebooted():
 		return "no exit was recorded", true // Nomad's own handle tells the driver as much
 	}
-	return c.allocWhy, c.allocGone
+	return c.unknowing, c.unknown
 }
 
 // rebooted reports whether the run was of another boot.

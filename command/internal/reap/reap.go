@@ -54,7 +54,9 @@ func (e *AmbiguousError) Error() string {
 // Options say what to do.
 type Options struct {
 	DryRun bool
-	Kill   string // ALLOC/TASK, "" for none
+	Kill   string        // ALLOC/TASK, "" for none
+	Insist bool          // end it although Nomad may know it
+	Dump   time.Duration // how long the solver has for its dump
 }
 
 // reaper is one call of Run.
@@ -188,17 +190,32 @@ func (r *reaper) end(ctx context.Context, c *candidate) (action, why string) {
 	case c.state == supervisor.Launching:
 		r.report.Failed = true
 		return Kept, "it is just being started; try again in a moment"
-	case c.state == supervisor.Running && !c.allocGone:
+	case c.state == supervisor.Running && !c.unknown && !r.Insist:
 		r.report.Failed = true
-		return Kept, fmt.Sprintf("Nomad knows it: nomad alloc stop %s", c.record.ID.Alloc)
+		return Kept, fmt.Sprintf("Nomad may know it (%s): nomad alloc stop %s; where that does nothing, -insist ends it", c.unknowing, c.record.ID.Alloc)
 	case r.DryRun:
 		return WouldEnd, fmt.Sprintf("processes %v", pids)
 	}
+	asking, stopAsking := context.WithTimeout(ctx, r.Dump)
+	said := c.stopWithDump(asking)
+	stopAsking()
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
 	if err := c.kill(ctx); err != nil {
 		r.report.Failed = true
-		return Kept, err.Error()
+		return Kept, join(said, err.Error())
 	}
-	return Ended, fmt.Sprintf("processes %v", pids)
+	return Ended, join(join(fmt.Sprintf("processes %v", pids), said), c.clearCgroups())
+}
+
+// clearCgroups removes what Nomad made for a task that it does not know any more, and
+// says what is in the way.
+func (c *candidate) clearCgroups() string {
+	if !c.unknown {
+		return "" // the task may be started again in them
+	}
+	if err := supervisor.RemoveTaskCgroups(c.record.Dir, c.record.ID.Alloc+"."+c.record.ID.Task); err != nil {
+		return err.Error()
+	}
+	return ""
 }

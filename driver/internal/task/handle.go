@@ -83,10 +83,12 @@ type Patience struct {
 	Stopped time.Duration // at most, when the run was stopped: somebody waits for its end
 	Partial time.Duration // where stdout was read, and tells the outcome
 	Dump    time.Duration // of a run that must give way: Nomad tells a kill_timeout with StopTask only
+
+	Unclaimed time.Duration // for Nomad to ask for a run that another plugin process started
 }
 
 // DefaultPatience is the patience of a driver in earnest.
-var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: 10 * time.Second, Stopped: time.Minute, Partial: 5 * time.Second, Dump: 5 * time.Minute}
+var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: 10 * time.Second, Stopped: time.Minute, Partial: 5 * time.Second, Dump: 5 * time.Minute, Unclaimed: 2 * time.Minute}
 
 // Options say what a Handle is made of.
 type Options struct {
@@ -188,6 +190,9 @@ func (h *Handle) Attach(details func() *state.Details, env map[string]string) (f
 		return false
 	}
 	h.env.Store(&env)
+	if err := h.noteClaimed(); err != nil {
+		h.logger.Warn("cannot note that Nomad has asked for the run", "error", err)
+	}
 	if h.run.Load() != nil {
 		return true
 	}

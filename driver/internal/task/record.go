@@ -55,6 +55,22 @@ func (k *keeping) writeStop(s state.Stop) error {
 	return errUnmanaged
 }
 
+// noteUnclaimed notes that Nomad does not ask for the run, and noteClaimed that it does
+// after all.
+func (k *keeping) noteUnclaimed(since time.Time) error {
+	if r := k.Record(); r != nil {
+		return r.WriteUnclaimed(since)
+	}
+	return errUnmanaged
+}
+
+func (k *keeping) noteClaimed() error {
+	if r := k.Record(); r != nil {
+		return r.Claimed()
+	}
+	return nil
+}
+
 // Manage brings the record of a run that had none, with its processes as they are
 // found by it and what its pid file says. It must be called once at most.
 func (h *Handle) Manage(r *state.Record, p *supervisor.Process, pid pidfile.Record) {

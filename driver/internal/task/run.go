@@ -84,6 +84,7 @@ func (h *Handle) close() {
 // start.
 func (h *Handle) round(ctx context.Context) {
 	h.checkSupervisor()
+	h.checkClaimed()
 	r := h.run.Load()
 	if r == nil {
 		return
@@ -101,6 +102,7 @@ func (h *Handle) round(ctx context.Context) {
 // alerts is what was told of a run already.
 type alerts struct {
 	orphaned   bool
+	unclaimed  bool   // that Nomad does not ask for it
 	unlicensed bool   // that it waits for a licence
 	stalled    bool   // that its folder does not answer
 	held       string // why its folder cannot be held

@@ -328,3 +328,13 @@ func TestRun_TellsOfAStopThatAnEarlierPluginBegan(t *testing.T) {
 		})
 	}
 }
+
+func TestDescribeUnclaimed_NamesAFew(t *testing.T) {
+	var runs []*Handle
+	must.SliceEmpty(t, DescribeUnclaimed(runs))
+	for _, alloc := range []string{"e", "d", "c", "b", "a"} {
+		runs = append(runs, &Handle{ID: state.ID{Alloc: alloc, Task: "t", Invocation: "i"}})
+	}
+	must.StrHasPrefix(t, "1 run without an allocation: e/t (nomad-driver-lsdyna reap -kill", DescribeUnclaimed(runs[:1])[0])
+	must.StrHasPrefix(t, "5 runs without an allocation: a/t, b/t, c/t, and 2 more (", DescribeUnclaimed(runs)[0])
+}
