@@ -38,7 +38,9 @@ OPTIONS
   -json     One object for each path, in the order given: path, outcome, reason,
             time, end_time, cycle, version, parallel, precision, processors,
             warnings, errors, first_error (code, class, text), restart_file,
-            elapsed_seconds, eta_seconds. What is not known is null.
+            elapsed_seconds, eta_seconds, last_runs (run, started_at, began, ended_at,
+            outcome, reason, exit_code, signal, restart_file; of a folder that the
+            driver used). What is not known is null.
 
 EXIT STATUS
   0 when every path was read, whatever happened there; 1 when one could not be
@@ -203,6 +205,9 @@ func describeReport(r output.Report) []string {
 	}
 	if r.RestartFile != nil {
 		lines = append(lines, "restart file: "+*r.RestartFile)
+	}
+	for _, run := range r.LastRuns {
+		lines = append(lines, "run of "+run.String())
 	}
 	return lines
 }

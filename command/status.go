@@ -29,7 +29,8 @@ DESCRIPTION
   Draws the machine, who owns each core, and the progress of every task. A
   column is a physical core, a row one of its hardware threads; a letter is a
   task of the table below the drawing. What is not as it should be follows in
-  words.
+  words, and for tasks that were started several times how their last runs began
+  and ended.
 
   The plugin need not run. A task is alive when its record's lock is held or when
   its solver's pid, start time and boot id are right. Its cores are those of its
@@ -54,7 +55,7 @@ OPTIONS
                   pid, alloc_id, task, idle, reserved, drift, ...; job_id and pid
                   are null where a core is free) and tasks (job_id, alloc_id,
                   task, state, pid, cores, time, end_time, progress_ratio,
-                  eta_seconds, notes, ...).
+                  eta_seconds, notes, last_runs, ...).
 
 ENVIRONMENT
   NO_COLOR  No colour. COLUMNS  The width where the output is no terminal.

@@ -17,6 +17,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -220,4 +222,36 @@ func TestStatus_tellsWhoMayReadTheStateDir(t *testing.T) {
 	r := call(t, "status", "-state-dir", dir)
 	must.Eq(t, exitNo, r.code)
 	must.StrContains(t, r.errout, "belongs to uid 65534, the agent's user; run this as that user")
+}
+
+// Why a task was started again is told from its run folder, by status and by inspect.
+func TestStatus_tellsHowEarlierRunsInTheFolderEnded(t *testing.T) {
+	dir := nodetest.StateDir(t)
+	path := nodetest.Task{Job: "crash", Alloc: allocA, Name: "solve", Cores: []int{0}, Stdout: nodetest.Solving(5, 1e-2)}.Make(t, dir)
+	folder, err := rundir.Open(path, ".")
+	must.NoError(t, err)
+	defer folder.Close()
+	began := time.Date(2026, 11, 28, 12, 0, 0, 0, time.Local)
+	ended, code := began.Add(time.Hour), 137
+	must.NoError(t, folder.NoteRun(output.PastRun{
+		Run: allocA + "/solve/1", Started: began, Began: "starting from the deck", Ended: &ended, Outcome: output.Killed,
+		Reason: "ended by signal 9 (SIGKILL): t = 0.003 of 0.01", ExitCode: &code, Signal: 9, Dump: "d3dump01",
+	}))
+	once := call(t, "status", "-state-dir", dir).out
+	must.StrNotContains(t, once, "runs in its folder")
+	must.NoError(t, folder.NoteRun(output.PastRun{Run: allocA + "/solve/2", Started: ended, Began: "restarting from d3dump01"}))
+
+	t.Setenv("COLUMNS", "200")
+	text := call(t, "status", "-state-dir", dir).out
+	const first = "2026-11-28 12:00:00: starting from the deck; ended 2026-11-28 13:00:00, ended by signal 9 (SIGKILL): t = 0.003 of 0.01; newest dump d3dump01\n"
+	must.StrContains(t, text, "\nA: runs in its folder\n"+first+"2026-11-28 13:00:00: restarting from d3dump01\n")
+	report := statusOf(t, dir, "")
+	must.Len(t, 2, report.Tasks[0].LastRuns)
+	must.Eq(t, 9, report.Tasks[0].LastRuns[0].Signal)
+
+	must.StrContains(t, call(t, "inspect", path).out, "run of "+first)
+	var inspected output.Report
+	must.NoError(t, json.Unmarshal([]byte(call(t, "inspect", "-json", path).out), &inspected))
+	must.Len(t, 2, inspected.LastRuns)
+	must.Nil(t, inspected.LastRuns[1].Ended)
 }

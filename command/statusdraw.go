@@ -5,6 +5,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,7 +46,7 @@ func (d *statusDrawing) tasks() []screen.Line {
 	} else {
 		lines = append(lines, d.table()...)
 	}
-	return append(append(lines, d.ended()...), d.notes()...)
+	return slices.Concat(lines, d.ended(), d.notes(), d.lastRuns())
 }
 
 func (d *statusDrawing) freeLine() screen.Line {
@@ -249,6 +250,26 @@ func (d *statusDrawing) notes() []screen.Line {
 	}
 	for _, note := range d.State.Notes {
 		add("Note: ", note)
+	}
+	return lines
+}
+
+// fewRuns is how many runs of a folder status names; inspect and JSON have more.
+const fewRuns = 4
+
+// lastRuns says of tasks that were started several times how each run began and ended.
+func (d *statusDrawing) lastRuns() []screen.Line {
+	var lines []screen.Line
+	for _, t := range d.Live() {
+		runs := t.Progress.LastRuns
+		if len(runs) < 2 {
+			continue
+		}
+		glyph, _ := d.marks.of(t)
+		lines = append(lines, nil, screen.Styled(screen.Bold, string(glyph)+": runs in its folder"))
+		for _, run := range runs[max(len(runs)-fewRuns, 0):] {
+			lines = append(lines, screen.Wrap(screen.Clean(run.String()), d.screen.Width, 3)...)
+		}
 	}
 	return lines
 }

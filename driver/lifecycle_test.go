@@ -173,7 +173,7 @@ func TestTask_SignalsThatAreSenseSwitches(t *testing.T) {
 	r := n.start(slowJob("ncpu = 1"))
 	r.says("flush i/o buffers")
 	must.NoError(t, n.SignalTask(r.id, "SIGUSR1"))
-	n.hears(r.id, "Sent sense switch sw3")
+	n.hears(r.id, "Switch sw3, dump d3dump01 written")
 	r.says("write d3dump01 file")
 	must.True(t, alive(r.pid))
 }

@@ -79,6 +79,7 @@ func (s *start) chooseDump() error {
 		return err
 	}
 	s.events = append(s.events, choice.Notes...)
+	s.run.began = choice.Why
 	if choice.Dump == "" {
 		return nil
 	}

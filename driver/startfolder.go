@@ -38,6 +38,7 @@ type runFolder struct {
 	deck       rundir.Deck        // where dumps may be chosen by it
 	completed  *rundir.Completion // the allocation has completed the run already
 	overwrites bool               // another one has, and what the folder's record says of that is old once this run begins
+	began      string             // what was chosen to begin with, and why
 }
 
 func (r *runFolder) path() string { return filepath.Join(r.base, r.rel) }
@@ -201,6 +202,26 @@ func (s *start) nameProcesses() {
 	defer cancel()
 	if _, err := s.run.watcher.Look(ctx); err != nil {
 		s.handle.Logger().Debug("the run folder does not name the run's processes yet", "error", err)
+		return
+	}
+	s.noteBeginning(ctx)
+}
+
+// noteBeginning notes in the run folder what the run begins with: Nomad's events go by.
+func (s *start) noteBeginning(ctx context.Context) {
+	past := task.Past(s.id, s.details)
+	switch {
+	case s.run.completed != nil:
+		return // it has nothing to do
+	case s.run.began != "":
+		past.Began = s.run.began
+	case s.options.Restart != "":
+		past.Began = "restarting from " + s.options.Restart + ", as the job says"
+	default:
+		past.Began = "starting from the deck"
+	}
+	if err := s.run.watcher.Do(ctx, func(f *rundir.Folder) error { return f.NoteRun(past) }); err != nil {
+		s.handle.Logger().Debug("cannot note how the run began", "error", err)
 	}
 }
 

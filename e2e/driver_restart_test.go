@@ -110,8 +110,7 @@ func TestDriver_FallsBackToAnOlderDump(t *testing.T) {
 	s.waitCycles(r)
 	alloc := r.wait(api.AllocClientStatusRunning)
 	must.NoError(t, s.API.Allocations().Signal(alloc, nil, "lsdyna", "SIGUSR1"))
-	r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Sent sense switch sw3"),
-		cluster.TaskEvent("lsdyna", "Solver took sw3"), cluster.TaskEvent("lsdyna", "Switch sw3, dump d3dump01 written"))
+	r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Switch sw3, dump d3dump01 written"))
 	must.NoError(t, s.API.Allocations().Signal(alloc, nil, "lsdyna", "SIGUSR2"))
 	r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Switch sw4: plot state written"))
 	must.NoError(t, s.StopJob(within(t), "cut", false))

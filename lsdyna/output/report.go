@@ -26,6 +26,7 @@ type Report struct {
 	RestartFile    *string           `json:"restart_file"` // only if it is there
 	ElapsedSeconds *float64          `json:"elapsed_seconds"`
 	ETASeconds     *float64          `json:"eta_seconds"`
+	LastRuns       []PastRun         `json:"last_runs"` // under the driver, the oldest first; of a folder only
 }
 
 // NewReport makes a report of a snapshot and its verdict. It has no path.

@@ -29,6 +29,9 @@ func (f *Folder) Report(ctx context.Context, name string, running bool) (output.
 	if d := snapshot.LastDump(); d != nil && !f.hasDump(d.Name) {
 		report.RestartFile = nil
 	}
+	if name == "" {
+		report.LastRuns, _ = f.History() // nothing else depends on it
+	}
 	return report, nil
 }
 

@@ -26,8 +26,9 @@ const FolderTimeout = 2 * time.Second
 // Progress is what a task's outputs say.
 type Progress struct {
 	Snapshot output.Snapshot
-	Known    bool  // the snapshot is of this task, perhaps an old one
-	Err      error // why it is not as new as it should be
+	Known    bool             // the snapshot is of this task, perhaps an old one
+	Err      error            // why it is not as new as it should be
+	LastRuns []output.PastRun // in its folder, the oldest first, with the task's own
 }
 
 var (
@@ -41,7 +42,8 @@ var (
 type follower struct {
 	watcher *watch.Watcher
 	read    atomic.Pointer[output.Snapshot] // newest, of the watcher's goroutine
-	shown   *output.Snapshot                // newest that was returned
+	past    atomic.Pointer[[]output.PastRun]
+	shown   *output.Snapshot // newest that was returned
 
 	outputs *rundir.Follower // of the watcher's goroutine alone; nil until the folder was open
 }
@@ -88,6 +90,9 @@ func (f *follower) readOn(ctx context.Context, folder *rundir.Folder, o rundir.F
 	if f.outputs == nil {
 		f.outputs = rundir.NewFollower(folder, o)
 	}
+	if past, err := folder.History(); err == nil { // nothing else depends on it
+		f.past.Store(&past)
+	}
 	for {
 		step, cancel := context.WithTimeout(ctx, stepTime)
 		snapshot, err := f.outputs.Drain(step)
@@ -114,6 +119,9 @@ func (f *follower) progress(err error) Progress {
 	p := Progress{Err: err}
 	if newest != nil {
 		p.Snapshot, p.Known = *newest, true
+	}
+	if past := f.past.Load(); past != nil {
+		p.LastRuns = *past
 	}
 	return p
 }

@@ -62,7 +62,7 @@ func (s *State) taskReport(t *Task) TaskReport {
 		TaskSolver: TaskSolver{
 			Solver: t.Details.Solver, Parallel: t.Details.Parallel, Precision: t.Details.Precision, RunDir: t.RunDir(),
 		},
-		Notes: notNil(t.Notes),
+		LastRuns: t.Progress.LastRuns, Notes: notNil(t.Notes),
 	}
 	s.addTimes(&r.TaskProcess, t)
 	if t.Progress.Known {

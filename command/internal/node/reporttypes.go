@@ -49,7 +49,8 @@ type TaskReport struct {
 	TaskCores
 	TaskSolver
 	TaskProgress
-	Notes []string `json:"notes"`
+	LastRuns []output.PastRun `json:"last_runs"` // in its run folder, the oldest first; null: not known
+	Notes    []string         `json:"notes"`
 }
 
 // TaskIdentity is what Nomad calls a task.

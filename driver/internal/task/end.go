@@ -70,6 +70,7 @@ func (h *Handle) end(ctx context.Context) {
 			h.noteLastDump(ctx, r, v.Switch)
 		}
 		h.settleRecord(ctx, r, v.Snapshot, exit, outcome)
+		h.noteEnd(ctx, r, exit, outcome)
 	}
 	h.tellSwitch(v.Switch, ending{succeeded: outcome.Success(), clean: clean})
 	h.Events.EmitRedacted(Sentence(outcome.Reason))

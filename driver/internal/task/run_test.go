@@ -166,7 +166,7 @@ func TestRun_SwitchIntoAFolderThatDoesNotAnswer(t *testing.T) {
 	must.ErrorContains(t, err, "SIGUSR1 is the sense switch sw3, which cannot be written")
 }
 
-func TestRun_EachStepOfASwitchIsToldOnce(t *testing.T) {
+func TestRun_EachSwitchIsToldOnce(t *testing.T) {
 	sw3, err := lsdyna.ParseSwitch("sw3")
 	must.NoError(t, err)
 	sw4, err := lsdyna.ParseSwitch("sw4")
@@ -182,7 +182,6 @@ func TestRun_EachStepOfASwitchIsToldOnce(t *testing.T) {
 	}
 	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(time.Second), Plot: true, PlotTime: 0.75}, ending{})
 	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(2 * time.Second), Ended: true}, ending{})
-	must.Eq(t, "Solver took sw3 after 1s", h.next(t))
 	must.StrHasPrefix(t, "Switch sw3, dump d3dump01 written at t = 5.0000E-01, 2.0 MB, in ", h.next(t))
 	must.StrHasPrefix(t, "Switch sw4: plot state written at t = 7.5000E-01, in ", h.next(t))
 	must.Eq(t, "Switch sw4: the run ended before the solver took it", h.next(t))

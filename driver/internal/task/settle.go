@@ -13,6 +13,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // settlePatience bounds what is written to the folder of a run that is over.
@@ -77,6 +78,29 @@ func (h *Handle) noteLastDump(ctx context.Context, r *run, v *watch.SwitchView) 
 	})
 	if err != nil {
 		h.logger.Warn("cannot record the run's last dump", "error", err)
+	}
+}
+
+// Past is what a run folder keeps of a run from its start on.
+func Past(id state.ID, d *state.Details) output.PastRun {
+	return output.PastRun{Run: id.String(), Job: d.JobID, Node: d.NodeName, Started: d.StartedAt.UTC()}
+}
+
+// noteEnd notes in the run folder how the run ended: what starts there next, and why,
+// is told long after Nomad has dropped the event.
+func (h *Handle) noteEnd(ctx context.Context, r *run, exit exited, o output.Outcome) {
+	past, ended := Past(h.ID, &r.Details), exit.finished.UTC()
+	if ended.IsZero() {
+		ended = time.Now().UTC()
+	}
+	past.Ended, past.Outcome, past.Reason, past.Dump = &ended, o.Kind, o.Reason, o.RestartFile
+	if past.Signal = exit.Signal; exit.Known {
+		past.ExitCode = &exit.Code
+	}
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	if err := r.watcher.Do(ctx, func(f *rundir.Folder) error { return f.NoteRun(past) }); err != nil {
+		h.logger.Warn("cannot note in the run folder how the run ended", "error", err)
 	}
 }
 

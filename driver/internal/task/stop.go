@@ -282,19 +282,16 @@ func (h *Handle) firstLook(ctx context.Context, r *run) (watch.View, error) {
 // awaitSwitch waits until the solver has ended by the switch. A dump that is
 // being written is not cut by a signal as long as there is time at all.
 func (h *Handle) awaitSwitch(ctx context.Context, r *run, until, deadline time.Time) bool {
-	ticker := time.NewTicker(switchLook)
-	defer ticker.Stop()
+	look := time.NewTimer(time.Until(until)) // a late look would take the signal's time
+	defer look.Stop()
 	held := false
-	for {
+	for ; ; look.Reset(switchLook) {
 		select {
 		case <-h.Process().Done():
 			return true
 		case <-ctx.Done():
 			return false
-		case now := <-ticker.C:
-			if now.Before(until) {
-				continue
-			}
+		case now := <-look.C:
 			sent := r.watcher.View().Switch
 			if sent == nil || !sent.Dump.Growing || now.After(deadline) {
 				return false

@@ -70,7 +70,7 @@ func (h *Handle) SendSwitch(ctx context.Context, name, signal string) error {
 	if h.Phase() >= Stopping {
 		return fmt.Errorf("%s is the sense switch %s, but the run is being stopped", signal, name)
 	}
-	err = r.watcher.Send(ctx, watch.Sending{Switch: sw, Written: func() { h.say("Sent sense switch %s (%s)", name, sw.Help) }})
+	err = r.watcher.Send(ctx, watch.Sending{Switch: sw, Written: func() { h.logger.Info("sent a sense switch", "switch", name, "signal", signal) }})
 	switch {
 	case errors.Is(err, rundir.ErrSwitchPending):
 		return fmt.Errorf("%s is the sense switch %s: %w", signal, name, err)
@@ -92,7 +92,9 @@ type ending struct {
 	clean     bool // the solver ended of its own accord: what it had begun to write is written
 }
 
-// tellSwitch tells each step of the last sense switch once.
+// tellSwitch tells each step of the last sense switch once. One that an operator sent by
+// a signal is told when its effect is there, and not before: Nomad has an event of its own
+// for the signal, and keeps ten.
 func (h *Handle) tellSwitch(v *watch.SwitchView, end ending) {
 	if v == nil {
 		return
@@ -104,7 +106,7 @@ func (h *Handle) tellSwitch(v *watch.SwitchView, end ending) {
 	if told.effect {
 		return
 	}
-	if !told.taken && v.Taken.After(v.Asked) {
+	if !told.taken && v.Switch.Terminates && v.Taken.After(v.Asked) {
 		told.taken = true
 		h.say("Solver took %s %s", v.Name(), after(v.Taken.Sub(v.Asked)))
 	}
