@@ -32,7 +32,7 @@ const (
 // the plugin but not to the pipe: the first line would end the plugin by SIGPIPE,
 // in the middle of whatever it does. Nomad does not repeat a StopTask that fails
 // in that way on the next plugin, so the solver would run on. From the first
-// SIGPIPE on, the log goes to plugin.log in state_dir.
+// SIGPIPE on, the log goes to plugin.log in state_dir, as soon as that is the plugin's.
 //
 // A client that is killed before it has told the plugin its configuration never
 // comes back to it; such a plugin ends itself.
@@ -51,6 +51,14 @@ func (d *Driver) followLog(broken <-chan os.Signal) {
 	case <-d.ctx.Done():
 		return
 	case <-broken:
+	}
+	// Others may have prepared a state_dir that was not checked and taken yet.
+	for !d.isReady() {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
 	}
 	dir := d.settings().StateDir
 	if err := redirectStderr(filepath.Join(dir, "plugin.log")); err == nil {

@@ -334,3 +334,18 @@ func TestUnmanaged_GivesWayToItsSuccessor(t *testing.T) {
 	must.Eq(t, "d3dump01", r.task().Details().Restart)
 	must.False(t, strings.Contains(strings.Join(n.said(r.id), "\n"), "Ended an earlier run"))
 }
+
+// A plugin whose client died logs to state_dir, if that is its own.
+func TestFollowLog_NotIntoAStateDirThatWasNotTaken(t *testing.T) {
+	n := newNode(t)
+	n.stop()
+	mend := wrongMode(t, n.config.StateDir)
+	n.launch()
+	broken := make(chan os.Signal)
+	n.routines.Go(func() { n.followLog(broken) })
+	broken <- unix.SIGPIPE
+	n.stop()
+	must.FileNotExists(t, filepath.Join(n.config.StateDir, "plugin.log"))
+	mend()
+	n.launch()
+}

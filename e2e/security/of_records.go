@@ -10,6 +10,7 @@ const (
 	lineStateDir = "Somebody prepares `state_dir`"
 	lineDying    = "A plugin works on a `state_dir` beside another"
 	lineWay      = "Somebody exchanges a folder above it"
+	lineLog      = "Root writes its log to a `state_dir`"
 	lineRecords  = "Records are read or written by others"
 	lineNames    = "A task's name leads out of `state_dir`"
 	lineIdentity = "Root signals the wrong process"
@@ -90,6 +91,11 @@ var ofRecords = []removal{
 	{
 		lineWay, "links on the way are not looked at", []string{"TestOpen_RefusesAWayThatOthersLead"}, []mutant.Edit{
 			mutant.Replace("checkWay", "os.Lstat", "os.Stat"),
+		},
+	},
+	{
+		lineLog, "nobody asks whether state_dir was taken", []string{"TestFollowLog_NotIntoAStateDirThatWasNotTaken"}, []mutant.Edit{
+			mutant.Never("(*Driver).followLog", "!d.isReady()"),
 		},
 	},
 	{
