@@ -106,7 +106,7 @@ func TestCores_AReservationMovesWhoIsThere(t *testing.T) {
 	first.runsOn("1")
 	n.hears(first.id, "Moved from cores 0 to 1: Nomad reserved the cores for another task")
 
-	n.vacancy = time.Millisecond
+	n.patience.vacancy = time.Millisecond
 	_, _, err := n.StartTask(n.task(j))
 	must.ErrorContains(t, err, "cores 0 are not free: 0 held by "+second.id)
 	must.True(t, structs.IsRecoverable(err)) // Nomad may have stopped the other already
@@ -124,7 +124,7 @@ func TestCores_AStartWaitsForTheTaskThatLeavesItsCores(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newLoneNode(t)
-			n.vacancy = c.vacancy
+			n.patience.vacancy = c.vacancy
 			j := n.script("trap 'echo leaving; until test -e go; do sleep 0.01; done; exit 0' TERM; echo ready; while :; do sleep 0.01; done")
 			j.cores, j.cgroup = "0", true
 			first := n.start(j)

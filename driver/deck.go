@@ -30,7 +30,7 @@ func (s *start) identifyDeck() error {
 		s.place.events.Emit(fmt.Sprintf("Reading the deck: %s so far", gigabytes(progress.Bytes())))
 	}
 	var deck rundir.Deck
-	cause, err := s.d.decks.Read(s.d.ctx, progress.Steps, report, func(ctx context.Context) (err error) {
+	cause, err := s.d.patience.decks.Read(s.d.ctx, progress.Steps, report, func(ctx context.Context) (err error) {
 		deck, err = s.hashDeck(ctx, progress)
 		return err
 	})
@@ -39,7 +39,7 @@ func (s *start) identifyDeck() error {
 	var size *rundir.DeckSizeError
 	switch {
 	case err == nil:
-		if s.run.deck = deck; elapsed >= s.d.decks.Report {
+		if s.run.deck = deck; elapsed >= s.d.patience.decks.Report {
 			s.events = append(s.events, fmt.Sprintf("Read the deck (%s) in %s", read, took))
 		}
 		return nil

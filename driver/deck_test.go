@@ -42,7 +42,7 @@ func TestStart_EndlessDeckIsRefused(t *testing.T) {
 // cores, and begins nothing anew.
 func TestStart_DeckThatTakesTooLong(t *testing.T) {
 	n := newNode(t)
-	n.decks.Whole = 0
+	n.patience.decks.Whole = 0
 	j := standinJob("ncpu = 1")
 	files := deck(t, false)
 	j.folder = n.folder(files)
@@ -59,7 +59,7 @@ func TestStart_DeckThatTakesTooLong(t *testing.T) {
 // Cores are taken after the deck was read, which may take long.
 func TestStart_ReadsTheDeckBeforeItTakesCores(t *testing.T) {
 	n := newNode(t)
-	n.decks.Report = time.Microsecond
+	n.patience.decks.Report = time.Microsecond
 	j := standinJob("ncpu = 1")
 	r := n.start(j)
 	n.hears(r.id, "Read the deck (0.0 GB) in ")

@@ -39,11 +39,9 @@ type Driver struct {
 	events   *events.Hub
 	solvers  *solvercheck.Checker
 	accounts *accounts.Accounts
-	starts   keylock.Locks    // by allocation and task, and by run folder: no two starts at once
-	patience task.Patience    // with run folders at the end of runs
-	decks    restart.Patience // with decks and outputs
-	vacancy  time.Duration    // how long a start waits for another run to leave its folder, or its cores
-	routines sync.WaitGroup   // everything that Close waits for
+	starts   keylock.Locks // by allocation and task, and by run folder: no two starts at once
+	patience waiting
+	routines sync.WaitGroup // everything that Close waits for
 
 	preparing sync.Mutex // one call of ready at a time; taken before mu
 
@@ -56,6 +54,13 @@ type Driver struct {
 	closed  bool
 
 	unmanaged []*unmanaged // their records cannot be used yet
+}
+
+// waiting is how long the driver waits for what a file server or another run decides.
+type waiting struct {
+	ends    task.Patience    // for outputs at the end of runs
+	decks   restart.Patience // for decks and old outputs
+	vacancy time.Duration    // of a start, for another run to leave its folder, or its cores
 }
 
 // agent is what the Nomad agent said in SetConfig.
@@ -80,9 +85,7 @@ func New(ctx context.Context, logger hclog.Logger) *Driver {
 		events:   events.NewHub(ctx),
 		solvers:  solvercheck.New(os.Stat),
 		accounts: accounts.New(ctx, accounts.Options{}),
-		patience: task.DefaultPatience,
-		decks:    restart.DefaultPatience,
-		vacancy:  folderPatience,
+		patience: waiting{ends: task.DefaultPatience, decks: restart.DefaultPatience, vacancy: folderPatience},
 		agent:    agent{settings: &settings.Settings{}},
 		tasks:    map[string]*task.Handle{},
 	}

@@ -23,7 +23,7 @@ import (
 func (n *node) beside(root string) *node {
 	n.t.Helper()
 	other := newLoneNode(n.t, func(c *settings.Config) { c.WorkRoots = []string{root} })
-	other.vacancy = time.Millisecond
+	other.patience.vacancy = time.Millisecond
 	return other
 }
 
@@ -57,7 +57,7 @@ func TestFolder_OneSolverWhateverClientStartsIt(t *testing.T) {
 	must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
 
 	// It waits for a run that is leaving, and says so.
-	second.vacancy = patience
+	second.patience.vacancy = patience
 	cfg := second.task(j)
 	started := make(chan *run)
 	go func() {
@@ -171,7 +171,7 @@ func TestFolder_IsFreeAfter(t *testing.T) {
 			j.folder = first.folder(deck(t, true))
 			leave(first, j)
 			second := first.beside(first.work)
-			second.vacancy = patience
+			second.patience.vacancy = patience
 			second.start(j)
 		})
 	}
@@ -188,7 +188,7 @@ func TestFolder_AnotherRunsOutputsAreNotItsOwn(t *testing.T) {
 	eventually(t, "the solver is gone", func() bool { return !alive(r.pid) })
 
 	second := first.beside(first.work)
-	second.vacancy = patience
+	second.patience.vacancy = patience
 	j := standinJob("ncpu = 1")
 	j.folder = r.folder
 	other := second.start(j)

@@ -22,7 +22,7 @@ import (
 // may be done when the server comes back: it must not meet the next run there.
 func TestStart_FolderOfADestroyedRunIsClosedWhileItsServerHangs(t *testing.T) {
 	n := newNode(t)
-	n.patience.Silent = time.Millisecond
+	n.patience.ends.Silent = time.Millisecond
 	id := state.ID{Alloc: "alloc", Task: "solve", Invocation: "1"}
 	record, err := n.store.Create(id)
 	must.NoError(t, err)

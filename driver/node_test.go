@@ -101,7 +101,7 @@ func (n *node) launch() {
 	n.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	n.Driver, n.end = New(ctx, hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: testWriter{n.t}})), cancel
-	n.patience = n.waits
+	n.patience.ends = n.waits
 	must.NoError(n.t, n.SetConfig(encodeConfig(n.t, n.config)))
 	ch, err := n.TaskEvents(ctx)
 	must.NoError(n.t, err)

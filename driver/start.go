@@ -246,7 +246,7 @@ func (s *start) takeCores() (err error) {
 		Report: func(text string) { stream.Emit(text) }, Logger: logger,
 	})
 	s.place.lease, err = s.place.binder.AwaitLease(s.d.ctx, s.place.reserved, placement.Wait{
-		Patience: s.d.vacancy, Leaving: s.awaitOwner, Tell: s.tellWait,
+		Patience: s.d.patience.vacancy, Leaving: s.awaitOwner, Tell: s.tellWait,
 	})
 	var short *allocator.ShortageError
 	var taken *allocator.ConflictError

@@ -143,7 +143,7 @@ func forNomad(err error) error {
 // A run that is there may just be ending: it is waited for a while, and an event says
 // so at once.
 func (s *start) claimFolder() error {
-	vacant := time.NewTimer(s.d.vacancy)
+	vacant := time.NewTimer(s.d.patience.vacancy)
 	defer vacant.Stop()
 	owner := s.owner()
 	for told := ""; ; {

@@ -45,7 +45,7 @@ func TestTask_EverythingAtOnce(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNode(t)
 			n.waits.Dump = time.Second
-			n.patience = n.waits
+			n.patience.ends = n.waits
 			for round, begin := range []func(*stress){(*stress).start, (*stress).startAndRestart, (*stress).startAndMiss} {
 				s := newStress(n, c.job(n), uint64(round))
 				begin(s)
