@@ -29,7 +29,8 @@ func loudNode(t *testing.T) (*node, *syncBuffer) {
 		c.License = &settings.LicenseConfig{Type: "network", Server: "31010@" + canary + ".example"}
 		c.Solvers["other"] = settings.SolverConfig{Path: standin, Env: map[string]string{"ANSYSLMD_LICENSE_FILE": "1055@" + canary + "-two"}}
 	})
-	n.logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: log})
+	n.log = &hclog.LoggerOptions{Level: hclog.Trace, Output: log}
+	n.restart()
 	return n, log
 }
 

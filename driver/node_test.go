@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,8 @@ type node struct {
 	config *settings.Config
 	work   string // a work root
 	end    context.CancelFunc
-	waits  task.Patience // of its driver
+	waits  task.Patience        // of its driver
+	log    *hclog.LoggerOptions // of its driver; nil: warnings, to the test's log
 
 	mu     sync.Mutex
 	events []*drivers.TaskEvent
@@ -100,7 +102,8 @@ func worldReadable(t *testing.T) string {
 func (n *node) launch() {
 	n.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	n.Driver, n.end = New(ctx, hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: testWriter{n.t}})), cancel
+	log := cmp.Or(n.log, &hclog.LoggerOptions{Level: hclog.Warn, Output: testWriter{n.t}})
+	n.Driver, n.end = New(ctx, hclog.New(log)), cancel
 	n.patience.ends = n.waits
 	must.NoError(n.t, n.SetConfig(encodeConfig(n.t, n.config)))
 	ch, err := n.TaskEvents(ctx)

@@ -162,7 +162,7 @@ func (h *Handle) resumeStop(ctx context.Context) {
 func (h *Handle) carryOut(ctx context.Context, order state.Stop, first bool, doing string) error {
 	h.stopBy(order.Deadline)
 	began := time.Now()
-	if h.stopBySwitch(ctx, order, first, doing) {
+	if h.stopBySwitch(ctx, order, first, doing) || h.leaves(ctx, order.Deadline) {
 		return h.WaitEnded(ctx)
 	}
 	if ctx.Err() == nil {
@@ -310,12 +310,28 @@ func (h *Handle) stopBySignal(ctx context.Context, order state.Stop) bool {
 	if err != nil {
 		sig = syscall.SIGTERM
 	}
-	if err := h.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	switch err := h.Signal(sig); {
+	case errors.Is(err, os.ErrProcessDone):
+	case err != nil:
 		h.logger.Warn("cannot signal the solver", "signal", sig, "error", err)
 		return false
+	default:
+		h.say("Sent %s to the solver", unix.SignalName(sig))
 	}
-	h.say("Sent %s to the solver", unix.SignalName(sig))
-	timer := time.NewTimer(time.Until(order.Deadline))
+	return h.awaitDone(ctx, order.Deadline)
+}
+
+// leaves waits for a run of which no process is left until its supervisor has recorded
+// how it ended, which a busy disk may delay. It reports false where one is left.
+func (h *Handle) leaves(ctx context.Context, deadline time.Time) bool {
+	pids, err := h.PIDs()
+	return err == nil && len(pids) == 0 && h.awaitDone(ctx, deadline)
+}
+
+// awaitDone waits until the supervisor has recorded how the run ended. It reports false
+// where that takes too long.
+func (h *Handle) awaitDone(ctx context.Context, deadline time.Time) bool {
+	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
 	case <-h.Process().Done():
