@@ -321,3 +321,24 @@ exit 0`)
 	must.NoError(t, err)
 	must.StrContains(t, string(order.LastDump), "d3dump01")
 }
+
+// A busy disk may hold up the supervisor while it records the end.
+func TestStop_SendsNoSignalWhereTheSolverHasEnded(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.says("flush i/o buffers")
+	eventually(t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
+	solver, supervisor := r.freeze(), supervisorOf(r)
+	const timeout = 10 * time.Second // of which the last two are the signal's
+	late := time.After(timeout * 9 / 10)
+	ended := r.stopping(timeout)
+	must.NoError(t, syscall.Kill(supervisor, syscall.SIGSTOP))
+	solver()
+	<-late
+	must.False(t, alive(r.pid))
+	must.NoError(t, syscall.Kill(supervisor, syscall.SIGCONT))
+	must.NoError(t, <-ended)
+	n.hears(r.id, "Stopped by")
+	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "Sent SIGTERM")
+	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "still runs")
+}

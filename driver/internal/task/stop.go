@@ -162,13 +162,7 @@ func (h *Handle) resumeStop(ctx context.Context) {
 func (h *Handle) carryOut(ctx context.Context, order state.Stop, first bool, doing string) error {
 	h.stopBy(order.Deadline)
 	began := time.Now()
-	if h.stopBySwitch(ctx, order, first, doing) || h.leaves(ctx, order.Deadline) {
-		return h.WaitEnded(ctx)
-	}
-	if ctx.Err() == nil {
-		h.tellHowFar()
-	}
-	if ctx.Err() == nil && time.Now().Before(order.Deadline) && h.stopBySignal(ctx, order) {
+	if h.stopBySwitch(ctx, order, first, doing) || h.stopBySignal(ctx, order) {
 		return h.WaitEnded(ctx)
 	}
 	if err := ctx.Err(); err != nil {
@@ -304,8 +298,19 @@ func (h *Handle) awaitSwitch(ctx context.Context, r *run, until, deadline time.T
 	}
 }
 
-// stopBySignal sends the signal and waits until the solver has ended.
+// stopBySignal tells how far the switch came, sends the signal, and waits until the
+// solver has ended. Where none of its processes is left the supervisor is about to
+// record the end, which a busy disk may delay.
 func (h *Handle) stopBySignal(ctx context.Context, order state.Stop) bool {
+	if pids, err := h.PIDs(); err == nil && len(pids) == 0 {
+		return h.awaitDone(ctx, order.Deadline)
+	}
+	if ctx.Err() == nil {
+		h.tellHowFar()
+	}
+	if ctx.Err() != nil || !time.Now().Before(order.Deadline) {
+		return false
+	}
 	sig, err := StopSignal(order.Signal)
 	if err != nil {
 		sig = syscall.SIGTERM
@@ -319,13 +324,6 @@ func (h *Handle) stopBySignal(ctx context.Context, order state.Stop) bool {
 		h.say("Sent %s to the solver", unix.SignalName(sig))
 	}
 	return h.awaitDone(ctx, order.Deadline)
-}
-
-// leaves waits for a run of which no process is left until its supervisor has recorded
-// how it ended, which a busy disk may delay. It reports false where one is left.
-func (h *Handle) leaves(ctx context.Context, deadline time.Time) bool {
-	pids, err := h.PIDs()
-	return err == nil && len(pids) == 0 && h.awaitDone(ctx, deadline)
 }
 
 // awaitDone waits until the supervisor has recorded how the run ended. It reports false
