@@ -118,7 +118,7 @@ func TestDriver_AllocCommandsWork(t *testing.T) {
 	})
 	t.Run("signal", func(t *testing.T) {
 		must.NoError(t, s.API.Allocations().Signal(alloc, nil, "lsdyna", "SIGUSR1"))
-		r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Sent sense switch sw3"))
+		r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Switch sw3, dump d3dump01 written"))
 		must.NoError(t, cluster.Poll(within(t), "dump on request", func() (bool, string, error) {
 			_, err := os.Stat(filepath.Join(r.folder, "d3dump01"))
 			return err == nil, "no d3dump01", nil
