@@ -52,7 +52,8 @@ func ParseSwitch(text string) (Switch, error) {
 	name := strings.ToLower(strings.TrimSpace(text))
 	if value, ok := strings.CutPrefix(name, "endtime="); ok {
 		t, ok := fortran.Float([]byte(value))
-		if !ok || t <= 0 || strings.ContainsAny(value, " \t") {
+		printed := func(r rune) bool { return r > ' ' && r < 0x7f } // one word, on the one line of the file
+		if !ok || t <= 0 || strings.TrimFunc(value, printed) != "" {
 			return Switch{}, fmt.Errorf("sense switch %q: endtime needs a problem time above 0, e.g. endtime=0.02", text)
 		}
 		return Switch{Name: "endtime=" + value, Help: "change the termination time"}, nil

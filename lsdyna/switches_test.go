@@ -20,7 +20,7 @@ func TestParseSwitch(t *testing.T) {
 	for text, want := range map[string]string{"sw1": "sw1.", " SW3. ": "sw3.", "stop": "stop", "Quit": "quit", "endtime=0.02": "endtime=0.02", "ENDTIME=1E-2": "endtime=1e-2", "swd": "swd."} {
 		must.Eq(t, want, mustSwitch(t, text).Name)
 	}
-	for _, text := range []string{"", ".", "sw5", "sw9", "stop.", "endtime=", "endtime=-1", "endtime=0", "endtime=1 2", "endtime=x", "sw1\nstop", "kill -9 1"} {
+	for _, text := range []string{"", ".", "sw5", "sw9", "stop.", "endtime=", "endtime=-1", "endtime=0", "endtime=1 2", "endtime=1\n2", "endtime=x", "sw1\nstop", "kill -9 1"} {
 		_, err := ParseSwitch(text)
 		must.Error(t, err, must.Sprintf("%q", text))
 	}
