@@ -19,6 +19,9 @@ func ValidatePath(key, name string) error {
 		return fmt.Errorf("%s is empty; give the name of a file below work_dir", key)
 	case !filepath.IsLocal(name):
 		return fmt.Errorf("%s = %q leads out of the run folder; give a path below work_dir", key, name)
+	case strings.Contains("/"+name+"/", "/../"):
+		// Behind a symbolic link it leads elsewhere than its text says.
+		return fmt.Errorf("%s = %q goes up again with \"..\"; give the plain path below work_dir", key, name)
 	case strings.ContainsAny(name, " \t"):
 		return fmt.Errorf("%s = %q has a blank in it: LS-DYNA ends a file name at the first blank and then stops with Error 70004; rename the file or folder", key, name)
 	}

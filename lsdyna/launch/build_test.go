@@ -67,6 +67,7 @@ func TestBuild_refusesAndSaysWhatToDo(t *testing.T) {
 		"input is empty":         {},
 		"blank in it: LS-DYNA e": {Input: "my deck.k"},
 		"leads out of the run f": {Input: "../main.k"},
+		"goes up again with":     {Input: "a/../main.k"},
 		"give a path below work": {Input: "/etc/passwd"},
 		"control character":      {Input: "main\n.k"},
 		"another argument":       {Input: "r=d3dump01"},
