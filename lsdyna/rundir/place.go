@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -28,7 +29,7 @@ type Workplace struct {
 type GoneError struct {
 	Path    string
 	PID     int
-	Dir     DirID // the solver's working directory
+	Dir     DirID // the solver's working directory; the zero value where that is not known
 	Removed bool  // that folder is removed; else it was moved, or its file system unmounted
 }
 
@@ -37,8 +38,11 @@ func (e *GoneError) Error() string {
 	if e.Removed {
 		what, so = "removed", "what it writes is lost"
 	}
-	return fmt.Sprintf("the run folder %s was %s under its solver: process %d still works in it (device %d:%d, inode %d), and %s",
-		e.Path, what, e.PID, unix.Major(e.Dir.Dev), unix.Minor(e.Dir.Dev), e.Dir.Ino, so)
+	where := ""
+	if e.Dir != (DirID{}) {
+		where = fmt.Sprintf(" (device %d:%d, inode %d)", unix.Major(e.Dir.Dev), unix.Minor(e.Dir.Dev), e.Dir.Ino)
+	}
+	return fmt.Sprintf("the run folder %s was %s under its solver: process %d still works in it%s, and %s", e.Path, what, e.PID, where, so)
 }
 
 // Lost says of a run that is over what became of its folder.
@@ -70,7 +74,11 @@ func (w Workplace) Check(proc string) (leads bool, err error) {
 	path, removed := strings.CutSuffix(link, deleted)
 	works, err := dirAt(cwd)
 	was := works == w.Dir
-	if w.Dir == (DirID{}) {
+	switch {
+	case removed && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESTALE)):
+		// A file server does not know a removed folder any more, unlike a local disk.
+		works, err, was = w.Dir, nil, filepath.Base(path) == filepath.Base(w.Path)
+	case w.Dir == (DirID{}):
 		was = path == w.Path
 	}
 	if err != nil || !was {
@@ -79,6 +87,8 @@ func (w Workplace) Check(proc string) (leads bool, err error) {
 	named, err := dirAt(w.Path)
 	missing := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
 	switch {
+	case err == nil && works == (DirID{}):
+		return false, nil // it may be the same
 	case err == nil && named == works:
 		return true, nil
 	case err != nil && !missing, !w.Solver.Alive(proc):

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -81,6 +82,52 @@ func TestWorkplace_Check(t *testing.T) {
 			must.True(t, errors.As(err, &gone), must.Sprint(err))
 			must.Eq(t, id, gone.Dir)
 			must.StrContains(t, err.Error(), "the run folder "+w.Path+c.words)
+		})
+	}
+}
+
+// A file server does not know a folder any more that is removed, unlike a local disk.
+func TestWorkplace_Check_onAFileServer(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "run")
+	must.NoError(t, os.Mkdir(dir, 0o755))
+	id, err := dirAt(dir)
+	must.NoError(t, err)
+	for name, c := range map[string]struct {
+		cwd   string // what the kernel says of the working directory, which nobody can look at
+		path  string
+		dir   DirID
+		gone  string
+		leads bool
+	}{
+		"removed":                       {dir + "x (deleted)", dir + "x", id, "was removed under its solver: process ", false},
+		"removed, of an older plugin":   {dir + "x (deleted)", dir + "x", DirID{}, "still works in it, and what it writes is lost", false},
+		"removed, its path has a link":  {"/export/runx (deleted)", dir + "x", id, "was removed", false},
+		"another folder was removed":    {parent + "/other (deleted)", dir + "x", id, "", false},
+		"the server forgot it at first": {dir + " (deleted)", dir, id, "", true},
+		"nobody noted which it was":     {dir + " (deleted)", dir, DirID{}, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			solver := workingIn(t, parent)
+			proc, pid := t.TempDir(), strconv.Itoa(solver.PID)
+			must.NoError(t, os.Mkdir(filepath.Join(proc, pid), 0o755))
+			for _, file := range []string{pid + "/stat", "sys/kernel/random/boot_id"} {
+				data, err := os.ReadFile(filepath.Join(procfs.Root, file))
+				must.NoError(t, err)
+				must.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(proc, file)), 0o755))
+				must.NoError(t, os.WriteFile(filepath.Join(proc, file), data, 0o644))
+			}
+			must.NoError(t, os.Symlink(c.cwd, filepath.Join(proc, pid, "cwd")))
+			leads, err := Workplace{Solver: solver, Path: c.path, Dir: c.dir}.Check(proc)
+			must.Eq(t, c.leads, leads)
+			if c.gone == "" {
+				must.NoError(t, err)
+				return
+			}
+			var gone *GoneError
+			must.True(t, errors.As(err, &gone), must.Sprint(err))
+			must.True(t, gone.Removed)
+			must.StrContains(t, err.Error(), c.gone)
 		})
 	}
 }
