@@ -248,6 +248,27 @@ func TestUnmanaged_StopLeavesADump(t *testing.T) {
 	must.NoError(t, n.DestroyTask(r.id, false))
 }
 
+// Who stops a run waits a moment for the truth of its end.
+func TestUnmanaged_StopIsToldAsItWas(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.says("flush i/o buffers")
+	n.stop()
+	mend := wrongMode(t, n.config.StateDir)
+	n.waits.Stopped = patience
+	n.launch()
+	r.comeBack()
+	must.NoError(t, n.StopTask(r.id, patience, "SIGTERM"))
+	n.hears(r.id, "how it ended is told when state_dir can be used again")
+	must.False(t, r.task().IsEnded())
+	mend()
+	result := r.wait()
+	must.Zero(t, result.Signal)
+	must.ErrorContains(t, result.Err, "stopped by a sense switch")
+	must.StrNotContains(t, result.Err.Error(), "unknown")
+	n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = ")
+}
+
 func TestUnmanaged_StopOfOneThatHasEnded(t *testing.T) {
 	n := newNode(t)
 	r := n.start(n.script("until test -e go; do sleep 0.01; done; exit 7"))

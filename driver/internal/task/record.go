@@ -79,8 +79,9 @@ func (h *Handle) Manage(r *state.Record, p *supervisor.Process, pid pidfile.Reco
 }
 
 // awaitRecord waits, at the end of a run whose record cannot be used, until it can:
-// only the record tells how the solver ended. Its cores are free meanwhile. A stop
-// waits for nothing that it does not need. It reports false at the end of ctx.
+// only the record tells how the solver ended. Its cores are free meanwhile. Where the run
+// is being stopped somebody waits for its end, and it is waited for no longer than for
+// outputs then. It reports false at the end of ctx.
 func (h *Handle) awaitRecord(ctx context.Context) bool {
 	if h.Record() != nil {
 		return true
@@ -90,21 +91,24 @@ func (h *Handle) awaitRecord(ctx context.Context) bool {
 	}
 	h.Binder.Release()
 	_, _ = h.advance(leave) // legal in every phase
-	if h.stopDeadline().IsZero() {
-		h.say("The solver has ended and its cores are free; how it ended is told when state_dir can be used again")
-	}
+	h.say("The solver has ended and its cores are free; how it ended is told when state_dir can be used again")
 	look := time.NewTicker(readPause)
 	defer look.Stop()
-	for h.stopDeadline().IsZero() {
+	var giveUp <-chan time.Time // nil: nobody waits
+	for {
+		if giveUp == nil && !h.stopDeadline().IsZero() {
+			giveUp = time.After(h.patience.Stopped)
+		}
 		select {
 		case <-h.there:
+			return true
+		case <-giveUp:
 			return true
 		case <-ctx.Done():
 			return false
 		case <-look.C:
 		}
 	}
-	return true
 }
 
 // removeCgroups removes what the supervisor made for the run and could not remove.
