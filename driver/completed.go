@@ -23,7 +23,7 @@ import (
 func (s *start) checkCompleted() error {
 	var done *rundir.Completion
 	err := s.inFolder(func(f *rundir.Folder) (err error) {
-		done, err = restart.Completed(f)
+		done, err = restart.Completed(f, s.id)
 		return err
 	})
 	switch {

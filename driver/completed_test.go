@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -95,6 +96,33 @@ func TestStart_ACompletedRunEndsAsItEnded(t *testing.T) {
 	j.alloc = r.cfg.AllocID
 	again := r.again(j)
 	must.ErrorContains(t, again.wait().Err, "exit status unknown; normal termination at the end time")
+}
+
+// A file server may not show every file at once: the results are kept on a doubt, too.
+func TestStart_ACompletedRunIsNotBegunAgainWhereItsRecordIsAway(t *testing.T) {
+	for name, spoil := range map[string]func(string) error{"missing": os.Remove, "damaged": damage} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			j := standinJob("ncpu = 1\nrestart = \"never\"")
+			r := n.start(j)
+			must.True(t, r.wait().Successful())
+			path := filepath.Join(r.folder, rundir.RecordFile)
+			data, err := os.ReadFile(path)
+			must.NoError(t, err)
+			must.NoError(t, spoil(path))
+			before := r.contents()
+			j.alloc, j.folder, j.files = r.cfg.AllocID, r.folder, map[string]string{}
+			_, _, err = n.StartTask(n.task(j))
+			must.ErrorContains(t, err, "this allocation has completed its run already, by .lsdyna-history.json")
+			must.True(t, structs.IsRecoverable(err), must.Sprint(err))
+			must.Eq(t, before, r.contents())
+
+			must.NoError(t, os.WriteFile(path, data, 0o644))
+			again := r.again(j)
+			must.True(t, again.wait().Successful())
+			n.hears(again.id, "This allocation has completed its run already, at ")
+		})
+	}
 }
 
 // What a start that does not read the record begins over is not told a second time.

@@ -195,6 +195,7 @@ func TestRestart_CannotTellIsNeverBeginAnew(t *testing.T) {
 		"an include may not be read":      {hide, "material.k", "material.k, which the deck includes"},
 		"the record may not be read":      {hide, rundir.RecordFile, "permission denied"},
 		"an output may not be read":       {hide, "messag", "permission denied"},
+		"the record is missing":           {os.Remove, rundir.RecordFile, "the run's record .lsdyna-run.json is missing, and .lsdyna-history.json tells of runs that had one: nothing tells whether d3dump02"},
 		"the record is damaged for a day": {damage, rundir.RecordFile, "nothing tells whether d3dump02 and the other dumps there (2 in all) are of this run"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,6 +242,18 @@ func TestRestart_ADamagedRecordWithoutDumpsIsSetAside(t *testing.T) {
 	n.hears(r.id, "it was renamed to "+rundir.BadRecordFile)
 	must.True(t, r.wait().Successful())
 	must.Eq(t, `{"identity":`, r.read(rundir.BadRecordFile))
+}
+
+// Dumps that no run of the driver left are no doubt: the folder was used without it.
+func TestRestart_WithoutRecordAndHistoryBeginsWithTheDeck(t *testing.T) {
+	n := newNode(t)
+	r := n.stopped()
+	for _, file := range []string{rundir.RecordFile, rundir.HistoryFile} {
+		must.NoError(t, os.Remove(filepath.Join(r.folder, file)))
+	}
+	next := r.again(standinJob("ncpu = 1"))
+	must.True(t, next.wait().Successful())
+	must.StrNotContains(t, next.read("stdout"), "r=")
 }
 
 func TestRestart_ADumpOfAnotherRunIsNotTaken(t *testing.T) {

@@ -210,6 +210,7 @@ func (s *start) nameProcesses() {
 // noteBeginning notes in the run folder what the run begins with: Nomad's events go by.
 func (s *start) noteBeginning(ctx context.Context) {
 	past := task.Past(s.id, s.details)
+	past.Restart = s.job.Restart.String()
 	switch {
 	case s.run.completed != nil:
 		return // it has nothing to do

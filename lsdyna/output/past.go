@@ -18,6 +18,7 @@ type PastRun struct {
 	Job      string     `json:"job_id,omitempty"`
 	Node     string     `json:"node,omitempty"`
 	Started  time.Time  `json:"started_at"`
+	Restart  string     `json:"restart,omitempty"`      // as the job said: auto, never or a dump
 	Began    string     `json:"began"`                  // with which dump, which ones were passed over, and why
 	Ended    *time.Time `json:"ended_at"`               // null: it lives, or nobody saw its end
 	Outcome  Kind       `json:"outcome,omitempty"`      // "" before its end

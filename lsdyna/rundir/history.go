@@ -4,6 +4,7 @@
 package rundir
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +19,8 @@ import (
 
 // HistoryFile is the file in the run folder that keeps how its last runs began and
 // ended. It moves with the folder, and outlives Nomad's events, records and
-// allocations. It is for people: the task's user can forge it, and nothing goes by it.
+// allocations. It is for people: the task's user can forge it, and no more than a doubt
+// comes of it.
 const HistoryFile = ".lsdyna-history.json"
 
 // Bounds of a history: runs, characters of a text, bytes of the file.
@@ -61,9 +63,7 @@ func (f *Folder) NoteRun(p output.PastRun) error {
 		return err
 	}
 	if i := slices.IndexFunc(runs, func(r output.PastRun) bool { return r.Run == p.Run }); i >= 0 {
-		if p.Began == "" {
-			p.Began = runs[i].Began
-		}
+		p.Began, p.Restart = cmp.Or(p.Began, runs[i].Began), cmp.Or(p.Restart, runs[i].Restart)
 		runs = slices.Delete(runs, i, i+1)
 	}
 	p.Began, p.Reason = clip(p.Began), clip(p.Reason)

@@ -29,7 +29,7 @@ func TestHistory_KeepsHowTheLastRunsBeganAndEnded(t *testing.T) {
 	ended, code := began.Add(time.Hour), 137
 	for i := range maxPastRuns + 3 {
 		name := fmt.Sprint("a/t/", i)
-		must.NoError(t, folder.NoteRun(output.PastRun{Run: name, Started: began, Began: "restarting from d3dump01"}))
+		must.NoError(t, folder.NoteRun(output.PastRun{Run: name, Started: began, Restart: "auto", Began: "restarting from d3dump01"}))
 		must.NoError(t, folder.NoteRun(output.PastRun{Run: name, Started: began, Ended: &ended, Outcome: output.Killed, Reason: strings.Repeat("ä", 3000), ExitCode: &code, Signal: 9}))
 	}
 	runs, err = folder.History()
@@ -38,6 +38,7 @@ func TestHistory_KeepsHowTheLastRunsBeganAndEnded(t *testing.T) {
 	last := runs[len(runs)-1]
 	must.Eq(t, fmt.Sprint("a/t/", maxPastRuns+2), last.Run)
 	must.Eq(t, "restarting from d3dump01", last.Began)
+	must.Eq(t, "auto", last.Restart)
 	must.Eq(t, strings.Repeat("ä", maxPastText)+"…", last.Reason)
 	must.Eq(t, 9, last.Signal)
 	info, err := os.Stat(filepath.Join(dir, HistoryFile))

@@ -11,13 +11,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/nomad/nomad/structs"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // Run is the run that is to begin.
@@ -46,7 +51,9 @@ func Choose(ctx context.Context, f *rundir.Folder, r Run) (Choice, error) {
 	recorded, err := f.ReadRecord()
 	lost := r.Deck.Lost(recorded)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && recorded.Identity == rundir.Identity{}:
+	case errors.Is(err, fs.ErrNotExist):
+		return r.beginUnrecorded(ctx, f, now)
+	case err == nil && recorded.Identity == rundir.Identity{}:
 		return r.begin(ctx, f, now)
 	case errors.Is(err, rundir.ErrBadRecord):
 		return r.beginWithoutRecord(ctx, f, now, err)
@@ -92,17 +99,31 @@ func (r Run) begin(ctx context.Context, f *rundir.Folder, id rundir.Identity, no
 	return Choice{Notes: notes}, nil
 }
 
+// beginUnrecorded begins with the deck where there is no record, unless there was one:
+// a file server may not show every file at once, and somebody may have removed it.
+func (r Run) beginUnrecorded(ctx context.Context, f *rundir.Folder, id rundir.Identity) (Choice, error) {
+	past, err := f.History()
+	if rundir.Unavailable(err) {
+		return Choice{}, unsure(err)
+	}
+	auto := settings.Restart{Mode: settings.RestartAuto}.String() // such runs have a record
+	switch {
+	case err != nil:
+		err = refuseDumps(f, fmt.Errorf("the run's record %s is missing, and so may be its history: %w", rundir.RecordFile, err))
+	case slices.ContainsFunc(past, func(p output.PastRun) bool { return p.Restart == auto }):
+		err = refuseDumps(f, errRecordMissing)
+	}
+	if err != nil {
+		return Choice{}, err
+	}
+	return r.begin(ctx, f, id)
+}
+
 // beginWithoutRecord begins with the deck where a record is damaged and there is no
 // dump that it could have told of. The record is kept aside.
 func (r Run) beginWithoutRecord(ctx context.Context, f *rundir.Folder, id rundir.Identity, damage error) (Choice, error) {
-	dumps, err := f.Dumps()
-	if err != nil {
-		return Choice{}, unsure(err)
-	}
-	if n := len(dumps); n > 0 {
-		return Choice{}, structs.NewRecoverableError(fmt.Errorf(
-			"%w: nothing tells whether %s and the other dumps there (%d in all) are of this run. restart = \"%s\" goes on from that one; restart = \"never\", or removing the record, begins with the deck",
-			damage, dumps[n-1], n, dumps[n-1]), true)
+	if err := refuseDumps(f, damage); err != nil {
+		return Choice{}, err
 	}
 	if err := f.SetRecordAside(); err != nil {
 		return Choice{}, unsure(err)
@@ -110,15 +131,62 @@ func (r Run) beginWithoutRecord(ctx context.Context, f *rundir.Folder, id rundir
 	return r.begin(ctx, f, id, fmt.Sprintf("Starting from the deck: %v; it was renamed to %s", damage, rundir.BadRecordFile))
 }
 
+// errRecordMissing is the error of a folder whose history tells of a record.
+var errRecordMissing = fmt.Errorf("the run's record %s is missing, and %s tells of runs that had one", rundir.RecordFile, rundir.HistoryFile)
+
+// refuseDumps returns an error where there are dumps that a lost record could have told
+// of.
+func refuseDumps(f *rundir.Folder, lost error) error {
+	dumps, err := f.Dumps()
+	if err != nil {
+		return unsure(err)
+	}
+	n := len(dumps)
+	if n == 0 {
+		return nil
+	}
+	return structs.NewRecoverableError(fmt.Errorf(
+		"%w: nothing tells whether %s and the other dumps there (%d in all) are of this run. Put the record back if you can; restart = \"%s\" goes on from that dump; restart = \"never\", or moving the dumps away, begins with the deck",
+		lost, dumps[n-1], n, dumps[n-1]), true)
+}
+
 // Completed returns the run that was completed in the folder and that nobody has begun
-// anew since; nil where there is none.
-func Completed(f *rundir.Folder) (*rundir.Completion, error) {
+// anew since; nil where there is none. id is the task that asks. Where the record is
+// lost and the history tells that this very task completed its run, nothing is begun
+// over its results.
+func Completed(f *rundir.Folder, id state.ID) (*rundir.Completion, error) {
 	recorded, err := f.ReadRecord()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, rundir.ErrBadRecord):
-		return nil, nil // what is damaged Choose speaks of
+		return nil, refuseCompleted(f, id, err) // of what is damaged beside that Choose speaks
 	case err != nil:
-		return nil, structs.NewRecoverableError(fmt.Errorf("cannot tell whether the run was completed before: %w", err), true)
+		return nil, doubtCompletion(err)
 	}
 	return recorded.Completed, nil
+}
+
+func doubtCompletion(err error) error {
+	return structs.NewRecoverableError(fmt.Errorf("cannot tell whether the run was completed before: %w", err), true)
+}
+
+// refuseCompleted returns an error where, by the history, the last run in the folder was
+// this task's and completed.
+func refuseCompleted(f *rundir.Folder, id state.ID, lost error) error {
+	past, err := f.History()
+	if rundir.Unavailable(err) {
+		return doubtCompletion(err)
+	}
+	if len(past) == 0 {
+		return nil
+	}
+	last := past[len(past)-1]
+	if last.Outcome != output.Completed || !strings.HasPrefix(last.Run, id.Alloc+"/"+id.Task+"/") {
+		return nil
+	}
+	if errors.Is(lost, fs.ErrNotExist) {
+		lost = errRecordMissing
+	}
+	return structs.NewRecoverableError(fmt.Errorf(
+		"%w: this allocation has completed its run already, by %s, and nothing is begun over its results. Put the record back if you can; to compute them again, run the job again",
+		lost, rundir.HistoryFile), true)
 }

@@ -142,6 +142,17 @@ func parseStop(text string, p *problems) *lsdyna.Switch {
 	return &sw
 }
 
+// String is the restart as a job says it.
+func (r Restart) String() string {
+	switch r.Mode {
+	case RestartNever:
+		return "never"
+	case RestartAuto:
+		return "auto"
+	}
+	return r.Dump
+}
+
 func parseRestart(text string, p *problems) Restart {
 	switch text {
 	case "", "never":
