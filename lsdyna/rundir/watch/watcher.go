@@ -20,11 +20,13 @@ import (
 
 // How often a watcher looks at its folder: usually, and while a sense switch is
 // followed. switchHaste is how long a switch that does not end the run is followed
-// closely.
+// closely. placeLooks is after how many looks at an open folder it is found out again
+// whether its path still leads there.
 const (
 	lookInterval   = 2 * time.Second
 	switchInterval = 200 * time.Millisecond
 	switchHaste    = 10 * time.Second
+	placeLooks     = 5
 )
 
 // ErrClosed is returned by requests to a watcher that was closed.
@@ -91,6 +93,7 @@ type Watcher struct {
 	dumps  rundir.DumpKeeper
 
 	holding  holding
+	unplaced int    // looks since checkPlace
 	reported string // the last look's error
 }
 
@@ -168,6 +171,7 @@ func (w *Watcher) Do(ctx context.Context, do func(*rundir.Folder) error) error {
 // checkPlace returns a *rundir.GoneError where what lies under the folder's path is not
 // this run's.
 func (w *Watcher) checkPlace() error {
+	w.unplaced = 0
 	place := w.solver.Load()
 	if place == nil {
 		return nil
@@ -358,8 +362,11 @@ func (w *Watcher) closeFolder() {
 // look is one round: it opens the folder if need be, reads what is new, and sees
 // what came of the last sense switch.
 func (w *Watcher) look() error {
-	if err := w.open(); err != nil {
-		return err
+	w.unplaced++
+	if w.folder == nil || w.unplaced >= placeLooks {
+		if err := w.open(); err != nil {
+			return err
+		}
 	}
 	if w.follow == nil {
 		return nil
