@@ -242,8 +242,7 @@ func (c *campaign) run(ctx context.Context) error {
 	if err := c.finale(ctx); err != nil {
 		return fmt.Errorf("after the last step of seed %d: %w", c.seed, err)
 	}
-	took := time.Since(began)
-	fmt.Printf("%d faults in %s, %.0f a minute, %d jobs: nothing lost\n", done, took.Round(time.Second), float64(done)/took.Minutes(), c.started)
+	fmt.Println(report{done, c.started}.line(time.Since(began), ""))
 	return nil
 }
 

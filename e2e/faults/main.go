@@ -8,6 +8,8 @@
 // was lost. With -mutant it builds the driver with a mistake in it, and the
 // campaign must find that.
 //
+// With -worlds it runs several campaigns side by side, each with a share of the faults.
+//
 // An interrupt (^C) ends it after the step that it is at, with the checks of an end;
 // a second one at once.
 //
@@ -45,10 +47,12 @@ func main() {
 	hangfs.Main()
 	var o options
 	var mutantName string
+	var worlds int
 	flag.StringVar(&o.bin, "bin", "bin", "`directory` with nomad, nomad-driver-lsdyna and lsdyna-standin")
 	flag.StringVar(&o.decks, "decks", filepath.Join("example", "decks"), "`directory` with the example decks")
 	flag.Uint64Var(&o.seed, "seed", 1, "what decides the faults and their order")
 	flag.IntVar(&o.steps, "n", 25, "`number` of faults")
+	flag.IntVar(&worlds, "worlds", 1, "`number` of campaigns, side by side, into which the faults are divided")
 	flag.StringVar(&o.only, "only", "", "`name` of the one fault to inject again and again")
 	flag.StringVar(&o.jobs, "jobs", "", "`kind` of all jobs, for a closer look")
 	flag.BoolVar(&o.setClock, "set-clock", false, "set this machine's clock, too: for virtual machines")
@@ -61,6 +65,9 @@ func main() {
 	defer stop()
 	o.enough = interrupted(stop)
 	run := runCampaign
+	if worlds > 1 {
+		run = func(ctx context.Context, o options) error { return runWorlds(ctx, o, worlds) }
+	}
 	if mutantName != "" {
 		run = func(ctx context.Context, o options) error { return runMutants(ctx, o, mutantName) }
 	}
