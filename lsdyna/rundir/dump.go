@@ -90,18 +90,28 @@ func (f *Folder) CheckDump(name string) error {
 	return fmt.Errorf("there is no %s in the run folder %s; its dumps: %s", name, f.path, there)
 }
 
-// findDump finds a dump by the name that the solver printed, which has no jobid.
-func findDump(found map[string]DumpFiles, said string) (DumpFiles, bool) {
-	if d, ok := found[said]; ok {
+// findDump finds a dump by the name that the solver printed, which has no jobid. A run
+// with a jobid may have a folder with dumps of runs that had another or none.
+func findDump(found map[string]DumpFiles, said, jobID string) (DumpFiles, bool) {
+	own := said
+	if jobID != "" {
+		own = jobID + "." + said
+	}
+	if d, ok := found[own]; ok {
 		return d, true
 	}
-	var newest DumpFiles
-	for name, d := range found {
-		if strings.HasSuffix(name, "."+said) && d.ModTime.After(newest.ModTime) {
-			newest = d
+	return newestDump(found, said)
+}
+
+// newestDump is findDump for a dump that was just written, by whatever jobid.
+func newestDump(found map[string]DumpFiles, said string) (DumpFiles, bool) {
+	newest, ok := found[said]
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if d := found[name]; strings.HasSuffix(name, "."+said) && (!ok || d.ModTime.After(newest.ModTime)) {
+			newest, ok = d, true
 		}
 	}
-	return newest, newest.Name != ""
+	return newest, ok
 }
 
 // hasDump reports whether the files of a dump that the solver named are there.
@@ -110,7 +120,7 @@ func (f *Folder) hasDump(said string) bool {
 	if err != nil {
 		return false
 	}
-	d, ok := findDump(found, said)
+	d, ok := newestDump(found, said)
 	return ok && d.whole(0)
 }
 
@@ -172,7 +182,7 @@ func (w *DumpWatch) Look(folder *Folder, s output.Snapshot) DumpState {
 	if s.Parallel == lsdyna.MPP {
 		ranks = s.Processors
 	}
-	d, ok := findDump(found, last.Name)
+	d, ok := newestDump(found, last.Name)
 	if !ok || !d.whole(ranks) || !w.fresh(d) {
 		return state
 	}
@@ -237,7 +247,7 @@ func (k *DumpKeeper) Look(folder *Folder, s output.Snapshot) error {
 	if s.Parallel == lsdyna.MPP {
 		ranks = s.Processors
 	}
-	files, ok := findDump(found, last.Name)
+	files, ok := newestDump(found, last.Name)
 	if k.still++; !ok || !files.whole(ranks) || files.Bytes != k.files.Bytes {
 		k.still, k.noted = 0, false
 	}

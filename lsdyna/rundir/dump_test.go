@@ -92,3 +92,28 @@ func TestNow_isTheFoldersOwnClock(t *testing.T) {
 	must.NoError(t, err)
 	must.SliceEmpty(t, entries)
 }
+
+// A folder may have a dump of a run without a jobid.
+func TestDumpWatch_findsADumpBesideOneWithoutItsJobID(t *testing.T) {
+	dir := t.TempDir()
+	folder := openFolder(t, dir)
+	old := time.Now().Add(-time.Hour)
+	must.NoError(t, os.Chtimes(write(t, dir, "d3dump01", "another run's"), old, old))
+	follower := NewFollower(folder, FollowOptions{JobID: "j7"})
+	watch, keeper := DumpWatch{Since: time.Now()}, DumpKeeper{}
+	must.NoError(t, folder.WriteRecord(Record{Identity: Identity{Deck: "d"}}))
+	write(t, dir, "stdout", dumpLine(100, .001, "write d3dump01 file", 1))
+	write(t, dir, "j7.d3dump01", "its own")
+	var state DumpState
+	for range dumpStill + 1 {
+		s := poll(t, follower)
+		state = watch.Look(folder, s)
+		must.NoError(t, keeper.Look(folder, s))
+	}
+	must.True(t, state.Complete)
+	must.Eq(t, "j7.d3dump01", state.Files.Name)
+	record, err := folder.ReadRecord()
+	must.NoError(t, err)
+	must.Len(t, 1, record.Whole)
+	must.Eq(t, int64(len("its own")), record.Whole[0].Bytes)
+}

@@ -58,7 +58,7 @@ func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted 
 		if recorded.ofEarlier(dump) || strings.HasPrefix(dump.Name, "d3full") {
 			continue // another run's; d3full needs a full deck of its own
 		}
-		files, _ := findDump(found, dump.Name)
+		files, _ := findDump(found, dump.Name, wanted.JobID)
 		if why := recorded.refuses(dump, files, ranks); why != "" {
 			refused = append(refused, why)
 			continue

@@ -354,3 +354,26 @@ func TestRecord_roundTrip(t *testing.T) {
 	must.ErrorIs(t, err, os.ErrNotExist)
 	must.FileExists(t, filepath.Join(dir, BadRecordFile))
 }
+
+// A folder may have dumps of a run without a jobid, or with another one.
+func TestSelectRestart_findsADumpBesideOneOfAnotherJobID(t *testing.T) {
+	for name, other := range map[string]string{"none": "d3dump01", "another": "j6.d3dump01"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			_, id := smpRun()
+			id.JobID = "j7"
+			write(t, dir, other, "another run's")
+			folder := openFolder(t, dir)
+			record, err := NewRecord(t.Context(), folder, id, "stdout")
+			must.NoError(t, err)
+			line := dumpLine(100, .001, "write d3dump01 file", 1) + dumpLine(101, .00101, "write d3plot file", 1)
+			write(t, dir, "stdout", line)
+			own := write(t, dir, "j7.d3dump01", "its own")
+			must.Eq(t, "j7.d3dump01", choose(t, dir, record, id).Dump)
+
+			copied := time.Now().Add(-time.Hour) // the folder may be a copy, and its times say nothing
+			must.NoError(t, os.Chtimes(own, copied, copied))
+			must.Eq(t, "j7.d3dump01", choose(t, dir, record, id).Dump)
+		})
+	}
+}
