@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -103,26 +102,11 @@ type Deck struct {
 // not make another deck.
 func (d Deck) Lost(r Record) string {
 	for _, name := range d.Away {
-		if slices.Contains(r.Includes, name) {
+		if slices.Contains(r.Includes, name) || r.Included.has(name) {
 			return name
 		}
 	}
 	return ""
-}
-
-// maxIncludeNames bounds the names of a deck's files in a record, in bytes.
-const maxIncludeNames = 12 << 10
-
-// names is the included files as far as a record keeps them.
-func (d Deck) names() []string {
-	left := maxIncludeNames
-	for i, name := range d.Includes {
-		encoded, _ := json.Marshal(name) // a string
-		if left -= len(encoded) + 1; left < 0 {
-			return d.Includes[:i]
-		}
-	}
-	return d.Includes
 }
 
 // deckHash is the hash of a deck and, in the order in which they are named, of

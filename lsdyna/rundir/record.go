@@ -75,6 +75,7 @@ type Record struct {
 	Identity Identity      `json:"identity"`
 	Started  time.Time     `json:"started"`            // of the first start from the deck, by our clock
 	Includes []string      `json:"includes,omitempty"` // files that the deck includes and that could be read
+	Included nameFilter    `json:"included,omitempty"` // the same, where they are too many to be named
 	Earlier  []output.Dump `json:"earlier,omitempty"`  // dumps of other runs, by the outputs that were there at that start
 	Chosen   *output.Dump  `json:"chosen,omitempty"`   // dump that the last start began with
 	Bad      []output.Dump `json:"bad,omitempty"`      // dumps that the solver could not begin with
@@ -132,9 +133,6 @@ func NewRecord(ctx context.Context, folder *Folder, id Identity, stdout string) 
 		Identity: id, Started: time.Now(), Earlier: printed[:min(len(printed), maxEarlier)], Before: before[:min(len(before), maxBefore)],
 	}, nil
 }
-
-// Reads notes which files the deck of the run includes.
-func (r *Record) Reads(d Deck) { r.Includes = d.names() }
 
 // isOlder reports whether the files of a dump are older than the run: they are as they
 // were when it began. Their times alone would not tell, by whatever clock: clocks are
