@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/restart"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -21,19 +22,41 @@ import (
 // already: Nomad starts the tasks of a service job anew when they end, whatever they
 // ended with. Where another allocation has, somebody ran the job again.
 func (s *start) checkCompleted() error {
-	var done *rundir.Completion
+	var recorded *rundir.Record
 	err := s.inFolder(func(f *rundir.Folder) (err error) {
-		done, err = restart.Completed(f, s.id)
+		recorded, err = restart.Completed(f, s.id)
 		return err
 	})
-	switch {
-	case err != nil || done == nil:
+	if err != nil || recorded == nil {
 		return err
-	case done.Alloc == s.id.Alloc && done.Task == s.id.Task:
+	}
+	if done := recorded.Completed; done.Alloc == s.id.Alloc && done.Task == s.id.Task {
 		s.run.completed = done
 		return nil
 	}
-	s.run.overwrites = true
+	s.run.before = recorded
+	return nil
+}
+
+// checkRepeated finds out whether it may be Nomad that runs a job again which another
+// allocation has completed: it replaces an allocation that it calls failed, as it does
+// those of a service job, and those of a run whose solver completed and then exited
+// with an error. The same deck is not computed again then, over the results. Who wants
+// that says so.
+func (s *start) checkRepeated() error {
+	if s.run.before == nil {
+		return nil
+	}
+	done := s.run.before.Completed
+	if s.job.Restart.Mode == settings.RestartAuto && done.NomadRepeats() && done.IsTask(s.cfg.Namespace, s.cfg.JobID, s.cfg.Name) {
+		if err := s.identifyDeck(); err != nil {
+			return err
+		}
+		if s.run.before.HasCompleted(s.run.deck) {
+			s.run.completed = done
+			return nil
+		}
+	}
 	s.events = append(s.events, fmt.Sprintf("Beginning anew, over the results of %s", done))
 	return nil
 }
@@ -41,6 +64,9 @@ func (s *start) checkCompleted() error {
 // endAsCompleted makes a task that has ended as the run did that its allocation
 // completed. Nothing is started and no core is taken.
 func (s *start) endAsCompleted() (*drivers.TaskHandle, error) {
+	if err := s.inFolder((*rundir.Folder).NoteRestarted); err != nil {
+		return nil, structs.NewRecoverableError(fmt.Errorf("cannot note that a completed run was started again: %w", err), true)
+	}
 	if err := s.makeRecord(); err != nil {
 		return nil, err
 	}
@@ -50,8 +76,13 @@ func (s *start) endAsCompleted() (*drivers.TaskHandle, error) {
 		return nil, structs.NewRecoverableError(fmt.Errorf("open record: %w", err), true)
 	}
 	s.watch(proc, task.Attached)
-	s.events = append(s.events, fmt.Sprintf("This allocation has completed its run already, at %s: the results stay as they are, and no solver is started. To compute them again, run the job again",
-		s.run.completed.Finished.Local().Format(time.DateTime)))
+	const stay = "the results stay as they are, and no solver is started. To compute them again, "
+	if s.run.before == nil {
+		s.events = append(s.events, fmt.Sprintf("This allocation has completed its run already, at %s: %srun the job again, with restart = \"never\"", s.run.completed.Finished.Local().Format(time.DateTime), stay))
+	} else {
+		s.events = append(s.events, fmt.Sprintf("This job has completed its run already, and Nomad may start it again by itself, over %s: %sset restart = \"never\", or give the job another run folder", s.run.completed, stay))
+	}
+	s.run.closeLock()
 	details, err := s.details.Encode()
 	if err != nil {
 		return nil, err

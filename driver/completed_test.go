@@ -15,14 +15,14 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
-// contents is what lies in the run folder, beside the record of who has it.
+// contents is what lies in the run folder, beside the driver's own files.
 func (r *run) contents() map[string]string {
 	r.t.Helper()
 	entries, err := os.ReadDir(r.folder)
 	must.NoError(r.t, err)
 	all := map[string]string{}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".lsdyna-") && e.Name() != rundir.RecordFile {
+		if strings.HasPrefix(e.Name(), ".lsdyna-") {
 			continue
 		}
 		info, err := e.Info()
@@ -65,19 +65,97 @@ func TestStart_ACompletedRunIsNotBegunAgainInItsAllocation(t *testing.T) {
 				must.Error(t, n.SignalTask(again.id, "SIGUSR1"))
 				must.NoError(t, n.DestroyTask(again.id, false))
 			})
-			t.Run("but in another one it is, and that is told", func(t *testing.T) {
-				j.alloc = ""
-				other := first.again(j)
-				n.hears(other.id, "Beginning anew, over the results of the completed run of job ")
-				n.hears(other.id, "(allocation "+first.cfg.AllocID+", task "+first.cfg.Name+", finished at ")
-				must.Positive(t, other.pid)
-				must.True(t, other.wait().Successful())
-				recorded, err := other.recorded()
-				must.NoError(t, err)
-				must.Eq(t, other.cfg.AllocID, recorded.Completed.Alloc)
-			})
 		})
 	}
+}
+
+// Somebody who runs a job again wants it computed again. Nomad, which does so by itself
+// where it calls an allocation failed, must not: a service's task that ended, or one that
+// completed and then exited with an error.
+func TestStart_ACompletedRunInAnotherAllocation(t *testing.T) {
+	clean := func(*rundir.Completion) {}
+	for name, c := range map[string]struct {
+		ended  func(*rundir.Completion)
+		again  bool // Nomad has started the task again
+		mode   string
+		change func(t *testing.T, folder string)
+		keeps  bool
+	}{
+		"run again by somebody":            {ended: clean},
+		"replaced by Nomad":                {ended: clean, again: true, keeps: true},
+		"told as a failure: exit code":     {ended: func(c *rundir.Completion) { c.Code = 1 }, keeps: true},
+		"told as a failure: signal":        {ended: func(c *rundir.Completion) { c.Signal = 9 }, keeps: true},
+		"told as a failure: nobody saw it": {ended: func(c *rundir.Completion) { c.ExitKnown = false }, keeps: true},
+		"told as a failure: out of memory": {ended: func(c *rundir.Completion) { c.OOMKilled = true }, keeps: true},
+		"of a version without decks":       {ended: func(c *rundir.Completion) { c.Deck = "" }, again: true, keeps: true},
+		"of another job":                   {ended: func(c *rundir.Completion) { c.Job = "other" }, again: true},
+		"as the job says":                  {ended: clean, again: true, mode: "never"},
+		"with another deck": {ended: clean, again: true, change: func(t *testing.T, folder string) {
+			appendLine(t, filepath.Join(folder, "main.k"), "$ a comment")
+		}},
+		"with a file of the deck away": {ended: clean, again: true, keeps: true, change: func(t *testing.T, folder string) {
+			must.NoError(t, os.Rename(filepath.Join(folder, "part.k"), filepath.Join(folder, "part.k.away")))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			j := standinJob("ncpu = 1")
+			j.files = deck(t, false)
+			j.files["main.k"] = strings.Replace(j.files["main.k"], "*END", "*INCLUDE\npart.k\n*END", 1)
+			j.files["part.k"] = "$ nothing\n*END\n"
+			first := n.start(j)
+			must.True(t, first.wait().Successful())
+			must.NoError(t, n.DestroyTask(first.id, false))
+			recorded, err := first.recorded()
+			must.NoError(t, err)
+			must.NotEq(t, "", recorded.Completed.Deck)
+			c.ended(recorded.Completed)
+			folder, err := rundir.Open(first.folder, ".")
+			must.NoError(t, err)
+			must.NoError(t, folder.WriteRecord(recorded))
+			must.NoError(t, folder.Close())
+			j.files = nil
+			if c.again {
+				j.alloc = first.cfg.AllocID
+				again := first.again(j)
+				must.Zero(t, again.pid)
+				again.wait()
+				j.alloc = ""
+			}
+			if c.change != nil {
+				c.change(t, first.folder)
+			}
+			if c.mode != "" {
+				j.config += "\nrestart = \"" + c.mode + "\""
+			}
+			before := first.contents()
+			for range 2 {
+				next := first.again(j)
+				if c.keeps {
+					must.Zero(t, next.pid)
+					next.wait()
+					n.hears(next.id, "This job has completed its run already, and Nomad may start it again by itself, over the completed run of job ")
+					must.Eq(t, before, first.contents())
+					continue
+				}
+				must.Positive(t, next.pid)
+				n.hears(next.id, "Beginning anew, over the results of the completed run of job ")
+				n.hears(next.id, "(allocation "+first.cfg.AllocID+", task "+first.cfg.Name+", finished at ")
+				must.True(t, next.wait().Successful())
+				now, err := next.recorded()
+				must.NoError(t, err)
+				must.Eq(t, next.cfg.AllocID, now.Completed.Alloc)
+				return
+			}
+		})
+	}
+}
+
+func appendLine(t *testing.T, path, line string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	must.NoError(t, err)
+	must.NoError(t, os.WriteFile(path, append(data, line+"\n"...), 0o644))
 }
 
 // A run that completed, but whose exit nobody saw, is no success the second time either.

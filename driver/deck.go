@@ -23,6 +23,9 @@ func (s *start) identifyDeck() error {
 	if s.job.Restart.Mode != settings.RestartAuto {
 		return nil // nobody asks for dumps that fit
 	}
+	if s.run.deck.Hash != "" {
+		return nil // it was read to tell whether Nomad repeats a run
+	}
 	began := time.Now()
 	progress := &rundir.DeckProgress{}
 	report := func() {

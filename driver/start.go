@@ -102,7 +102,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 
 // do takes the steps of a start. RecoverTask walks them back.
 func (s *start) do() (*drivers.TaskHandle, error) {
-	err := take(s.decode, s.findUser, s.endPredecessors, s.openFolder, s.checkCompleted)
+	err := take(s.decode, s.findUser, s.endPredecessors, s.openFolder, s.checkCompleted, s.checkRepeated)
 	if err == nil && s.run.completed != nil {
 		return s.endAsCompleted()
 	}
@@ -331,7 +331,7 @@ func (s *start) makeDetails() (*state.Details, error) {
 		Solver: s.job.Solver.Name, Parallel: string(s.job.Solver.Parallel), Precision: string(s.job.Solver.Precision),
 		RunBase: s.run.base, RunFolder: s.run.rel, RunDevice: dir.Dev, RunInode: dir.Ino, Stdout: stdoutName, Input: s.job.Input, LSDynaJob: s.job.JobID,
 		CoresAsked: s.place.asked, Reserved: !s.place.reserved.IsEmpty(), CgroupParent: s.place.parent, Placement: s.place.lease.Reason,
-		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Old: old, Completed: completed,
+		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Old: old, Deck: s.run.deck.Hash, Completed: completed,
 	}, nil
 }
 

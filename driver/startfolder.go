@@ -30,15 +30,15 @@ const folderPatience = 30 * time.Second
 // runFolder is the run folder of a start. All that is done there goes through its
 // watcher, with a deadline; afterwards the watcher is the run's.
 type runFolder struct {
-	base, rel  string // base is trusted
-	watcher    *watch.Watcher
-	unlock     func()   // lets other starts into the folder
-	lock       *os.File // the folder's, for the supervisor; nil before it is taken and after the launch
-	old        rundir.Outputs
-	deck       rundir.Deck        // where dumps may be chosen by it
-	completed  *rundir.Completion // the allocation has completed the run already
-	overwrites bool               // another one has, and what the folder's record says of that is old once this run begins
-	began      string             // what was chosen to begin with, and why
+	base, rel string // base is trusted
+	watcher   *watch.Watcher
+	unlock    func()   // lets other starts into the folder
+	lock      *os.File // the folder's, for the supervisor; nil before it is taken and after the launch
+	old       rundir.Outputs
+	deck      rundir.Deck        // where dumps may be chosen by it
+	completed *rundir.Completion // the allocation has completed the run already
+	before    *rundir.Record     // another one has, and what the folder's record says of that is old once this run begins
+	began     string             // what was chosen to begin with, and why
 }
 
 func (r *runFolder) path() string { return filepath.Join(r.base, r.rel) }
@@ -298,7 +298,7 @@ func (s *start) writeFiles() error {
 		if err := f.ClearSwitch(); err != nil {
 			return fmt.Errorf("work_dir: remove an old sense switch: %w", err)
 		}
-		if s.run.overwrites && s.job.Restart.Mode != settings.RestartAuto {
+		if s.run.before != nil && s.job.Restart.Mode != settings.RestartAuto {
 			return f.WriteRecord(rundir.Record{})
 		}
 		return nil

@@ -134,6 +134,7 @@ type Details struct {
 
 	// Completed: the allocation has completed the run before. There are no processes,
 	// and the task ends as that run ended (package lsdyna).
+	Deck      string          `json:"deck,omitempty"` // hash of what its deck is; "" where nobody has read it
 	Completed json.RawMessage `json:"completed,omitempty"`
 }
 

@@ -19,6 +19,8 @@ type Completion struct {
 	Task      string    `json:"task"`
 	Reason    string    `json:"reason"` // the outcome in one line
 	Finished  time.Time `json:"finished"`
+	Deck      string    `json:"deck,omitempty"`      // Identity.Deck; "" where nobody had read it
+	Restarted bool      `json:"restarted,omitempty"` // Nomad has started the task again since
 
 	// The exit, as far as somebody saw it.
 	ExitKnown bool `json:"exit_known,omitempty"`
@@ -30,6 +32,34 @@ type Completion struct {
 // Exit is how the run's main process ended.
 func (c *Completion) Exit() output.Exit {
 	return output.Exit{Known: c.ExitKnown, Code: c.Code, Signal: c.Signal, OOMKilled: c.OOMKilled}
+}
+
+// NomadRepeats reports whether Nomad starts a task again, by itself, that ended so: it
+// has done so, or it was told of a failure.
+func (c *Completion) NomadRepeats() bool {
+	return c.Restarted || !c.ExitKnown || c.Code != 0 || c.Signal != 0 || c.OOMKilled
+}
+
+// HasCompleted reports whether a deck is the one of the completed run, as far as can be
+// told: a file of it may be away.
+func (r Record) HasCompleted(d Deck) bool {
+	return r.Completed != nil && (r.Completed.Deck == "" || r.Completed.Deck == d.Hash || d.Lost(r) != "")
+}
+
+// IsTask reports whether the run was of this task of this job, whatever the allocation.
+func (c *Completion) IsTask(namespace, job, task string) bool {
+	return c.Namespace == namespace && c.Job == job && c.Task == task
+}
+
+// NoteRestarted notes in a folder's record that Nomad has started the task again that
+// completed its run there.
+func (f *Folder) NoteRestarted() error {
+	r, err := f.ReadRecord()
+	if err != nil || r.Completed == nil || r.Completed.Restarted {
+		return err
+	}
+	r.Completed.Restarted = true
+	return f.WriteRecord(r)
 }
 
 // String names the run.

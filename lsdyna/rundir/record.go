@@ -83,7 +83,8 @@ type Record struct {
 	Whole    []WholeDump   `json:"whole,omitempty"`    // dumps that were seen complete, those among them behind which the solver was silent
 
 	// Completed: the last run in the folder is this one, and LS-DYNA completed it. All
-	// else is empty then. Who forges it keeps the user's own task from computing.
+	// else but what its deck includes is empty then. Who forges it keeps the user's own
+	// task from computing.
 	Completed *Completion `json:"completed,omitempty"`
 }
 

@@ -150,19 +150,21 @@ func refuseDumps(f *rundir.Folder, lost error) error {
 		lost, dumps[n-1], n, dumps[n-1]), true)
 }
 
-// Completed returns the run that was completed in the folder and that nobody has begun
-// anew since; nil where there is none. id is the task that asks. Where the record is
+// Completed returns the record of the run that was completed in the folder and that
+// nobody has begun anew since; nil where there is none. id is the task that asks. Where the record is
 // lost and the history tells that this very task completed its run, nothing is begun
 // over its results.
-func Completed(f *rundir.Folder, id state.ID) (*rundir.Completion, error) {
+func Completed(f *rundir.Folder, id state.ID) (*rundir.Record, error) {
 	recorded, err := f.ReadRecord()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, rundir.ErrBadRecord):
 		return nil, refuseCompleted(f, id, err) // of what is damaged beside that Choose speaks
 	case err != nil:
 		return nil, doubtCompletion(err)
+	case recorded.Completed == nil:
+		return nil, nil
 	}
-	return recorded.Completed, nil
+	return &recorded, nil
 }
 
 func doubtCompletion(err error) error {

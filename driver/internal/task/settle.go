@@ -30,10 +30,10 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 		if err := ownership.Of(f).CheckOwner(h.ID.String()); err != nil {
 			return err // the record is another run's by now
 		}
-		if o.Success() {
-			return f.WriteRecord(rundir.Record{Completed: h.completion(r, exit, o)})
-		}
 		recorded, err := f.ReadRecord()
+		if o.Success() {
+			return f.WriteRecord(rundir.Record{Completed: h.completion(r, exit, o, recorded), Includes: recorded.Includes, Included: recorded.Included})
+		}
 		if err != nil {
 			return nil //nolint:nilerr // no record, or none that can be read: nothing to bring up to date
 		}
@@ -54,9 +54,14 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 	}
 }
 
-// completion is what the folder's record keeps of a run that completed.
-func (h *Handle) completion(r *run, exit exited, o output.Outcome) *rundir.Completion {
+// completion is what the folder's record keeps of a run that completed. was is what it
+// kept before.
+func (h *Handle) completion(r *run, exit exited, o output.Outcome, was rundir.Record) *rundir.Completion {
+	if c := was.Completed; c != nil && c.Alloc == h.ID.Alloc && c.Task == h.ID.Task {
+		return c // by a plugin that ended before it could tell Nomad
+	}
 	return &rundir.Completion{
+		Deck:      r.Deck,
 		Namespace: r.Namespace, Job: r.JobID, Alloc: h.ID.Alloc, Task: h.ID.Task, Reason: o.Reason, Finished: exit.at().UTC(),
 		ExitKnown: exit.Known, Code: exit.Code, Signal: exit.Signal, OOMKilled: exit.OOMKilled,
 	}
