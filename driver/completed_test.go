@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
@@ -156,6 +157,47 @@ func appendLine(t *testing.T, path, line string) {
 	data, err := os.ReadFile(path)
 	must.NoError(t, err)
 	must.NoError(t, os.WriteFile(path, append(data, line+"\n"...), 0o644))
+}
+
+// Nomad's command line shows what it is told as it is, and the task's user can write
+// what he likes into the record, and make files of any name.
+func TestStart_WhatIsToldOfAFolderIsPrintable(t *testing.T) {
+	n := newNode(t)
+	const evil = "\x1b[2J\nnomad\u202e"
+	j := standinJob("ncpu = 1")
+	first := n.start(j)
+	must.True(t, first.wait().Successful())
+	recorded, err := first.recorded()
+	must.NoError(t, err)
+	c := recorded.Completed
+	c.Reason += evil + strings.Repeat("x", 50_000)
+	folder, err := rundir.Open(first.folder, ".")
+	must.NoError(t, err)
+	defer folder.Close()
+	must.NoError(t, folder.WriteRecord(recorded))
+	j.alloc = first.cfg.AllocID
+	told := []string{}
+	again := first.again(j)
+	if err := again.wait().Err; err != nil {
+		told = append(told, err.Error())
+	}
+	told = append(told, n.said(again.id)...)
+
+	j.alloc, c.Job, c.Alloc = "", evil, evil
+	must.NoError(t, folder.WriteRecord(recorded))
+	other := first.again(j)
+	other.wait()
+	told = append(told, n.said(other.id)...)
+
+	must.NoError(t, os.WriteFile(filepath.Join(first.folder, evil+".d3dump01"), []byte("dump"), 0o644))
+	must.NoError(t, damage(filepath.Join(first.folder, rundir.RecordFile)))
+	j.folder, j.files = first.folder, map[string]string{}
+	_, _, err = n.StartTask(n.task(j))
+	must.ErrorContains(t, err, "d3dump01")
+	for _, text := range append(told, err.Error()) {
+		must.Less(t, 5000, len(text))
+		must.Eq(t, -1, strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }), must.Sprintf("%q", text))
+	}
 }
 
 // A run that completed, but whose exit nobody saw, is no success the second time either.

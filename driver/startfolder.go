@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/nomad/nomad/structs"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
@@ -130,13 +131,16 @@ func recoverableAway(err error) error {
 }
 
 // forNomad makes an error recoverable that wraps one which is: Nomad looks at the
-// outermost alone.
+// outermost alone. It shows the text as it is.
 func forNomad(err error) error {
+	if err == nil {
+		return nil
+	}
 	var r *structs.RecoverableError
 	if errors.As(err, &r) {
-		return structs.NewRecoverableError(err, r.Recoverable)
+		return structs.NewRecoverableError(events.PlainError{Err: err}, r.Recoverable)
 	}
-	return err
+	return events.PlainError{Err: err}
 }
 
 // claimFolder takes the run folder for this run, from whatever node the last one ran.

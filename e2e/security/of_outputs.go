@@ -152,6 +152,11 @@ var ofOutputs = []removal{
 		lineTerminal, "status shows what users wrote", []string{"TestStatus_showsNoControlCharactersOfUsers"}, cleansNothing,
 	},
 	{
+		lineTerminal, "Nomad is told what users wrote", []string{"TestRedact_isOnePrintableLine", "TestStart_WhatIsToldOfAFolderIsPrintable"}, []mutant.Edit{
+			mutant.Never("events.Plain", "case r == utf8.RuneError || !unicode.IsPrint(r):"),
+		},
+	},
+	{
 		// What is read of an output is made plain besides.
 		lineTerminal, "inspect shows what solvers wrote", []string{"TestInspect_showsNoControlCharactersOfUsers"}, append(cleansNothing[:1:1],
 			mutant.Never("sanitize.Line", "c < ' '"),

@@ -59,12 +59,12 @@ func (h *Hub) Hide(secrets license.Secrets) {
 	h.secrets = secrets
 }
 
-// Redact takes out of a text what no event may hold.
+// Redact takes out of a text what no event may hold, and makes it Plain.
 func (h *Hub) Redact(text string) string {
 	h.mu.Lock()
 	secrets := h.secrets
 	h.mu.Unlock()
-	return secrets.Redact(text)
+	return Plain(secrets.Redact(text))
 }
 
 // Stream returns the events of one task. What it emits is logged, too.

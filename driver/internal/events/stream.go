@@ -59,7 +59,7 @@ func (s *Stream) EmitRedacted(message string) {
 	}
 }
 
-// Redact takes out of a text what no event may hold.
+// Redact takes out of a text what no event may hold, and makes it Plain.
 func (s *Stream) Redact(text string) string { return s.hub.Redact(text) }
 
 // Attach lets the task's events through, those held first. It is for WaitTask:

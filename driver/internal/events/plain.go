@@ -1,0 +1,37 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package events
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxText bounds a text for Nomad, in bytes: its servers keep it.
+const maxText = 4 << 10
+
+// Plain makes one printable line of a text. Much of what Nomad is told names files, or
+// what lies in them, that are the task's user's, and its command line shows it as it is.
+func Plain(text string) string {
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r == utf8.RuneError || !unicode.IsPrint(r):
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// PlainError is an error in one printable line.
+type PlainError struct{ Err error }
+
+func (e PlainError) Error() string { return Plain(e.Err.Error()) }
+
+func (e PlainError) Unwrap() error { return e.Err }
