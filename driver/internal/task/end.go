@@ -72,6 +72,9 @@ func (h *Handle) end(ctx context.Context) {
 		h.settleRecord(ctx, r, v.Snapshot, exit, outcome)
 		h.noteEnd(ctx, r, exit, outcome)
 	}
+	if ctx.Err() != nil {
+		return // what is not noted in the folder must not be told to Nomad: it starts the task again
+	}
 	h.tellSwitch(v.Switch, ending{succeeded: outcome.Success(), clean: clean})
 	h.Events.EmitRedacted(Sentence(outcome.Reason))
 	h.tellWhereResultsAre(r)

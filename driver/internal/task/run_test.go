@@ -5,6 +5,7 @@ package task
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -229,6 +230,27 @@ func TestRun_SettlesNoOtherRunsRecord(t *testing.T) {
 	now, err := folder.ReadRecord()
 	must.NoError(t, err)
 	must.Eq(t, before, now)
+}
+
+// A run that completed must not be begun anew because its folder failed for a moment.
+func TestRun_SettlesTheRecordOfACompletedRunInAFolderThatFails(t *testing.T) {
+	settle := func(t *testing.T, patience time.Duration) (told, error) {
+		dir := t.TempDir()
+		h := newTold(t, state.Details{RunBase: "/", RunFolder: "x"}, flaky(dir, unix.ENOTCONN, unix.ENOTCONN, nil))
+		h.patience = Patience{Silent: patience, Missing: patience, Stopped: patience}
+		h.settleRecord(t.Context(), h.run.Load(), output.Snapshot{}, exited{}, output.Outcome{Kind: output.Completed})
+		_, err := os.Stat(filepath.Join(dir, rundir.RecordFile))
+		return h, err
+	}
+	t.Run("and answers again", func(t *testing.T) {
+		_, err := settle(t, time.Hour)
+		must.NoError(t, err)
+	})
+	t.Run("for long", func(t *testing.T) {
+		h, err := settle(t, 0)
+		must.ErrorIs(t, err, fs.ErrNotExist)
+		must.StrContains(t, h.next(t), "That the run has completed cannot be noted in its folder")
+	})
 }
 
 // flaky is a folder that answers its openings one after the other so; the last

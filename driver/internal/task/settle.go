@@ -5,6 +5,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"syscall"
 	"time"
@@ -23,10 +24,8 @@ const settlePatience = 30 * time.Second
 // completed run is no longer to be continued, nor to be overwritten by a restart of its
 // allocation, and a dump from which the solver could not go on is not to be tried again.
 func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, exit exited, o output.Outcome) {
-	ctx, cancel := context.WithTimeout(ctx, settlePatience)
-	defer cancel()
 	rejected := false
-	err := r.watcher.Do(ctx, func(f *rundir.Folder) error {
+	err := h.insist(ctx, r, o.Success() || r.Restart != "", func(f *rundir.Folder) error {
 		if err := ownership.Of(f).CheckOwner(h.ID.String()); err != nil {
 			return err // the record is another run's by now
 		}
@@ -51,6 +50,27 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 	}
 	if err != nil {
 		h.logger.Warn("cannot bring the run's record up to date", "error", err)
+	}
+	var owned *ownership.OwnedError
+	if err != nil && o.Success() && ctx.Err() == nil && !errors.As(err, &owned) {
+		h.say("That the run has completed cannot be noted in its folder, and a later start there computes it again, over its results: %v", err)
+	}
+}
+
+// insist does something in the folder of a run that is over. Where much depends on it, a
+// folder that fails, or is full, just then is waited for as long as for its outputs.
+func (h *Handle) insist(ctx context.Context, r *run, much bool, do func(*rundir.Folder) error) error {
+	for began := time.Now(); ; {
+		attempt, cancel := context.WithTimeout(ctx, settlePatience)
+		err := r.watcher.Do(attempt, do)
+		cancel()
+		if !much || !rundir.Unreadable(err) || ctx.Err() != nil || time.Since(began) > h.outputsPatience(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(readPause):
+		}
 	}
 }
 
