@@ -38,7 +38,10 @@ func (c *candidate) stopWithDump(ctx context.Context) string {
 		return "" // it looks for no switch yet, and there is nothing to dump
 	}
 	order := c.orderStop(ctx, v.Snapshot.LastDump())
-	if err := w.Send(ctx, watch.Sending{Switch: sw, Asked: order.Began}); err != nil {
+	err = insist(ctx, func(ctx context.Context) error {
+		return w.Send(ctx, watch.Sending{Switch: sw, Asked: order.Began, Again: true, First: true})
+	})
+	if err != nil {
 		return fmt.Sprintf("no dump: %v", err)
 	}
 	select {
@@ -78,11 +81,40 @@ func (c *candidate) watch() *watch.Watcher {
 	return w
 }
 
-// firstLook waits until the outputs were read once.
-func firstLook(ctx context.Context, w *watch.Watcher) (watch.View, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerPatience)
-	defer cancel()
-	return w.Look(ctx)
+// firstLook waits until the outputs were read once. A folder that is not the solver's
+// any more is not waited for.
+func firstLook(ctx context.Context, w *watch.Watcher) (v watch.View, err error) {
+	err = insist(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, answerPatience)
+		defer cancel()
+		var err error
+		v, err = w.Look(ctx)
+		switch {
+		case v.Gone != nil:
+			return v.Gone
+		case v.Looks > 0:
+			return nil
+		}
+		return err
+	})
+	return v, err
+}
+
+// insist asks a run folder again that fails, or cannot be opened, for as long as the
+// solver has: its server may be away for a moment, and the dump is worth it.
+func insist(ctx context.Context, do func(context.Context) error) error {
+	const pause = 500 * time.Millisecond
+	for {
+		err := do(ctx)
+		if !rundir.Unreadable(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // orderStop records the stop, so that a plugin which finds the run tells its end as one.
