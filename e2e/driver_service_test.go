@@ -42,3 +42,35 @@ func TestDriver_ACompletedServiceKeepsItsResults(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, done.ModTime(), now.ModTime())
 }
+
+// Nomad replaces an allocation that it calls failed, by default for ever.
+func TestDriver_ACompletedServiceKeepsItsResultsWhenItIsReplaced(t *testing.T) {
+	s := newSite(t, "")
+	hcl := jobHCL{name: "replaced", folder: s.deck("replaced", "solid_bar_impact"), config: "ncpu = 1"}
+	_, err := s.Run(within(t), strings.NewReplacer(`type = "batch"`, `type = "service"`, `attempts = 0
+      mode     = "fail"`, `attempts = 1
+      interval = "30m"
+      delay    = "1s"
+      mode     = "fail"`, `attempts  = 0
+      unlimited = false`, `delay          = "5s"
+      delay_function = "constant"
+      unlimited      = true`).Replace(hcl.String()))
+	must.NoError(t, err)
+	all, err := s.WaitPlaced(within(t), hcl.name, 2)
+	must.NoError(t, err)
+	results := filepath.Join(hcl.folder, "standin-results")
+	done, err := os.Stat(results)
+	must.NoError(t, err)
+	for _, stub := range all {
+		alloc, err := s.WaitAlloc(within(t), stub.ID, cluster.TaskEvent("lsdyna", "Normal termination at the end time"))
+		must.NoError(t, err)
+		if alloc.PreviousAllocation != "" {
+			_, err = s.WaitAlloc(within(t), stub.ID, cluster.TaskEvent("lsdyna", "This job has completed its run already, and Nomad may start it again by itself"))
+			must.NoError(t, err)
+		}
+	}
+	now, err := os.Stat(results)
+	must.NoError(t, err)
+	must.Eq(t, done.ModTime(), now.ModTime())
+	must.FileNotExists(t, filepath.Join(hcl.folder, "stdout.1"))
+}
