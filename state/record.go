@@ -132,9 +132,10 @@ type Details struct {
 	StartFailed bool            `json:"start_failed,omitempty"` // Nomad was told so, but not everything could be ended
 	Old         json.RawMessage `json:"old_outputs,omitempty"`  // what lay in the run folder before (package lsdyna)
 
-	// Completed: the allocation has completed the run before. There are no processes,
-	// and the task ends as that run ended (package lsdyna).
-	Deck      string          `json:"deck,omitempty"` // hash of what its deck is; "" where nobody has read it
+	Deck string `json:"deck,omitempty"` // its hash (package lsdyna); "" where nobody has read the deck
+
+	// Completed: the run was completed before, and is not computed again. There are no
+	// processes, and the task ends as that run ended (package lsdyna).
 	Completed json.RawMessage `json:"completed,omitempty"`
 }
 

@@ -34,7 +34,7 @@ func (c *Completion) Exit() output.Exit {
 	return output.Exit{Known: c.ExitKnown, Code: c.Code, Signal: c.Signal, OOMKilled: c.OOMKilled}
 }
 
-// NomadRepeats reports whether Nomad starts a task again, by itself, that ended so: it
+// NomadRepeats reports whether Nomad may start a task again by itself that ended so: it
 // has done so, or it was told of a failure.
 func (c *Completion) NomadRepeats() bool {
 	return c.Restarted || !c.ExitKnown || c.Code != 0 || c.Signal != 0 || c.OOMKilled

@@ -91,7 +91,7 @@ func (h *Handle) awaitRecord(ctx context.Context) bool {
 	}
 	h.Binder.Release()
 	_, _ = h.advance(leave) // legal in every phase
-	h.say("The solver has ended and its cores are free; how it ended is told when state_dir can be used again")
+	h.say("The solver has ended and its cores are free; how it ended is told when state_dir can be used again; a stop waits up to %s for that", h.patience.Stopped)
 	look := time.NewTicker(readPause)
 	defer look.Stop()
 	var giveUp <-chan time.Time // nil: nobody waits

@@ -62,7 +62,7 @@ func (h *Handle) Stop(ctx context.Context, timeout time.Duration, sig syscall.Si
 	defer done()
 	if h.IsGone() {
 		if h.Record() == nil {
-			h.stopBy(time.Now()) // nobody waits any longer for what it would tell
+			h.stopBy(time.Now()) // somebody waits: awaitRecord gives it a moment
 		}
 		return h.WaitEnded(ctx)
 	}
