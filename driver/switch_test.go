@@ -67,9 +67,31 @@ func TestStop_TellsEachStep(t *testing.T) {
 }
 
 // A plugin that is killed in the middle of a stop leaves it to its successor,
-// whether Nomad asks again or takes the task for ended.
+// whether Nomad asks for the stop again, only recovers the task, or recovers it
+// after the solver ended.
 func TestStop_IsFinishedByTheNextPlugin(t *testing.T) {
-	for name, asksAgain := range map[string]bool{"Nomad asks again": true, "Nomad does not": false} {
+	const goingOn = "Going on with the stop that an earlier plugin process had begun"
+	for name, finish := range map[string]func(r *run, goOn func()){
+		"Nomad asks again": func(r *run, goOn func()) {
+			r.comeBack()
+			again := make(chan error, 1)
+			go func() { again <- r.n.StopTask(r.id, patience, "SIGTERM") }()
+			goOn()
+			must.NoError(r.t, <-again)
+		},
+		"Nomad recovers the task": func(r *run, goOn func()) {
+			r.comeBack()
+			r.n.hears(r.id, goingOn)
+			goOn()
+		},
+		// The solver may end before the driver has looked at the run: nothing is
+		// left to go on with then, so no event of it is demanded.
+		"Nomad recovers it when the solver has ended": func(r *run, goOn func()) {
+			goOn()
+			eventually(r.t, "the solver ends", func() bool { return !alive(r.pid) })
+			r.comeBack()
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t)
 			r := n.start(slowJob("ncpu = 1"))
@@ -80,22 +102,10 @@ func TestStop_IsFinishedByTheNextPlugin(t *testing.T) {
 			must.Error(t, <-ended)
 			must.True(t, alive(r.pid))
 			n.launch()
-			again := make(chan error, 1)
-			if asksAgain {
-				r.comeBack()
-				go func() { again <- n.StopTask(r.id, patience, "SIGTERM") }()
-			} else {
-				again <- nil
-			}
-			goOn()
-			must.NoError(t, <-again)
-			eventually(t, "the solver ends", func() bool { return !alive(r.pid) })
-			must.FileExists(t, filepath.Join(r.folder, "d3dump01"))
-			if !asksAgain {
-				r.comeBack()
-				n.hears(r.id, "Going on with the stop that an earlier plugin process had begun")
-			}
+			finish(r, goOn)
 			result := r.wait()
+			must.False(t, alive(r.pid))
+			must.FileExists(t, filepath.Join(r.folder, "d3dump01"))
 			must.ErrorContains(t, result.Err, "stopped by")
 			must.Eq(t, 0, result.Signal)
 			n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = ")
