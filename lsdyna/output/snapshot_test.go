@@ -28,6 +28,41 @@ func TestSnapshot_saysHowLongASwitchWillTake(t *testing.T) {
 	must.Eq(t, 0, Snapshot{}.SwitchDelay)
 }
 
+func TestCombine_estimatesWithANewerSourceOfOneLine(t *testing.T) {
+	stdout := "       1 t 0.0000E+00 dt 1.00E-04 write d3plot file            03/02/25 10:00:00\n" +
+		"     101 t 1.0000E-02 dt 1.00E-04 write d3plot file            03/02/25 10:00:10\n"
+	end := 0.1
+	run := func(status string) Snapshot {
+		sources := []Source{{Name: "stdout", Kind: lsdyna.KindStdout}, {Name: "status.out", Kind: lsdyna.KindStatus}}
+		for i, text := range []string{stdout, status} {
+			var r Reader
+			_, _ = r.Write([]byte(text))
+			sources[i].Facts = r.Facts()
+		}
+		sources[0].EndTime = end
+		return Combine(sources)
+	}
+	for name, tc := range map[string]struct {
+		status             string
+		time               float64
+		elapsed, remaining time.Duration
+	}{
+		"newer":   {"     501 t 5.0000E-02 dt 1.00E-04 status                       03/02/25 10:00:50\n", .05, 50 * time.Second, 50 * time.Second},
+		"older":   {"      51 t 5.0000E-03 dt 1.00E-04 status                       03/02/25 10:00:05\n", .01, 10 * time.Second, 90 * time.Second},
+		"undated": {"     501 t 5.0000E-02 dt 1.00E-04 status\n", .01, 10 * time.Second, 90 * time.Second},
+		"none":    {"", .01, 10 * time.Second, 90 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := run(tc.status)
+			must.Eq(t, tc.time, s.Time)
+			must.Eq(t, tc.elapsed, s.Elapsed)
+			must.True(t, s.HasETA)
+			must.Eq(t, tc.remaining, s.Remaining.Round(time.Second))
+			must.Eq(t, 10.0, s.CyclesPerSecond)
+		})
+	}
+}
+
 func TestSnapshot_summary(t *testing.T) {
 	for want, s := range map[string]Snapshot{
 		"no cycle was run, 0 errors, 0 warnings":                           {},

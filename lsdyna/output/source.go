@@ -38,7 +38,7 @@ func Combine(all []Source) Snapshot {
 		}
 	}
 	s := Snapshot{Phase: PhaseStarting, Started: newest}
-	var latest *Facts
+	var latest, dated *Facts
 	for i := range all {
 		f := &all[i].Facts
 		if !f.Started.IsZero() && newest.Sub(f.Started) > sameRun {
@@ -53,9 +53,13 @@ func Combine(all []Source) Snapshot {
 		if latest == nil || later(f, latest) {
 			latest = f
 		}
+		if dated == nil || len(f.Rate.wall) > len(dated.Rate.wall) {
+			dated = f
+		}
 	}
 	if latest != nil {
 		s.newest(latest)
+		s.pace(latest, dated)
 	}
 	return s
 }
@@ -131,27 +135,39 @@ func (s *Snapshot) newest(f *Facts) {
 	end := s.EndTime
 	s.Progress = f.Progress
 	s.EndTime = end
-	start := f.FirstWall
-	if !f.Started.IsZero() {
-		start = f.Started.Unix()
+}
+
+// pace takes what follows from problem time and wall clock: of the source with the
+// most dated lines, and from there to the newest one. They are seldom the same while
+// a run goes on: status.out is written anew with one line, which is newer than the
+// last of stdout.
+func (s *Snapshot) pace(latest, dated *Facts) {
+	wall, cycle, rate := dated.LastWall, dated.Cycle, dated.Rate
+	if latest != dated && latest.HasTime && latest.LastWall >= wall {
+		wall, cycle, rate = latest.LastWall, latest.Cycle, rate.clone()
+		rate.Add(wall, latest.Time)
 	}
-	if s.Elapsed == 0 && f.LastWall > start && start > 0 {
-		s.Elapsed = seconds(f.LastWall - start)
+	start := dated.FirstWall
+	if !dated.Started.IsZero() {
+		start = dated.Started.Unix()
 	}
-	if wall := f.LastWall - f.FirstWall; wall > 0 && f.Cycle > f.FirstCycle {
-		s.CyclesPerSecond = float64(f.Cycle-f.FirstCycle) / float64(wall)
+	if s.Elapsed == 0 && wall > start && start > 0 {
+		s.Elapsed = seconds(wall - start)
+	}
+	if took := wall - dated.FirstWall; took > 0 && cycle > dated.FirstCycle {
+		s.CyclesPerSecond = float64(cycle-dated.FirstCycle) / float64(took)
 	}
 	if s.Phase != PhaseSolving {
 		return
 	}
 	if s.EndTime > 0 {
-		s.Remaining, s.HasETA = f.Rate.Remaining(s.EndTime)
+		s.Remaining, s.HasETA = rate.Remaining(s.EndTime)
 	}
 	steps := cyclesBetweenLooks
-	if f.Implicit {
+	if latest.Implicit {
 		steps = 1
 	}
-	s.SwitchDelay, _ = f.Rate.Remaining(s.Time + float64(steps)*s.Dt)
+	s.SwitchDelay, _ = rate.Remaining(s.Time + float64(steps)*s.Dt)
 }
 
 // cyclesBetweenLooks is how often an explicit run looks for d3kil: about every
