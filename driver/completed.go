@@ -78,7 +78,7 @@ func (s *start) endAsCompleted() (*drivers.TaskHandle, error) {
 	s.watch(proc, task.Attached)
 	const stay = "the results stay as they are, and no solver is started. To compute them again, "
 	if s.run.before == nil {
-		s.events = append(s.events, fmt.Sprintf("This allocation has completed its run already, at %s: %srun the job again, with restart = \"never\"", s.run.completed.Finished.Local().Format(time.DateTime), stay))
+		s.events = append(s.events, fmt.Sprintf("This allocation has completed its run already, at %s: %sstop the job with nomad job stop -purge, and run it again with restart = \"never\"", s.run.completed.Finished.Local().Format(time.DateTime), stay))
 	} else {
 		s.events = append(s.events, fmt.Sprintf("This job has completed its run already, and Nomad may start it again by itself, over %s: %sset restart = \"never\", or give the job another run folder", s.run.completed, stay))
 	}

@@ -21,7 +21,7 @@ func TestCheckDump(t *testing.T) {
 	defer f.Close()
 	for name, want := range map[string]string{
 		"d3dump01": "", "d3dump02": "", "d3full": "",
-		"d3dump0": "there is no d3dump0 in the run folder " + dir + "; its dumps: d3dump01, d3dump02",
+		"d3dump0": "there is no d3dump0 in the run folder " + dir + "; its dumps: d3dump01, d3dump02. Name one of them, \"auto\" or \"never\"",
 	} {
 		err := f.CheckDump(name)
 		if want == "" {

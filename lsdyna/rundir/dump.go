@@ -81,11 +81,11 @@ func (f *Folder) CheckDump(name string) error {
 	if err != nil || len(files) > 0 {
 		return err
 	}
-	there := "none"
+	there := "none. Set restart to \"auto\" or \"never\""
 	if found, err := f.dumps(); err == nil && len(found) > 0 {
 		const few = 10
 		names := slices.Sorted(maps.Keys(found))
-		there = strings.Join(names[max(0, len(names)-few):], ", ")
+		there = strings.Join(names[max(0, len(names)-few):], ", ") + ". Name one of them, \"auto\" or \"never\""
 	}
 	return fmt.Errorf("there is no %s in the run folder %s; its dumps: %s", name, f.path, there)
 }

@@ -41,10 +41,23 @@ func setUpCgroup(s *Spec) error {
 			continue
 		}
 		if _, err := proctree.WriteCgroup(w.dir, w.file, w.value); err != nil {
-			return fmt.Errorf("set %s of cgroup %s to %s: %w", w.file, w.dir, w.value, err)
+			return leafError(s.Cgroups.Mode, w, err)
 		}
 	}
 	return nil
+}
+
+// leafError says what refused a write to the task's leaf cpuset. The kernel wants its
+// cores in the cpuset above (validate_change in kernel/cgroup/cpuset.c). Nomad 1.11 takes
+// an ended allocation's out of there also where the one that replaces it has reserved
+// them already: partition.Release in client/lib/cgroupslib keeps a set and counts nobody.
+func leafError(mode CgroupMode, w cgroupFile, err error) error {
+	err = fmt.Errorf("set %s of cgroup %s to %s: %w", w.file, w.dir, w.value, err)
+	if mode == CgroupV1 && w.file == "cpuset.cpus" && errors.Is(err, syscall.EACCES) {
+		return fmt.Errorf("%w: the cpuset above does not have these cores: Nomad took them out of it with the allocation that had them before; "+
+			"the next allocation gets them (by reschedule, or nomad job stop and nomad job run)", err)
+	}
+	return err
 }
 
 const swappiness = "memory.swappiness"

@@ -61,7 +61,7 @@ func Choose(ctx context.Context, f *rundir.Folder, r Run) (Choice, error) {
 		return Choice{}, unsure(err)
 	case recorded.Identity.Deck != now.Deck && lost != "":
 		return Choice{}, structs.NewRecoverableError(fmt.Errorf(
-			"input: %s, which the deck includes and the run in this folder has read, cannot be opened now: put it back, and the run goes on from its dump; restart = \"never\" begins anew", lost), true)
+			"input: %s, which the deck includes and the run in this folder has read, cannot be opened now: put it back, where the task's user may read it, and the run goes on from its dump; restart = \"never\" begins anew", lost), true)
 	}
 	chosen, err := rundir.SelectRestart(ctx, f, recorded, now, r.Stdout)
 	if err != nil {
@@ -189,6 +189,6 @@ func refuseCompleted(f *rundir.Folder, id state.ID, lost error) error {
 		lost = errRecordMissing
 	}
 	return structs.NewRecoverableError(fmt.Errorf(
-		"%w: this allocation has completed its run already, by %s, and nothing is begun over its results. Put the record back if you can; to compute them again, run the job again",
+		"%w: this allocation has completed its run already, by %s, and nothing is begun over its results. Put the record back if you can; to compute them again, stop the job and run it again (nomad job stop -purge, nomad job run)",
 		lost, rundir.HistoryFile), true)
 }
