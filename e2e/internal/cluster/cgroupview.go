@@ -223,6 +223,17 @@ func (v *cgroupView) command(name string, args ...string) *exec.Cmd {
 	return exec.Command("sh", append([]string{"-c", joinScript, "join"}, join...)...)
 }
 
+// Inside is exec.CommandContext with the mounts that the agent and its tasks see, also
+// while the agent is down. It is in none of the agent's cgroups.
+func (a *Agent) Inside(ctx context.Context, name string, args ...string) *exec.Cmd {
+	v := a.cgroups
+	if v == nil {
+		return exec.CommandContext(ctx, name, args...)
+	}
+	enter := []string{"--target", fmt.Sprint(v.holder.Process.Pid), "--mount", "--", name}
+	return exec.CommandContext(ctx, v.nsenter, append(enter, args...)...)
+}
+
 // processes returns what is in the view, without its holder.
 func (v *cgroupView) processes() ([]proc.Process, error) {
 	all, err := proc.InCgroup(v.pids.dir)

@@ -14,6 +14,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,7 @@ type Config struct {
 
 	Plugin       string // path of the driver's binary, "" for an agent without it
 	PluginConfig string // HCL between the braces of the plugin's config block
+	StateDir     string // its state_dir, "" for one in the agent's directory; it survives Close
 
 	// ReservableCores is the cpuset list of cores that Nomad may use, "" for all.
 	ReservableCores string
@@ -216,7 +218,7 @@ func (a *Agent) NodeID() string { return a.nodeID }
 func (a *Agent) PluginPath() string { return a.Path("plugins", PluginName) }
 
 // StateDir is where the agent's plugin is to keep its records, for PluginConfig.
-func (a *Agent) StateDir() string { return a.Path("state") }
+func (a *Agent) StateDir() string { return cmp.Or(a.Config.StateDir, a.Path("state")) }
 
 // CgroupPath returns where the test finds what the agent and its tasks call a
 // path below /sys/fs/cgroup.
