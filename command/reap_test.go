@@ -379,7 +379,7 @@ func TestReap_killAsksForADumpFirst(t *testing.T) {
 		said   string
 	}{
 		"a solver that takes the switch":     {dumper, nil, 0, "stopped with sw1, "},
-		"one that does not":                  {"cat prelude; exec sleep 600", []string{"-dump", "1s"}, 9, "the solver did not end by sw1 in time"},
+		"one that does not":                  {"cat prelude; exec sleep 600", []string{"-dump", "4s"}, 9, "the solver did not end by sw1 in time"},
 		"one that is not asked":              {dumper, []string{"-dump", "0s"}, 9, ""},
 		"one that has written no output yet": {"exec sleep 600", nil, 9, ""},
 	} {

@@ -11,7 +11,6 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 )
 
 // A run that has lost the cores it began with, and whose pid file is spoiled
@@ -26,26 +25,26 @@ func TestAdopt_WholePidFilesComeFirst(t *testing.T) {
 		j.alloc = alloc
 		return n.start(j)
 	}
-	poor := start(first("1"))
+	poor, one, other := start(first("1")), start(first("2")), start(first("3"))
 	poor.runsOn("0")
 	n.stop()
-	rec := poor.pidFile()
-	rec.Cores = []int{}
-	must.NoError(t, pidfile.Write(poor.pidPath(), rec))
-	n.launch()
-	poor.comeBack()
-	one, other := start(first("2")), start(first("3"))
-	one.runsOn("0")
-	other.runsOn("1")
+	// Both cores have an owner at any time: a free one would be bound to poor.
+	poor.withCores()
+	one.withCores(0)
+	other.withCores(1)
+	comeBack := func() {
+		n.launch()
+		for _, r := range []*run{poor, one, other} {
+			r.comeBack()
+		}
+		one.runsOn("0")
+		other.runsOn("1")
+	}
+	comeBack()
 
 	n.stop()
 	must.NoError(t, os.WriteFile(poor.pidPath(), []byte("garbage"), 0o600))
-	n.launch()
-	for _, r := range []*run{poor, one, other} {
-		r.comeBack()
-	}
-	one.runsOn("0")
-	other.runsOn("1")
+	comeBack()
 	must.True(t, alive(poor.pid))
 	_, leased := n.lease(poor.id)
 	must.False(t, leased)

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
 // beside is another client on this machine, which reaches the first one's run folders.
@@ -69,7 +68,7 @@ func TestFolder_OneSolverWhateverClientStartsIt(t *testing.T) {
 		}
 		started <- second.started(cfg, handle)
 	}()
-	eventually(t, "the first computes", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
+	r.isSeenComputing()
 	second.hears(cfg.ID, "Waiting for the run folder "+r.folder)
 	must.NoError(t, first.StopTask(r.id, patience, "SIGTERM"))
 	first.hears(r.id, "dump d3dump01 written")

@@ -30,8 +30,7 @@ func (r *run) history() []output.PastRun {
 func TestHistory_TellsWhyARunWasStartedAgain(t *testing.T) {
 	n := newNode(t)
 	first := n.start(slowJob("ncpu = 1"))
-	first.says("flush i/o buffers")
-	eventually(t, "the driver has read of it", func() bool { return first.task().View().Snapshot.Phase == output.PhaseSolving })
+	first.computes()
 	must.NoError(t, n.SignalTask(first.id, "SIGUSR1"))
 	n.hears(first.id, "dump d3dump01 written")
 	must.NoError(t, syscall.Kill(first.pid, syscall.SIGKILL))
@@ -39,10 +38,10 @@ func TestHistory_TellsWhyARunWasStartedAgain(t *testing.T) {
 	must.NoError(t, n.DestroyTask(first.id, false))
 
 	second := first.again(slowJob("ncpu = 1"))
-	eventually(t, "the driver has read of it", func() bool { return second.task().View().Snapshot.Phase == output.PhaseSolving })
+	second.isSeenComputing()
 	n.restart() // whoever is there at the end notes it
 	second.comeBack()
-	eventually(t, "the next plugin has read of it", func() bool { return second.task().View().Snapshot.Phase == output.PhaseSolving })
+	second.isSeenComputing()
 	must.NoError(t, n.StopTask(second.id, patience, "SIGTERM"))
 	second.wait()
 	must.NoError(t, n.DestroyTask(second.id, false))

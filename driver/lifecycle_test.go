@@ -258,12 +258,9 @@ func TestTask_SupervisorKilled_ExitStatusUnknown(t *testing.T) {
 // The solver says that all went well, but nobody saw its exit status.
 func TestTask_SupervisorKilled_NeverASuccess(t *testing.T) {
 	n := newNode(t)
-	j := standinJob("ncpu = 1")
-	j.env = map[string]string{"STANDIN_PACE": "10ms"}
-	r := n.start(j)
-	must.NoError(t, syscall.Kill(r.pid, syscall.SIGSTOP))
+	r := n.start(n.gated(standinJob("ncpu = 1")))
 	endProcess(t, r.pidFile().SupervisorPID)
-	must.NoError(t, syscall.Kill(r.pid, syscall.SIGCONT))
+	r.open()
 	result := r.wait()
 	must.StrContains(t, r.read("stdout"), "N o r m a l")
 	must.False(t, result.Successful())

@@ -164,7 +164,7 @@ func needCgroups(t *testing.T) {
 }
 
 // patience is how long anything may take before a test fails.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // eventually waits for something that nothing announces.
 func eventually(t *testing.T, what string, is func() bool) {

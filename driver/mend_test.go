@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -66,16 +65,12 @@ func TestRecover_DamagedDetailsOfALiveRun(t *testing.T) {
 // driver state, which alone tells where the outputs are.
 func TestRecover_DamagedDetailsOfARunThatEndsBeforeItIsClaimed(t *testing.T) {
 	n := newNode(t)
-	j := standinJob("ncpu = 1")
-	j.env = map[string]string{"STANDIN_PACE": "5ms"}
-	r := n.start(j)
-	r.says("flush i/o buffers")
-	must.NoError(t, syscall.Kill(r.pid, syscall.SIGSTOP))
+	r := n.start(n.gated(standinJob("ncpu = 1")))
 	n.stop()
 	must.NoError(t, os.Truncate(filepath.Join(r.recordDir(), "task.json"), 40))
 	n.launch()
 	adopted := r.task()
-	must.NoError(t, syscall.Kill(r.pid, syscall.SIGCONT))
+	r.open()
 	eventually(t, "the run is over", adopted.IsGone)
 	must.False(t, adopted.IsEnded(), must.Sprint("without its details nobody knows where its outputs are"))
 	r.comeBack()

@@ -62,7 +62,7 @@ func newNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 func newLoneNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 	t.Helper()
 	base := worldReadable(t)
-	n := &node{t: t, work: filepath.Join(base, "work"), waits: task.Patience{Silent: patience, Missing: time.Second, Stopped: time.Second, Partial: time.Second, Dump: patience, Unclaimed: time.Hour}, config: &settings.Config{
+	n := &node{t: t, work: filepath.Join(base, "work"), waits: task.Patience{Silent: patience, Missing: time.Second, Stopped: patience, Partial: patience, Dump: patience, Unclaimed: time.Hour}, config: &settings.Config{
 		Enabled: true, StateDir: filepath.Join(base, "state"), AllowCommand: true,
 		Solvers: map[string]settings.SolverConfig{"standin": {Path: standin}},
 	}}

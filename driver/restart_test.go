@@ -14,7 +14,6 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
@@ -34,12 +33,12 @@ func (r *run) again(j job) *run {
 func (n *node) stopped() *run {
 	n.t.Helper()
 	r := n.start(slowJob("ncpu = 1"))
-	r.says("flush i/o buffers")
-	eventually(n.t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
+	r.computes()
 	must.NoError(n.t, n.SignalTask(r.id, "SIGUSR1"))
 	n.hears(r.id, "Switch sw3, dump d3dump01 written")
 	must.NoError(n.t, n.StopTask(r.id, patience, "SIGTERM"))
 	n.hears(r.id, "Stopping with sw1, dump d3dump02 written")
+	r.wait()
 	return r
 }
 
@@ -147,7 +146,7 @@ func TestRestart_ADumpThatWasCutByTheEndOfTheRunIsPassedOver(t *testing.T) {
 	j.files = map[string]string{}
 	cut := r.again(j)
 	n.hears(cut.id, "Restarting from d3dump02")
-	eventually(t, "it computes", func() bool { return cut.task().View().Snapshot.Phase == output.PhaseSolving })
+	cut.isSeenComputing()
 	must.NoError(t, n.StopTask(cut.id, patience, "SIGTERM"))
 	must.Eq(t, 9, cut.wait().Signal)
 	n.hears(cut.id, "Stopping with sw1: ended after ")
@@ -163,8 +162,7 @@ func TestRestart_ADumpThatWasCutByTheEndOfTheRunIsPassedOver(t *testing.T) {
 func TestRestart_ADumpThatTheDriverSawCompleteIsTaken(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
-	r.says("flush i/o buffers")
-	eventually(t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
+	r.computes()
 	for _, dump := range []string{"d3dump01", "d3dump02"} {
 		must.NoError(t, n.SignalTask(r.id, "SIGUSR1"))
 		n.hears(r.id, "Switch sw3, dump "+dump+" written")

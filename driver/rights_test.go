@@ -13,7 +13,6 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/creds"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/creds/credstest"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
@@ -57,17 +56,13 @@ func TestTask_InAPrivateFolderThatRootMayNotEnter(t *testing.T) {
 	j := slowJob("ncpu = 1")
 	j.folder = n.private(deck(t, true))
 	r := n.start(j)
-	solving := func(r *run) {
-		t.Helper()
-		eventually(t, "the driver has read that it solves", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
-	}
-	solving(r)
+	r.isSeenComputing()
 	must.NoError(t, n.SignalTask(r.id, "SIGUSR1"))
 	n.hears(r.id, "Switch sw3, dump d3dump01 written")
 
 	n.restart()
 	r.comeBack()
-	solving(r)
+	r.isSeenComputing()
 	must.NoError(t, n.StopTask(r.id, patience, "SIGTERM"))
 	n.hears(r.id, "Stopping with sw1, dump d3dump02 written")
 

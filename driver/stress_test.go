@@ -114,7 +114,7 @@ func (s *stress) run() {
 	}()
 	select {
 	case <-done:
-	case <-time.After(2 * patience):
+	case <-time.After(3 * patience):
 		panic(fmt.Sprintf("a call about a task does not return; seed %d", s.seed)) // shows all goroutines
 	}
 }

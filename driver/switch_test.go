@@ -17,17 +17,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
-
-// freeze stops the solver where it is, so that a test can do what must happen
-// before its next cycle. What it returns lets the solver go on.
-func (r *run) freeze() (goOn func()) {
-	r.t.Helper()
-	must.NoError(r.t, syscall.Kill(r.pid, syscall.SIGSTOP))
-	return func() { must.NoError(r.t, syscall.Kill(r.pid, syscall.SIGCONT)) }
-}
 
 // stopping begins a stop of a frozen solver and returns when its switch lies in
 // the run folder.
@@ -55,8 +46,7 @@ func (r *run) inOrder(words ...string) {
 func TestStop_TellsEachStep(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
-	r.says("flush i/o buffers")
-	eventually(t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
+	r.computes()
 	goOn := r.freeze()
 	ended := r.stopping(patience)
 	goOn()
@@ -95,7 +85,7 @@ func TestStop_IsFinishedByTheNextPlugin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t)
 			r := n.start(slowJob("ncpu = 1"))
-			r.says("flush i/o buffers")
+			r.computes()
 			goOn := r.freeze()
 			ended := r.stopping(patience)
 			n.stop()
@@ -119,7 +109,7 @@ func TestStop_IsFinishedByTheNextPlugin(t *testing.T) {
 func TestStop_BegunButNotSentIsSentByTheNextPlugin(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
-	r.says("flush i/o buffers")
+	r.computes()
 	now := time.Now()
 	must.NoError(t, r.task().Record().WriteStop(state.Stop{Began: now, Deadline: now.Add(patience), Signal: "SIGTERM"}))
 	n.restart()
@@ -130,23 +120,24 @@ func TestStop_BegunButNotSentIsSentByTheNextPlugin(t *testing.T) {
 
 func TestStop_EndsByForceAtItsDeadlineAlsoInTheNextPlugin(t *testing.T) {
 	n := newNode(t)
-	r := n.start(slowJob("ncpu = 1", "ignore_sigterm", "ignore_d3kil"))
-	r.says("flush i/o buffers")
-	now := time.Now()
-	must.NoError(t, r.task().Record().WriteStop(state.Stop{Began: now.Add(-time.Minute), Deadline: now.Add(time.Second - time.Minute), Signal: "SIGTERM"}))
-	n.restart()
-	r.comeBack()
-	must.Eq(t, 9, r.wait().Signal)
-	for _, words := range []string{"Going on with the stop", "did not take it", "Sent SIGTERM", "did not end within kill_timeout"} {
-		n.hears(r.id, words)
-	}
+	inGoodTime(t, func(timeout time.Duration) string {
+		r := n.start(slowJob("ncpu = 1", "ignore_sigterm", "ignore_d3kil"))
+		r.computes()
+		began := time.Now().Add(-time.Minute)
+		must.NoError(t, r.task().Record().WriteStop(state.Stop{Began: began, Deadline: began.Add(timeout), Signal: "SIGTERM"}))
+		n.restart()
+		r.comeBack()
+		must.Eq(t, 9, r.wait().Signal)
+		must.Eq(t, "", r.unsaid("did not end within kill_timeout"))
+		return r.unsaid("Going on with the stop", "did not take it", "Sent SIGTERM")
+	})
 }
 
 // The dump was written while no plugin was there to see it.
 func TestStop_OutcomeIsToldWhenNobodyWatched(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
-	r.says("flush i/o buffers")
+	r.computes()
 	goOn := r.freeze()
 	ended := r.stopping(patience)
 	n.stop()
@@ -167,7 +158,7 @@ func TestStop_OutcomeIsToldWhenNobodyWatched(t *testing.T) {
 func TestStop_OfADamagedRecordIsFinishedWithADump(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
-	r.says("flush i/o buffers")
+	r.computes()
 	goOn := r.freeze()
 	ended := r.stopping(patience)
 	n.stop()
@@ -185,7 +176,7 @@ func TestStop_OfADamagedRecordIsFinishedWithADump(t *testing.T) {
 func TestStart_WaitsForARunThatIsBeingStoppedThere(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
-	r.says("flush i/o buffers")
+	r.computes()
 	goOn := r.freeze()
 	ended := r.stopping(patience)
 	next := standinJob("ncpu = 1")
@@ -225,23 +216,29 @@ while [ ! -e enough ]; do echo more >>d3dump01; sleep 0.02; done
 echo '       2 t 1.0000E-04 dt 1.00E-04 write d3dump01 file          03/02/25 10:00:01'
 exit 0`)
 	j.config = strings.Replace(j.config, `stop = ""`, "", 1)
-	r := n.start(j)
-	r.says("flush i/o buffers")
-	ended := r.stopping(20 * time.Second) // of which the last 4 s are the signal's
-	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "seen"), nil, 0o644))
-	n.hears(r.id, "no signal is sent while it does")
-	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "enough"), nil, 0o644))
-	must.NoError(t, <-ended)
-	r.wait()
-	n.hears(r.id, "Stopping with sw1, dump d3dump01 written at t = 1.0000E-04")
-	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "Sent SIGTERM")
+	inGoodTime(t, func(timeout time.Duration) string {
+		r := n.start(j)
+		r.computes()
+		ended := r.stopping(timeout)
+		must.NoError(t, os.WriteFile(filepath.Join(r.folder, "seen"), nil, 0o644))
+		const spares = "no signal is sent while it does"
+		eventually(t, "the solver is spared, or not", func() bool {
+			return len(ended) > 0 || strings.Contains(strings.Join(n.said(r.id), "\n"), spares)
+		})
+		must.NoError(t, os.WriteFile(filepath.Join(r.folder, "enough"), nil, 0o644))
+		must.NoError(t, <-ended)
+		r.wait()
+		if strings.Contains(r.saidByNow(), "Sent SIGTERM") {
+			return "the solver's signal was not held back"
+		}
+		return r.unsaid(spares, "Stopping with sw1, dump d3dump01 written at t = 1.0000E-04")
+	})
 }
 
 func TestSignal_TheEffectOfEachSenseSwitchIsTold(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 1"))
-	r.says("flush i/o buffers")
-	eventually(t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
+	r.computes()
 	for _, c := range []struct{ signal, effect string }{
 		{"SIGUSR1", "Switch sw3, dump d3dump01 written at t = "},
 		{"SIGUSR2", "Switch sw4: plot state written at t = "},
@@ -290,16 +287,18 @@ func TestStop_KillTimeoutThatIsTooShortIsSaid(t *testing.T) {
 		j.config = strings.Replace(j.config, `stop = ""`, "", 1)
 		return n.start(j)
 	}
-	slow, quick := start(40), start(2)
-	n.hears(slow.id, "A stop with sw1 takes this run about 40s until it looks for the switch, and then its dump: set kill_timeout well above that (Nomad's default is 5s)"+
-		", and have the operator raise the client's max_kill_timeout (default 30s)")
-	eventually(t, "the driver knows the other's rate", func() bool { return quick.task().View().Snapshot.SwitchDelay > 0 })
+	quick := start(2)
+	eventually(t, "the driver knows its rate", func() bool { return quick.task().View().Snapshot.SwitchDelay > 0 })
 	must.NoError(t, n.StopTask(quick.id, time.Second, "SIGTERM"))
-	must.StrNotContains(t, strings.Join(n.said(quick.id), "\n"), "A stop with sw1 takes")
-	must.NoError(t, n.StopTask(slow.id, time.Second, "SIGTERM"))
-	n.hears(slow.id, "but looks for it only about every 40s: kill_timeout is too short for this run")
-	said := strings.Join(n.said(slow.id), "\n")
-	must.Eq(t, 1, strings.Count(said, "A stop with sw1 takes"))
+	must.StrNotContains(t, quick.saidByNow(), "A stop with sw1 takes")
+	inGoodTime(t, func(timeout time.Duration) string {
+		slow := start(40)
+		n.hears(slow.id, "A stop with sw1 takes this run about 40s until it looks for the switch, and then its dump: set kill_timeout well above that (Nomad's default is 5s)"+
+			", and have the operator raise the client's max_kill_timeout (default 30s)")
+		must.NoError(t, n.StopTask(slow.id, timeout, "SIGTERM"))
+		must.Eq(t, 1, strings.Count(slow.saidByNow(), "A stop with sw1 takes"))
+		return slow.unsaid("but looks for it only about every 40s: kill_timeout is too short for this run")
+	})
 }
 
 // A dump that the solver wrote a moment before the stop, which nobody has read of yet,
@@ -311,44 +310,54 @@ while [ ! -e dumps ]; do sleep 0.01; done
 echo dump >d3dump01
 echo '       2 t 1.0000E-04 dt 1.00E-04 write d3dump01 file          03/02/25 10:00:01'
 touch dumped
-while [ ! -e d3kil ]; do sleep 0.01; done
+while [ ! -e d3kil ] || [ ! -e go ]; do sleep 0.01; done
 rm d3kil
 exit 0`)
 	j.config = strings.Replace(j.config, `stop = ""`, "", 1)
 	r := n.start(j)
-	r.says("flush i/o buffers")
-	eventually(t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
+	r.computes()
 	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "dumps"), nil, 0o644))
 	eventually(t, "it has dumped", func() bool {
 		_, err := os.Stat(filepath.Join(r.folder, "dumped"))
 		return err == nil
 	})
-	must.NoError(t, n.StopTask(r.id, 20*time.Second, "SIGTERM"))
+	ended := r.stopping(patience)
+	eventually(t, "the dump before the stop is recorded", func() bool {
+		order, err := r.task().Record().ReadStop()
+		must.NoError(t, err)
+		return strings.Contains(string(order.LastDump), "d3dump01")
+	})
+	r.open()
+	must.NoError(t, <-ended)
 	r.wait()
 	n.hears(r.id, "Stopping with sw1: ")
-	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "dump d3dump01 written")
-	order, err := r.task().Record().ReadStop()
-	must.NoError(t, err)
-	must.StrContains(t, string(order.LastDump), "d3dump01")
+	must.StrNotContains(t, r.saidByNow(), "dump d3dump01 written")
 }
 
 // A busy disk may hold up the supervisor while it records the end.
 func TestStop_SendsNoSignalWhereTheSolverHasEnded(t *testing.T) {
 	n := newNode(t)
-	r := n.start(slowJob("ncpu = 1"))
-	r.says("flush i/o buffers")
-	eventually(t, "the driver has read of it", func() bool { return r.task().View().Snapshot.Phase == output.PhaseSolving })
-	solver, supervisor := r.freeze(), supervisorOf(r)
-	const timeout = 10 * time.Second // of which the last two are the signal's
-	late := time.After(timeout * 9 / 10)
-	ended := r.stopping(timeout)
-	must.NoError(t, syscall.Kill(supervisor, syscall.SIGSTOP))
-	solver()
-	<-late
-	must.False(t, alive(r.pid))
-	must.NoError(t, syscall.Kill(supervisor, syscall.SIGCONT))
-	must.NoError(t, <-ended)
-	n.hears(r.id, "Stopped by")
-	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "Sent SIGTERM")
-	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "still runs")
+	inGoodTime(t, func(timeout time.Duration) string {
+		r := n.start(slowJob("ncpu = 1"))
+		r.computes()
+		goOn, supervisor := r.freeze(), supervisorOf(r)
+		ended := r.stopping(timeout)
+		must.NoError(t, syscall.Kill(supervisor, syscall.SIGSTOP))
+		order, err := r.task().Record().ReadStop()
+		must.NoError(t, err)
+		goOn()
+		eventually(t, "the solver ends", func() bool { return !alive(r.pid) })
+		signal := order.Deadline.Add(-timeout / 5) // what is left then is the signal's
+		tooLate := time.Now().After(signal)
+		<-time.After(time.Until(signal.Add(timeout / 10)))
+		must.NoError(t, syscall.Kill(supervisor, syscall.SIGCONT))
+		must.NoError(t, <-ended)
+		if tooLate || time.Now().After(order.Deadline) {
+			return "the end, as the machine was too busy"
+		}
+		must.Eq(t, "", r.unsaid("Stopped by"))
+		must.StrNotContains(t, r.saidByNow(), "Sent SIGTERM")
+		must.StrNotContains(t, r.saidByNow(), "still runs")
+		return ""
+	})
 }

@@ -235,6 +235,7 @@ func TestUnmanaged_StopLeavesADump(t *testing.T) {
 	r.says("flush i/o buffers")
 	n.stop()
 	wrongMode(t, n.config.StateDir)
+	n.waits.Stopped = 5 * time.Second // for the outputs to be read, too
 	n.launch()
 	r.comeBack()
 	must.NoError(t, n.StopTask(r.id, patience, "SIGTERM"))
@@ -255,7 +256,6 @@ func TestUnmanaged_StopIsToldAsItWas(t *testing.T) {
 	r.says("flush i/o buffers")
 	n.stop()
 	mend := wrongMode(t, n.config.StateDir)
-	n.waits.Stopped = patience
 	n.launch()
 	r.comeBack()
 	must.NoError(t, n.StopTask(r.id, patience, "SIGTERM"))
@@ -274,6 +274,7 @@ func TestUnmanaged_StopOfOneThatHasEnded(t *testing.T) {
 	r := n.start(n.script("until test -e go; do sleep 0.01; done; exit 7"))
 	n.stop()
 	wrongMode(t, n.config.StateDir)
+	n.waits.Stopped = time.Second
 	n.launch()
 	r.comeBack()
 	must.NoError(t, os.WriteFile(filepath.Join(r.folder, "go"), nil, 0o644))
@@ -342,6 +343,7 @@ func TestUnmanaged_GivesWayToItsSuccessor(t *testing.T) {
 	alloc := filepath.Join(n.config.StateDir, "tasks", old.cfg.AllocID)
 	must.NoError(t, os.RemoveAll(alloc))
 	must.NoError(t, os.WriteFile(alloc, nil, 0o600))
+	n.waits.Stopped = 5 * time.Second // for the outputs to be read, too
 	n.launch()
 	old.comeBack()
 	n.hears(old.id, "not a directory")

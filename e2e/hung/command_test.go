@@ -53,7 +53,7 @@ func TestInspect_ofAHungFolderIsAnErrorInTime(t *testing.T) {
 	began := time.Now()
 	out, err := command(t, "inspect", folder, filepath.Join(folder, "stdout")).CombinedOutput()
 	must.Error(t, err)
-	must.Less(t, 10*time.Second, time.Since(began))
+	must.Less(t, 15*time.Second, time.Since(began)) // one waits for 8 s, and none for the other
 	must.Eq(t, 2, strings.Count(string(out), "the run folder does not answer"), must.Sprint(string(out)))
 }
 
@@ -104,7 +104,7 @@ func TestStatus_endsThoughItsReaderCannot(t *testing.T) {
 	for frames.Scan() { // to the end of its output
 	}
 	_ = cmd.Wait()
-	must.Less(t, 5*time.Second, time.Since(began))
+	must.Less(t, patience, time.Since(began))
 	must.True(t, lives(reader), must.Sprint("its reader could end: nothing was tested"))
 
 	must.NoError(t, mount.Resume())

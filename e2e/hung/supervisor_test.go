@@ -197,7 +197,7 @@ func TestSupervisor_HangsInAReadOfTheLog(t *testing.T) {
 			must.NoError(t, err)
 			must.NoError(t, tree.Kill(t.Context()))
 			s.closes("gone", p.Gone())
-			must.Less(t, 5*time.Second, time.Since(began))
+			must.Less(t, 8*time.Second, time.Since(began)) // before the task is over
 			s.closes("done", p.Done())
 			t.Logf("done after %s; the supervisor is there: %v", time.Since(began), rec.SupervisorAlive(procfs.Root))
 			must.False(t, s.locked())
@@ -295,7 +295,7 @@ func TestStart_RunFolderHangs(t *testing.T) {
 		_, err := s.start(ctx)
 		must.ErrorIs(t, err, context.DeadlineExceeded)
 		must.False(t, errors.Is(err, supervisor.ErrNotEnded), must.Sprint(err))
-		must.Less(t, 5*time.Second, time.Since(began))
+		must.Less(t, patience, time.Since(began))
 		must.False(t, s.locked())
 	})
 	t.Run("nothing ends the stage", func(t *testing.T) {
@@ -313,7 +313,7 @@ func TestStart_RunFolderHangs(t *testing.T) {
 		cancel()
 		err := <-failed
 		t.Log(err)
-		must.Less(t, 8*time.Second, time.Since(began))
+		must.Less(t, patience, time.Since(began))
 		must.ErrorIs(t, err, context.Canceled)
 		must.ErrorIs(t, err, supervisor.ErrNotEnded)
 		var left *supervisor.NotEndedError
@@ -359,7 +359,7 @@ func TestExec_RunFolderHangs(t *testing.T) {
 			cancel()
 			err = <-failed
 			t.Log(err)
-			must.Less(t, 8*time.Second, time.Since(began))
+			must.Less(t, patience, time.Since(began))
 			must.ErrorIs(t, err, context.Canceled)
 			must.Eq(t, !killable, errors.Is(err, supervisor.ErrNotEnded))
 			must.Eq(t, killable, ended(stage))

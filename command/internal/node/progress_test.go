@@ -52,7 +52,7 @@ func TestFollowers_oneFolderThatDoesNotAnswerHidesNoOther(t *testing.T) {
 	}
 	must.NoError(t, well.Progress.Err)
 	must.Eq(t, 0.004, well.Progress.Snapshot.Time)
-	must.Less(t, 10*time.Second, time.Since(began))
+	must.Less(t, time.Minute, time.Since(began))
 
 	close(server.up)
 	fs.read(t.Context(), tasks, time.Minute)

@@ -26,11 +26,11 @@ func TestGrace_IsForTheDump(t *testing.T) {
 		most time.Duration
 		want time.Duration
 
-		begun bool // wait until that is known
+		known bool // once it was looked at
 	}{
 		"it computes":                   {in(solving), "sw1", time.Hour, time.Hour, true},
 		"it computes, without patience": {in(solving), "sw1", 0, 0, true},
-		"it has not begun":              {in(t.TempDir()), "sw1", time.Hour, noDumpGrace, false},
+		"it has not begun":              {in(t.TempDir()), "sw1", time.Hour, noDumpGrace, true},
 		"the job wants no switch":       {in(solving), "", time.Hour, noDumpGrace, false},
 		"its folder does not answer":    {hung, "sw1", time.Hour, silentGrace, false},
 	} {
@@ -38,7 +38,7 @@ func TestGrace_IsForTheDump(t *testing.T) {
 			t.Parallel()
 			h := newTold(t, state.Details{Stop: c.stop}, c.open(t))
 			h.patience.Dump = c.most
-			for w := h.run.Load().watcher; c.begun && w.View().Snapshot.Cycle == 0; {
+			for w := h.run.Load().watcher; c.known && w.View().Looks == 0; {
 				<-w.Changed()
 			}
 			must.Eq(t, c.want, h.grace(t.Context()))

@@ -111,15 +111,16 @@ func TestRun_StartTimeoutNeedsALookAtTheOutputs(t *testing.T) {
 func TestRun_OutputsThatCannotBeReadMakeNoFailure(t *testing.T) {
 	exit := exited{Exit: output.Exit{Known: true}}
 	for name, c := range map[string]struct {
-		open func() (*rundir.Folder, error)
-		want string
+		open   func() (*rundir.Folder, error)
+		silent time.Duration
+		want   string
 	}{
-		"a server that does not answer": {hung(t), "unknown: outputs unreadable: the run folder does not answer"},
-		"a folder that is gone":         {folderIn("/nonexistent/folder"), "unknown: outputs unreadable: the run folder /x is not there any more: was it removed,"},
+		"a server that does not answer": {hung(t), time.Nanosecond, "unknown: outputs unreadable: the run folder does not answer"},
+		"a folder that is gone":         {folderIn("/nonexistent/folder"), time.Hour, "unknown: outputs unreadable: the run folder /x is not there any more: was it removed,"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newTold(t, state.Details{RunBase: "/", RunFolder: "x"}, c.open)
-			h.patience = Patience{Silent: time.Nanosecond, Missing: time.Nanosecond, Stopped: time.Hour}
+			h.patience = Patience{Silent: c.silent, Missing: time.Nanosecond, Stopped: time.Hour}
 			v, err := h.readOutputs(t.Context(), h.run.Load())
 			must.True(t, rundir.Unreadable(err))
 			o := h.decide(v.Snapshot, exit, err)
@@ -315,8 +316,17 @@ func TestStop_SwitchIsTriedAgain(t *testing.T) {
 				<-w.Changed()
 			}
 			must.ErrorIs(t, w.Do(t.Context(), func(*rundir.Folder) error { return unix.ENOTCONN }), unix.ENOTCONN)
-			now := time.Now()
-			must.False(t, h.stopBySwitch(t.Context(), state.Stop{Began: now, Deadline: now.Add(2 * time.Second)}, true, "Stopping"))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			now, patience := time.Now(), time.Second
+			if c.written {
+				patience = time.Hour
+				go func() {
+					<-h.events // that it lies there: the test has seen enough
+					cancel()
+				}()
+			}
+			must.False(t, h.stopBySwitch(ctx, state.Stop{Began: now, Deadline: now.Add(patience)}, true, "Stopping"))
 			_, err := os.Lstat(filepath.Join(dir, lsdyna.KillFile))
 			must.Eq(t, c.written, err == nil)
 			_ = os.Remove(filepath.Join(dir, lsdyna.KillFile))
