@@ -6,11 +6,13 @@ package driver
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,6 +65,36 @@ func TestStart_GoesOnFromThePredecessorsDump(t *testing.T) {
 	n.hears(r.id, fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d). Stopping with sw1, dump d3dump01 written at t = ", old.pid))
 	must.Eq(t, "d3dump01", r.task().Details().Restart)
 	must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
+}
+
+// It may have reached its end by itself before it looked for the switch.
+func TestStart_APredecessorThatCompletesInsteadOfGivingWayIsNotBegunAgain(t *testing.T) {
+	n := newNode(t)
+	j := standinJob("ncpu = 1", "ignore_sigterm", "ignore_d3kil")
+	j.env["STANDIN_PACE"] = "100ms" // six seconds
+	j.alloc = uuid.Generate()
+	old := n.start(j)
+	old.says("flush i/o buffers")
+	must.NoError(t, syscall.Kill(old.pid, syscall.SIGSTOP))
+	n.restart()
+	asked := make(chan error, 1)
+	go func() {
+		began, err := time.Now(), error(nil)
+		for ; time.Since(began) < patience; time.Sleep(10 * time.Millisecond) {
+			if _, err = os.Stat(filepath.Join(old.folder, "d3kil")); err == nil {
+				break
+			}
+		}
+		asked <- errors.Join(err, syscall.Kill(old.pid, syscall.SIGCONT))
+	}()
+	r := old.again(j)
+	must.NoError(t, <-asked)
+	n.hears(r.id, fmt.Sprintf("Ended an earlier run of this task that was still alive (pid %d)", old.pid))
+	n.hears(r.id, "This allocation has completed its run already, at ")
+	must.True(t, r.wait().Successful())
+	must.Zero(t, r.pid)
+	must.StrContains(t, r.read("stdout"), "termination time reached")
+	must.FileNotExists(t, filepath.Join(r.folder, "stdout.1"))
 }
 
 func TestStart_APredecessorThatDoesNotListenHasItsTime(t *testing.T) {
