@@ -69,9 +69,17 @@ func (c *campaign) mountServed() (err error) {
 	if err := errors.Join(os.Mkdir(backing, 0o755), os.Mkdir(path, 0o755)); err != nil {
 		return fmt.Errorf("file server: %w", err)
 	}
-	c.served, err = hangfs.New(backing, path)
-	return err
+	if c.served, err = hangfs.New(backing, path); err != nil {
+		return err
+	}
+	return c.served.Skew(c.skew())
 }
+
+// skews are how far the file server's clock is ahead of the node's.
+var skews = []time.Duration{0, -time.Hour, -5 * time.Second, time.Hour}
+
+// skew is the same for as long as the campaign lasts, and another one with each seed.
+func (c *campaign) skew() time.Duration { return skews[c.seed%uint64(len(skews))] }
 
 // hung lets the file server hang while something is done that must not wait for it.
 func (c *campaign) hung(meanwhile func() error) error {

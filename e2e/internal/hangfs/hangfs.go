@@ -24,6 +24,10 @@
 // A file with the sticky bit (chmod +t, behind the file system's back) cannot be read:
 // EIO. Everything else goes on.
 //
+// # Clocks
+//
+// A file server has a clock of its own (Skew).
+//
 // # Processes
 //
 // The program that mounts is executed again as keeper, which has the server for a

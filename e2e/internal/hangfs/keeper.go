@@ -116,6 +116,8 @@ func (k *keeper) obey(order string) error {
 		return k.resume()
 	case k.stopped:
 		return errors.New("it hangs already")
+	case verb == "skew":
+		return k.ask("skew "+process, "skewed")
 	case verb == "arm":
 		return k.ask("arm "+process, "armed")
 	case !with:

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -57,7 +58,8 @@ func serve(e export, backing, path string) error {
 		// It would let files be read past the server.
 		DisabledCapabilities: fuse.CAP_PASSTHROUGH,
 	}}
-	server, err := fuse.NewServer(e.of(fs.NewNodeFS(top, options)), path, &options.MountOptions)
+	clock := &atomic.Int64{}
+	server, err := fuse.NewServer(skewed{e.of(fs.NewNodeFS(top, options)), clock}, path, &options.MountOptions)
 	if err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
@@ -86,6 +88,11 @@ func serve(e export, backing, path string) error {
 		case "release":
 			held.release()
 			fmt.Println("released")
+		case "skew":
+			if err := setSkew(clock, process); err != nil {
+				return err
+			}
+			fmt.Println("skewed")
 		}
 	}
 	return orders.Err()
