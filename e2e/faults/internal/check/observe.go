@@ -46,7 +46,10 @@ type Observer struct {
 	Spoiled, Killed func(alloc string, pid int) bool
 
 	innocents []Innocent
-	completed map[string]bool          // by pid and start time of ended runs
+	words     map[string]lastWords     // by pid and start time of ended runs
+	dumps     []Dump                   // oldest first
+	results   map[string][]string      // of completed runs, by allocation
+	shared    map[string]bool          // jobs in whose folders others run, too
 	ends      map[string]map[int64]End // by allocation and time: Nomad keeps ten events
 }
 
@@ -96,7 +99,7 @@ func (s *Site) isElsewhere(exe string) bool { return s.Elsewhere != "" && exe ==
 
 // Look returns the world as it is now. status also asks the plugin's binary.
 func (o *Observer) Look(ctx context.Context, status bool) (*World, error) {
-	w := &World{Usable: o.Site.Usable, Calm: o.Calm}
+	w := &World{Usable: o.Site.Usable, Calm: o.Calm, Dumps: o.dumps}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, fmt.Errorf("boot id: %w", err)
@@ -118,6 +121,9 @@ func (o *Observer) Look(ctx context.Context, status bool) (*World, error) {
 	o.Witness.Reconcile(all)
 	w.Withheld = withheld(w.Processes)
 	if err := o.runs(w); err != nil {
+		return nil, err
+	}
+	if err := o.lookAtResults(w, status); err != nil {
 		return nil, err
 	}
 	for _, i := range o.innocents {
@@ -243,13 +249,14 @@ func (o *Observer) runs(w *World) error {
 		}
 		r := Run{
 			Alloc: alloc, PID: l.PID, Start: l.Start, Folder: l.Folder, Exec: l.Exec, Ended: l.Ended, Exit: l.Exit, Known: l.Known, Status: l.Status,
-			Supervisor: l.Parent, Spoiled: o.Spoiled(alloc, l.PID), Killed: o.Killed(alloc, l.PID),
+			Supervisor: l.Parent, From: dumpOf(l.Args), Spoiled: o.Spoiled(alloc, l.PID), Killed: o.Killed(alloc, l.PID),
 		}
 		if s, ok := supervisors[l.Parent]; ok && s.Known && s.Status.Signaled() {
 			r.SupervisorKilled = s.Exit
 		}
 		if r.Ended {
-			r.Completed = o.hasCompleted(w, &r)
+			said := o.lastWords(w, &r)
+			r.Completed, r.Switched = said.completed, said.switched
 		}
 		w.Runs = append(w.Runs, r)
 	}
@@ -263,30 +270,6 @@ func allocOf(env []string) string {
 		}
 	}
 	return ""
-}
-
-// hasCompleted reads LS-DYNA's last words, once for each run: a restart of the
-// task takes the file away.
-func (o *Observer) hasCompleted(w *World, r *Run) bool {
-	key := fmt.Sprint(r.PID, " ", r.Start)
-	if done, ok := o.completed[key]; ok {
-		return done
-	}
-	a := w.alloc(r.Alloc)
-	if a == nil {
-		return false
-	}
-	out, err := os.ReadFile(filepath.Join(o.Site.Folder(a.Job), "stdout"))
-	if err != nil {
-		return false
-	}
-	text := string(out)
-	done := strings.Contains(text, "*** termination time reached ***") && strings.Contains(text, "N o r m a l    t e r m i n a t i o n")
-	if o.completed == nil {
-		o.completed = map[string]bool{}
-	}
-	o.completed[key] = done
-	return done
 }
 
 // owners asks the command that operators use.

@@ -39,6 +39,12 @@ const (
 	NoEndMissed   = "every end reported"
 	NoRunLost     = "no live run lost"
 	OthersLive    = "a folder that hangs holds up its own task only"
+	CoresGiven    = "a task without affinity gets cores that are free"
+	GoesOn        = "a run goes on from its newest dump"
+	DumpTaken     = "a dump that is asked for is written and told"
+	ResultsStay   = "results of a completed run stay as they are"
+	Managed       = "a run is managed as soon as it can be"
+	ToldTrue      = "what has happened is told as that, once"
 )
 
 // Always returns what must not be at any moment.
@@ -52,6 +58,8 @@ func Always(w *World) []Violation {
 	oneAtATime(w, &f)
 	oneInFolder(w, &f)
 	lost(w, &f)
+	goesOn(w, &f)
+	resultsStay(w, &f)
 	for i := range w.Allocs {
 		a := &w.Allocs[i]
 		told := map[*Run]bool{}
@@ -109,7 +117,7 @@ func lost(w *World, f *findings) {
 		if r.Status.Signaled() {
 			sig = r.Status.Signal()
 		}
-		if sig == syscall.SIGKILL || sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == 0 && r.Status.ExitStatus() == onSIGTERM {
+		if sig == syscall.SIGKILL || sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == 0 && r.Status.ExitStatus() == onSIGTERM || r.Switched {
 			f.add(NoRunLost, "%s, which nobody had asked for: job %s is to run (%s): %q", r, a.Job, a.Status, a.Events)
 		}
 	}
@@ -323,91 +331,4 @@ func owners(w *World, f *findings) {
 			f.add(CoresAsLeased, "status says that core %d is job %q's, and it is job %q's", core, got, want[core])
 		}
 	}
-}
-
-// Leaked finds runs without affinity although there were cores for them: begun
-// between two settled worlds, and with fewer cores asked than had been free before.
-// asked has the cores that each job wants.
-func Leaked(before, after *World, asked map[string]int) []Violation {
-	var f findings
-	old := map[string]bool{}
-	for i := range before.Runs {
-		old[fmt.Sprint(before.Runs[i].PID, " ", before.Runs[i].Start)] = true
-	}
-	if reservationsChanged(before, after) {
-		return nil
-	}
-	wanted := gained(before, after)
-	for i := range after.Runs {
-		r := &after.Runs[i]
-		if old[fmt.Sprint(r.PID, " ", r.Start)] {
-			continue
-		}
-		a := after.alloc(r.Alloc)
-		if a == nil || len(a.Reserved) > 0 || asked[a.Job] == 0 {
-			return nil // whatever it took was not the driver's to decide
-		}
-		wanted += asked[a.Job]
-	}
-	free := slices.DeleteFunc(before.Free(), func(core int) bool {
-		return slices.Contains(before.Withheld, core) || slices.Contains(after.Withheld, core)
-	})
-	if wanted > len(free) {
-		return nil
-	}
-	for _, p := range after.Processes {
-		r := after.RecordOf(p)
-		if p.Role == Solver && r != nil && len(r.Cores) == 0 && !old[fmt.Sprint(p.PID, " ", p.Start)] {
-			f.add(NoCoreLeaked, "solver %d of allocation %.8s runs without affinity, and cores %v had been free", p.PID, p.Alloc, free)
-		}
-	}
-	return f
-}
-
-// gained counts the cores that solvers have now which ran without them before: a
-// task whose record is lost gets back what the driver state says it began with.
-func gained(before, after *World) int {
-	cores := 0
-	for _, p := range before.Processes {
-		was, is := before.RecordOf(p), after.RecordOf(p)
-		if p.Role == Solver && was != nil && is != nil {
-			cores += max(len(is.Cores)-len(was.Cores), 0)
-		}
-	}
-	return cores
-}
-
-// reservationsChanged tells whether Nomad reserved cores, or may have given some
-// back, since the first world: it takes its time for either, also where the start
-// failed.
-func reservationsChanged(before, after *World) bool {
-	return slices.ContainsFunc(after.Allocs, func(a Alloc) bool {
-		was := before.alloc(a.ID)
-		return len(a.Reserved) > 0 && (was == nil || !was.Over() || !a.Over())
-	})
-}
-
-// Kept finds live solvers that have other cores than in the settled world before,
-// although nobody may take them: Nomad has reserved none anew meanwhile. tampered
-// tells whether the campaign had its hands in this solver's records.
-func Kept(before, after *World, tampered func(Process) bool) []Violation {
-	var f findings
-	anew := slices.ContainsFunc(after.Allocs, func(a Alloc) bool {
-		was := before.alloc(a.ID)
-		return len(a.Reserved) > 0 && (was == nil || was.State != "running")
-	})
-	if anew {
-		return nil
-	}
-	for _, p := range before.Processes {
-		was, is := before.RecordOf(p), after.RecordOf(p)
-		lives := slices.ContainsFunc(after.Processes, func(q Process) bool { return q.PID == p.PID && q.Start == p.Start })
-		if p.Role != Solver || !lives || was == nil || is == nil || len(was.Cores) == 0 || tampered(p) {
-			continue
-		}
-		if !slices.Equal(sorted(was.Cores), sorted(is.Cores)) {
-			f.add(CoresKept, "solver %d of allocation %.8s had cores %v and has %v", p.PID, p.Alloc, was.Cores, is.Cores)
-		}
-	}
-	return f
 }

@@ -76,8 +76,11 @@ type Alloc struct {
 // GivenUp tells whether Nomad itself could not set the allocation up again and has
 // the driver end its task. With cgroups v1 a client that restarts fails in its
 // cpuparts_hook while the cgroup of a task with reserved cores is left from before.
-func (a *Alloc) GivenUp() bool {
-	return slices.ContainsFunc(a.Events, func(e string) bool { return strings.HasPrefix(e, "Setup Failure: failed to setup alloc") })
+func (a *Alloc) GivenUp() bool { return slices.ContainsFunc(a.Events, IsGivenUp) }
+
+// IsGivenUp tells whether an event says so.
+func IsGivenUp(event string) bool {
+	return strings.HasPrefix(event, "Setup Failure: failed to setup alloc")
 }
 
 // Over tells whether none of the allocation's tasks will run again.
@@ -108,8 +111,11 @@ type Run struct {
 	// blamed for not knowing how it ended.
 	Spoiled bool
 	// Completed: LS-DYNA's last words in the run folder are a normal termination
-	// at the end time. Only of ended runs.
-	Completed bool
+	// at the end time. Switched: they are those of a run that a sense switch ended.
+	// Only of ended runs.
+	Completed, Switched bool
+	// From is the dump that it was told to begin with, "" for the deck.
+	From string
 }
 
 // orphaned tells whether nobody was there to see the solver's end.
@@ -148,10 +154,25 @@ type Innocent struct {
 	Now    string
 }
 
+// A Dump is a restart file that is known to be whole: Nomad had an event of it.
+type Dump struct {
+	Alloc, Name string
+	Told        time.Time
+}
+
+// Results are the files that a completed run has left, in words: as they were when that
+// was told, and as they are.
+type Results struct {
+	Alloc, Job  string
+	Before, Now []string
+}
+
 // World is everything at one moment.
 type World struct {
-	Withheld  []int // cores in Nomad's cpuset of reserved ones
-	Usable    []int // cores that the driver may give out
+	Dumps     []Dump
+	Results   []Results // none where they were not looked at
+	Withheld  []int     // cores in Nomad's cpuset of reserved ones
+	Usable    []int     // cores that the driver may give out
 	Boot      string
 	Calm      time.Time // when the world was last known to have settled
 	Processes []Process
