@@ -52,13 +52,15 @@ type campaign struct {
 	stopped        map[string]bool   // allocations whose jobs were stopped
 	world          *check.World      // as it had last settled
 	mounted        bool
-	served         *hangfs.Mount // some run folders' file server, nil without FUSE
-	hangs          bool          // it does at the moment
+	served         *hangfs.Mount   // some run folders' file server, nil without FUSE
+	hangs          bool            // it does at the moment
+	slipped        bool            // state_dir cannot be used at the moment
+	removed        map[string]bool // jobs whose folders were removed under their solvers
 }
 
 // newCampaign starts everything. Close the campaign also beside an error.
 func newCampaign(ctx context.Context, o options) (c *campaign, err error) {
-	c = &campaign{options: o, second: &secondClient{}, folders: map[string]string{}, spoiled: map[string]bool{}, killed: map[string]bool{}, stopped: map[string]bool{}}
+	c = &campaign{options: o, second: &secondClient{}, folders: map[string]string{}, spoiled: map[string]bool{}, killed: map[string]bool{}, stopped: map[string]bool{}, removed: map[string]bool{}}
 	if c.dir, err = os.MkdirTemp("", "faults-"); err != nil {
 		return c, fmt.Errorf("campaign directory: %w", err)
 	}
@@ -227,7 +229,7 @@ func (c *campaign) run(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	fmt.Printf("seed %d, %d faults, cores %v, in %s\n", c.seed, c.steps, c.observer.Site.Usable, c.dir)
+	fmt.Printf("seed %d, %d faults, cores %v, the file server's clock ahead by %s, in %s\n", c.seed, c.steps, c.observer.Site.Usable, c.skew(), c.dir)
 	if _, err := c.settle(ctx, nil); err != nil {
 		return err
 	}

@@ -22,12 +22,7 @@ var diskFaults = []fault{
 	}},
 	{name: "read-only state_dir", weight: 5, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
 		return c.without(ctx, rng, c.protectState)
-	}, missing: func(*campaign) string {
-		if _, err := exec.LookPath("nsenter"); err != nil {
-			return "needs nsenter (util-linux)"
-		}
-		return ""
-	}},
+	}, missing: withoutNsenter},
 }
 
 // without makes state_dir unwritable, lets something happen that would write to

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 )
 
@@ -23,14 +24,19 @@ type fault struct {
 
 // faults are all there are, by subject.
 func allFaults() []fault {
-	return slices.Concat(killFaults, raceFaults, coreFaults, logFaults, diskFaults, hangFaults, folderFaults, recordFaults, clockFaults)
+	return slices.Concat(killFaults, raceFaults, coreFaults, logFaults, diskFaults, hangFaults, folderFaults, recordFaults, clockFaults,
+		slipFaults, restartFaults, toldFaults, orphanFaults)
 }
 
 // possible returns the faults that can be injected here, and tells of the others.
 func (c *campaign) possible() ([]fault, error) {
+	only, err := regexp.Compile("^(?:" + c.only + ")$")
+	if err != nil {
+		return nil, fmt.Errorf("faults to inject: %w", err)
+	}
 	var here []fault
 	for _, f := range allFaults() {
-		if c.only != "" && f.name != c.only {
+		if c.only != "" && !only.MatchString(f.name) {
 			continue
 		}
 		if f.missing != nil {

@@ -38,6 +38,8 @@ type kind struct {
 	cores  bool   // reserved by Nomad
 	again  bool   // Nomad restarts it
 	mpp    bool
+	// Nomad starts it again also when it has completed.
+	service bool
 }
 
 var kinds = []kind{
@@ -55,6 +57,8 @@ var kinds = []kind{
 	{name: "flood", weight: 1, ncpu: 1, fault: "warnings=100000"},
 	{name: "reserved", weight: 2, cores: true},
 	{name: "mpp", weight: 2, ncpu: 2, mpp: true},
+	{name: "service", weight: 3, ncpu: 1, service: true},
+	{name: "goes-on", ncpu: 1, again: true}, // only where a fault wants one
 }
 
 // A job is one task of one allocation and its run folder.
@@ -98,6 +102,7 @@ const (
 	onServer
 	besideServer
 	lasting
+	lastingBeside // the file server
 )
 
 // startKind is start for a job of a certain kind, "" for one by the seed.
@@ -130,12 +135,13 @@ func (c *campaign) prepare(name string, where place) (j *job, hcl string, err er
 	duration := time.Duration(2000+rng.IntN(30)*rng.IntN(30)*100) * time.Millisecond
 	j.folder = filepath.Join(c.scratch, j.name)
 	j.disk = j.folder
-	if where == lasting {
+	if where == lasting || where == lastingBeside {
 		j.lasting, duration = true, late
 	}
 	switch half := rng.IntN(2) == 0; {
 	case where == besideServer:
 		duration = soon
+	case where == lastingBeside:
 	case c.served != nil && (half || where == onServer):
 		j.served, j.folder, j.disk = true, filepath.Join(c.served.Path, j.name), filepath.Join(c.served.Backing, j.name)
 	}
@@ -172,7 +178,7 @@ func (c *campaign) makeFolder(folder string) error {
 // jobTemplate is a job of one task on the first client.
 const jobTemplate = `
 job %q {
-  type = "batch"
+  type = %q
   group "g" {
     restart {
       %s
@@ -233,6 +239,10 @@ func (c *campaign) hcl(j *job, duration time.Duration, cycle int) string {
 	if k.mpp {
 		solver = "mpp"
 	}
+	kindOfJob := "batch"
+	if k.service {
+		kindOfJob, restart = "service", "attempts = 2\n      interval = \"24h\"\n      delay = \"1s\"\n      mode = \"fail\""
+	}
 	if k.again {
 		restart = "attempts = 1000\n      interval = \"24h\"\n      delay = \"1s\"\n      mode = \"fail\""
 		duration += 10 * time.Second
@@ -242,7 +252,7 @@ func (c *campaign) hcl(j *job, duration time.Duration, cycle int) string {
 		task = `kill_timeout = "20s"`
 	}
 	fault = strings.ReplaceAll(fault, "CYCLE", fmt.Sprint(cycle))
-	return fmt.Sprintf(jobTemplate, j.name, restart, c.client.NodeID(), solver, j.folder, config, duration/deckCycles, j.poll(), fault, c.state, task, resources)
+	return fmt.Sprintf(jobTemplate, j.name, kindOfJob, restart, c.client.NodeID(), solver, j.folder, config, duration/deckCycles, j.poll(), fault, c.state, task, resources)
 }
 
 // stop asks Nomad to stop the job, and does not wait.

@@ -143,8 +143,7 @@ func (c *campaign) recovered(ctx context.Context) error {
 				return false, "", &lostError{lost}
 			}
 			for _, a := range w.Allocs {
-				// A command in a folder that hangs hangs, too.
-				if a.Status != "running" || a.State != "running" || a.Desired != "run" || reached[a.ID] || c.hangs && c.isServed(a.Job) {
+				if a.Status != "running" || a.State != "running" || a.Desired != "run" || reached[a.ID] || c.cannotReach(w, a) {
 					continue
 				}
 				if err := c.exec(ctx, a.ID, "/bin/true"); err != nil {
@@ -159,6 +158,13 @@ func (c *campaign) recovered(ctx context.Context) error {
 			return true, "", nil
 		})
 	})
+}
+
+// cannotReach tells whether nobody can execute a command in a task: in a folder that
+// hangs it hangs, too, and in none it is not begun. How a solver ended is told only when
+// state_dir can be used.
+func (c *campaign) cannotReach(w *check.World, a check.Alloc) bool {
+	return c.hangs && c.isServed(a.Job) || c.removed[a.Job] || c.slipped && len(w.Solvers(a.ID)) == 0
 }
 
 // exec runs a command in a task.

@@ -34,7 +34,7 @@ type options struct {
 	bin, decks string
 	seed       uint64
 	steps      int
-	only       string // name of the one fault to inject, "" for all
+	only       string // regular expression of the whole names of the faults to inject, "" for all
 	jobs       string // kind of all jobs, "" for a mix
 	setClock   bool   // may the machine's clock be set
 	keep       bool
@@ -53,7 +53,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "what decides the faults and their order")
 	flag.IntVar(&o.steps, "n", 25, "`number` of faults")
 	flag.IntVar(&worlds, "worlds", 1, "`number` of campaigns, side by side, into which the faults are divided")
-	flag.StringVar(&o.only, "only", "", "`name` of the one fault to inject again and again")
+	flag.StringVar(&o.only, "only", "", "`regexp` of the whole names of the faults to inject again and again")
 	flag.StringVar(&o.jobs, "jobs", "", "`kind` of all jobs, for a closer look")
 	flag.BoolVar(&o.setClock, "set-clock", false, "set this machine's clock, too: for virtual machines")
 	flag.BoolVar(&o.keep, "keep", false, "keep the agents' directory in any case")

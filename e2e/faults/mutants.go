@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"time"
 
@@ -65,7 +66,7 @@ func hunt(ctx context.Context, o options, m mistake) error {
 	if err := module.Bin(ctx, m.mutant(), o.bin, bin); err != nil {
 		return err
 	}
-	o.bin, o.only, o.jobs, o.steps, o.patience, o.quiet = bin, m.fault, m.job, mutantSteps, mutantPatience, true
+	o.bin, o.only, o.jobs, o.steps, o.patience, o.quiet = bin, regexp.QuoteMeta(m.fault), m.job, mutantSteps, mutantPatience, true
 	err = runCampaign(ctx, o)
 	var lost *lostError
 	switch {

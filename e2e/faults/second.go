@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -82,6 +81,7 @@ type asker struct {
 // ask has the second client start a short run in the job's folder.
 func (c *campaign) ask(ctx context.Context, j *job, folder string) (*asker, error) {
 	a := &asker{name: j.name + "-asks", folder: folder}
+	c.observer.Shares(j.name)
 	return a, c.timed(ctx, func(ctx context.Context) (err error) {
 		a.alloc, err = c.server.Run(ctx, c.askerHCL(a))
 		return err
@@ -166,38 +166,22 @@ func (c *campaign) completes(ctx context.Context, a *asker) error {
 	})
 }
 
-// asking waits for something to be true of the asking task. What does not come in time
-// is lost; and the rules must hold meanwhile.
+// asking waits for something to be true of the asking task.
 func (c *campaign) asking(ctx context.Context, a *asker, what string, holds cluster.Condition) error {
-	err := c.timed(ctx, func(ctx context.Context) error {
-		return cluster.Poll(ctx, what, func() (bool, string, error) {
-			w, err := c.observer.Look(ctx, false)
-			if err != nil {
-				return false, err.Error(), nil
-			}
-			if lost := check.Always(w); len(lost) > 0 {
-				return false, "", &lostError{lost}
-			}
-			alloc, _, err := c.server.API.Allocations().Info(a.alloc, nil)
-			if err != nil {
-				return false, err.Error(), nil
-			}
-			done, seen := holds(alloc)
-			return done, seen, nil
-		})
-	})
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = &lostError{[]check.Violation{{Rule: check.OneInFolder, Evidence: err.Error()}}}
-	}
-	return err
+	return c.awaits(ctx, a.alloc, check.OneInFolder, what, holds)
 }
 
-// owner starts the job whose folder another one is to ask for. One that Nomad cannot
-// start, by a fault of its own, has no folder to ask for: then another one is started.
+// owner starts the job whose folder another one is to ask for.
 func (c *campaign) owner(ctx context.Context, kind string) (*job, error) {
+	return c.running(ctx, kind, lasting)
+}
+
+// running starts a job. One that Nomad cannot start, by a fault of its own, is none:
+// then another one is started.
+func (c *campaign) running(ctx context.Context, kind string, where place) (*job, error) {
 	const tries = 5
 	for range tries {
-		j, err := c.startKind(ctx, kind, lasting)
+		j, err := c.startKind(ctx, kind, where)
 		if err != nil {
 			return nil, err
 		}

@@ -84,7 +84,7 @@ func (c *campaign) judge(ctx context.Context, w *check.World, fresh []*job) ([]c
 	if pending := check.Settled(w); len(pending) > 0 {
 		return pending, nil
 	}
-	if pending := c.placed(w, fresh); len(pending) > 0 {
+	if pending := append(c.placed(w, fresh), check.Unpinned(w, c.asked())...); len(pending) > 0 {
 		return pending, nil
 	}
 	if c.world != nil {
