@@ -113,4 +113,44 @@ var mistakes = []mistake{
 				return errors.New("no such task")
 			}`)},
 	},
+	{
+		name: "loses runs while state_dir cannot be used", rule: check.NoRunLost, fault: "state_dir of a wrong mode", job: "again",
+		edits: []mutant.Edit{mutant.Begin("(*Driver).recoverUnready", "return true, why")},
+	},
+	{
+		name: "leaves runs unmanaged", rule: check.Managed, fault: "state_dir of a wrong mode", job: "ok",
+		edits: []mutant.Edit{mutant.Begin("(*Driver).manage", "return")},
+	},
+	{
+		name: "begins anew where an include is away", rule: check.GoesOn, fault: "include away",
+		edits: []mutant.Edit{mutant.Replace("restart.Choose", `recorded.Identity.Deck != now.Deck && lost != ""`, "false")},
+	},
+	{
+		name: "begins anew where a record is damaged", rule: check.GoesOn, fault: "run's record damaged",
+		edits: []mutant.Edit{mutant.Always("refuseDumps", "n == 0")},
+	},
+	{
+		name: "passes over a dump with the last line", rule: check.GoesOn, fault: "dump, then all killed",
+		edits: []mutant.Edit{mutant.Replace("Record.refuses", "!r.sawWhole(dump, files)", "true")},
+	},
+	{
+		name: "takes its own clock for a file server's", rule: check.DumpTaken, fault: "dump, then all killed",
+		edits: []mutant.Edit{mutant.Drop("(*DumpWatch).Look", "w.ask(folder)")},
+	},
+	{
+		name: "computes a completed run again", rule: check.ResultsStay, fault: "service completes",
+		edits: []mutant.Edit{mutant.Replace("(*start).checkCompleted", "done.Alloc == s.id.Alloc && done.Task == s.id.Task", "false")},
+	},
+	{
+		name: "gives no cores to those that wait for some", rule: check.CoresGiven, fault: "kill solver", job: "ok",
+		edits: []mutant.Edit{mutant.Begin("(*Cores).leaseLate", "return")},
+	},
+	{
+		name: "does not see that a run folder is removed", rule: check.ToldTrue, fault: "run folder removed",
+		edits: []mutant.Edit{mutant.Begin("Workplace.Check", "return true, nil")},
+	},
+	{
+		name: "tells of a signal again and again", rule: check.ToldTrue, fault: "signals in a row",
+		edits: []mutant.Edit{mutant.Drop("(*Handle).tellSwitch", "told.effect = true")},
+	},
 }
