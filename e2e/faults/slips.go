@@ -65,7 +65,8 @@ func (s slip) fault() fault {
 
 // inject has the client restart over the slip, and stops a job meanwhile, now and then.
 func (s slip) inject(ctx context.Context, c *campaign, rng *rand.Rand) (what string, err error) {
-	stops, kills, kind := rng.IntN(3) == 0, rng.IntN(2) == 0, []string{"ok", "pair", "child"}[rng.IntN(3)]
+	// Where all jobs are of one kind there is none of another.
+	stops, kills, kind := rng.IntN(3) == 0 && c.options.jobs == "", rng.IntN(2) == 0, []string{"ok", "pair", "child"}[rng.IntN(3)]
 	var j *job
 	if stops {
 		if j, err = c.computes(ctx, kind, lasting); err != nil {
