@@ -123,7 +123,7 @@ func (c *campaign) startAgents(ctx context.Context) (err error) {
 	if c.solver, err = c.client.InstallBinary(filepath.Join(c.bin, "lsdyna-standin"), "bin/standin_smp_d_R14"); err != nil {
 		return err
 	}
-	c.client.Config.PluginConfig = c.pluginConfig()
+	c.client.Config.PluginConfig = c.pluginConfig(c.usable)
 	if err := c.client.Start(ctx); err != nil {
 		return err
 	}
@@ -133,7 +133,8 @@ func (c *campaign) startAgents(ctx context.Context) (err error) {
 	return c.startSecond(ctx)
 }
 
-func (c *campaign) pluginConfig() string {
+// pluginConfig is the plugin's, with the cores that it may give out.
+func (c *campaign) pluginConfig(usable []int) string {
 	roots := c.scratch
 	if c.served != nil {
 		roots = c.served.Path + `", "` + roots // what hangs first
@@ -147,7 +148,7 @@ func (c *campaign) pluginConfig() string {
     }
     solver "standin" {
       path = %q
-    }`, c.state, roots, list(c.usable), c.solver)
+    }`, c.state, roots, list(usable), c.solver)
 	if path, err := exec.LookPath("mpirun"); err == nil {
 		if real, err := filepath.EvalSymlinks(path); err == nil {
 			c.mpirun = real

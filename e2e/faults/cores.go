@@ -14,6 +14,9 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
 
 var coreFaults = []fault{
@@ -48,12 +51,79 @@ var coreFaults = []fault{
 			return "", err
 		}
 		return "by " + j.name, nil
-	}, missing: func(c *campaign) string {
-		if len(c.observer.Site.Usable) < 2 {
-			return "needs two cores"
+	}, missing: withoutTwoCores},
+	{name: "fewer cores usable", weight: 3, inject: fewerCores, missing: withoutTwoCores},
+}
+
+func withoutTwoCores(c *campaign) string {
+	if len(c.usable) < 2 {
+		return "needs two cores"
+	}
+	return ""
+}
+
+// fewerCores has an operator take a core out of cores.usable, and give it back: whoever is
+// on another one stays there.
+func fewerCores(ctx context.Context, c *campaign, rng *rand.Rand) (what string, err error) {
+	n := rng.IntN(len(c.usable))
+	// What Nomad reserves is its own matter.
+	for _, j := range c.jobs {
+		if j.kind.cores {
+			if err := errors.Join(c.stop(j), c.gone(ctx, j)); err != nil {
+				return "", err
+			}
 		}
-		return ""
-	}},
+	}
+	out := c.usable[n]
+	what = fmt.Sprintf("without core %d", out)
+	err = c.usableFrom(ctx, slices.Delete(slices.Clone(c.usable), n, n+1), out)
+	if err == nil {
+		err = c.keepCores(ctx)
+	}
+	return what, errors.Join(err, c.usableFrom(ctx, c.usable, out))
+}
+
+// usableFrom starts the client again with other usable cores. Who has the one that comes
+// or goes may get others.
+func (c *campaign) usableFrom(ctx context.Context, cores []int, other int) error {
+	return c.downed(ctx, c.killBoth, func() error {
+		all, err := c.targets()
+		for _, t := range all {
+			if slices.Contains(t.cores, other) {
+				c.touch(t)
+			}
+		}
+		c.observer.Site.Usable, c.client.Config.PluginConfig = cores, c.pluginConfig(cores)
+		return err
+	})
+}
+
+// keepCores waits until the rules hold for cores that have changed. Who may stay has the
+// cores that it had.
+func (c *campaign) keepCores(ctx context.Context) error {
+	var pending []check.Violation
+	err := c.timed(ctx, func(ctx context.Context) error {
+		return cluster.Poll(ctx, "the rules for fewer cores", func() (bool, string, error) {
+			w, err := c.observer.Look(ctx, true)
+			if err != nil {
+				return false, err.Error(), nil
+			}
+			if lost := check.Always(w); len(lost) > 0 {
+				return false, "", &lostError{lost}
+			}
+			if pending = append(check.Settled(w), check.Unpinned(w, c.asked())...); len(pending) > 0 {
+				return false, fmt.Sprint(pending), nil
+			}
+			if lost := check.Kept(c.world, w, c.tampered); len(lost) > 0 {
+				return false, "", &lostError{lost}
+			}
+			return true, "", nil
+		})
+	})
+	if errors.Is(err, context.DeadlineExceeded) && len(pending) > 0 {
+		return &lostError{pending}
+	}
+	return err
 }
 
 // bindThreads sets the affinity of every thread, as taskset -a does.

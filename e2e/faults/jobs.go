@@ -102,7 +102,6 @@ const (
 	onServer
 	besideServer
 	lasting
-	lastingBeside // the file server
 )
 
 // startKind is start for a job of a certain kind, "" for one by the seed.
@@ -135,13 +134,12 @@ func (c *campaign) prepare(name string, where place) (j *job, hcl string, err er
 	duration := time.Duration(2000+rng.IntN(30)*rng.IntN(30)*100) * time.Millisecond
 	j.folder = filepath.Join(c.scratch, j.name)
 	j.disk = j.folder
-	if where == lasting || where == lastingBeside {
+	if where == lasting {
 		j.lasting, duration = true, late
 	}
 	switch half := rng.IntN(2) == 0; {
 	case where == besideServer:
 		duration = soon
-	case where == lastingBeside:
 	case c.served != nil && (half || where == onServer):
 		j.served, j.folder, j.disk = true, filepath.Join(c.served.Path, j.name), filepath.Join(c.served.Backing, j.name)
 	}

@@ -130,6 +130,10 @@ var mistakes = []mistake{
 		edits: []mutant.Edit{mutant.Always("refuseDumps", "n == 0")},
 	},
 	{
+		name: "begins anew where a record is missing", rule: check.GoesOn, fault: "run's record missing",
+		edits: []mutant.Edit{mutant.Never("Run.beginUnrecorded", "p.Restart == auto")},
+	},
+	{
 		name: "passes over a dump with the last line", rule: check.GoesOn, fault: "dump, then all killed",
 		edits: []mutant.Edit{mutant.Replace("Record.refuses", "!r.sawWhole(dump, files)", "true")},
 	},
@@ -148,6 +152,18 @@ var mistakes = []mistake{
 	{
 		name: "does not see that a run folder is removed", rule: check.ToldTrue, fault: "run folder removed",
 		edits: []mutant.Edit{mutant.Begin("Workplace.Check", "return true, nil")},
+	},
+	{
+		name: "does not see that a run folder on a file server is removed", rule: check.ToldTrue, fault: "run folder removed",
+		edits: []mutant.Edit{mutant.Replace("Workplace.Check", "errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESTALE)", "false")},
+	},
+	{
+		name: "waits for no record at the end of a stop", rule: check.NoneInvented, fault: "state_dir of a wrong mode",
+		edits: []mutant.Edit{mutant.Replace("(*Handle).awaitRecord", "time.After(h.patience.Stopped)", "time.After(0)")},
+	},
+	{
+		name: "gives a run another's cores before that has its own", rule: check.CoresKept, fault: "fewer cores usable", job: "ok",
+		edits: []mutant.Edit{mutant.After("(*Binder).Adopt", "b.claim(wanted)", "b.relocate()")},
 	},
 	{
 		name: "tells of a signal again and again", rule: check.ToldTrue, fault: "signals in a row",

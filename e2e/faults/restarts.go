@@ -6,11 +6,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,6 +37,7 @@ var restartFaults = []fault{
 		return unreadable(j, []string{"main.k", "mesh.k"}[rng.IntN(2)])
 	}),
 	doubted("run's record unreadable", 3, func(j *job, _ *rand.Rand) (string, func() error, error) { return unreadable(j, runRecord) }),
+	doubted("run's record missing", 4, func(j *job, _ *rand.Rand) (string, func() error, error) { return away(j, runRecord) }),
 	doubted("run's record damaged", 3, damaged),
 	doubted("run's record replaced", 3, replaced),
 	doubted("outputs unreadable", 3, func(j *job, _ *rand.Rand) (string, func() error, error) { return unreadable(j, "messag") }),
@@ -62,8 +66,43 @@ func doubted(name string, weight int, take func(*job, *rand.Rand) (what string, 
 		if err := errors.Join(err, putBack()); err != nil {
 			return what, err
 		}
-		return what, errors.Join(c.hearsOf(ctx, j, check.GoesOn, began, goingOn+dump), c.ends(ctx, j))
+		if err := c.hearsOf(ctx, j, check.GoesOn, began, goingOn+dump); err != nil {
+			return what, err
+		}
+		return what, errors.Join(c.keepsEnd(ctx, j, syscall.SIGKILL), c.ends(ctx, j))
 	})}
+}
+
+// keepsEnd demands that the run folder tells of an end of the job's solver by a signal:
+// Nomad's events of it go by.
+func (c *campaign) keepsEnd(ctx context.Context, j *job, sig syscall.Signal) error {
+	return c.timed(ctx, func(ctx context.Context) error {
+		out, err := exec.CommandContext(ctx, c.client.PluginPath(), "inspect", "-json", j.folder).Output()
+		if err != nil {
+			return fmt.Errorf("inspect %s: %w", j.folder, err)
+		}
+		return endedBy(out, j, sig)
+	})
+}
+
+// endedBy says what is missing in an answer of inspect, as the breach of a rule.
+func endedBy(answer []byte, j *job, sig syscall.Signal) error {
+	var report struct {
+		Last []struct {
+			Run    string     `json:"run"`
+			Ended  *time.Time `json:"ended_at"`
+			Signal int        `json:"signal"`
+		} `json:"last_runs"`
+	}
+	if err := json.Unmarshal(answer, &report); err != nil {
+		return fmt.Errorf("inspect %s: %w", j.folder, err)
+	}
+	for _, r := range report.Last {
+		if strings.HasPrefix(r.Run, j.alloc+"/") && r.Ended != nil && r.Signal == int(sig) {
+			return nil
+		}
+	}
+	return &lostError{[]check.Violation{{Rule: check.ToldTrue, Evidence: fmt.Sprintf("no end of %s by %v among its last runs: %+v", j.name, sig, report.Last)}}}
 }
 
 // goingOn is what an event says of a start from a dump.
@@ -145,20 +184,33 @@ func replaced(j *job, rng *rand.Rand) (what string, putBack func() error, err er
 }
 
 // allKilled kills everything when the driver has told of a dump. The solver's last word
-// on disk is then the line of that dump: what it may have said behind it is cut off.
-func allKilled(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
+// on disk is then the line of that dump: what it may have said behind it is cut off. The
+// file server may hang when the client comes back, which then can tell nothing for a while.
+func allKilled(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
+	hangs := rng.IntN(2) == 0
 	j, dump, err := c.dumped(ctx)
 	if err != nil {
 		return "", err
 	}
-	began := time.Now()
-	err = c.downed(ctx, c.killBoth, func() error {
-		return errors.Join(c.killSupervisor(j), c.killSolver(j), c.gone(ctx, j), cutBehind(j, dump))
-	})
-	if err != nil {
-		return j.name, err
+	what, began := j.name, time.Now()
+	if hangs = hangs && j.served; hangs {
+		what += ", whose folder hangs"
 	}
-	return j.name, errors.Join(c.hearsOf(ctx, j, check.GoesOn, began, goingOn+dump), c.ends(ctx, j))
+	err = c.downed(ctx, c.killBoth, func() error {
+		err := errors.Join(c.killSupervisor(j), c.killSolver(j), c.gone(ctx, j), cutBehind(j, dump))
+		if hangs && err == nil {
+			err, c.hangs = c.served.Hang(), true
+		}
+		return err
+	})
+	if c.hangs {
+		c.hangs = false
+		err = errors.Join(err, c.served.Resume())
+	}
+	if err != nil {
+		return what, err
+	}
+	return what, errors.Join(c.hearsOf(ctx, j, check.GoesOn, began, goingOn+dump), c.ends(ctx, j))
 }
 
 // cutBehind cuts the job's outputs off behind the line of a dump.

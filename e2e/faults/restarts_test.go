@@ -6,9 +6,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,6 +69,32 @@ func TestCutBehind_LeavesTheLineOfTheDump(t *testing.T) {
 		must.Eq(t, "before\n"+line, string(data))
 	}
 	must.Error(t, cutBehind(j, "d3dump02"))
+}
+
+func TestEndedBy(t *testing.T) {
+	j := &job{name: "1-goes-on", alloc: "a", folder: "/runs/1"}
+	end := func(run, at string, sig int) string {
+		return fmt.Sprintf(`{"last_runs": [{"run": %q, "ended_at": %s, "signal": %d}, {"run": "a/lsdyna/02", "ended_at": null}]}`, run, at, sig)
+	}
+	const at = `"2026-01-01T00:00:00Z"`
+	for name, c := range map[string]struct {
+		answer string
+		ok     bool
+	}{
+		"it is told":           {end("a/lsdyna/01", at, 9), true},
+		"another allocation's": {end("b/lsdyna/01", at, 9), false},
+		"by another signal":    {end("a/lsdyna/01", at, 15), false},
+		"it has not ended":     {end("a/lsdyna/01", "null", 9), false},
+		"nothing is told":      {`{"last_runs": null}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lost *lostError
+			err := endedBy([]byte(c.answer), j, syscall.SIGKILL)
+			must.Eq(t, c.ok, err == nil)
+			must.Eq(t, !c.ok, errors.As(err, &lost))
+		})
+	}
+	must.Error(t, endedBy([]byte("[]"), j, syscall.SIGKILL))
 }
 
 func TestEventsSince(t *testing.T) {

@@ -28,6 +28,8 @@ type slip struct {
 	do   func(context.Context, *campaign) (mend func() error, err error)
 	// alive: it is done while the client is there, whose view of mounts it needs.
 	alive bool
+	// part: some of state_dir can be used, and whether a run can be managed is not certain.
+	part bool
 }
 
 var slips = []slip{
@@ -44,8 +46,8 @@ var slips = []slip{
 		}
 		return lock.Close, nil
 	}},
-	{name: "full", do: func(_ context.Context, c *campaign) (func() error, error) { return c.fillDisk() }},
-	{name: "read-only", alive: true, do: func(_ context.Context, c *campaign) (func() error, error) { return c.protectState() }},
+	{name: "full", part: true, do: func(_ context.Context, c *campaign) (func() error, error) { return c.fillDisk() }},
+	{name: "read-only", alive: true, part: true, do: func(_ context.Context, c *campaign) (func() error, error) { return c.protectState() }},
 }
 
 var slipFaults = func() (all []fault) {
@@ -88,11 +90,17 @@ func (s slip) inject(ctx context.Context, c *campaign, rng *rand.Rand) (what str
 	}
 	// Nomad reaches them although they are not managed.
 	err = c.recovered(ctx)
+	if err == nil && !s.part {
+		err = c.unmanaged(ctx, before, began)
+	}
 	if err == nil && stops {
-		err = errors.Join(c.recordAway(j), c.stopsWithDump(ctx, j))
+		err = lostIfLate(check.DumpTaken, c.ends(ctx, j))
 	}
 	err = errors.Join(err, mend())
 	c.slipped = false
+	if err == nil && stops {
+		err = c.hearsOf(ctx, j, check.DumpTaken, began, "Stopping with sw1, dump d3dump", " written")
+	}
 	if err := errors.Join(err, c.recovered(ctx)); err != nil {
 		return what, err
 	}
@@ -120,23 +128,29 @@ func (s slip) over(ctx context.Context, c *campaign, kills bool) (mend func() er
 	return mend, err
 }
 
-// recordAway takes note that the end of the job's solver may stay unknown: a stop does not
-// wait until the record can be read.
-func (c *campaign) recordAway(j *job) error {
-	p, err := c.solverOf(j)
-	if err == nil {
-		c.spoiled[fmt.Sprint(p.Alloc, " ", p.PID)] = true
+// unmanaged waits until every run that lived before and still does has told that it is
+// not managed: else the slip is none.
+func (c *campaign) unmanaged(ctx context.Context, before *check.World, since time.Time) error {
+	for _, a := range before.Allocs {
+		solvers := before.Solvers(a.ID)
+		if len(solvers) != 1 || a.Desired != "run" {
+			continue
+		}
+		err := c.awaits(ctx, a.ID, check.ToldTrue, a.Job+" to tell that it is not managed", func(alloc *api.Allocation) (bool, string) {
+			told := len(eventsSince(alloc, since, "not managed yet")) > 0
+			return told || over(alloc) || !lives(solvers[0]), cluster.DescribeAlloc(alloc)
+		})
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
-// stopsWithDump stops a job that computes: it ends with a dump, and says so.
-func (c *campaign) stopsWithDump(ctx context.Context, j *job) error {
-	since := time.Now()
-	if err := c.ends(ctx, j); err != nil {
-		return lostIfLate(check.DumpTaken, err)
-	}
-	return c.hearsOf(ctx, j, check.DumpTaken, since, "Stopping with sw1, dump d3dump", " written")
+// over tells whether nothing more is to be run of an allocation.
+func over(alloc *api.Allocation) bool {
+	ended, _ := cluster.Terminal(alloc)
+	return ended || alloc.DesiredStatus != api.AllocDesiredStatusRun || slices.ContainsFunc(cluster.Events(alloc, "lsdyna"), check.IsGivenUp)
 }
 
 // managed waits until every run that lived before and still does is managed again, where
@@ -153,7 +167,7 @@ func (c *campaign) managed(ctx context.Context, before *check.World, since time.
 			if state := alloc.TaskStates["lsdyna"]; state != nil {
 				restarts = state.Restarts
 			}
-			if over, _ := cluster.Terminal(alloc); over || alloc.DesiredStatus != api.AllocDesiredStatusRun || !lives(solvers[0]) {
+			if over(alloc) || !lives(solvers[0]) {
 				return true, seen
 			}
 			told := eventsSince(alloc, since, " managed ") // "not managed yet", "managed again"

@@ -26,16 +26,16 @@ var toldFaults = []fault{
 // folderRemoved removes a run's folder under its solver.
 func folderRemoved(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
 	kills := rng.IntN(2) == 0
-	j, err := c.computes(ctx, "ok", lastingBeside) // of a folder on a server that is gone, nothing is certain
+	j, err := c.computes(ctx, "ok", lasting)
 	if err != nil {
 		return "", err
 	}
-	what, since := j.name, time.Now()
+	what, since := j.folder, time.Now()
 	c.removed[j.name] = true
 	remove := func() error {
 		return c.timed(ctx, func(ctx context.Context) error {
-			return cluster.Poll(ctx, "the removal of "+j.disk, func() (bool, string, error) {
-				err := os.RemoveAll(j.disk) // the solver may write meanwhile
+			return cluster.Poll(ctx, "the removal of "+j.folder, func() (bool, string, error) {
+				err := os.RemoveAll(j.folder) // the solver may write meanwhile
 				return err == nil, fmt.Sprint(err), nil
 			})
 		})
