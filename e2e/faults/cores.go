@@ -8,14 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/tamper"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
 
@@ -38,11 +36,11 @@ var coreFaults = []fault{
 		core, pid := others[n%len(others)], t.process.PID
 		var mask unix.CPUSet
 		mask.Set(core)
-		return fmt.Sprintf("solver %d of %s to core %d", pid, c.jobOf(t.process.Alloc), core), bindThreads(pid, &mask)
+		return fmt.Sprintf("solver %d of %s to core %d", pid, c.jobOf(t.process.Alloc), core), tamper.BindThreads(pid, &mask)
 	}},
 	{name: "cores taken away", weight: 5, inject: func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
 		for _, j := range c.jobs {
-			if j.kind.cores {
+			if j.kind.Cores {
 				return j.name + " gives its core back", c.stop(j)
 			}
 		}
@@ -68,7 +66,7 @@ func fewerCores(ctx context.Context, c *campaign, rng *rand.Rand) (what string, 
 	n := rng.IntN(len(c.usable))
 	// What Nomad reserves is its own matter.
 	for _, j := range c.jobs {
-		if j.kind.cores {
+		if j.kind.Cores {
 			if err := errors.Join(c.stop(j), c.gone(ctx, j)); err != nil {
 				return "", err
 			}
@@ -122,25 +120,6 @@ func (c *campaign) keepCores(ctx context.Context) error {
 	})
 	if errors.Is(err, context.DeadlineExceeded) && len(pending) > 0 {
 		return &lostError{pending}
-	}
-	return err
-}
-
-// bindThreads sets the affinity of every thread, as taskset -a does.
-func bindThreads(pid int, mask *unix.CPUSet) error {
-	threads, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // it has just ended
-	}
-	for _, t := range threads {
-		tid, e := strconv.Atoi(t.Name())
-		if e == nil {
-			e = unix.SchedSetaffinity(tid, mask)
-		}
-		// The thread may have ended, or its cpuset may not have the core.
-		if e != nil && !errors.Is(e, unix.ESRCH) && !errors.Is(e, unix.EINVAL) {
-			err = errors.Join(err, fmt.Errorf("bind thread %d: %w", tid, e))
-		}
 	}
 	return err
 }

@@ -6,14 +6,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"syscall"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/tamper"
 )
 
 var diskFaults = []fault{
@@ -55,41 +52,8 @@ func (c *campaign) without(ctx context.Context, rng *rand.Rand, block func() (un
 	return what, errors.Join(err, undo())
 }
 
-// fillDisk leaves no byte free on state_dir's file system.
-func (c *campaign) fillDisk() (undo func() error, err error) {
-	path := filepath.Join(c.state, "ballast")
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("fill the disk: %w", err)
-	}
-	block := make([]byte, 4096)
-	for err == nil {
-		_, err = f.Write(block)
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		return nil, fmt.Errorf("fill the disk: %w", err)
-	}
-	return func() error { return os.Remove(path) }, f.Close()
-}
+func (c *campaign) fillDisk() (undo func() error, err error) { return tamper.Fill(c.state) }
 
-// protectState covers state_dir with a read-only view of itself, where the client
-// and everything below it sees it. Files that are open stay as they are: a file
-// system that turns read-only under a writer does more, but cannot be made to.
 func (c *campaign) protectState() (undo func() error, err error) {
-	inClient := func(args ...string) error {
-		enter := append([]string{"--target", fmt.Sprint(c.client.PID()), "--mount", "--"}, args...)
-		out, err := exec.Command("nsenter", enter...).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%v: %w: %s", args, err, out)
-		}
-		return nil
-	}
-	if err := inClient("mount", "--bind", c.state, c.state); err != nil {
-		return nil, err
-	}
-	undo = func() error { return inClient("umount", "-l", c.state) }
-	if err := inClient("mount", "-o", "remount,bind,ro", c.state); err != nil {
-		return nil, errors.Join(err, undo())
-	}
-	return undo, nil
+	return tamper.Protect(c.state, c.client.PID)
 }

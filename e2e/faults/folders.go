@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -17,14 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/tamper"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
-)
-
-// What a run leaves in its folder, so that others know that it is there.
-const (
-	lockFile  = ".lsdyna-run.lock"
-	ownerFile = ".lsdyna-owner.json"
 )
 
 // A second client has a job that asks for the folder of a run: it waits, tells for
@@ -49,10 +43,10 @@ var folderFaults = []fault{
 		return "the plugin that waits killed", err
 	}),
 	askedFor("lock file removed", 3, func(_ context.Context, _ *campaign, j *job, _ *rand.Rand) (string, error) {
-		return "", os.Remove(filepath.Join(j.disk, lockFile))
+		return "", os.Remove(filepath.Join(j.disk, tamper.Lock))
 	}),
 	askedFor("owner record spoilt", 3, func(_ context.Context, _ *campaign, j *job, rng *rand.Rand) (string, error) {
-		return spoilOwner(j, rng)
+		return tamper.SpoilOwner(j.disk, rng)
 	}),
 	{name: "lock file replaced", weight: 3, inject: lockReplaced},
 	{name: "lock held by a stranger", weight: 3, inject: lockHeld},
@@ -100,57 +94,24 @@ func (c *campaign) killSupervisor(j *job) error {
 	return err
 }
 
-// spoilOwner does to the record of who has the folder what a user may do to it.
-func spoilOwner(j *job, rng *rand.Rand) (string, error) {
-	path := filepath.Join(j.disk, ownerFile)
-	switch rng.IntN(4) {
-	case 0:
-		return "removed", os.Remove(path)
-	case 1:
-		return "truncated", os.Truncate(path, int64(rng.IntN(40)))
-	case 2:
-		return "garbled", os.WriteFile(path, []byte("{\"version\":1,\"run\":7"), 0o644)
-	}
-	return noFiles[0].name, errors.Join(os.Remove(path), noFiles[0].put(path))
-}
-
-// A noFile is something that may be where a file is looked for.
-type noFile struct {
-	name string
-	make func(path string) error
-}
-
-var noFiles = []noFile{
-	{"FIFO", func(path string) error { return unix.Mkfifo(path, 0o666) }},
-	{"folder", func(path string) error { return os.Mkdir(path, 0o755) }},
-	{"link to a file of root", func(path string) error { return os.Symlink("/etc/hostname", path) }},
-	{"link to an output", func(path string) error { return os.Symlink("stdout", path) }},
-}
-
-// put makes it as the tasks' user could.
-func (n noFile) put(path string) error {
-	const nobody = 65534
-	return errors.Join(n.make(path), os.Lchown(path, nobody, nobody))
-}
-
 // lockReplaced puts something else in the lock's place. Nobody runs there before it is
 // removed.
 func lockReplaced(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
-	other := noFiles[rng.IntN(len(noFiles))]
+	other := tamper.NoFiles[rng.IntN(len(tamper.NoFiles))]
 	j, err := c.owner(ctx, "ok")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(j.disk, lockFile)
-	if err := errors.Join(os.Remove(path), other.put(path)); err != nil {
+	path := filepath.Join(j.disk, tamper.Lock)
+	if err := errors.Join(os.Remove(path), other.Put(path)); err != nil {
 		return j.name, err
 	}
 	a, err := c.ask(ctx, j, j.folder)
 	if err != nil {
 		return j.name, err
 	}
-	what := j.name + " with a " + other.name
-	if err := c.hears(ctx, a, lockFile); err != nil {
+	what := j.name + " with a " + other.Name
+	if err := c.hears(ctx, a, tamper.Lock); err != nil {
 		return what, err
 	}
 	_, _, err = c.server.API.Jobs().Deregister(a.name, true, nil) // which was refused for good
@@ -172,13 +133,13 @@ func lockHeld(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
 	if err := errors.Join(c.stop(j), c.gone(ctx, j)); err != nil {
 		return j.name, err
 	}
-	lock, err := c.lock(ctx, filepath.Join(j.folder, lockFile))
+	lock, err := c.lock(ctx, filepath.Join(j.folder, tamper.Lock))
 	if err != nil {
 		return j.name, err
 	}
 	a, err := c.ask(ctx, j, j.folder)
 	if err == nil {
-		err = c.hears(ctx, a, "Waiting for the run folder", lockFile)
+		err = c.hears(ctx, a, "Waiting for the run folder", tamper.Lock)
 	}
 	if err := errors.Join(err, lock.Close()); err != nil {
 		return j.name, err
@@ -211,7 +172,7 @@ func deadNode(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := errors.Join(c.stop(j), c.gone(ctx, j), ofADeadNode(filepath.Join(j.disk, ownerFile))); err != nil {
+	if err := errors.Join(c.stop(j), c.gone(ctx, j), tamper.OfADeadNode(filepath.Join(j.disk, tamper.Owner))); err != nil {
 		return j.name, err
 	}
 	a, err := c.ask(ctx, j, j.folder)
@@ -232,27 +193,6 @@ func deadNode(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
 		return j.name, err
 	}
 	return j.name, c.completes(ctx, a)
-}
-
-// ofADeadNode makes the record that of a run on a machine that nobody knows.
-func ofADeadNode(path string) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	record := map[string]any{}
-	if err := json.Unmarshal(data, &record); err != nil {
-		return err
-	}
-	delete(record, "ended")
-	record["run"] = "00000000-0000-4000-8000-000000000000/lsdyna/00000000"
-	record["node"] = map[string]any{
-		"id": "6d0f1b3e-0000-4000-8000-0123456789ab", "name": "far-away", "host": "far-away", "boot": "6d0f1b3e-0000-4000-8000-0123456789ab",
-	}
-	if data, err = json.Marshal(record); err != nil {
-		return err
-	}
-	return os.WriteFile(path, data, 0o644)
 }
 
 // twoAtOnce has two clients start a run in one folder at the same moment: they run one

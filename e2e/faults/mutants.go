@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/mistakes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/mutant"
 )
 
@@ -28,17 +29,17 @@ const (
 func runMutants(ctx context.Context, o options, name string) error {
 	var missed []error
 	found := 0
-	for _, m := range mistakes {
-		if name != "all" && name != m.name {
+	for _, m := range mistakes.All {
+		if name != "all" && name != m.Name {
 			continue
 		}
-		fmt.Printf("=== mutant %q\n", m.name)
+		fmt.Printf("=== mutant %q\n", m.Name)
 		err := hunt(ctx, o, m)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			err = fmt.Errorf("mutant %q: %w", m.name, err)
+			err = fmt.Errorf("mutant %q: %w", m.Name, err)
 			fmt.Println("!!!", err)
 			missed = append(missed, err)
 			continue
@@ -53,7 +54,7 @@ func runMutants(ctx context.Context, o options, name string) error {
 }
 
 // hunt runs a campaign against one mutant; nil when it was found out.
-func hunt(ctx context.Context, o options, m mistake) error {
+func hunt(ctx context.Context, o options, m mistakes.Mistake) error {
 	bin, err := os.MkdirTemp("", "faults-bin-")
 	if err != nil {
 		return err
@@ -63,10 +64,10 @@ func hunt(ctx context.Context, o options, m mistake) error {
 	if err != nil {
 		return err
 	}
-	if err := module.Bin(ctx, m.mutant(), o.bin, bin); err != nil {
+	if err := module.Bin(ctx, m.Mutant(), o.bin, bin); err != nil {
 		return err
 	}
-	o.bin, o.only, o.jobs, o.steps, o.patience, o.quiet = bin, regexp.QuoteMeta(m.fault), m.job, mutantSteps, mutantPatience, true
+	o.bin, o.only, o.jobs, o.steps, o.patience, o.quiet = bin, regexp.QuoteMeta(m.Fault), m.Job, mutantSteps, mutantPatience, true
 	err = runCampaign(ctx, o)
 	var lost *lostError
 	switch {
@@ -74,8 +75,8 @@ func hunt(ctx context.Context, o options, m mistake) error {
 		return fmt.Errorf("not found out by %d faults", o.steps)
 	case !errors.As(err, &lost):
 		return fmt.Errorf("the campaign failed otherwise: %w", err)
-	case !slices.ContainsFunc(lost.violations, func(v check.Violation) bool { return v.Rule == m.rule }):
-		return fmt.Errorf("found out by another rule than %q: %w", m.rule, err)
+	case !slices.ContainsFunc(lost.violations, func(v check.Violation) bool { return v.Rule == m.Rule }):
+		return fmt.Errorf("found out by another rule than %q: %w", m.Rule, err)
 	}
 	fmt.Printf("found out: %v\n", err)
 	return nil

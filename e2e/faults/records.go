@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -15,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/tamper"
 )
 
 // Records are spoiled while the driver is away: then it has nothing but them to
@@ -37,18 +36,18 @@ var recordFaults = []fault{
 	}),
 	spoilt("pid file gone", 2, func(c *campaign, t target, _ *rand.Rand) error { return os.Remove(t.path("pid")) }),
 	spoilt("pid file of another boot", 2, func(c *campaign, t target, _ *rand.Rand) error {
-		return t.edit(func(line map[string]any) { line["boot_id"] = "6d0f1b3e-0000-4000-8000-0123456789ab" })
+		return tamper.EditPID(t.path("pid"), func(line map[string]any) { line["boot_id"] = "6d0f1b3e-0000-4000-8000-0123456789ab" })
 	}),
 	spoilt("innocent pid", 3, func(c *campaign, t target, rng *rand.Rand) error {
-		return t.forge(c.innocents[rng.IntN(len(c.innocents))].Process.Pid, false)
+		return tamper.ForgePID(t.path("pid"), c.innocents[rng.IntN(len(c.innocents))].Process.Pid, false)
 	}),
 	spoilt("innocent process", 3, func(c *campaign, t target, rng *rand.Rand) error {
-		return t.forge(c.innocents[rng.IntN(len(c.innocents))].Process.Pid, true)
+		return tamper.ForgePID(t.path("pid"), c.innocents[rng.IntN(len(c.innocents))].Process.Pid, true)
 	}),
 	spoilt("innocent pid, then stop", 2, func(c *campaign, t target, rng *rand.Rand) error {
 		for _, j := range c.jobs {
 			if j.alloc == t.process.Alloc {
-				return errors.Join(t.forge(c.innocents[rng.IntN(len(c.innocents))].Process.Pid, rng.IntN(2) == 0), c.stop(j))
+				return errors.Join(tamper.ForgePID(t.path("pid"), c.innocents[rng.IntN(len(c.innocents))].Process.Pid, rng.IntN(2) == 0), c.stop(j))
 			}
 		}
 		return nil
@@ -97,48 +96,6 @@ func (t target) path(name string) string { return filepath.Join(t.dir, name) }
 func (t target) id() string {
 	parts := strings.Split(t.dir, "/")
 	return strings.Join(parts[len(parts)-3:], "/")
-}
-
-// edit changes the second line of the pid file.
-func (t target) edit(change func(map[string]any)) error {
-	data, err := os.ReadFile(t.path("pid"))
-	if err != nil {
-		return err
-	}
-	first, second, _ := strings.Cut(string(data), "\n")
-	line := map[string]any{}
-	if err := json.Unmarshal([]byte(second), &line); err != nil {
-		return err
-	}
-	change(line)
-	changed, err := json.Marshal(line)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(t.path("pid"), []byte(first+"\n"+string(changed)+"\n"), 0o600)
-}
-
-// forge makes the pid file name another process, with what proves that it is that
-// process or without.
-func (t target) forge(pid int, proven bool) error {
-	p, err := proc.Read(pid)
-	if err != nil {
-		return err
-	}
-	if proven {
-		err = t.edit(func(line map[string]any) {
-			line["start_time"], line["supervisor_pid"], line["supervisor_start_time"] = p.StartTicks, pid, p.StartTicks
-		})
-		if err != nil {
-			return err
-		}
-	}
-	data, err := os.ReadFile(t.path("pid"))
-	if err != nil {
-		return err
-	}
-	_, second, _ := strings.Cut(string(data), "\n")
-	return os.WriteFile(t.path("pid"), fmt.Appendf(nil, "%d\n%s", pid, second), 0o600)
 }
 
 // targets returns the records of live solvers, in the order of their jobs.

@@ -4,15 +4,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -20,40 +17,34 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/tamper"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
 )
 
-// runRecord is what a run leaves in its folder, so that a later start knows its dumps.
-const runRecord = ".lsdyna-run.json"
-
 // A run that has a dump goes on from that, whatever cannot be read for a while.
 var restartFaults = []fault{
-	doubted("include away", 4, func(j *job, rng *rand.Rand) (string, func() error, error) {
-		return away(j, []string{"mesh.k", "material.k"}[rng.IntN(2)])
-	}),
-	doubted("deck away", 3, func(j *job, _ *rand.Rand) (string, func() error, error) { return away(j, "main.k") }),
-	doubted("deck unreadable", 3, func(j *job, rng *rand.Rand) (string, func() error, error) {
-		return unreadable(j, []string{"main.k", "mesh.k"}[rng.IntN(2)])
-	}),
-	doubted("run's record unreadable", 3, func(j *job, _ *rand.Rand) (string, func() error, error) { return unreadable(j, runRecord) }),
-	doubted("run's record missing", 4, func(j *job, _ *rand.Rand) (string, func() error, error) { return away(j, runRecord) }),
-	doubted("run's record damaged", 3, damaged),
-	doubted("run's record replaced", 3, replaced),
-	doubted("outputs unreadable", 3, func(j *job, _ *rand.Rand) (string, func() error, error) { return unreadable(j, "messag") }),
+	doubted("include away", 4, tamper.Away("mesh.k", "material.k")),
+	doubted("deck away", 3, tamper.Away("main.k")),
+	doubted("deck unreadable", 3, tamper.Unreadable("main.k", "mesh.k")),
+	doubted("run's record unreadable", 3, tamper.Unreadable(tamper.Record)),
+	doubted("run's record missing", 4, tamper.Away(tamper.Record)),
+	doubted("run's record damaged", 3, tamper.DamageRecord),
+	doubted("run's record replaced", 3, tamper.ReplaceRecord),
+	doubted("outputs unreadable", 3, tamper.Unreadable("messag")),
 	{name: "dump, then all killed", weight: 5, inject: unlessGivenUp(allKilled)},
 }
 
 // doubted is a fault in which a solver that has written a dump is killed, and its task
 // started again while something is missing that tells whose dump that is. It is put back
 // when the start has failed, and the next one goes on from the dump.
-func doubted(name string, weight int, take func(*job, *rand.Rand) (what string, putBack func() error, err error)) fault {
+func doubted(name string, weight int, take tamper.Doubt) fault {
 	return fault{name: name, weight: weight, inject: unlessGivenUp(func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
 		j, dump, err := c.dumped(ctx)
 		if err != nil {
 			return "", err
 		}
-		what, putBack, err := take(j, rng)
+		what, putBack, err := take(j.disk, rng)
 		what = fmt.Sprintf("%s, %s", j.name, what)
 		if err != nil {
 			return what, err
@@ -145,44 +136,6 @@ func (c *campaign) killSolver(j *job) error {
 	return cluster.Signal(proc.Process{PID: p.PID, StartTicks: p.Start}, syscall.SIGKILL)
 }
 
-// away takes a file out of the job's folder.
-func away(j *job, name string) (what string, putBack func() error, err error) {
-	path, aside := filepath.Join(j.disk, name), j.disk+"."+name
-	return name, func() error { return os.Rename(aside, path) }, os.Rename(path, aside)
-}
-
-// unreadable leaves a file where the tasks' user may not read it.
-func unreadable(j *job, name string) (what string, putBack func() error, err error) {
-	path := filepath.Join(j.disk, name)
-	info, err := os.Stat(path)
-	if err != nil {
-		return name, nil, err
-	}
-	return name, func() error { return os.Chmod(path, info.Mode().Perm()) }, os.Chmod(path, 0)
-}
-
-// damaged leaves half of the run's record.
-func damaged(j *job, rng *rand.Rand) (what string, putBack func() error, err error) {
-	path := filepath.Join(j.disk, runRecord)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", nil, err
-	}
-	left := rng.IntN(len(data))
-	// In place: it stays the tasks' user's.
-	return fmt.Sprintf("%d of %d bytes left", left, len(data)), func() error { return os.WriteFile(path, data, 0o644) }, os.Truncate(path, int64(left))
-}
-
-// replaced puts something else in the place of the run's record.
-func replaced(j *job, rng *rand.Rand) (what string, putBack func() error, err error) {
-	path, other := filepath.Join(j.disk, runRecord), noFiles[rng.IntN(len(noFiles))]
-	_, restore, err := away(j, runRecord)
-	if err == nil {
-		err = other.put(path)
-	}
-	return "a " + other.name, func() error { return errors.Join(os.Remove(path), restore()) }, err
-}
-
 // allKilled kills everything when the driver has told of a dump. The solver's last word
 // on disk is then the line of that dump: what it may have said behind it is cut off. The
 // file server may hang when the client comes back, which then can tell nothing for a while.
@@ -197,7 +150,7 @@ func allKilled(ctx context.Context, c *campaign, rng *rand.Rand) (string, error)
 		what += ", whose folder hangs"
 	}
 	err = c.downed(ctx, c.killBoth, func() error {
-		err := errors.Join(c.killSupervisor(j), c.killSolver(j), c.gone(ctx, j), cutBehind(j, dump))
+		err := errors.Join(c.killSupervisor(j), c.killSolver(j), c.gone(ctx, j), tamper.CutBehind(j.disk, dump))
 		if hangs && err == nil {
 			err, c.hangs = c.served.Hang(), true
 		}
@@ -211,25 +164,4 @@ func allKilled(ctx context.Context, c *campaign, rng *rand.Rand) (string, error)
 		return what, err
 	}
 	return what, errors.Join(c.hearsOf(ctx, j, check.GoesOn, began, goingOn+dump), c.ends(ctx, j))
-}
-
-// cutBehind cuts the job's outputs off behind the line of a dump.
-func cutBehind(j *job, dump string) error {
-	for _, name := range []string{"stdout", "messag"} {
-		path := filepath.Join(j.disk, name)
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		line := bytes.Index(text, []byte("write "+dump+" file"))
-		if line < 0 {
-			return fmt.Errorf("%s does not tell of %s", path, dump)
-		}
-		if end := bytes.IndexByte(text[line:], '\n'); end >= 0 {
-			if err := os.Truncate(path, int64(line+end+1)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -19,57 +17,6 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
 )
-
-// What is taken from a run folder is as it was when it is put back.
-func TestDoubts_ArePutBack(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	for name, take := range map[string]func(*job) (string, func() error, error){
-		"away":       func(j *job) (string, func() error, error) { return away(j, runRecord) },
-		"unreadable": func(j *job) (string, func() error, error) { return unreadable(j, runRecord) },
-		"damaged":    func(j *job) (string, func() error, error) { return damaged(j, rng) },
-		"replaced":   func(j *job) (string, func() error, error) { return replaced(j, rng) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			j := &job{disk: filepath.Join(t.TempDir(), "run")}
-			path := filepath.Join(j.disk, runRecord)
-			must.NoError(t, os.Mkdir(j.disk, 0o755))
-			must.NoError(t, os.WriteFile(path, []byte(`{"identity":{}}`), 0o644))
-			before, err := os.Stat(path)
-			must.NoError(t, err)
-			if os.Geteuid() != 0 && name == "replaced" {
-				t.Skip("gives files away")
-			}
-			_, putBack, err := take(j)
-			must.NoError(t, err)
-			must.NoError(t, putBack())
-			after, err := os.Stat(path)
-			must.NoError(t, err)
-			must.True(t, os.SameFile(before, after))
-			must.Eq(t, before.Mode(), after.Mode())
-			data, err := os.ReadFile(path)
-			must.NoError(t, err)
-			must.Eq(t, `{"identity":{}}`, string(data))
-			left, err := filepath.Glob(filepath.Join(filepath.Dir(j.disk), "*"))
-			must.NoError(t, err)
-			must.Len(t, 1, left)
-		})
-	}
-}
-
-func TestCutBehind_LeavesTheLineOfTheDump(t *testing.T) {
-	j := &job{disk: t.TempDir()}
-	const line = " 276 t 2.3978E-02 dt 5.57E-05 write d3dump01 file\n"
-	for _, name := range []string{"stdout", "messag"} {
-		must.NoError(t, os.WriteFile(filepath.Join(j.disk, name), []byte("before\n"+line+"behind\n"), 0o644))
-	}
-	must.NoError(t, cutBehind(j, "d3dump01"))
-	for _, name := range []string{"stdout", "messag"} {
-		data, err := os.ReadFile(filepath.Join(j.disk, name))
-		must.NoError(t, err)
-		must.Eq(t, "before\n"+line, string(data))
-	}
-	must.Error(t, cutBehind(j, "d3dump02"))
-}
 
 func TestEndedBy(t *testing.T) {
 	j := &job{name: "1-goes-on", alloc: "a", folder: "/runs/1"}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/check"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/jobs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
 )
@@ -83,50 +84,9 @@ func (c *campaign) ask(ctx context.Context, j *job, folder string) (*asker, erro
 	a := &asker{name: j.name + "-asks", folder: folder}
 	c.observer.Shares(j.name)
 	return a, c.timed(ctx, func(ctx context.Context) (err error) {
-		a.alloc, err = c.server.Run(ctx, c.askerHCL(a))
+		a.alloc, err = c.server.Run(ctx, jobs.Asker(a.name, c.second.client.NodeID(), a.folder))
 		return err
 	})
-}
-
-// askerHCL is a job that Nomad tries again and again.
-func (c *campaign) askerHCL(a *asker) string {
-	return fmt.Sprintf(`
-job %q {
-  type = "batch"
-  group "g" {
-    restart {
-      attempts = 1000
-      interval = "24h"
-      delay    = "1s"
-      mode     = "fail"
-    }
-    ephemeral_disk {
-      size = 10
-    }
-    constraint {
-      attribute = "${node.unique.id}"
-      value     = %q
-    }
-    task "lsdyna" {
-      driver = "lsdyna"
-      config {
-        solver   = "standin"
-        work_dir = %q
-        input    = "main.k"
-        ncpu     = 1
-        memory   = "20m"
-      }
-      logs {
-        max_files     = 1
-        max_file_size = 1
-      }
-      resources {
-        cpu    = 50
-        memory = 100
-      }
-    }
-  }
-}`, a.name, c.second.client.NodeID(), a.folder)
 }
 
 // hears waits until an event of the asking task has all the texts. The rules must

@@ -104,7 +104,7 @@ func (c *campaign) tampered(p check.Process) bool { return c.touched[fmt.Sprint(
 func (c *campaign) asked() map[string]int {
 	asked := map[string]int{}
 	for _, j := range c.jobs {
-		asked[j.name] = j.kind.ncpu
+		asked[j.name] = j.kind.NCPU
 	}
 	return asked
 }

@@ -9,14 +9,15 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/faults/internal/mistakes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/mutant"
 )
 
 // What brings a mistake out is a fault that there is.
 func TestMistakes_NameFaults(t *testing.T) {
-	for _, m := range mistakes {
-		named := m.fault == "" || slices.ContainsFunc(allFaults(), func(f fault) bool { return f.name == m.fault })
-		must.True(t, named, must.Sprint(m.name))
+	for _, m := range mistakes.All {
+		named := m.Fault == "" || slices.ContainsFunc(allFaults(), func(f fault) bool { return f.name == m.Fault })
+		must.True(t, named, must.Sprint(m.Name))
 	}
 }
 
@@ -33,7 +34,7 @@ func TestFaults_HaveNamesOfTheirOwn(t *testing.T) {
 func TestMistakes_FitTheSource(t *testing.T) {
 	module, err := mutant.Load("../..")
 	must.NoError(t, err)
-	for _, m := range mistakes {
-		t.Run(m.name, func(t *testing.T) { must.NoError(t, module.Fits(m.mutant())) })
+	for _, m := range mistakes.All {
+		t.Run(m.Name, func(t *testing.T) { must.NoError(t, module.Fits(m.Mutant())) })
 	}
 }
