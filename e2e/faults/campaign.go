@@ -29,6 +29,9 @@ import (
 // be filled quickly.
 const stateSize = 4 << 20
 
+// mppName is the stand-in's, beside the other one, where it has ranks.
+const mppName = "standin_mpp_d_R14"
+
 // A campaign is a server, a client with the driver, jobs that come and go, and
 // the checker.
 type campaign struct {
@@ -123,6 +126,10 @@ func (c *campaign) startAgents(ctx context.Context) (err error) {
 	if c.solver, err = c.client.InstallBinary(filepath.Join(c.bin, "lsdyna-standin"), "bin/standin_smp_d_R14"); err != nil {
 		return err
 	}
+	// The stand-in goes by its name: as "smp", each rank would be a run of its own.
+	if _, err := c.client.InstallBinary(filepath.Join(c.bin, "lsdyna-standin"), "bin/"+mppName); err != nil {
+		return err
+	}
 	c.client.Config.PluginConfig = c.pluginConfig(c.usable)
 	if err := c.client.Start(ctx); err != nil {
 		return err
@@ -158,7 +165,7 @@ func (c *campaign) pluginConfig(usable []int) string {
       parallel = "mpp"
       mpi      = "openmpi"
       mpirun   = %q
-    }`, c.solver, path)
+    }`, filepath.Join(filepath.Dir(c.solver), mppName), path)
 		}
 	}
 	return hcl

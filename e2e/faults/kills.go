@@ -113,6 +113,13 @@ func (c *campaign) killPlugins() error {
 // killBoth kills the client and then the plugin, so that nobody starts another.
 func (c *campaign) killBoth() error { return errors.Join(c.client.Kill(), c.killPlugins()) }
 
+// startClient starts the client again.
+func (c *campaign) startClient(ctx context.Context) error {
+	err := c.timed(ctx, c.client.Start)
+	c.observer.Up = time.Now()
+	return err
+}
+
 // downed ends the client, does something while it is down, starts it again and
 // waits until its tasks are reached.
 func (c *campaign) downed(ctx context.Context, end, meanwhile func() error) error {
@@ -123,7 +130,7 @@ func (c *campaign) downed(ctx context.Context, end, meanwhile func() error) erro
 	if meanwhile != nil {
 		did = meanwhile()
 	}
-	if err := c.timed(ctx, c.client.Start); err != nil {
+	if err := c.startClient(ctx); err != nil {
 		return errors.Join(did, err)
 	}
 	return errors.Join(did, c.recovered(ctx))

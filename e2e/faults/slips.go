@@ -122,7 +122,7 @@ func (s slip) over(ctx context.Context, c *campaign, kills bool) (mend func() er
 	if err == nil && !s.alive {
 		mend, err = s.do(ctx, c)
 	}
-	if err = errors.Join(err, c.timed(ctx, c.client.Start)); err != nil && mend != nil {
+	if err = errors.Join(err, c.startClient(ctx)); err != nil && mend != nil {
 		return nil, errors.Join(err, mend())
 	}
 	return mend, err

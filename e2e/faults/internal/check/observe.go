@@ -41,6 +41,8 @@ type Observer struct {
 	Witness *witness.Witness
 	// Calm is when the world had last settled.
 	Calm time.Time
+	// Up is when the client was last started.
+	Up time.Time
 	// Spoiled says whether the campaign removed the record of this solver, Killed
 	// whether it ended it.
 	Spoiled, Killed func(alloc string, pid int) bool
@@ -99,7 +101,7 @@ func (s *Site) isElsewhere(exe string) bool { return s.Elsewhere != "" && exe ==
 
 // Look returns the world as it is now. status also asks the plugin's binary.
 func (o *Observer) Look(ctx context.Context, status bool) (*World, error) {
-	w := &World{Usable: o.Site.Usable, Calm: o.Calm, Dumps: o.dumps}
+	w := &World{Usable: o.Site.Usable, Calm: o.Calm, Asked: time.Now(), Up: o.Up, Dumps: o.dumps}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, fmt.Errorf("boot id: %w", err)

@@ -102,9 +102,29 @@ func oneInFolder(w *World, f *findings) {
 	}
 }
 
-// lost finds runs that the driver ended though nobody had asked for it. One that
-// is just being started may be: Nomad starts it again when the plugin dies.
+// lost finds runs that the driver ended though nobody had asked for it, by a view of
+// Nomad that is newer than the end.
 func lost(w *World, f *findings) {
+	for _, r := range ended(w) {
+		if a := w.alloc(r.Alloc); w.newerThan(a, r.Exit) {
+			f.add(NoRunLost, "%s, which nobody had asked for: job %s is to run (%s): %q", r, a.Job, a.Status, a.Events)
+		}
+	}
+}
+
+// doubtful finds those for which Nomad's reason may still be under way. The world has
+// not settled before that is known.
+func doubtful(w *World, f *findings) {
+	for _, r := range ended(w) {
+		if a := w.alloc(r.Alloc); !w.newerThan(a, r.Exit) {
+			f.add(NoRunLost, "%s, and nothing that Nomad tells of job %s is newer", r, a.Job)
+		}
+	}
+}
+
+// ended returns the runs that the driver ended and for which Nomad tells no reason. One
+// that is just being started may be: Nomad starts it again when the plugin dies.
+func ended(w *World) (runs []*Run) {
 	for i := range w.Runs {
 		r := &w.Runs[i]
 		a := w.alloc(r.Alloc)
@@ -118,9 +138,10 @@ func lost(w *World, f *findings) {
 			sig = r.Status.Signal()
 		}
 		if sig == syscall.SIGKILL || sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == 0 && r.Status.ExitStatus() == onSIGTERM || r.Switched {
-			f.add(NoRunLost, "%s, which nobody had asked for: job %s is to run (%s): %q", r, a.Job, a.Status, a.Events)
+			runs = append(runs, r)
 		}
 	}
+	return runs
 }
 
 // runOf finds the run that an end is about: the last that began before it.
@@ -189,6 +210,7 @@ func Settled(w *World) []Violation {
 			f.add(NoneLeft, "%s %d (%s) of allocation %q, which Nomad does not have", p.Role, p.PID, p.Words, p.Alloc)
 		}
 	}
+	doubtful(w, &f)
 	masks(w, &f)
 	disjoint(w, &f)
 	owners(w, &f)

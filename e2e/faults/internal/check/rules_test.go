@@ -25,7 +25,7 @@ func signaled(sig syscall.Signal) syscall.WaitStatus { return syscall.WaitStatus
 
 func goodWorld() *World {
 	return &World{
-		Usable: []int{0, 1}, Boot: "boot",
+		Usable: []int{0, 1}, Boot: "boot", Asked: at(60),
 		Processes: []Process{
 			{PID: 10, Parent: 9, Start: 100, Role: Solver, Alloc: "a", CPUs: [][]int{{0}, {0}}},
 			{PID: 9, Parent: 1, Start: 99, Role: Supervisor, Alloc: "a"},
@@ -197,6 +197,36 @@ func TestRules_LetRunsEndOnRequest(t *testing.T) {
 			w.Calm, w.Runs[1].Ended, w.Runs[1].Exit, w.Runs[1].Known, w.Runs[1].Status = at(4), true, at(5), true, signaled(syscall.SIGKILL)
 			excuse(w)
 			must.SliceEmpty(t, Always(w))
+		})
+	}
+}
+
+// Nomad ends a task that it gives up before its server hears of that: nobody is blamed
+// by what the server said before, and the world has not settled.
+func TestRules_JudgeAnEndByWhatNomadSaysLater(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked, up, newest time.Time
+		judged            bool
+	}{
+		"asked before the end":                     {asked: at(4)},
+		"asked at once":                            {asked: at(6)},
+		"asked at once, and an event is newer":     {asked: at(6), newest: at(6), judged: true},
+		"asked at once, and the events are older":  {asked: at(6), newest: at(4)},
+		"asked later":                              {asked: at(30), newest: at(4), judged: true},
+		"asked later, of a client that was down":   {asked: at(30), up: at(29)},
+		"asked later, of a client that has had it": {asked: at(60), up: at(29), judged: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := goodWorld()
+			w.Calm, w.Asked, w.Up = at(4), c.asked, c.up
+			w.Allocs[0].Newest = c.newest
+			w.Runs[1].Ended, w.Runs[1].Exit, w.Runs[1].Known, w.Runs[1].Status = true, at(5), true, signaled(syscall.SIGKILL)
+			lost := func(v Violation) bool { return v.Rule == NoRunLost }
+			must.Eq(t, c.judged, slices.ContainsFunc(Always(w), lost))
+			must.Eq(t, !c.judged, slices.ContainsFunc(Settled(w), lost))
+
+			w.Allocs[0].Events = []string{"Setup Failure: failed to setup alloc: pre-run hook"}
+			must.False(t, slices.ContainsFunc(append(Always(w), Settled(w)...), lost))
 		})
 	}
 }

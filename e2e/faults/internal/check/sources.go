@@ -74,6 +74,9 @@ func (o *Observer) alloc(info *allocationInfo) Alloc {
 		a.State, a.Restarts, a.Started = task.State, task.Restarts, task.StartedAt
 		for _, e := range task.Events {
 			a.Events = append(a.Events, e.Type+": "+e.DisplayMessage)
+			if at := monotonic(time.Unix(0, e.Time)); at.After(a.Newest) {
+				a.Newest = at
+			}
 			if _, known := ends[e.Time]; e.Type == api.TaskTerminated && !known {
 				ends[e.Time] = End{At: monotonic(time.Unix(0, e.Time)), Code: e.ExitCode, Signal: e.Signal, Words: e.DisplayMessage}
 			}

@@ -70,7 +70,8 @@ type Alloc struct {
 	Started  time.Time // the task's last start
 	Reserved []int     // resources.cores
 	Ends     []End
-	Events   []string // for messages to people
+	Events   []string  // for messages to people
+	Newest   time.Time // of the events
 }
 
 // GivenUp tells whether Nomad itself could not set the allocation up again and has
@@ -175,6 +176,8 @@ type World struct {
 	Usable    []int     // cores that the driver may give out
 	Boot      string
 	Calm      time.Time // when the world was last known to have settled
+	Asked     time.Time // when Nomad was asked for its allocations
+	Up        time.Time // when the client was last started
 	Processes []Process
 	Records   []Record
 	Allocs    []Alloc
@@ -195,6 +198,22 @@ func (w *World) alloc(id string) *Alloc {
 		}
 	}
 	return nil
+}
+
+// syncPatience is how long a client may take to tell its server of a task: it gathers
+// what there is to tell, and tries again after five seconds where that has failed.
+const syncPatience = 12 * time.Second
+
+// newerThan tells whether what Nomad's server says of an allocation is certainly not
+// older than a moment: its client tells everything of it at once, and in order.
+func (w *World) newerThan(a *Alloc, moment time.Time) bool {
+	if a.Newest.After(moment) {
+		return true
+	}
+	if w.Up.After(moment) {
+		moment = w.Up
+	}
+	return w.Asked.Sub(moment) > syncPatience
 }
 
 // Solvers returns the live solvers of an allocation.
