@@ -231,7 +231,7 @@ func (l *liveReapRun) alive() bool { return l.rec.Alive("/proc") }
 func (l *liveReapRun) killSupervisor() {
 	l.t.Helper()
 	must.NoError(l.t, syscall.Kill(l.rec.SupervisorPID, syscall.SIGKILL))
-	for end := time.Now().Add(20 * time.Second); l.proc.State() != supervisor.Orphaned; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); l.proc.State() != supervisor.Orphaned; time.Sleep(2 * time.Millisecond) {
 		must.True(l.t, time.Now().Before(end), must.Sprint(l.proc.State()))
 	}
 }
@@ -391,7 +391,7 @@ func TestReap_killAsksForADumpFirst(t *testing.T) {
 				s.Dir, s.Command, s.Args = folder, "/bin/sh", []string{"-c", c.script}
 			})
 			if strings.Contains(c.script, "prelude") {
-				for end := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+				for end := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 					if data, _ := os.ReadFile(filepath.Join(folder, "stdout")); strings.Contains(string(data), "4001 t") {
 						break
 					}

@@ -68,6 +68,7 @@ func TestUnpinned_IsBroughtBack(t *testing.T) {
 	shy := n.start(slowJob("ncpu = 2"))
 	must.Eq(t, []string{"1"}, shy.threads())
 	n.hears(shy.id, "Running without affinity")
+	shy.isSeenComputing() // until then there may be more to say
 	before := shy.saidByNow()
 	shy.bindFromOutside(0)
 	eventually(t, "it is back", func() bool { return slices.Equal(shy.threads(), []string{"1"}) })

@@ -176,7 +176,7 @@ var bornWithTHP = func() string {
 	return rest[:min(1, len(rest))]
 }()
 
-const testPatience = 20 * time.Second
+const testPatience = time.Minute
 
 // eventually waits for something that no descriptor tells of.
 func eventually(t *testing.T, what string, is func() bool) {

@@ -137,7 +137,7 @@ func TestDying_NotWithoutItsFirstThread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		s, err := ReadStat(Root, cmd.Process.Pid)
 		if err != nil {
 			t.Fatal(err)

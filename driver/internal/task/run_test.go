@@ -52,7 +52,7 @@ func (h told) next(t *testing.T) string {
 	select {
 	case e := <-h.events:
 		return e.Message
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no event")
 		return ""
 	}

@@ -83,7 +83,7 @@ func (s *server) watch(t *testing.T, change ...func(*Options)) *Watcher {
 // await waits for a view.
 func await(t *testing.T, w *Watcher, what string, is func(View) bool) View {
 	t.Helper()
-	end := time.After(20 * time.Second)
+	end := time.After(time.Minute)
 	for {
 		if v := w.View(); is(v) {
 			return v
@@ -99,7 +99,7 @@ func await(t *testing.T, w *Watcher, what string, is func(View) bool) View {
 
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

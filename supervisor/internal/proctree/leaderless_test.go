@@ -66,7 +66,7 @@ func TestTree_ProcessWithoutItsFirstThread(t *testing.T) {
 		t.Errorf("PIDs() = %v, %v; want process %d among them", pids, err, pid)
 	}
 	go func() { defer close(ended); _ = cmd.Wait() }()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := Repeat(ctx.Done(), tree.KillOnce); err != nil {
 		t.Error(err)
