@@ -68,12 +68,12 @@ func TestUnpinned_IsBroughtBack(t *testing.T) {
 	shy := n.start(slowJob("ncpu = 2"))
 	must.Eq(t, []string{"1"}, shy.threads())
 	n.hears(shy.id, "Running without affinity")
-	shy.isSeenComputing() // until then there may be more to say
 	before := shy.saidByNow()
 	shy.bindFromOutside(0)
 	eventually(t, "it is back", func() bool { return slices.Equal(shy.threads(), []string{"1"}) })
-	_, since, _ := strings.Cut(strings.TrimPrefix(shy.saidByNow(), before), "\n") // behind the mark
-	must.Eq(t, "", since)
+	since := strings.TrimPrefix(shy.saidByNow(), before) // of its pace and its licence there may be something
+	must.StrNotContains(t, since, "core")
+	must.StrNotContains(t, since, "ffinity")
 }
 
 // Cores that Nomad has reserved for another driver's task are none to be on, too.
