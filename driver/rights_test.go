@@ -36,9 +36,11 @@ func (n *node) private(files map[string]string) string {
 		return nil
 	}))
 	n.t.Cleanup(func() { // before the temporary folder is removed
-		_ = nobody.Do(func() error {
-			_ = os.Chmod(filepath.Dir(folder), 0o700)
-			return os.RemoveAll(filepath.Dir(folder))
+		eventually(n.t, "it is removed, whatever a run that has just ended still writes there", func() bool {
+			return nobody.Do(func() error {
+				_ = os.Chmod(filepath.Dir(folder), 0o700)
+				return os.RemoveAll(filepath.Dir(folder))
+			}) == nil
 		})
 	})
 	_, err := os.Lstat(folder)
