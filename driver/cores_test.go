@@ -21,6 +21,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
 // all takes every core there is.
@@ -77,6 +78,34 @@ func TestCores_ExactlyWhatNomadReserved(t *testing.T) {
 			n.restart()
 			r.comeBack()
 			r.runsOn(set.String())
+		})
+	}
+}
+
+// Nomad forgets the cpuset of a task with reserved cores where its client is killed between
+// the task's end and its own work after it. With cores in it nobody could take them out of
+// the cpuset above, as the client tries before it starts anything.
+func TestCores_LeaveTheTasksCpuset(t *testing.T) {
+	for name, over := range map[string]func(*run){
+		"after an end":                  func(r *run) { must.NoError(r.t, syscall.Kill(r.pid, syscall.SIGKILL)) },
+		"after a stop":                  func(r *run) { r.stop() },
+		"after an end without a plugin": func(r *run) { r.n.stop(); endProcess(r.t, r.pid); r.n.launch(); r.comeBack() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newLoneNode(t)
+			j := slowJob("")
+			j.cores, j.cgroup = "0", true
+			r := n.start(j)
+			groups := r.task().Spec().Cgroups
+			if groups.Mode != supervisor.CgroupV1 {
+				t.Skip("needs cgroups v1")
+			}
+			over(r)
+			<-r.task().Ended()
+			cpus, err := os.ReadFile(filepath.Join(groups.LeafCpuset, "cpuset.cpus"))
+			must.NoError(t, err)
+			must.Eq(t, "", strings.TrimSpace(string(cpus)))
+			must.NoError(t, setPartition("reserve", "")) // as the client does
 		})
 	}
 }

@@ -88,6 +88,17 @@ func RemoveCgroups(dir string) error {
 	return spec.Cgroups.RemovePids()
 }
 
+// EmptyCpuset gives back the cores that the leaf cpuset of a record's task has of the cpuset
+// above, for the case that Nomad forgets to remove it. It must only be called when no
+// process of the task is left. A record that does not tell has none.
+func EmptyCpuset(dir string) error {
+	spec, err := ReadSpec(dir)
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	return spec.Cgroups.EmptyCpuset()
+}
+
 // RemoveTaskCgroups is RemoveCgroups for a task that Nomad has forgotten: those that
 // Nomad made for it go, too. scope is what Nomad calls them, <alloc id>.<task>.
 func RemoveTaskCgroups(dir, scope string) error {

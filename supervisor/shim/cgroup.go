@@ -124,6 +124,23 @@ func (c *Cgroups) RemovePids() error {
 	return removeCgroup(c.Pids)
 }
 
+// EmptyCpuset takes the CPUs back that setUpCgroup wrote to a leaf cpuset of cgroup v1.
+// Nomad removes the leaf after the task, but not where its client was killed in between:
+// Wranglers.Destroy in client/lib/proclib knows only tasks that the same client has
+// started. The CPUs of a leaf that is left would have the kernel refuse to take them out of
+// the cpuset above, which Nomad tries for every task that it starts from then on. It must
+// only be called when no process of the task is left; the kernel refuses it else.
+func (c *Cgroups) EmptyCpuset() error {
+	if c.Mode != CgroupV1 || c.LeafCpuset == "" {
+		return nil
+	}
+	// An empty write never reaches the kernel.
+	if _, err := proctree.WriteCgroup(c.LeafCpuset, "cpuset.cpus", "\n"); err != nil {
+		return fmt.Errorf("take the cores out of cgroup %s: %w", c.LeafCpuset, err)
+	}
+	return nil
+}
+
 // RemoveTask removes the cgroups of a task that nobody will start again, by the name
 // that Nomad gave them. Those that it shares with others stay.
 func (c *Cgroups) RemoveTask(scope string) error {

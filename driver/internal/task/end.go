@@ -46,6 +46,9 @@ func (h *Handle) end(ctx context.Context) {
 		h.logger.Warn("cannot remove the run's cgroup", "error", err)
 	}
 	h.Binder.Release()
+	if err := h.emptyCpuset(); err != nil {
+		h.logger.Warn("cannot empty the task's cpuset", "error", err)
+	}
 	_, _ = h.advance(leave) // legal in every phase
 	select {
 	case <-h.known:

@@ -121,3 +121,19 @@ func (h *Handle) removeCgroups() error {
 	}
 	return nil
 }
+
+// emptyCpuset takes the cores out of the task's own cpuset, when the run's cores have been
+// given back: nobody writes them there again. A live run that came after this one has the
+// same cpuset.
+func (h *Handle) emptyCpuset() error {
+	if h.successor() {
+		return nil
+	}
+	if r := h.Record(); r != nil {
+		return supervisor.EmptyCpuset(r.Dir)
+	}
+	if spec := h.Spec(); spec != nil {
+		return spec.Cgroups.EmptyCpuset()
+	}
+	return nil
+}
