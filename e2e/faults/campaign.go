@@ -59,6 +59,7 @@ type campaign struct {
 	hangs          bool            // it does at the moment
 	slipped        bool            // state_dir cannot be used at the moment
 	removed        map[string]bool // jobs whose folders were removed under their solvers
+	blocks         blocks          // of Nomad
 }
 
 // newCampaign starts everything. Close the campaign also beside an error.
@@ -252,6 +253,7 @@ func (c *campaign) run(ctx context.Context) error {
 	if err := c.finale(ctx); err != nil {
 		return fmt.Errorf("after the last step of seed %d: %w", c.seed, err)
 	}
+	fmt.Print(c.blocks.line())
 	fmt.Println(report{done, c.started}.line(time.Since(began), ""))
 	return nil
 }
@@ -285,6 +287,9 @@ func (c *campaign) step(ctx context.Context, n int, f fault, rng *rand.Rand) err
 	fmt.Printf("· %s · %.1fs\n", seen, time.Since(began).Seconds())
 	if err != nil {
 		return fmt.Errorf("%s (%s): %w", f.name, what, err)
+	}
+	if err := c.unblockIfStuck(ctx, fresh); err != nil {
+		return err
 	}
 	return c.collect(n)
 }

@@ -137,8 +137,23 @@ func (c *campaign) owner(ctx context.Context, kind string) (*job, error) {
 }
 
 // running starts a job. One that Nomad cannot start, by a fault of its own, is none:
-// then another one is started.
+// then another one is started. Where it can start none the campaign helps, once.
 func (c *campaign) running(ctx context.Context, kind string, where place) (*job, error) {
+	j, err := c.tryRunning(ctx, kind, where)
+	if j != nil || err != nil {
+		return j, err
+	}
+	if err := c.unblock(ctx); err != nil {
+		return nil, err
+	}
+	if j, err = c.tryRunning(ctx, kind, where); j == nil && err == nil {
+		err = errBlocked
+	}
+	return j, err
+}
+
+// tryRunning returns no job where Nomad could start none.
+func (c *campaign) tryRunning(ctx context.Context, kind string, where place) (*job, error) {
 	const tries = 5
 	for range tries {
 		j, err := c.startKind(ctx, kind, where)
@@ -152,7 +167,7 @@ func (c *campaign) running(ctx context.Context, kind string, where place) (*job,
 			return j, err
 		}
 	}
-	return nil, fmt.Errorf("none of %d jobs was started by Nomad", tries)
+	return nil, nil //nolint:nilnil // that is no error yet
 }
 
 // pathOf is a path of the job's folder, by chance another than its own.
