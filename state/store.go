@@ -74,11 +74,20 @@ type Holder struct {
 	BootID      string `json:"boot_id"`
 }
 
+// launcher is who launched this process, found as it begins. An agent may be killed before
+// its plugin has taken state_dir: the parent is another one then, of which nobody could tell
+// that the agent is dead.
+var launcher = func() Holder {
+	h := Holder{ParentPID: os.Getppid()}
+	h.ParentStart, _ = procfs.StartTicks(procfs.Root, h.ParentPID)
+	return h
+}()
+
 // thisHolder describes this process.
 func thisHolder() Holder {
-	h := Holder{PID: os.Getpid(), ParentPID: os.Getppid()}
+	h := launcher
+	h.PID = os.Getpid()
 	h.Start, _ = procfs.StartTicks(procfs.Root, h.PID)
-	h.ParentStart, _ = procfs.StartTicks(procfs.Root, h.ParentPID)
 	h.BootID, _ = procfs.BootID(procfs.Root)
 	return h
 }
