@@ -67,6 +67,11 @@ func allGivenUp(w *check.World, jobs []*job) bool {
 // always hold must hold meanwhile.
 func (c *campaign) unblock(ctx context.Context) error {
 	c.blocks.all++
+	w, err := c.observer.Look(ctx, false)
+	if err != nil {
+		return err
+	}
+	markOver(w, c.jobs)
 	if err := c.server.API.System().GarbageCollect(); err != nil {
 		return err
 	}
@@ -94,6 +99,13 @@ func (c *campaign) unblock(ctx context.Context) error {
 			return err == nil, fmt.Sprint(err), nil
 		})
 	})
+}
+
+// markOver notes which jobs are over, while their allocations can be seen.
+func markOver(w *check.World, jobs []*job) {
+	for _, j := range jobs {
+		j.over = j.over || slices.ContainsFunc(w.Allocs, func(a check.Alloc) bool { return a.Job == j.name && a.Over() })
+	}
 }
 
 // A forgottenCpuset is one whose allocation is over.

@@ -64,6 +64,15 @@ func TestRemoveForgotten(t *testing.T) {
 	must.SliceEmpty(t, removed)
 }
 
+// A job that Nomad gave up and has collected is placed nowhere any more.
+func TestPlaced_notOnceItIsCollected(t *testing.T) {
+	c, fresh := &campaign{}, []*job{{name: "1-ok"}, {name: "2-ok"}}
+	markOver(&check.World{Allocs: []check.Alloc{{Job: "1-ok", Status: "failed"}, {Job: "2-ok", Status: "running"}}}, fresh)
+	pending := c.placed(&check.World{}, fresh)
+	must.Len(t, 1, pending)
+	must.Eq(t, "2-ok", pending[0].Evidence)
+}
+
 func TestBlocks_AreTold(t *testing.T) {
 	must.Eq(t, "", blocks{}.line())
 	must.StrContains(t, blocks{all: 2, cpusets: 3, withCores: 1}.line(), "nothing 2 times: 3 cpusets")
