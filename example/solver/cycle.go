@@ -37,7 +37,7 @@ func (r *run) loop() outcome {
 	if n := int(r.faults.number("warnings", 0)); n > 0 {
 		r.list.flood(n)
 	}
-	exchange := r.ranks.exchange(&r.solve.Part)
+	trade := exchange(r.ranks, &r.solve.Part)
 	r.watch.lap(timeInit)
 	for {
 		began := time.Now()
@@ -52,7 +52,7 @@ func (r *run) loop() outcome {
 			return o
 		}
 		r.watch.lap(timeOther)
-		if err := r.solve.Forces(exchange); err != nil {
+		if err := r.solve.Forces(trade); err != nil {
 			return r.broken(err)
 		}
 		if !(s.Step > 0) || math.IsInf(s.Step, 1) {
@@ -210,7 +210,7 @@ func (r *run) switches() (outcome, bool, error) {
 		}
 		r.writeStatus()
 	}
-	sw, err := r.ranks.broadcast(sw)
+	sw, err := r.ranks.Broadcast(sw)
 	if err != nil || sw == "" {
 		return 0, false, err
 	}

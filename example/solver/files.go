@@ -35,7 +35,7 @@ func (r *run) openBinary() error {
 
 // collect brings the state together on rank 0.
 func (r *run) collect() error {
-	return r.ranks.collect(&r.solve.Part, r.others, r.solve.State)
+	return collect(r.ranks, &r.solve.Part, r.others, r.solve.State)
 }
 
 // plotState writes a state that is due, and sets when the next one is.

@@ -14,8 +14,9 @@
 // across restarts.
 //
 // It reads its command line, the deck and d3kil, and writes in its working
-// folder only; ranks of one mpirun talk over abstract unix sockets. It needs no
-// C library, so it also runs in an initramfs.
+// folder only; ranks of one mpirun talk over abstract unix sockets, or over TCP
+// where they are on several hosts (package ranks). It needs no C library, so it
+// also runs in an initramfs.
 //
 // Its first act is to print its affinity, on stdout and in standin-affinity.NNNN
 // (NNNN is the rank), with a line for each worker thread and another whenever

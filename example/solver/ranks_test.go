@@ -24,23 +24,6 @@ func mpirun(t *testing.T, n string) []string {
 	return []string{path, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-np", n, executable(t)}
 }
 
-func TestRankOfEachLauncher(t *testing.T) {
-	for name, c := range map[string]struct {
-		env        map[string]string
-		rank, size int
-	}{
-		"no launcher":        {nil, 0, 1},
-		"Open MPI":           {map[string]string{"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4"}, 3, 4},
-		"MPICH or Intel MPI": {map[string]string{"PMI_RANK": "1", "PMI_SIZE": "2"}, 1, 2},
-		"Platform MPI":       {map[string]string{"MPI_RANKID": "0", "MPI_NRANKS": "2"}, 0, 2},
-		"nonsense":           {map[string]string{"PMI_RANK": "7", "PMI_SIZE": "2"}, 0, 1},
-	} {
-		if rank, size := rankOf(func(k string) string { return c.env[k] }); rank != c.rank || size != c.size {
-			t.Errorf("%s: rank %d of %d", name, rank, size)
-		}
-	}
-}
-
 func TestMPPGivesTheSameResultsAsSMP(t *testing.T) {
 	for _, deck := range []string{"solid_bar_impact/main.k", "shell_box_crush/small.k"} {
 		dir, input, _ := strings.Cut(deck, "/")
@@ -131,18 +114,27 @@ func TestDeadRankEndsTheOthers(t *testing.T) {
 			if code := j.wait(); code == 0 {
 				t.Errorf("mpirun says that all is well:\n%s", j.stdout())
 			}
-			for _, pid := range regexp.MustCompile(`pid=([0-9]+)`).FindAllStringSubmatch(j.file("standin-affinity.0000")+j.file("standin-affinity.0001"), -1) {
-				n, _ := strconv.Atoi(pid[1])
-				until(t, "the end of process "+pid[1], func() bool {
-					exe, err := os.Readlink(filepath.Join("/proc", pid[1], "exe"))
-					return err != nil || exe != executable(t) || syscall.Kill(n, 0) != nil
-				})
-			}
+			gone(t, j)
 			if fault == "error=50" {
 				demand(t, j.stdout(), errorWords, " *** Error 40500 (SOL+500)")
 			} else {
 				refuse(t, j.stdout(), normalWords)
 			}
 		})
+	}
+}
+
+// gone waits for the end of every rank that wrote its affinity.
+func gone(t *testing.T, j *job) {
+	t.Helper()
+	files, _ := filepath.Glob(filepath.Join(j.dir, "standin-affinity.*"))
+	for _, file := range files {
+		for _, pid := range regexp.MustCompile(`pid=([0-9]+)`).FindAllStringSubmatch(read(t, file), -1) {
+			n, _ := strconv.Atoi(pid[1])
+			until(t, "the end of process "+pid[1], func() bool {
+				exe, err := os.Readlink(filepath.Join("/proc", pid[1], "exe"))
+				return err != nil || exe != executable(t) || syscall.Kill(n, 0) != nil
+			})
+		}
 	}
 }

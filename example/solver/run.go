@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/example/solver/deck"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/example/solver/ranks"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/example/solver/solution"
 )
 
@@ -44,7 +45,7 @@ const (
 type run struct {
 	args     Arguments
 	id       identity
-	ranks    *Ranks
+	ranks    *ranks.Ranks
 	faults   Faults
 	list     *Listing
 	affinity *Affinity
@@ -74,11 +75,12 @@ func execute(argv []string, stdout, stderr io.Writer) int {
 	if sleepAsChild() {
 		return 0
 	}
-	rank, size := rankOf(os.Getenv)
-	id := identify(argv[0], size)
+	place := ranks.Find(os.Getenv)
+	id := identify(argv[0], place.Size)
 	if id.Parallel == "smp" {
-		rank, size = 0, 1
+		place = ranks.Alone()
 	}
+	rank := place.Rank
 	var screen io.Writer
 	if rank == 0 {
 		screen = stdout
@@ -108,13 +110,13 @@ func execute(argv []string, stdout, stderr io.Writer) int {
 		return exitError
 	}
 	r.catchSignals(screen)
-	if r.ranks, err = connectRanks(rank, size); err != nil {
+	if r.ranks, err = ranks.Connect(place); err != nil {
 		fmt.Fprintln(stderr, "stand-in solver:", err)
 		return exitError
 	}
 	code := r.whole(screen)
 	if !r.alone {
-		r.ranks.leave()
+		r.ranks.Leave()
 	}
 	return int(r.faults.number("exit_code", float64(code)))
 }
@@ -166,7 +168,7 @@ func (r *run) whole(screen io.Writer) int {
 		}
 	}
 	accepted := r.accept(inputErr)
-	all, err := r.ranks.agree(accepted)
+	all, err := r.ranks.Agree(accepted)
 	switch {
 	case err != nil:
 		return r.end(r.broken(err))
