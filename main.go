@@ -18,9 +18,13 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 )
 
 func main() {
+	if code, ours := nodes.Main(os.Args); ours {
+		os.Exit(code)
+	}
 	if len(os.Args) > 1 {
 		command.Version = driver.Version
 		os.Exit(command.Main(os.Args[1:]))

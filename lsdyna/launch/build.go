@@ -25,6 +25,11 @@ type Options struct {
 	Restart string   // name of a dump (d3dump01, d3full01, runrsf), "" to start from the deck
 	Args    []string // further arguments, passed on untouched
 
+	Nodes    int  // on which the run is, each with NCPU; 0 counts as 1
+	Follower bool // this is not the node that has rank 0
+
+	RanksPerNode int // of a hybrid run; 0: one a NUMA node
+
 	ResourceMemoryBytes int64 // the run's memory limit; 0 not known
 	Root                bool  // the run's user is root
 	Placement           Placement
@@ -46,8 +51,10 @@ type Command struct {
 	Args    []string          // without the program's own name
 	Env     []string          // complete, NAME=value, sorted
 	Files   map[string][]byte // files that must exist in the run folder before the start, by name
-	Ranks   int               // MPI ranks, 1 for SMP
+	Ranks   int               // MPI ranks of all nodes, 1 for SMP
+	Local   [][]int           // of a run over several nodes, which is launched by another command: the CPUs of each rank of this one
 	Threads int               // threads of each rank
+	Words   int64             // of a run over several nodes: that memory2= may ask for on this one; 0: not known, or said by the job
 	Notes   []string          // one line each, for the operator: e.g. memory asked above the limit
 }
 
@@ -72,7 +79,10 @@ func Build(s lsdyna.Solver, o Options) (Command, error) {
 	}
 	args := solverArgs(s, o, plan, mem)
 	cmd := Command{Path: s.Path, Args: args, Ranks: len(plan.ranks), Threads: plan.threads, Notes: mem.notes}
-	if s.Parallel != lsdyna.SMP {
+	switch {
+	case o.Nodes > 1:
+		cmd.Local, cmd.Ranks, cmd.Words = plan.ranks, o.Nodes*len(plan.ranks), mem.words2
+	case s.Parallel != lsdyna.SMP:
 		launch := launcherArgs(s, o, plan)
 		cmd.Path, cmd.Files = s.MPIRun, launch.files
 		cmd.Args = append(append(launch.args, s.Path), args...)

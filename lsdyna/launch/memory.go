@@ -28,6 +28,7 @@ const maxSingleWords = math.MaxInt32
 
 type memoryPlan struct {
 	memory, memory2 string // as they go on the command line; "" for the solver's default
+	words2          int64  // of a run over several nodes: what memory2 may be here, before all nodes are known
 	notes           []string
 }
 
@@ -39,7 +40,7 @@ func planMemory(s lsdyna.Solver, o Options, ranks int) (memoryPlan, error) {
 	if s.Parallel == lsdyna.SMP && o.Memory2 != "" && o.Memory2 != AutoMemory {
 		return plan, fmt.Errorf("memory2 = %q is for MPP ranks above 0, but solver %q is SMP; remove memory2", o.Memory2, s.Name)
 	}
-	words, words2 := autoWords(s.Precision, o.ResourceMemoryBytes, ranks)
+	words, words2 := autoWords(s.Precision, o, ranks)
 	var err error
 	if plan.memory, words, err = memoryArg("memory", o.Memory, words); err != nil {
 		return plan, err
@@ -48,20 +49,30 @@ func planMemory(s lsdyna.Solver, o Options, ranks int) (memoryPlan, error) {
 	if memory2 == "" && o.Memory == AutoMemory {
 		memory2 = AutoMemory
 	}
-	if ranks == 1 {
+	switch {
+	case o.Nodes > 1 && memory2 == AutoMemory:
+		plan.words2, memory2 = words2, "" // the least of all nodes counts
+	case o.Nodes <= 1 && ranks == 1:
 		memory2 = ""
 	}
 	if plan.memory2, words2, err = memoryArg("memory2", memory2, words2); err != nil {
 		return plan, err
 	}
-	plan.notes = memoryNotes(s.Precision, o.ResourceMemoryBytes, words, words2, ranks)
+	first, others := words, ranks-1
+	if o.Follower {
+		first, others = 0, ranks
+	}
+	plan.notes = memoryNotes(s.Precision, o.ResourceMemoryBytes, float64(first)+float64(max(words2, plan.words2))*float64(others), ranks)
 	return plan, nil
 }
 
-func autoWords(p lsdyna.Precision, limitBytes int64, ranks int) (rank0, others int64) {
-	pool := limitBytes / autoDenominator * autoNumerator / p.WordBytes()
+func autoWords(p lsdyna.Precision, o Options, ranks int) (rank0, others int64) {
+	pool := o.ResourceMemoryBytes / autoDenominator * autoNumerator / p.WordBytes()
 	rank0 = pool
-	if ranks > 1 {
+	switch {
+	case o.Follower:
+		others = pool / int64(ranks)
+	case ranks > 1:
 		rank0 = pool / 2
 		others = pool / 2 / int64(ranks-1)
 	}
@@ -91,11 +102,11 @@ func memoryArg(key, text string, auto int64) (string, int64, error) {
 
 // memoryNotes warns when the pools alone exceed the run's limit: the kernel would
 // end the run once it uses them.
-func memoryNotes(p lsdyna.Precision, limitBytes, words, words2 int64, ranks int) []string {
+func memoryNotes(p lsdyna.Precision, limitBytes int64, words float64, ranks int) []string {
 	if limitBytes <= 0 {
 		return nil
 	}
-	bytes := (float64(words) + float64(words2)*float64(ranks-1)) * float64(p.WordBytes())
+	bytes := words * float64(p.WordBytes())
 	if bytes <= float64(limitBytes) {
 		return nil
 	}

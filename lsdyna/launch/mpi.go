@@ -48,6 +48,15 @@ func planRanks(s lsdyna.Solver, o Options) (rankPlan, error) {
 			}
 		}
 	}
+	if o.RanksPerNode > 0 {
+		if n%o.RanksPerNode != 0 {
+			return rankPlan{}, fmt.Errorf("ranks_per_node = %d does not divide ncpu = %d", o.RanksPerNode, n)
+		}
+		threads = n / o.RanksPerNode
+		if slices.ContainsFunc(nodes, func(cpus []int) bool { return len(cpus)%threads != 0 }) {
+			nodes = [][]int{slices.Concat(nodes...)} // some rank has cores of two NUMA nodes
+		}
+	}
 	plan := rankPlan{threads: threads}
 	for _, cpus := range nodes {
 		plan.ranks = slices.AppendSeq(plan.ranks, slices.Chunk(cpus, threads))

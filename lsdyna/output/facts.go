@@ -36,6 +36,9 @@ type Facts struct {
 	Dumps       []Dump
 	PlotStates  int64 // d3plot states written, by the solver's own lines
 	Ending
+	Nodes       string // of a run over several: whom it waits for, then which it has
+	NodesStop   string // which node of such a run asked for its stop
+	NodesEnded  string // why such a run was ended, "" where it ended by itself
 	MemoryWords int64  // size of the static pool that the solver needed
 	LastLine    string // the last one that is not blank
 }

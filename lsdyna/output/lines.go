@@ -67,9 +67,18 @@ var rules = [256][]lineRule{
 		{"BEGIN implicit ", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseSolving); r.facts.Implicit = true }},
 	},
 	'f': {{"forrtl: ", func(r *Reader, rest []byte) { r.crash("forrtl: ", rest) }}},
-	'm': {{"mpirun noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }}},
-	'n': {{"ncpu=", (*Reader).threadsAsked}},
+	'm': {
+		{"mpirun noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }},
+		{"mpirun.openmpi noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }},
+		{"mpiexec noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }},
+	},
+	'n': {
+		{"ncpu=", (*Reader).threadsAsked},
+		{strings.TrimLeft(NodesLine, " "), (*Reader).nodes},
+	},
 	'>': {{">", (*Reader).commandEcho}},
+	'=': {{"=   PID ", (*Reader).hydraHost}, {"=   EXIT CODE: ", (*Reader).hydraCode}},
+	'Y': {{"YOUR APPLICATION TERMINATED WITH THE EXIT STRING: ", (*Reader).hydraSignal}},
 }
 
 // classify takes a line without leading blanks; it is not empty.
@@ -307,7 +316,8 @@ func (r *Reader) precision(rest []byte) {
 // runtime, and `mpirun noticed that process rank 1 with PID 0 on node x exited on
 // signal 9 (Killed).` of Open MPI.
 func (r *Reader) crash(who string, rest []byte) {
-	if r.facts.Crash == "" {
+	// A launcher that names the first rank which failed ends the others by SIGTERM.
+	if r.facts.Crash == "" || strings.HasPrefix(who, "mpi") && strings.Contains(r.facts.Crash, "SIGTERM") {
 		r.facts.Crash = sanitize.HideServers(sanitize.Line(append([]byte(who), rest...), maxFactText))
 	}
 }

@@ -124,6 +124,10 @@ func noBanner(s Snapshot, e Exit) (Kind, string) {
 		return Killed, "ended by " + e.cause() + s.at()
 	case e.Signal != 0:
 		return Killed, "ended by " + e.cause() + s.at()
+	case strings.HasPrefix(s.NodesEnded, NodesLost):
+		return Killed, s.NodesEnded + s.at()
+	case s.NodesEnded != "":
+		return Failed, s.NodesEnded + s.at()
 	case strings.Contains(s.Crash, "SIGTERM"), strings.Contains(s.Crash, "process killed"), strings.Contains(s.Crash, "exited on signal"):
 		return Killed, "ended by a signal: " + s.Crash + s.at()
 	case s.Crash != "":

@@ -21,6 +21,9 @@ type Reader struct {
 	date    int64  // seconds of the header's date, printed before the header itself
 	last    []byte // the last line that is not blank, in the bytes being written
 
+	hydra      string // the rank that ended first, by Hydra
+	hydraCrash bool   // facts.Crash is of it
+
 	// The columns of the last progress line and their values, which save time.
 	lastDt, lastDate [8]byte
 	dt               float64

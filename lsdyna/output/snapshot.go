@@ -23,6 +23,9 @@ type Snapshot struct {
 	Ending
 	LastWords   string // the last line that is not blank, of the first source
 	Estimate           // of time, from the dated lines
+	Nodes       string // of a run over several: whom it waits for, then which it has
+	NodesStop   string // which node of such a run asked for its stop
+	NodesEnded  string // why such a run was ended, "" where it ended by itself
 	MemoryWords int64  // size of the static pool that the solver needed; 0 not known
 	Sources     []string
 }

@@ -96,6 +96,9 @@ func (s *Snapshot) add(f *Facts) {
 	}
 	s.PlotStates = max(s.PlotStates, f.PlotStates)
 	s.LastWords = cmp.Or(s.LastWords, f.LastLine)
+	s.Nodes = cmp.Or(s.Nodes, f.Nodes)
+	s.NodesStop = cmp.Or(s.NodesStop, f.NodesStop)
+	s.NodesEnded = cmp.Or(s.NodesEnded, f.NodesEnded)
 	s.MemoryWords = max(s.MemoryWords, f.MemoryWords)
 	if f.HasElapsed {
 		s.Elapsed = seconds(f.ElapsedSeconds)

@@ -1,0 +1,141 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package launch
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+)
+
+// Host is one node of a run over several.
+type Host struct {
+	Label string // by which the launcher has its agent start something there
+	Ranks int
+}
+
+// Nodes is how the ranks of a run come to several nodes: the launcher calls the agent
+// like a remote shell, and every rank begins as the shim, which binds it.
+type Nodes struct {
+	Hosts   []Host   // the leading node first; its label is not used
+	Address string   // the leading node's
+	Network string   // that the ranks talk in, as CIDR
+	Agent   string   // program that is called like ssh, without arguments of its own
+	Shim    []string // program with arguments, before the solver
+	AppFile string   // where NodesCommand.AppFile is written
+	Root    bool     // the run's user is root
+}
+
+// NodesCommand is what has to be executed on the leading node.
+type NodesCommand struct {
+	Path    string
+	Args    []string
+	Env     []string // beside the run's
+	AppFile []byte   // for the file of Nodes.AppFile; nil for none
+}
+
+// CanUseNodes reports whether an MPI's ranks can be on several nodes. They all can whose
+// launcher calls a remote shell.
+func CanUseNodes(m lsdyna.MPI) bool {
+	switch m {
+	case lsdyna.OpenMPI, lsdyna.MPICH, lsdyna.IntelMPI, lsdyna.PlatformMPI:
+		return true
+	}
+	return false
+}
+
+// Command makes the command of the solver's arguments.
+func (n Nodes) Command(s lsdyna.Solver, args []string) (NodesCommand, error) {
+	if err := s.Validate(); err != nil {
+		return NodesCommand{}, err
+	}
+	if len(n.Hosts) < 2 || n.Address == "" || n.Network == "" {
+		return NodesCommand{}, fmt.Errorf("a run over several nodes needs two at least, and the leading node's address")
+	}
+	c := NodesCommand{Path: s.MPIRun}
+	ranks := slices.Concat(n.Shim, []string{s.Path}, args)
+	switch s.MPI {
+	case lsdyna.OpenMPI:
+		c.Args, c.Env = append(n.openMPI(), ranks...), n.openMPIEnv()
+	case lsdyna.MPICH:
+		c.Args = slices.Concat(n.hydra("-bind-to", "none"), []string{"-launcher", "rsh", "-launcher-exec", n.Agent}, ranks)
+	case lsdyna.IntelMPI:
+		c.Args = slices.Concat(n.hydra("-genv", "I_MPI_PIN", "off"), []string{"-bootstrap", "rsh", "-bootstrap-exec", n.Agent}, ranks)
+	case lsdyna.PlatformMPI:
+		c.Args, c.AppFile = []string{"-aff=none", "-f", n.AppFile}, n.appFile(ranks)
+		// Above 20 hosts it has them start each other in a tree.
+		c.Env = []string{"MPI_REMSH=" + n.Agent, "MPI_MAX_REMSH=" + strconv.Itoa(len(n.Hosts))}
+	default:
+		return NodesCommand{}, fmt.Errorf("solver %q: mpi = %q has no launcher that can use several nodes", s.Name, s.MPI)
+	}
+	return c, nil
+}
+
+func (n Nodes) ranks() (all int) {
+	for _, h := range n.Hosts {
+		all += h.Ranks
+	}
+	return all
+}
+
+// hosts is the list of hosts with the ranks of each, as both families of launchers take
+// it.
+func (n Nodes) hosts(local string) string {
+	list := make([]string, len(n.Hosts))
+	for i, h := range n.Hosts {
+		label := h.Label
+		if i == 0 {
+			label = local
+		}
+		list[i] = label + ":" + strconv.Itoa(h.Ranks)
+	}
+	return strings.Join(list, ",")
+}
+
+// openMPI has one daemon started on each other node, by mpirun itself: in a tree the
+// nodes would start each other's. Networks are named by their numbers: names of
+// interfaces that differ between nodes make it hang in silence.
+// Source: Open MPI 4.1, tried with mpirun 4.1.4.
+func (n Nodes) openMPI() (args []string) {
+	if n.Root {
+		args = append(args, "--allow-run-as-root")
+	}
+	return append(args,
+		"--mca", "plm_rsh_agent", n.Agent, "--mca", "plm_rsh_no_tree_spawn", "1",
+		"--mca", "oob_tcp_if_include", n.Network, "--mca", "btl_tcp_if_include", n.Network,
+		"--host", n.hosts("localhost"), "--map-by", "slot", "--bind-to", "none", "-np", strconv.Itoa(n.ranks()))
+}
+
+// openMPIEnv is the same for Open MPI 5, whose mpirun is PRRTE's with other names.
+// Source: PRRTE 3, src/mca/plm/ssh; not run.
+func (n Nodes) openMPIEnv() []string {
+	return []string{
+		"PRTE_MCA_plm_ssh_agent=" + n.Agent, "PRTE_MCA_plm_ssh_no_tree_spawn=1",
+		"PRTE_MCA_prte_if_include=" + n.Network,
+	}
+}
+
+// hydra gives the other nodes' proxies the leading node's address, so that no name has
+// to be resolved.
+// Source: Hydra 4.0's -help, and tried with mpiexec.hydra 4.0.2.
+func (n Nodes) hydra(more ...string) []string {
+	return append([]string{"-localhost", n.Address, "-hosts", n.hosts(n.Address), "-np", strconv.Itoa(n.ranks())}, more...)
+}
+
+// appFile has one line for each host.
+// Source: HP-MPI (later Platform MPI) user's guide, "Appfiles"; not run.
+func (n Nodes) appFile(ranks []string) []byte {
+	var b strings.Builder
+	for i, h := range n.Hosts {
+		label := h.Label
+		if i == 0 {
+			label = n.Address
+		}
+		fmt.Fprintf(&b, "-h %s -np %d %s\n", label, h.Ranks, strings.Join(ranks, " "))
+	}
+	return []byte(b.String())
+}

@@ -1,0 +1,75 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package nodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/daemon"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/rank"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/wire"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+)
+
+// lostCode is the exit code of a node whose leader is lost, and of one that it never had.
+const lostCode = 1
+
+// runFollower runs on a node that does not lead, in the run folder, for as long as the
+// run lasts.
+func runFollower(c Config) (int, error) {
+	listener, err := net.Listen("tcp", c.Self.Address) //nolint:noctx // at once
+	if err != nil {
+		return lostCode, fmt.Errorf("listen on the port launch: %w", err)
+	}
+	secret := wire.NewSecret()
+	c.Self.Secret = secret.Hex()
+	program, err := os.Executable()
+	if err != nil {
+		return lostCode, err
+	}
+	env := append(os.Environ(), ProgramEnv+"="+program, CoresEnv+"="+rank.Plan(c.Self.Cores).String())
+	d, err := daemon.New(daemon.Options{Listener: listener, Secret: secret, Env: env, Dir: ".", Log: func(line string) { say("%s", line) }})
+	if err != nil {
+		return lostCode, err
+	}
+	stops := make(chan os.Signal, 1)
+	signal.Notify(stops, syscall.SIGTERM, os.Interrupt)
+	go func() {
+		for range stops {
+			d.Stop()
+		}
+	}()
+	if err := member.Write(".", c.Self); err != nil {
+		return lostCode, err
+	}
+	defer func() { _ = member.Remove(".", c.Self) }()
+	say("waits for the leading node, for %s", c.Patience)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	noLeader := time.AfterFunc(c.Patience, func() {
+		if !d.HasLeader() {
+			cancel(fmt.Errorf("the leading node did not come within %s", c.Patience))
+		}
+	})
+	defer noLeader.Stop()
+	end, err := d.Serve(ctx)
+	e := Ended{Alloc: c.Self.Alloc, Leader: d.Leader().Node, Code: end.Code, Kind: end.Kind, Reason: end.Reason, At: time.Now().UTC()}
+	if err != nil {
+		e.Code, e.Kind, e.Reason = lostCode, output.Killed, err.Error()
+		if errors.Is(err, daemon.ErrLeaderLost) {
+			e.Reason = fmt.Sprintf("node %s, which led the run, is lost", e.Leader)
+		}
+	}
+	say("the run has ended with exit code %d: %s", e.Code, strings.TrimSpace(e.Reason))
+	return e.Code, writeEnded(c.Self.Run, c.Self.Index, e)
+}

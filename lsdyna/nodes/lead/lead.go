@@ -1,0 +1,295 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+// Package lead is what runs on the leading node of a run over several, in the solver's
+// place: it waits for the other nodes' launch daemons, runs the MPI launcher, and ends
+// the run on all nodes when it ends on one.
+package lead
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/daemon"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/wire"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+)
+
+// lookPause is between two looks at what is missing.
+const lookPause = 300 * time.Millisecond
+
+// endGrace is how long the launcher has to end its ranks after SIGTERM.
+const endGrace = 5 * time.Second
+
+// Missing is a node that is not there yet.
+type Missing struct {
+	Index int    `json:"index"`
+	Why   string `json:"why"`
+}
+
+// Options are what a leader needs.
+type Options struct {
+	Folder string        // the run folder
+	Self   member.Record // the leading node's
+
+	// Command makes the launcher's command, once it is known who takes part.
+	Command func([]member.Record) (*exec.Cmd, error)
+	// Waiting is told whom the run waits for, whenever that changes.
+	Waiting func([]Missing)
+	// Stop asks the solver to end, because another node's task is being stopped. It is
+	// called once at most. False says that it cannot be asked, and the launcher is ended.
+	Stop func(ctx context.Context, who member.Record) bool
+	// Judge says how the run ended whose launcher ended with an exit code.
+	Judge func(code int) (output.Kind, string)
+}
+
+// Leader leads one run.
+type Leader struct {
+	options Options
+	stop    sync.Once
+}
+
+// New makes a leader.
+func New(o Options) *Leader {
+	if o.Waiting == nil {
+		o.Waiting = func([]Missing) {}
+	}
+	if o.Stop == nil {
+		o.Stop = func(context.Context, member.Record) bool { return false }
+	}
+	if o.Judge == nil {
+		o.Judge = func(int) (output.Kind, string) { return output.Unknown, "" }
+	}
+	return &Leader{options: o}
+}
+
+// follower is another node of the run, whose daemon follows.
+type follower struct {
+	member.Record
+	link *daemon.Follower
+}
+
+// ErrNotThere is the error of a run whose nodes did not all come.
+var ErrNotThere = errors.New("not all nodes of the run are there")
+
+// Run waits for the other nodes, for as long as ctx lasts, and runs the launcher. It
+// returns how the run ended, which all nodes are told.
+func (l *Leader) Run(ctx context.Context, patience time.Duration) (daemon.End, error) {
+	followers, err := l.gather(ctx, patience)
+	var end daemon.End
+	if err == nil {
+		end, err = l.launch(ctx, followers)
+	}
+	if err != nil {
+		end = daemon.End{Code: 1, Kind: output.Failed, Reason: err.Error()}
+	}
+	for _, f := range followers {
+		_ = f.link.End(end) // one that is lost has ended
+	}
+	return end, err
+}
+
+// gather waits until every node follows. It returns those that do beside an error, too.
+func (l *Leader) gather(ctx context.Context, patience time.Duration) (followers []*follower, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	began, said := time.Now(), ""
+	byIndex := map[int]*follower{}
+	for {
+		var missing []Missing
+		for i := 1; i < l.options.Self.Nodes; i++ {
+			if byIndex[i] != nil {
+				continue
+			}
+			f, err := l.take(ctx, i)
+			var differ *DiffersError
+			switch {
+			case err == nil:
+				byIndex[i] = f
+				followers = append(followers, f)
+			case errors.As(err, &differ):
+				return followers, err
+			default:
+				missing = append(missing, Missing{i, why(err)})
+			}
+		}
+		if len(missing) == 0 {
+			l.options.Waiting(nil)
+			return inOrder(byIndex), nil
+		}
+		if text := fmt.Sprint(missing); text != said {
+			said = text
+			l.options.Waiting(missing)
+		}
+		select {
+		case <-ctx.Done():
+			return followers, fmt.Errorf("%w: waited %s for %s", ErrNotThere, time.Since(began).Round(time.Second), describe(missing))
+		case <-time.After(lookPause):
+		}
+	}
+}
+
+// DiffersError says that a node is not of this run, or not as it must be.
+type DiffersError struct{ What string }
+
+func (e *DiffersError) Error() string {
+	return "the nodes of a run must agree: " + e.What
+}
+
+// take makes a node follow, if it is there. What an earlier run left does not answer.
+func (l *Leader) take(ctx context.Context, index int) (*follower, error) {
+	r, err := member.Read(l.options.Folder, l.options.Self.Run, index)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := wire.ParseSecret(r.Secret)
+	if err != nil {
+		return nil, err
+	}
+	link, err := daemon.Lead(ctx, r.Address, secret, daemon.Join{Alloc: l.options.Self.Alloc, Node: l.options.Self.Node})
+	if err != nil {
+		return nil, fmt.Errorf("node %s (%s): %w", r.Node, r.Address, err)
+	}
+	f := &follower{r, link}
+	if what := l.options.Self.Differs(r); what != "" {
+		err := &DiffersError{what}
+		_ = link.End(daemon.End{Code: 1, Reason: err.Error()})
+		return nil, err
+	}
+	return f, nil
+}
+
+func inOrder(byIndex map[int]*follower) []*follower {
+	followers := make([]*follower, len(byIndex))
+	for i, f := range byIndex {
+		followers[i-1] = f
+	}
+	return followers
+}
+
+func why(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "it has not started yet"
+	}
+	return err.Error()
+}
+
+func describe(missing []Missing) string {
+	text := ""
+	for i, m := range missing {
+		if i > 0 {
+			text += "; "
+		}
+		text += fmt.Sprintf("node %d: %s", m.Index, m.Why)
+	}
+	return text
+}
+
+// errStopped is the cause of the end of a run that no switch can stop.
+var errStopped = errors.New("another node's task is being stopped")
+
+// launch runs the launcher until it ends, a node is lost, or ctx ends.
+func (l *Leader) launch(ctx context.Context, followers []*follower) (daemon.End, error) {
+	all := []member.Record{l.options.Self}
+	for _, f := range followers {
+		all = append(all, f.Record)
+	}
+	cmd, err := l.options.Command(all)
+	if err != nil {
+		return daemon.End{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return daemon.End{}, fmt.Errorf("start the launcher: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	for _, f := range followers {
+		go func() {
+			err := f.link.Wait(func() { l.stop.Do(func() { l.askToStop(ctx, f.Record, giveUp) }) }, func(what string) {
+				time.AfterFunc(launcherGrace, func() { giveUp(&LostError{f.Record, what}) })
+			})
+			giveUp(&LostError{f.Record, err.Error()})
+		}()
+	}
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		// A launcher that ends because a node is lost may be seen first; the node is why.
+		terminate(cmd.Process, ended)
+		return daemon.End{}, context.Cause(ctx)
+	}
+	code := exitCode(err)
+	if code != 0 {
+		select { // the launcher may notice a lost node before this process does
+		case <-ctx.Done():
+			return daemon.End{}, context.Cause(ctx)
+		case <-time.After(lostGrace):
+		}
+	}
+	kind, reason := l.options.Judge(code)
+	return daemon.End{Code: code, Kind: kind, Reason: reason}, nil
+}
+
+// launcherGrace is how long a launcher has to end by itself when something that it had
+// started ended. Hydra does not notice that one of its proxies is gone.
+const launcherGrace = 3 * time.Second
+
+// LostError says which node's part of a run is lost.
+type LostError struct {
+	Node member.Record
+	Why  string
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("node %s (node %d of the run, allocation %s): %s", e.Node.Node, e.Node.Index, e.Node.Alloc, e.Why)
+}
+
+// lostGrace is how long it is waited, after a launcher that failed, for news of a node
+// that is lost.
+const lostGrace = 500 * time.Millisecond
+
+// askToStop has the run stopped, without the followers' waiting for it.
+func (l *Leader) askToStop(ctx context.Context, who member.Record, giveUp context.CancelCauseFunc) {
+	go func() {
+		if !l.options.Stop(ctx, who) {
+			giveUp(errStopped)
+		}
+	}()
+}
+
+// terminate ends the launcher, and with it the ranks that it can still reach. The others
+// end with their node's cgroup.
+func terminate(p *os.Process, ended <-chan error) {
+	_ = p.Signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+		return
+	case <-time.After(endGrace):
+	}
+	_ = p.Kill()
+	<-ended
+}
+
+func exitCode(err error) int {
+	var e *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &e):
+		if status, ok := e.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return 128 + int(status.Signal())
+		}
+		return e.ExitCode()
+	}
+	return 1
+}

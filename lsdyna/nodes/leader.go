@@ -1,0 +1,299 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package nodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/agent"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/lead"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/rank"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+)
+
+// leader runs on the leading node.
+type leader struct {
+	Config
+	program string      // this one's path
+	sent    atomic.Bool // the sense switch, for another node
+}
+
+// runLeader leads a run, in the run folder, until it has ended everywhere.
+func runLeader(c Config) (int, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return 1, err
+	}
+	l := &leader{Config: c, program: program}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := l.prepare(); err != nil {
+		return 1, err
+	}
+	defer l.cleanUp()
+	leads := lead.New(lead.Options{
+		Folder: ".", Self: c.Self, Command: l.command, Waiting: l.waiting, Stop: l.stop, Judge: l.judge,
+	})
+	end, err := leads.Run(ctx, c.Patience)
+	l.clearSwitch()
+	var lost *lead.LostError
+	switch {
+	case err == nil:
+	case errors.As(err, &lost):
+		say("%s%v", output.NodesLost, err)
+	default:
+		say("%s%v", output.NodesFailed, err)
+	}
+	return end.Code, nil
+}
+
+// shimName is the script that every rank begins with.
+const shimName = "rank.sh"
+
+// appFile is what Platform MPI reads its ranks from.
+const appFile = "appfile"
+
+// shim is its text. The program may have another path on every node, and every node has
+// other CPUs: the launch daemons tell their own in variables, which the leading node does
+// not have, so that no launcher passes them on. The leading node's are the defaults.
+const shim = `#!/bin/sh
+exec "${` + ProgramEnv + `:-%s}" ` + RankCommand + ` "${` + CoresEnv + `:-%s}" "$@"
+`
+
+// prepare makes what the launcher calls: the agent, by a name without arguments, and the
+// shim of the ranks.
+func (l *leader) prepare() error {
+	if strings.ContainsAny(l.program, "\"$`\\}\n") {
+		return fmt.Errorf("the driver's path %q has characters that a shell would read", l.program)
+	}
+	if err := os.Mkdir(member.Folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	l.cleanUp() // of a leader that was killed
+	if err := os.Mkdir(member.Folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if err := durable.WriteFile(filepath.Join(member.Folder, shimName), fmt.Appendf(nil, shim, l.program, rank.Plan(l.Self.Cores))); err != nil {
+		return err
+	}
+	return os.Symlink(l.program, filepath.Join(member.Folder, AgentName))
+}
+
+func (l *leader) cleanUp() {
+	for _, name := range []string{AgentName, shimName, appFile} {
+		_ = os.Remove(filepath.Join(member.Folder, name))
+	}
+	_ = os.Remove(member.Folder) // by the last one
+}
+
+// waiting says whom the run waits for.
+func (l *leader) waiting(missing []lead.Missing) {
+	if len(missing) == 0 {
+		return
+	}
+	var names []string
+	for _, m := range missing {
+		names = append(names, fmt.Sprintf("node %d (%s)", m.Index, m.Why))
+	}
+	say("%s%s of %d", output.NodesWaiting, strings.Join(names, ", "), l.Self.Nodes)
+}
+
+// command makes the launcher's command.
+func (l *leader) command(all []member.Record) (*exec.Cmd, error) {
+	var hosts []launch.Host
+	var names []string
+	for _, m := range all {
+		hosts = append(hosts, launch.Host{Label: agent.Host(m.Index, m.Node), Ranks: m.Ranks})
+		names = append(names, fmt.Sprintf("%s with %s", m.Node, count(m.Ranks, "rank")))
+	}
+	folder, err := filepath.Abs(member.Folder)
+	if err != nil {
+		return nil, err
+	}
+	n := launch.Nodes{
+		Hosts: hosts, Address: l.Network.Addr().String(), Network: l.Network.Masked().String(), Agent: filepath.Join(folder, AgentName), Root: l.Root, AppFile: filepath.Join(folder, appFile),
+		Shim: []string{"/bin/sh", filepath.Join(folder, shimName), strconv.Itoa(l.Self.Threads)},
+	}
+	c, err := n.Command(l.Solver, append(slices.Clone(l.Args), memory2(all)...))
+	if err != nil {
+		return nil, err
+	}
+	say("%s%s", output.NodesThere, strings.Join(names, ", "))
+	if c.AppFile != nil {
+		if err := durable.WriteFile(filepath.Join(folder, appFile), c.AppFile); err != nil {
+			return nil, err
+		}
+	}
+	cmd := exec.Command(c.Path, c.Args...) //nolint:noctx // it is ended with its ranks
+	cmd.Stdout, cmd.Stderr = os.Stdout, &notices{to: os.Stderr}
+	cmd.WaitDelay = lateOutput
+	cmd.Env = append(append(os.Environ(), c.Env...), member.KeyEnv+"="+l.Self.Run)
+	return cmd, nil
+}
+
+// Nomad stops the tasks of all nodes at once: the leading node's own stop sends the
+// switch then, and a second one would have a second dump written.
+const (
+	ownStop     = 2 * time.Second
+	ownStopLook = 50 * time.Millisecond
+)
+
+// lateOutput bounds how long the launcher's messages are read after its end.
+const lateOutput = time.Second
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// notices passes on the launcher's messages, and repeats in the run's stdout the one in
+// which Open MPI names the rank that failed first: the driver reads that.
+type notices struct {
+	to   io.Writer
+	line []byte
+}
+
+// notice is in Open MPI's message on the first rank that failed, behind the name by which
+// mpirun was called.
+const notice = " noticed that process rank "
+
+// maxNotice bounds what is kept of a line.
+const maxNotice = 1000
+
+func (n *notices) Write(p []byte) (int, error) {
+	for _, c := range p {
+		switch {
+		case c != '\n':
+			if len(n.line) < maxNotice {
+				n.line = append(n.line, c)
+			}
+			continue
+		default:
+			if _, rest, found := strings.Cut(string(n.line), notice); found {
+				fmt.Fprintln(os.Stdout, "mpirun"+notice+rest)
+			}
+		}
+		n.line = n.line[:0]
+	}
+	return n.to.Write(p)
+}
+
+// memory2 is the argument for the memory of all ranks but the first: what the node has
+// that has least for each of its ranks. LS-DYNA knows one value for all.
+func memory2(all []member.Record) []string {
+	words := int64(0)
+	for _, m := range all {
+		if m.Words > 0 && (words == 0 || m.Words < words) {
+			words = m.Words
+		}
+	}
+	if words == 0 {
+		return nil
+	}
+	return []string{"memory2=" + strconv.FormatInt(words, 10)}
+}
+
+// stop asks the solver to end, for a node whose task is to be stopped. It reports false
+// where the solver cannot be asked. ctx ends with the run.
+func (l *leader) stop(ctx context.Context, who member.Record) bool {
+	sw, err := lsdyna.ParseSwitch(l.Stop)
+	if err != nil {
+		say(output.NodesStop+"the job has no sense switch for that, ending the launcher", who.Node)
+		return false
+	}
+	if l.stopsItself(ctx) || ctx.Err() != nil {
+		return true
+	}
+	if err := inFolder(func(f *rundir.Folder) error { return f.WriteSwitch(sw) }); err != nil {
+		say("cannot write the sense switch %s: %v", l.Stop, err)
+		return false
+	}
+	l.sent.Store(true)
+	say(output.NodesStop+"sent the sense switch %s", who.Node, l.Stop)
+	return true
+}
+
+// stopsItself reports whether the leading node's own task sends the switch.
+func (l *leader) stopsItself(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, ownStop)
+	defer cancel()
+	look := time.NewTicker(ownStopLook)
+	defer look.Stop()
+	for {
+		pending := false
+		err := inFolder(func(f *rundir.Folder) (err error) {
+			pending, err = f.SwitchPending()
+			return err
+		})
+		if err == nil && pending {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-look.C:
+		}
+	}
+}
+
+// clearSwitch takes away the switch that no solver took.
+func (l *leader) clearSwitch() {
+	if !l.sent.Load() {
+		return
+	}
+	if err := inFolder((*rundir.Folder).ClearSwitch); err != nil {
+		say("cannot remove the sense switch that the solver did not take: %v", err)
+	}
+}
+
+// judgePatience bounds the reading of the outputs of a run that is over.
+const judgePatience = time.Minute
+
+// judge finds out how the run ended: LS-DYNA exits with 0 on errors, too.
+func (l *leader) judge(code int) (output.Kind, string) {
+	var o output.Outcome
+	err := inFolder(func(f *rundir.Folder) error {
+		ctx, cancel := context.WithTimeout(context.Background(), judgePatience)
+		defer cancel()
+		s, err := rundir.NewFollower(f, rundir.FollowOptions{Stdout: l.Stdout, JobID: l.JobID, Old: l.Old}).Drain(ctx)
+		o = output.Decide(s, output.Exit{Known: true, Code: code})
+		return err
+	})
+	if err != nil && o.Kind == "" {
+		return output.Unknown, fmt.Sprintf("unknown: outputs unreadable: %v", err)
+	}
+	return o.Kind, o.Reason
+}
+
+func inFolder(do func(*rundir.Folder) error) error {
+	folder, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	f, err := rundir.Open(folder, ".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(f), f.Close())
+}

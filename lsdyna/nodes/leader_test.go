@@ -1,0 +1,179 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package nodes
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+)
+
+func TestMemory2_IsTheLeastOfAllNodes(t *testing.T) {
+	for name, c := range map[string]struct {
+		words []int64
+		want  []string
+	}{
+		"the least":         {[]int64{300, 100, 200}, []string{"memory2=100"}},
+		"one does not know": {[]int64{0, 300, 200}, []string{"memory2=200"}},
+		"nobody knows":      {[]int64{0, 0}, nil},
+	} {
+		var all []member.Record
+		for _, w := range c.words {
+			all = append(all, member.Record{Words: w})
+		}
+		must.Eq(t, c.want, memory2(all), must.Sprint(name))
+	}
+}
+
+// What a leader writes for launcher and ranks can be read by nobody else, holds no
+// secret, and is gone with it.
+func TestPrepare(t *testing.T) {
+	t.Chdir(t.TempDir())
+	l := &leader{Config: Config{Self: member.Record{Cores: [][]int{{0, 2}, {1, 3}}, Threads: 2}}, program: "/opt/driver"}
+	must.NoError(t, l.prepare())
+	must.NoError(t, l.prepare(), must.Sprint("after one that was killed"))
+	text, err := os.ReadFile(filepath.Join(member.Folder, shimName))
+	must.NoError(t, err)
+	must.Eq(t, "#!/bin/sh\nexec \"${NOMAD_DRIVER_LSDYNA_PROGRAM:-/opt/driver}\" rank \"${NOMAD_DRIVER_LSDYNA_CORES:-0,2/1,3}\" \"$@\"\n", string(text))
+	info, err := os.Stat(filepath.Join(member.Folder, shimName))
+	must.NoError(t, err)
+	must.Eq(t, 0o600, info.Mode().Perm())
+	target, err := os.Readlink(filepath.Join(member.Folder, AgentName))
+	must.NoError(t, err)
+	must.Eq(t, "/opt/driver", target)
+	l.cleanUp()
+	_, err = os.Stat(member.Folder)
+	must.ErrorIs(t, err, fs.ErrNotExist)
+
+	l.program = "/opt/$(reboot)/driver"
+	must.ErrorContains(t, l.prepare(), "has characters that a shell would read")
+}
+
+func TestCommand(t *testing.T) {
+	t.Chdir(t.TempDir())
+	l := &leader{Config: Config{
+		Self:    member.Record{Run: "0123456789abcdef", Nodes: 2, Node: "crash01", Ranks: 2, Threads: 1},
+		Network: netip.MustParsePrefix("10.77.0.1/24"),
+		Solver:  lsdyna.Solver{Name: "mpp", Path: "/opt/mppdyna", Parallel: lsdyna.MPP, Precision: lsdyna.Double, MPI: lsdyna.MPICH, MPIRun: "/usr/bin/mpiexec.hydra"},
+		Args:    []string{"i=main.k"},
+	}, program: "/opt/driver"}
+	cmd, err := l.command([]member.Record{l.Self, {Index: 1, Node: "crash02", Ranks: 1, Words: 77}})
+	must.NoError(t, err)
+	must.SliceContainsSubset(t, cmd.Args, []string{"10.77.0.1:2,lsdyna-node-1-crash02:1", "/opt/mppdyna", "i=main.k", "memory2=77"})
+	must.SliceContains(t, cmd.Env, member.KeyEnv+"=0123456789abcdef")
+}
+
+// The one message by which Open MPI names the rank that failed first reaches the run's
+// stdout, also in pieces. All of it reaches stderr.
+func TestNotices(t *testing.T) {
+	var errs bytes.Buffer
+	out := captureStdout(t, func() {
+		n := &notices{to: &errs}
+		for _, part := range []string{"mpirun.openmpi noti", "ced that process rank 1 with PID 7 on node b exited on signal 9 (Killed).\nother", "\nmpirun noticed nothing\n"} {
+			_, err := n.Write([]byte(part))
+			must.NoError(t, err)
+		}
+	})
+	must.Eq(t, "mpirun noticed that process rank 1 with PID 7 on node b exited on signal 9 (Killed).\n", out)
+	must.StrContains(t, errs.String(), "other\nmpirun noticed nothing\n")
+}
+
+func captureStdout(t *testing.T, do func()) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "stdout")
+	f, err := os.Create(path)
+	must.NoError(t, err)
+	was := os.Stdout
+	os.Stdout = f
+	do()
+	os.Stdout = was
+	must.NoError(t, f.Close())
+	data, err := os.ReadFile(path)
+	must.NoError(t, err)
+	return string(data)
+}
+
+// The leading node's own stop sends the switch: a second one would mean a second dump.
+func TestStop_OneSwitch(t *testing.T) {
+	for name, c := range map[string]struct {
+		own, pending bool
+		stop         string
+		sent, asked  bool
+	}{
+		"another node is stopped":         {false, false, "sw1", true, true},
+		"all nodes are stopped":           {false, true, "sw1", false, true},
+		"the job has no switch for that ": {false, false, "", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if c.pending {
+				must.NoError(t, os.WriteFile(lsdyna.KillFile, []byte("sw1.\n"), 0o600))
+			}
+			l := &leader{Config: Config{Stop: c.stop}}
+			must.Eq(t, c.asked, l.stop(t.Context(), member.Record{Node: "n1"}))
+			must.Eq(t, c.sent, l.sent.Load())
+			_, err := os.Stat(lsdyna.KillFile)
+			must.Eq(t, c.sent || c.pending, err == nil)
+			l.clearSwitch()
+			_, err = os.Stat(lsdyna.KillFile)
+			must.Eq(t, c.pending, err == nil, must.Sprint("a switch that nobody took goes with the run, unless it is another's"))
+		})
+	}
+	t.Run("the run ends meanwhile", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		l := &leader{Config: Config{Stop: "sw1"}}
+		must.True(t, l.stop(ctx, member.Record{Node: "n1"}))
+		must.False(t, l.sent.Load())
+	})
+}
+
+func TestEnded_IsReadByItsOwnAllocation(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	key := member.Key("default", "bar", "solve")
+	must.NoError(t, os.Mkdir(member.Folder, 0o700))
+	_, err := ReadEnded(dir, key, 1, "a1")
+	must.ErrorIs(t, err, fs.ErrNotExist)
+	e := Ended{Alloc: "a1", Leader: "crash01", Code: 1, Kind: output.Failed, Reason: "error termination", At: time.Now().UTC().Truncate(time.Second)}
+	must.NoError(t, writeEnded(key, 1, e))
+	got, err := ReadEnded(dir, key, 1, "a1")
+	must.NoError(t, err)
+	must.Eq(t, e, got)
+	_, err = ReadEnded(dir, key, 1, "a2")
+	must.ErrorIs(t, err, fs.ErrNotExist)
+	must.NoError(t, os.WriteFile(filepath.Join(member.Folder, member.FileName("ended", key, 1)), []byte("{"), 0o600))
+	_, err = ReadEnded(dir, key, 1, "a1")
+	must.ErrorContains(t, err, "unexpected end")
+}
+
+func TestConfigFromEnv(t *testing.T) {
+	t.Setenv(ConfigEnv, "")
+	_, err := configFromEnv()
+	must.ErrorContains(t, err, "the driver calls this itself")
+	c := Config{Self: member.Record{Index: 1, Nodes: 2}, Network: netip.MustParsePrefix("10.77.0.1/24"), Patience: time.Minute, Stop: "sw1"}
+	text, err := c.Encode()
+	must.NoError(t, err)
+	t.Setenv(ConfigEnv, text)
+	got, err := configFromEnv()
+	must.NoError(t, err)
+	must.Eq(t, c, got)
+	_, still := os.LookupEnv(ConfigEnv)
+	must.False(t, still, must.Sprint("what it starts does not get it"))
+	t.Setenv(ConfigEnv, "{")
+	_, err = configFromEnv()
+	must.ErrorContains(t, err, ConfigEnv)
+}
