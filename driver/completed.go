@@ -22,6 +22,9 @@ import (
 // already: Nomad starts the tasks of a service job anew when they end, whatever they
 // ended with. Where another allocation has, somebody ran the job again.
 func (s *start) checkCompleted() error {
+	if s.isFollower() {
+		return s.checkCompletedAsFollower()
+	}
 	var recorded *rundir.Record
 	err := s.inFolder(func(f *rundir.Folder) (err error) {
 		recorded, err = restart.Completed(f, s.id)
@@ -64,7 +67,7 @@ func (s *start) checkRepeated() error {
 // endAsCompleted makes a task that has ended as the run did that its allocation
 // completed. Nothing is started and no core is taken.
 func (s *start) endAsCompleted() (*drivers.TaskHandle, error) {
-	if err := s.inFolder((*rundir.Folder).NoteRestarted); err != nil {
+	if err := s.noteRestarted(); err != nil {
 		return nil, structs.NewRecoverableError(fmt.Errorf("cannot note that a completed run was started again: %w", err), true)
 	}
 	if err := s.makeRecord(); err != nil {

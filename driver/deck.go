@@ -20,7 +20,7 @@ import (
 // deck that cannot be read now may be read later, and nothing is begun anew on that
 // doubt.
 func (s *start) identifyDeck() error {
-	if s.job.Restart.Mode != settings.RestartAuto {
+	if s.job.Restart.Mode != settings.RestartAuto || s.isFollower() {
 		return nil // nobody asks for dumps that fit
 	}
 	if s.run.deck.Hash != "" {

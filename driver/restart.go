@@ -30,7 +30,7 @@ const qrunTimeout = 15 * time.Second
 // the run could have its licences: one that waits for them would hold cores.
 func (s *start) checkLicense() error {
 	l := s.node.License
-	if l == nil || l.QRun == "" {
+	if l == nil || l.QRun == "" || s.isFollower() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(s.d.ctx, qrunTimeout)
@@ -40,7 +40,7 @@ func (s *start) checkLicense() error {
 	err := s.d.solvers.Check(ctx, lsdyna.Solver{Path: l.QRun})
 	var silent *solvercheck.NoAnswerError
 	if !errors.As(err, &silent) {
-		_, err = license.Check(ctx, *l, s.job.Solver.Parallel, s.place.asked)
+		_, err = license.Check(ctx, *l, s.job.Solver.Parallel, s.place.asked*s.job.Nodes)
 	}
 	switch {
 	case err == nil:
@@ -54,6 +54,9 @@ func (s *start) checkLicense() error {
 
 // chooseRestart finds where the run begins: with the deck, or with a dump.
 func (s *start) chooseRestart() error {
+	if s.isFollower() {
+		return nil
+	}
 	switch s.job.Restart.Mode {
 	case settings.RestartNever:
 		return nil

@@ -47,6 +47,7 @@ type start struct {
 	user  supervisor.User
 	place place
 	run   runFolder
+	share share
 
 	options launch.Options
 	command launch.Command
@@ -107,7 +108,7 @@ func (s *start) do() (*drivers.TaskHandle, error) {
 		return s.endAsCompleted()
 	}
 	if err == nil {
-		err = take(s.checkLicense, s.identifyDeck, s.takeCores, s.buildCommand, s.chooseRestart, s.writeFiles, s.makeRecord, s.launch)
+		err = take(s.checkLicense, s.identifyDeck, s.takeCores, s.buildCommand, s.chooseRestart, s.writeFiles, s.joinNodes, s.makeRecord, s.launch)
 	}
 	if err != nil {
 		return nil, err
@@ -177,6 +178,9 @@ func (s *start) decode() (err error) {
 		return err
 	}
 	if err := s.checkSolver(); err != nil {
+		return err
+	}
+	if err := s.findShare(); err != nil {
 		return err
 	}
 	if r := s.cfg.Resources; r != nil && r.LinuxResources != nil && r.LinuxResources.CpusetCpus != "" {
@@ -282,7 +286,7 @@ func (s *start) tellWait(words string) {
 func (s *start) buildCommand() (err error) {
 	s.options = launch.Options{
 		Input: s.job.Input, NCPU: s.job.NCPU, Memory: s.job.Memory, Memory2: s.job.Memory2,
-		JobID: s.job.JobID, Args: s.job.Args, Root: s.user.UID == 0,
+		JobID: s.job.JobID, Args: s.job.Args, Root: s.user.UID == 0, Nodes: s.job.Nodes, Follower: s.isFollower(), RanksPerNode: s.job.RanksPerNode,
 		Env: maps.Clone(s.cfg.Env), License: s.node.License, Placement: s.place.binder.LaunchPlacement(),
 	}
 	if r := s.cfg.Resources; r != nil && r.NomadResources != nil {
@@ -331,16 +335,18 @@ func (s *start) makeDetails() (*state.Details, error) {
 		Solver: s.job.Solver.Name, Parallel: string(s.job.Solver.Parallel), Precision: string(s.job.Solver.Precision),
 		RunBase: s.run.base, RunFolder: s.run.rel, RunDevice: dir.Dev, RunInode: dir.Ino, Stdout: stdoutName, Input: s.job.Input, LSDynaJob: s.job.JobID,
 		CoresAsked: s.place.asked, Reserved: !s.place.reserved.IsEmpty(), CgroupParent: s.place.parent, Placement: s.place.lease.Reason,
+		Nodes: s.share.of, NodeIndex: s.share.index, NodesKey: s.share.key,
 		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Old: old, Deck: s.run.deck.Hash, Completed: completed,
 	}, nil
 }
 
 // makeSpec says what the supervisor is to run.
 func (s *start) makeSpec() *supervisor.Spec {
+	stdout, stderr := s.streams()
 	spec := &supervisor.Spec{
 		TaskID: s.cfg.ID, Command: s.command.Path, Args: s.command.Args, Dir: s.run.path(), User: s.user,
 		Cgroups: s.place.cgroups, Limits: placement.LimitsOf(s.cfg), AllowSetuid: s.node.AllowSetuid,
-		StdoutName: stdoutName, StderrName: stderrName,
+		StdoutName: stdout, StderrName: stderr,
 		StdoutFIFO: s.cfg.StdoutPath, StderrFIFO: s.cfg.StderrPath,
 	}
 	s.d.cores.LimitProcesses(spec, s.place.parent, s.node.MaxProcesses)

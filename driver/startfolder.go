@@ -100,7 +100,9 @@ func (s *start) openFolder() error {
 	if s.run.base == "" {
 		s.run.base = s.cfg.TaskDir().Dir
 	}
-	if err := s.lockFolder(); err != nil {
+	if s.isFollower() {
+		s.run.unlock = func() {} // the leading node's task has the folder
+	} else if err := s.lockFolder(); err != nil {
 		return err
 	}
 	logger := s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task)
@@ -111,6 +113,9 @@ func (s *start) openFolder() error {
 	}
 	if err := s.inFolder(func(f *rundir.Folder) error { return f.CheckInput(s.job.Input) }); err != nil {
 		return recoverableAway(fmt.Errorf("input: %w", err))
+	}
+	if s.isFollower() {
+		return nil
 	}
 	if err := s.awaitOthers(s.run.watcher.View().Dir); err != nil {
 		return err
@@ -213,6 +218,9 @@ func (s *start) nameProcesses() {
 
 // noteBeginning notes in the run folder what the run begins with: Nomad's events go by.
 func (s *start) noteBeginning(ctx context.Context) {
+	if s.isFollower() {
+		return
+	}
 	past := task.Past(s.id, s.details)
 	past.Restart = s.job.Restart.String()
 	switch {
@@ -295,6 +303,9 @@ func (s *start) follow() error {
 // writeFiles puts what the command line refers to into the run folder, takes away a
 // sense switch that was meant for an earlier run, and begins to read the outputs.
 func (s *start) writeFiles() error {
+	if s.isFollower() {
+		return nil
+	}
 	err := s.inFolder(func(f *rundir.Folder) error {
 		if err := f.WriteFiles(s.command.Files); err != nil {
 			return fmt.Errorf("work_dir: %w", err)

@@ -103,6 +103,9 @@ type Details struct {
 	AllocDir  string    `json:"alloc_dir"`
 	NodeID    string    `json:"node_id,omitempty"` // of the Nomad client
 	NodeName  string    `json:"node_name,omitempty"`
+	Nodes     int       `json:"nodes,omitempty"`      // of the run; 0 for one
+	NodeIndex int       `json:"node_index,omitempty"` // of this one; 0 leads
+	NodesKey  string    `json:"nodes_key,omitempty"`  // tells the job's runs from others in the folder
 	StartedAt time.Time `json:"started_at"`
 	User      string    `json:"user"`
 	UID       int       `json:"uid"`

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
 )
 
 // TaskSettings are what a task asks for, on a node that allows it.
@@ -19,7 +21,10 @@ type TaskSettings struct {
 	Input        string
 	WorkRoot     string // the work root that holds the run folder, "" for the task directory
 	WorkDir      string // the run folder, relative to that
-	NCPU         int    // 0: not said; below 0 asks for consistent results
+	NCPU         int    // 0: not said; below 0 asks for consistent results; on each node
+	Nodes        int    // on which the run is; at least 1
+	FirstNode    int    // number among these of the group's first allocation
+	RanksPerNode int    // of a hybrid run; 0: by the node's NUMA nodes
 	Memory       string // in words of the solver's precision, "auto", or "" for its default
 	Memory2      string
 	JobID        string
@@ -67,7 +72,7 @@ func (t *TaskSettings) StopName() string {
 // wrong with it on this node, in sentences that say what to write.
 func (s *Settings) ParseTask(c TaskConfig) (*TaskSettings, error) {
 	t := &TaskSettings{
-		Group: c.Group, Input: c.Input, WorkDir: c.WorkDir, NCPU: c.NCPU, Memory: c.Memory, Memory2: c.Memory2,
+		Group: c.Group, Input: c.Input, WorkDir: c.WorkDir, NCPU: c.NCPU, Nodes: max(c.Nodes, 1), Memory: c.Memory, Memory2: c.Memory2,
 		JobID: c.JobID, Args: c.Args,
 	}
 	var p problems
@@ -87,6 +92,7 @@ func (s *Settings) ParseTask(c TaskConfig) (*TaskSettings, error) {
 	if t.StartTimeout, err = time.ParseDuration(c.StartTimeout); err != nil || t.StartTimeout < 0 {
 		p.add("start_timeout must be a duration such as \"10m\", or \"0s\" for none, not %q", c.StartTimeout)
 	}
+	t.checkNodes(s, c, &p)
 	if err := p.err(); err != nil {
 		return nil, err
 	}
@@ -111,6 +117,48 @@ func (s *Settings) parseTaskSolver(c TaskConfig, p *problems) lsdyna.Solver {
 		p.add("command must be an absolute path, not %q", c.Command)
 	}
 	return lsdyna.Solver{Path: c.Command}.WithDefaults()
+}
+
+// checkNodes checks what a run over several nodes needs.
+func (t *TaskSettings) checkNodes(s *Settings, c TaskConfig, p *problems) {
+	t.FirstNode, t.RanksPerNode = c.FirstNode, c.RanksPerNode
+	switch {
+	case c.Nodes < 0 || c.Nodes > member.MaxNodes:
+		p.add("nodes = %d: give the number of nodes, up to %d", c.Nodes, member.MaxNodes)
+		return
+	case c.Nodes <= 1:
+		if c.FirstNode != 0 || c.RanksPerNode != 0 {
+			p.add("first_node and ranks_per_node are for a run over several nodes: set nodes")
+		}
+		return
+	}
+	if t.Solver.Parallel == lsdyna.SMP {
+		p.add("nodes = %d needs a solver whose ranks can be on several nodes, and solver %q is SMP", c.Nodes, t.Solver.Name)
+	} else if t.Solver.MPI != "" && !launch.CanUseNodes(t.Solver.MPI) {
+		p.add("nodes = %d: solver %q has mpi = %q, whose launcher cannot use several nodes", c.Nodes, t.Solver.Name, t.Solver.MPI)
+	}
+	if t.WorkRoot == "" {
+		p.add("nodes = %d: work_dir must be an absolute path below one of the node's work_roots (%s), on a file system that all nodes share", c.Nodes, quotedList(s.WorkRoots))
+	}
+	if t.StartTimeout == 0 {
+		p.add("nodes = %d needs a start_timeout: the nodes that are there wait for the others, with their cores, and must not do so for ever", c.Nodes)
+	}
+	if c.FirstNode < 0 || c.FirstNode >= c.Nodes {
+		p.add("first_node = %d is not one of the %d nodes, which are counted from 0", c.FirstNode, c.Nodes)
+	}
+	t.checkRanks(p)
+}
+
+// checkRanks checks that a node's cores can be divided among its ranks.
+func (t *TaskSettings) checkRanks(p *problems) {
+	n := max(t.NCPU, -t.NCPU, 1)
+	switch r := t.RanksPerNode; {
+	case r == 0:
+	case r < 0 || n%r != 0:
+		p.add("ranks_per_node = %d does not divide the node's ncpu = %d", r, t.NCPU)
+	case t.Solver.Parallel == lsdyna.MPP && r != n:
+		p.add("ranks_per_node = %d: solver %q is MPP, with one rank for each of the node's ncpu = %d cores; leave it out, or take a hybrid solver", r, t.Solver.Name, t.NCPU)
+	}
 }
 
 // parseWorkDir splits an absolute work_dir into its work root and what is below.

@@ -42,7 +42,7 @@ func TestTaskConfig_Defaults(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, &TaskSettings{
 		Solver: lsdyna.Solver{Name: "r14", Path: "/opt/r14", Parallel: lsdyna.SMP, Precision: lsdyna.Double},
-		Input:  "main.k", WorkDir: "local", Memory: "auto", Restart: Restart{Mode: RestartAuto}, Stop: &sw1,
+		Input:  "main.k", WorkDir: "local", Nodes: 1, Memory: "auto", Restart: Restart{Mode: RestartAuto}, Stop: &sw1,
 		Shortage: ShortageUnpinned, StartTimeout: 10 * time.Minute,
 	}, task)
 	must.Eq(t, "sw1", task.StopName())
@@ -77,7 +77,7 @@ func TestTaskConfig_Everything(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, &TaskSettings{
 		Solver: lsdyna.Solver{Path: "/opt/r14", Parallel: lsdyna.SMP, Precision: lsdyna.Double},
-		Group:  "project", Input: "main.k", WorkRoot: "/scratch", WorkDir: "x/y", NCPU: -8, Memory: "20m", Memory2: "10m", JobID: "crash",
+		Group:  "project", Input: "main.k", WorkRoot: "/scratch", WorkDir: "x/y", NCPU: -8, Nodes: 1, Memory: "20m", Memory2: "10m", JobID: "crash",
 		Args: []string{"d=nodump", "case"}, Shortage: ShortageRetry,
 	}, task)
 	must.Eq(t, "", task.StopName())
@@ -150,6 +150,52 @@ func TestParseTask_SaysWhatToWrite(t *testing.T) {
 		_, err = s.ParseTask(TaskConfig{Command: "x", Input: "main.k", Shortage: "retry", StartTimeout: "0"})
 		must.EqError(t, err, `command must be an absolute path, not "x"`)
 	})
+}
+
+func TestParseTask_OverSeveralNodes(t *testing.T) {
+	config := sound()
+	config.Solvers["mpp"] = SolverConfig{Path: "/opt/mpp", Parallel: "mpp", MPI: "openmpi", MPIRun: "/usr/bin/mpirun"}
+	config.Solvers["hyb"] = SolverConfig{Path: "/opt/hyb", Parallel: "hybrid", MPI: "openmpi", MPIRun: "/usr/bin/mpirun"}
+	s, err := Parse(config)
+	must.NoError(t, err)
+	nodes := func() TaskConfig {
+		c := soundTask()
+		c.Solver, c.WorkDir, c.NCPU, c.Nodes = "mpp", "/scratch/x", 4, 3
+		return c
+	}
+	for name, c := range map[string]struct {
+		change func(*TaskConfig)
+		want   string
+	}{
+		"nothing wrong":           {func(*TaskConfig) {}, ""},
+		"a second group":          {func(c *TaskConfig) { c.FirstNode = 2 }, ""},
+		"ranks of a hybrid run":   {func(c *TaskConfig) { c.Solver, c.RanksPerNode = "hyb", 2 }, ""},
+		"ranks of an MPP run":     {func(c *TaskConfig) { c.RanksPerNode = 4 }, ""},
+		"one node":                {func(c *TaskConfig) { c.Nodes = 1 }, ""},
+		"SMP":                     {func(c *TaskConfig) { c.Solver = "r14" }, `nodes = 3 needs a solver whose ranks can be on several nodes, and solver "r14" is SMP`},
+		"below none":              {func(c *TaskConfig) { c.Nodes = -1 }, "nodes = -1: give the number of nodes"},
+		"more than there are":     {func(c *TaskConfig) { c.Nodes = 1025 }, "up to 1024"},
+		"a folder of this node":   {func(c *TaskConfig) { c.WorkDir = "local" }, `work_dir must be an absolute path below one of the node's work_roots ("/scratch"), on a file system that all nodes share`},
+		"a wait without end":      {func(c *TaskConfig) { c.StartTimeout = "0s" }, "nodes = 3 needs a start_timeout"},
+		"a group that is no part": {func(c *TaskConfig) { c.FirstNode = 3 }, "first_node = 3 is not one of the 3 nodes"},
+		"a part of one node":      {func(c *TaskConfig) { c.Nodes, c.FirstNode = 0, 1 }, "first_node and ranks_per_node are for a run over several nodes"},
+		"ranks that do not fit":   {func(c *TaskConfig) { c.Solver, c.RanksPerNode = "hyb", 3 }, "ranks_per_node = 3 does not divide the node's ncpu = 4"},
+		"MPP ranks with threads":  {func(c *TaskConfig) { c.RanksPerNode = 2 }, `solver "mpp" is MPP, with one rank for each of the node's ncpu = 4 cores`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			task := nodes()
+			c.change(&task)
+			got, err := s.ParseTask(task)
+			if c.want != "" {
+				must.ErrorContains(t, err, c.want)
+				return
+			}
+			must.NoError(t, err)
+			must.Eq(t, task.Nodes, got.Nodes)
+			must.Eq(t, task.FirstNode, got.FirstNode)
+			must.Eq(t, task.RanksPerNode, got.RanksPerNode)
+		})
+	}
 }
 
 // A node without solvers says so: the list of those that it has would be empty.

@@ -7,20 +7,23 @@ import "github.com/hashicorp/nomad/plugins/shared/hclspec"
 
 // TaskSpec describes the config block of a task.
 var TaskSpec = hclspec.NewObject(map[string]*hclspec.Spec{
-	"solver":        withDefault("solver", "string", `""`),
-	"command":       withDefault("command", "string", `""`),
-	"group":         withDefault("group", "string", `""`),
-	"input":         hclspec.NewAttr("input", "string", true),
-	"work_dir":      withDefault("work_dir", "string", `"local"`),
-	"ncpu":          hclspec.NewAttr("ncpu", "number", false),
-	"memory":        withDefault("memory", "string", `"auto"`),
-	"memory2":       withDefault("memory2", "string", `""`),
-	"jobid":         withDefault("jobid", "string", `""`),
-	"restart":       withDefault("restart", "string", `"auto"`),
-	"args":          hclspec.NewAttr("args", "list(string)", false),
-	"stop":          withDefault("stop", "string", `"sw1"`),
-	"shortage":      withDefault("shortage", "string", `"unpinned"`),
-	"start_timeout": withDefault("start_timeout", "string", `"10m"`),
+	"solver":         withDefault("solver", "string", `""`),
+	"command":        withDefault("command", "string", `""`),
+	"group":          withDefault("group", "string", `""`),
+	"input":          hclspec.NewAttr("input", "string", true),
+	"work_dir":       withDefault("work_dir", "string", `"local"`),
+	"ncpu":           hclspec.NewAttr("ncpu", "number", false),
+	"nodes":          hclspec.NewAttr("nodes", "number", false),
+	"first_node":     hclspec.NewAttr("first_node", "number", false),
+	"ranks_per_node": hclspec.NewAttr("ranks_per_node", "number", false),
+	"memory":         withDefault("memory", "string", `"auto"`),
+	"memory2":        withDefault("memory2", "string", `""`),
+	"jobid":          withDefault("jobid", "string", `""`),
+	"restart":        withDefault("restart", "string", `"auto"`),
+	"args":           hclspec.NewAttr("args", "list(string)", false),
+	"stop":           withDefault("stop", "string", `"sw1"`),
+	"shortage":       withDefault("shortage", "string", `"unpinned"`),
+	"start_timeout":  withDefault("start_timeout", "string", `"10m"`),
 })
 
 // TaskConfig is the config block of a task.
@@ -31,6 +34,9 @@ type TaskConfig struct {
 	Input        string   `codec:"input"`
 	WorkDir      string   `codec:"work_dir"`
 	NCPU         int      `codec:"ncpu"`
+	Nodes        int      `codec:"nodes"`
+	FirstNode    int      `codec:"first_node"`
+	RanksPerNode int      `codec:"ranks_per_node"`
 	Memory       string   `codec:"memory"`
 	Memory2      string   `codec:"memory2"`
 	JobID        string   `codec:"jobid"`

@@ -60,11 +60,16 @@ func (h *Handle) end(ctx context.Context) {
 		h.endAsCompleted(r)
 		return
 	}
+	if r.isFollower() {
+		h.endAsFollower(ctx, r, exit)
+		return
+	}
 	h.recallStop(ctx, r)
 	v, err := h.readOutputs(ctx, r)
 	if ctx.Err() != nil {
 		return
 	}
+	h.tellNodes(v.Snapshot)
 	outcome := h.decide(v.Snapshot, exit, err)
 	h.checkLicence(r, v.Snapshot)
 	clean := exit.Known && exit.Code == 0 && exit.Signal == 0

@@ -51,7 +51,7 @@ func Workplace(d *state.Details, rec pidfile.Record) rundir.Workplace {
 // of it, this process takes it.
 func (h *Handle) holdFolder() {
 	r, p := h.run.Load(), h.process.Load()
-	if r == nil || p == nil || r.RunBase == "" || h.over || h.IsGone() {
+	if r == nil || p == nil || r.RunBase == "" || r.isFollower() || h.over || h.IsGone() {
 		return
 	}
 	o := Owner(h.ID, &r.Details)

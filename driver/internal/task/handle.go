@@ -151,7 +151,11 @@ func (h *Handle) watch(d state.Details) *watch.Watcher {
 	if err != nil {
 		h.logger.Warn("cannot tell the run's outputs from older ones", "error", err)
 	}
-	o := WatchOptions(d.RunBase, d.RunFolder, h.user(d), h.logger, &rundir.FollowOptions{Stdout: d.Stdout, JobID: d.LSDynaJob, Old: old})
+	follow := &rundir.FollowOptions{Stdout: d.Stdout, JobID: d.LSDynaJob, Old: old}
+	if d.NodeIndex > 0 {
+		follow = nil // the leading node's task reads the outputs
+	}
+	o := WatchOptions(d.RunBase, d.RunFolder, h.user(d), h.logger, follow)
 	o.Run = h.ID.String()
 	return watch.Start(o)
 }

@@ -95,6 +95,7 @@ func (h *Handle) round(ctx context.Context) {
 	h.tellGone(v.Gone)
 	h.tellHeld(v.Held)
 	h.checkSwitchDelay(r, v.Snapshot)
+	h.tellNodes(v.Snapshot)
 	h.checkLicence(r, v.Snapshot)
 	h.checkStart(ctx, r, v)
 }
@@ -106,6 +107,8 @@ type alerts struct {
 	unlicensed bool   // that it waits for a licence
 	stalled    bool   // that its folder does not answer
 	held       string // why its folder cannot be held
+	nodes      string // whom the run waits for, or which nodes it has
+	nodesStop  string // which node has it stopped
 	gone       string // that its path does not lead to its folder any more
 
 	delayKnown, delayTold bool // of the time a switch takes
@@ -206,9 +209,9 @@ func (r *run) waitLimit() string {
 // nothing of its solver. The end is not waited for: the run is watched meanwhile. ctx
 // is Run's.
 func (h *Handle) checkStart(ctx context.Context, r *run, v watch.View) {
-	s, due := v.Snapshot, h.process.Load().began().Add(r.StartTimeout)
+	s, due := v.Snapshot, h.process.Load().began().Add(startTimeout(&r.Details))
 	going := s.LicenceGranted || s.HasTime || s.Phase != output.PhaseStarting && s.Phase != output.PhaseLicence
-	if r.StartTimeout <= 0 || going || v.At.Before(due) {
+	if r.StartTimeout <= 0 || r.isFollower() || going || v.At.Before(due) {
 		return
 	}
 	reason := fmt.Sprintf("no licence and no start on the deck within start_timeout %s", r.StartTimeout)

@@ -161,6 +161,9 @@ func (h *Handle) resumeStop(ctx context.Context) {
 // with what it does. first says that no process began it before.
 func (h *Handle) carryOut(ctx context.Context, order state.Stop, first bool, doing string) error {
 	h.stopBy(order.Deadline)
+	if h.follows() {
+		return h.stopFollower(ctx, order, doing)
+	}
 	began := time.Now()
 	if h.stopBySwitch(ctx, order, first, doing) || h.stopBySignal(ctx, order) {
 		return h.WaitEnded(ctx)

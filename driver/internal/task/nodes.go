@@ -1,0 +1,109 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+)
+
+// A run over several nodes is led by one of them: its task has the run folder, sends
+// sense switches and tells how the run ended. The tasks of the others have a launch
+// daemon in the solver's place, which tells what the leading node tells it.
+
+// isFollower reports whether another node leads the run.
+func (r *run) isFollower() bool { return r.NodeIndex > 0 }
+
+// follows is isFollower of a run that may not be known yet.
+func (h *Handle) follows() bool {
+	r := h.run.Load()
+	return r != nil && r.isFollower()
+}
+
+// DescribeShare says for an event which part of a run over several nodes a task has.
+func DescribeShare(index, of int) string {
+	if index == 0 {
+		return fmt.Sprintf("This node leads the run over %d nodes", of)
+	}
+	return fmt.Sprintf("This is node %d of the run over %d nodes; node 0 leads it, and its task tells of the run", index, of)
+}
+
+// startTimeout is how long a solver may take to get going: where there are several nodes
+// they may take as long to find each other.
+func startTimeout(d *state.Details) time.Duration {
+	if d.Nodes > 1 {
+		return 2 * d.StartTimeout
+	}
+	return d.StartTimeout
+}
+
+// tellNodes tells whom the run waits for, which nodes it has, and which has it stopped.
+func (h *Handle) tellNodes(s output.Snapshot) {
+	for _, c := range []struct {
+		told *string
+		now  string
+	}{{&h.alerts.nodes, s.Nodes}, {&h.alerts.nodesStop, s.NodesStop}} {
+		if c.now != "" && c.now != *c.told {
+			*c.told = c.now
+			h.Events.Emit(Sentence(c.now))
+		}
+	}
+}
+
+// stopFollower has the leading node stop the run, by its own means and with one dump:
+// the launch daemon asks for it when it gets a signal. The ranks of this node are the
+// leading node's to end, within this one's time.
+func (h *Handle) stopFollower(ctx context.Context, order state.Stop, doing string) error {
+	h.say("%s: asking the node that leads the run to stop it; it has %s", doing, short(time.Until(order.Deadline)))
+	if err := h.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		h.logger.Warn("cannot signal the launch daemon", "error", err)
+	}
+	if h.awaitDone(ctx, order.Deadline) {
+		return h.WaitEnded(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return err // the driver ends, or Nomad took over
+	}
+	h.say("The run did not end within kill_timeout; killing this node's part of it")
+	if err := h.Kill(ctx); err != nil {
+		return err
+	}
+	return h.WaitEnded(ctx)
+}
+
+// endAsFollower ends the task of a node that does not lead as the run ended, by what the
+// leading node told its launch daemon.
+func (h *Handle) endAsFollower(ctx context.Context, r *run, exit exited) {
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	var told nodes.Ended
+	err := r.watcher.Do(ctx, func(f *rundir.Folder) (err error) {
+		told, err = nodes.ReadEnded(f.Path(), r.NodesKey, r.NodeIndex, h.ID.Alloc)
+		return err
+	})
+	o := output.Outcome{Kind: told.Kind, Reason: told.Reason}
+	switch why := h.why(); {
+	case why.reason != "":
+		o = output.Outcome{Kind: why.kind, Reason: why.reason}
+	case err != nil:
+		o.Kind, o.Reason = output.Killed, fmt.Sprintf("this node's part of the run ended, and the leading node did not tell why: %v", err)
+	case told.Leader != "":
+		o.Reason = fmt.Sprintf("by the leading node %s: %s", told.Leader, told.Reason)
+	}
+	if !exit.Known && err == nil { // its supervisor was killed, and the leading node knows
+		exit.Exit = output.Exit{Known: true, Code: told.Code}
+	}
+	o.Reason = h.Events.Redact(o.Reason)
+	h.Events.EmitRedacted(Sentence(o.Reason))
+	h.conclude(exitResult(o, exit.Exit), o, exit.at())
+}
