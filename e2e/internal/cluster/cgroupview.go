@@ -31,6 +31,7 @@ import (
 type cgroupView struct {
 	roots  []viewRoot
 	binds  []Bind   // further mounts in the namespace
+	net    *Network // nil: the machine's
 	agents []string // the cgroups that agents start in
 	pids   viewRoot // that of the pids controller
 	// Full paths of util-linux' programs: busybox' shell would take its own.
@@ -72,7 +73,7 @@ exit 0`
 
 // newCgroupView makes a view with this name; nil, without an error, where there
 // are no cgroups that we may change.
-func newCgroupView(name string, binds []Bind) (_ *cgroupView, err error) {
+func newCgroupView(name string, binds []Bind, network *Network) (_ *cgroupView, err error) {
 	mounts, err := v1Mounts("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ func newCgroupView(name string, binds []Bind) (_ *cgroupView, err error) {
 			return nil, fmt.Errorf("cgroup view: %w", err)
 		}
 	}
-	v := &cgroupView{binds: binds, pids: viewRoot{filepath.Join(mounts["pids"], name), mounts["pids"]}}
+	v := &cgroupView{binds: binds, net: network, pids: viewRoot{filepath.Join(mounts["pids"], name), mounts["pids"]}}
 	defer func() {
 		if err != nil {
 			_ = v.remove()
@@ -183,7 +184,8 @@ func copyCpuset(mount, name string) error {
 
 // hold starts the holder and waits until the view is there.
 func (v *cgroupView) hold() error {
-	args := []string{v.unshare, "--mount", "--cgroup", "sh", "-c", holdScript, "holder", v.pids.mount}
+	args := append([]string{v.unshare, "--mount", "--cgroup"}, v.net.namespaces()...)
+	args = append(args, "sh", "-c", holdScript, "holder", v.pids.mount)
 	for _, root := range v.roots {
 		args = append(args, root.dir, root.mount)
 	}
@@ -209,6 +211,9 @@ func (v *cgroupView) hold() error {
 		return fmt.Errorf("cgroup view: holder says %q (%w): %w: %s", line, err, cmd.Wait(), stderr.String())
 	}
 	v.holder, v.stdin = cmd, stdin
+	if v.net != nil {
+		return v.net.connect(cmd.Process.Pid, v.nsenter)
+	}
 	return nil
 }
 
@@ -218,8 +223,8 @@ func (v *cgroupView) joinArgs(command ...string) []string {
 
 // command is exec.Command inside the view. The pid stays the command's own.
 func (v *cgroupView) command(name string, args ...string) *exec.Cmd {
-	enter := []string{v.nsenter, "--target", fmt.Sprint(v.holder.Process.Pid), "--mount", "--cgroup", "--", name}
-	join := v.joinArgs(append(enter, args...)...)
+	enter := append([]string{v.nsenter, "--target", fmt.Sprint(v.holder.Process.Pid), "--mount", "--cgroup"}, v.net.namespaces()...)
+	join := v.joinArgs(append(append(enter, "--", name), args...)...)
 	return exec.Command("sh", append([]string{"-c", joinScript, "join"}, join...)...)
 }
 
@@ -245,6 +250,9 @@ func (v *cgroupView) processes() ([]proc.Process, error) {
 func (v *cgroupView) remove() error {
 	var errs []error
 	if v.holder != nil {
+		if v.net != nil {
+			errs = append(errs, v.net.disconnect())
+		}
 		errs = append(errs, v.stdin.Close(), v.holder.Wait())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)

@@ -74,6 +74,14 @@ type Config struct {
 	// whose namespaces they are in: root, and not SharedCgroups.
 	Binds []Bind
 
+	// Address is where the agent listens and what it advertises, "" for loopback or for
+	// that of Network.
+	Address string
+
+	// Network, where not nil, gives the agent and its tasks a network namespace and a
+	// host name of their own. It needs a cgroup view.
+	Network *Network
+
 	// Parent is where the agent's directory is made, "" for the system's temporary
 	// directory. Keep it short: Nomad puts Unix sockets (107 bytes) far below it.
 	Parent string
@@ -145,12 +153,12 @@ func New(cfg Config) (_ *Agent, err error) {
 		a.API = cfg.Server.API
 	}
 	if !cfg.SharedCgroups && cfg.UID == 0 && cfg.Role != ServerOnly {
-		if a.cgroups, err = newCgroupView(filepath.Base(a.dir), cfg.Binds); err != nil {
+		if a.cgroups, err = newCgroupView(filepath.Base(a.dir), cfg.Binds, cfg.Network); err != nil {
 			return nil, err
 		}
 	}
-	if a.cgroups == nil && len(cfg.Binds) > 0 {
-		return nil, errors.New("without a cgroup view there is no place for binds")
+	if a.cgroups == nil && (len(cfg.Binds) > 0 || cfg.Network != nil) {
+		return nil, errors.New("without a cgroup view there is no place for binds and no network")
 	}
 	if a.cgroups == nil {
 		a.slices = missing(nomadCgroups)
@@ -205,10 +213,10 @@ func (a *Agent) Path(elem ...string) string {
 }
 
 // HTTPAddr is the host:port of the agent's HTTP API.
-func (a *Agent) HTTPAddr() string { return fmt.Sprintf("127.0.0.1:%d", a.ports.HTTP) }
+func (a *Agent) HTTPAddr() string { return fmt.Sprintf("%s:%d", a.Config.address(), a.ports.HTTP) }
 
 // rpcAddr is the host:port where the agent serves clients.
-func (a *Agent) rpcAddr() string { return fmt.Sprintf("127.0.0.1:%d", a.ports.RPC) }
+func (a *Agent) rpcAddr() string { return fmt.Sprintf("%s:%d", a.Config.address(), a.ports.RPC) }
 
 // NodeID is the client's node id, known once Start has succeeded.
 func (a *Agent) NodeID() string { return a.nodeID }

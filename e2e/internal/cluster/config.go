@@ -26,26 +26,27 @@ func (a *Agent) writeConfig() ([]string, error) {
 // agentHCL is the harness's part of the agent's configuration.
 func (a *Agent) agentHCL() string {
 	var b strings.Builder
+	address := a.Config.address()
 	// With bind_addr on loopback Nomad finds no address to advertise by itself.
 	fmt.Fprintf(&b, `
-name       = %q
-data_dir   = %q
-plugin_dir = %q
-bind_addr  = "127.0.0.1"
+name       = %[1]q
+data_dir   = %[2]q
+plugin_dir = %[3]q
+bind_addr  = %[4]q
 log_level  = "DEBUG"
 
 disable_update_check = true
 
 ports {
-  http = %d
-  rpc  = %d
-  serf = %d
+  http = %[5]d
+  rpc  = %[6]d
+  serf = %[7]d
 }
 
 advertise {
-  http = "127.0.0.1"
-  rpc  = "127.0.0.1"
-  serf = "127.0.0.1"
+  http = %[4]q
+  rpc  = %[4]q
+  serf = %[4]q
 }
 
 consul {
@@ -53,7 +54,7 @@ consul {
   client_auto_join = false
   server_auto_join = false
 }
-`, strings.TrimPrefix(a.Path(), "/"), a.Path("data"), a.Path("plugins"), a.ports.HTTP, a.ports.RPC, a.ports.Serf)
+`, a.name(), a.Path("data"), a.Path("plugins"), address, a.ports.HTTP, a.ports.RPC, a.ports.Serf)
 	if a.Config.Role != ClientOnly {
 		b.WriteString(`
 server {
@@ -71,6 +72,14 @@ server {
 	return b.String()
 }
 
+// name is the agent's name, and that of its node.
+func (a *Agent) name() string {
+	if n := a.Config.Network; n != nil {
+		return n.Host
+	}
+	return strings.TrimPrefix(a.Path(), "/")
+}
+
 func (a *Agent) clientHCL() string {
 	server := a.rpcAddr()
 	if a.Config.Server != nil {
@@ -81,7 +90,7 @@ func (a *Agent) clientHCL() string {
 client {
   enabled           = true
   servers           = [%q]
-  network_interface = "lo"
+  network_interface = %q
   max_kill_timeout  = "10m"
   reservable_cores  = %q
 
@@ -96,7 +105,7 @@ plugin "raw_exec" {
     enabled = true
   }
 }
-`, server, a.Config.ReservableCores, DriverName)
+`, server, a.Config.networkInterface(), a.Config.ReservableCores, DriverName)
 	if a.Config.Plugin != "" {
 		hcl += fmt.Sprintf("\nplugin %q {\n  config {\n%s\n  }\n}\n", PluginName, a.Config.PluginConfig)
 	}
