@@ -31,13 +31,18 @@ import (
 func main() {
 	bin := flag.String("bin", "bin", "`directory` with nomad, nomad-driver-lsdyna and lsdyna-standin")
 	example := flag.String("example", "example", "`directory` with jobs and decks")
+	nodes := flag.Bool("nodes", false, "show one MPP run on two machines, as network namespaces; as root, in one of its own")
 	stay := flag.Bool("stay", false, "run the agents without the show, until ^C")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	d := &demo{bin: *bin, example: *example, out: os.Stdout}
-	if err := d.run(ctx, *stay); err != nil {
+	run := func() error { return d.run(ctx, *stay) }
+	if *nodes {
+		run = func() error { return d.runNodes(ctx) }
+	}
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		stop()
 		os.Exit(1)

@@ -27,7 +27,7 @@ type removal struct {
 func (r removal) mutant() mutant.Mutant { return mutant.Mutant{Name: r.name, Edits: r.edits} }
 
 // removals are all there are, in the order of SECURITY.md.
-var removals = slices.Concat(ofRecords, ofJobs, ofFolders, ofAccounts, ofUsers, ofProcesses, ofOutputs)
+var removals = slices.Concat(ofRecords, ofJobs, ofFolders, ofAccounts, ofUsers, ofProcesses, ofOutputs, ofNodes)
 
 // A trial is a removal with its tests as the page names them.
 type trial struct {

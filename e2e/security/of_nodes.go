@@ -1,0 +1,62 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/mutant"
+
+// What the nodes of a run over several tell each other.
+const (
+	lineStranger   = "A stranger on the launch port"
+	lineMiddle     = "He listens, changes what is said"
+	lineFlood      = "He opens connections without end"
+	lineNodeRecord = "A node's record is read by others"
+)
+
+var ofNodes = []removal{
+	{
+		lineStranger, "whoever connects is taken", []string{"TestConnection_NeitherEndTakesAStranger", "TestDaemon_RefusesStrangersAndSaysSo"}, []mutant.Edit{
+			mutant.Never("wire.demand", "!hmac.Equal(got[:], want[:])"),
+		},
+	},
+	{
+		lineStranger, "the accepting end proves nothing", []string{"TestConnection_AFalseMemberIsRefused"}, []mutant.Edit{
+			mutant.Never("wire.demand", "!hmac.Equal(got[:], want[:])"),
+		},
+	},
+	{
+		lineStranger, "anything is executed before there is a leader", []string{"TestDaemon_ExecutesNothingWithoutALeader"}, []mutant.Edit{
+			mutant.Never("(*Daemon).execute", "!d.HasLeader()"),
+		},
+	},
+	{
+		lineStranger, "a second leader is taken", []string{"TestDaemon_HasOneLeader"}, []mutant.Edit{
+			mutant.Never("(*Daemon).join", "was != nil"),
+		},
+	},
+	{
+		lineMiddle, "a proof holds in every connection", []string{"TestConnection_AStrangerInTheMiddleIsRefused", "TestConnection_AReplayedHelloIsRefused"}, []mutant.Edit{
+			mutant.After("wire.prove", "key, err := state.ExportKeyingMaterial(exporter, nil, sha256.Size)", "key = make([]byte, sha256.Size)"),
+		},
+	},
+	{
+		lineFlood, "any number of connections wait", []string{"TestDaemon_AFloodIsBounded"}, []mutant.Edit{
+			mutant.Replace("daemon.New", "make(chan struct{}, maxUnproved)", "make(chan struct{}, 100*maxUnproved)"),
+		},
+	},
+	{
+		lineFlood, "a message has any length", []string{"TestConn_ReceiveBounds"}, []mutant.Edit{
+			mutant.Never("(*Conn).Receive", "n > MaxMessage"),
+		},
+	},
+	{
+		lineNodeRecord, "others may read it", []string{"TestRead_RefusesWhatIsNoRecord"}, []mutant.Edit{
+			mutant.Never("member.Read", "err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0"),
+		},
+	},
+	{
+		lineNodeRecord, "it may be another's", []string{"TestRead_RefusesWhatIsNoRecord"}, []mutant.Edit{
+			mutant.Never("member.Read", "err == nil && (r.Index != index || r.Run != run)"),
+		},
+	},
+}
