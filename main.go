@@ -4,8 +4,9 @@
 // Command nomad-driver-lsdyna is a Nomad task driver plugin that runs LS-DYNA
 // on cores that never move. The Nomad agent launches it without arguments; with
 // arguments it is one of the commands for operators (see `help`). Launched as
-// `supervise` or `stage` it becomes the parent of one solver: package supervisor
-// sees to that before main runs.
+// `supervise` or `stage` it becomes the parent of one solver, and as `lead`, `follow`,
+// `launch` or `rank` a part of a run over several nodes: packages supervisor and nodes
+// see to that before main runs.
 package main
 
 import (
@@ -18,13 +19,9 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 )
 
 func main() {
-	if code, ours := nodes.Main(os.Args); ours {
-		os.Exit(code)
-	}
 	if len(os.Args) > 1 {
 		command.Version = driver.Version
 		os.Exit(command.Main(os.Args[1:]))

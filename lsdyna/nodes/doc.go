@@ -22,7 +22,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/agent"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/rank"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
@@ -33,7 +32,6 @@ const (
 	LeadCommand   = "lead"
 	FollowCommand = "follow"
 	AgentCommand  = "launch"
-	RankCommand   = "rank"
 	AgentName     = "lsdyna-launch"
 )
 
@@ -86,6 +84,14 @@ func configFromEnv() (c Config, err error) {
 	return c, os.Unsetenv(ConfigEnv)
 }
 
+// The commands run before packages of Nomad are initialised, which takes longer than what
+// they do: a launcher waits for some of them.
+func init() {
+	if code, ours := Main(os.Args); ours {
+		os.Exit(code)
+	}
+}
+
 // Main executes the command that the program was called with, if it is one of these, and
 // returns its exit code.
 func Main(args []string) (code int, ours bool) {
@@ -99,8 +105,6 @@ func Main(args []string) (code int, ours bool) {
 	switch args[1] {
 	case AgentCommand:
 		return agent.Main(args[2:], os.Stdout, os.Stderr), true
-	case RankCommand:
-		code, err = 1, rank.Main(args[2:])
 	case LeadCommand, FollowCommand:
 		var c Config
 		if c, err = configFromEnv(); err != nil {

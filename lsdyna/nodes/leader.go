@@ -76,7 +76,7 @@ const appFile = "appfile"
 // other CPUs: the launch daemons tell their own in variables, which the leading node does
 // not have, so that no launcher passes them on. The leading node's are the defaults.
 const shim = `#!/bin/sh
-exec "${` + ProgramEnv + `:-%s}" ` + RankCommand + ` "${` + CoresEnv + `:-%s}" "$@"
+exec "${` + ProgramEnv + `:-%s}" ` + rank.Command + ` "${` + CoresEnv + `:-%s}" "$@"
 `
 
 // prepare makes what the launcher calls: the agent, by a name without arguments, and the

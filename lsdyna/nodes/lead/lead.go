@@ -23,8 +23,11 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
-// lookPause is between two looks at what is missing.
-const lookPause = 300 * time.Millisecond
+// Between two looks at what is missing, each of which opens a file for each missing node.
+const (
+	lookPause   = 20 * time.Millisecond
+	lookPerNode = time.Millisecond
+)
 
 // endGrace is how long the launcher has to end its ranks after SIGTERM.
 const endGrace = 5 * time.Second
@@ -132,7 +135,7 @@ func (l *Leader) gather(ctx context.Context, patience time.Duration) (followers 
 		select {
 		case <-ctx.Done():
 			return followers, fmt.Errorf("%w: waited %s for %s", ErrNotThere, time.Since(began).Round(time.Second), describe(missing))
-		case <-time.After(lookPause):
+		case <-time.After(lookPause + time.Duration(len(missing))*lookPerNode):
 		}
 	}
 }

@@ -5,13 +5,14 @@
 // have one map of CPUs for all nodes, or none that names a CPU; a lease has others on
 // every node. So the launcher binds nothing, and each rank begins as this shim, which
 // inherits the CPUs of its node's lease and takes its share of them.
+//
+// A launcher starts it once for each rank, so that its start counts. It runs from the
+// package's init, before that of Nomad's packages, and imports little (see package shim).
 package rank
 
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -21,6 +22,19 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/affinity"
 )
+
+// Command is that of the shim, in os.Args[1].
+const Command = "rank"
+
+func init() {
+	if len(os.Args) < 2 || os.Args[1] != Command {
+		return
+	}
+	if err := Main(os.Args[2:]); err != nil {
+		fmt.Fprintf(os.Stdout, " nomad-driver-lsdyna: a rank cannot start: %v\n", err)
+	}
+	os.Exit(1)
+}
 
 // localRank are the variables by which launchers tell a rank its number on its node.
 var localRank = []string{
@@ -77,10 +91,20 @@ const nodeRoot = "/sys/devices/system/node"
 
 // numaNodes are the CPUs of each NUMA node; none where Linux tells of none.
 func numaNodes(root string) (nodes []cpuset.Set) {
-	lists, _ := filepath.Glob(filepath.Join(root, "node[0-9]*", "cpulist")) // the pattern is valid
-	slices.SortFunc(lists, func(a, b string) int { return number(a) - number(b) })
-	for _, path := range lists {
-		data, err := os.ReadFile(path)
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return nil
+	}
+	var numbers []int
+	for _, e := range entries {
+		text, ok := strings.CutPrefix(e.Name(), "node")
+		if n, err := strconv.Atoi(text); ok && err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	for _, n := range numbers {
+		data, err := os.ReadFile(root + "/node" + strconv.Itoa(n) + "/cpulist")
 		if err != nil {
 			continue
 		}
@@ -89,12 +113,6 @@ func numaNodes(root string) (nodes []cpuset.Set) {
 		}
 	}
 	return nodes
-}
-
-// number is the number of the node whose file a path names.
-func number(path string) int {
-	n, _ := strconv.Atoi(strings.TrimPrefix(filepath.Base(filepath.Dir(path)), "node"))
-	return n
 }
 
 // Plan is the CPUs of each rank of a node, as they were when the run was launched.
@@ -168,11 +186,10 @@ func Main(args []string) error {
 			return err
 		}
 	}
-	path, err := exec.LookPath(args[2])
-	if err != nil {
-		return err
+	if err := syscall.Exec(args[2], args[2:], os.Environ()); err != nil {
+		return fmt.Errorf("execute %s: %w", args[2], err)
 	}
-	return os.NewSyscallError("execve", syscall.Exec(path, args[2:], os.Environ()))
+	return nil
 }
 
 func bind(plan Plan, local, threads int) error {

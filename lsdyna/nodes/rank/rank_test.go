@@ -17,16 +17,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/affinity"
 )
 
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "rank" {
-		if err := Main(os.Args[2:]); err != nil {
-			_, _ = os.Stderr.WriteString(err.Error())
-		}
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
 func TestLocalRank(t *testing.T) {
 	for name, c := range map[string]struct {
 		env  map[string]string
@@ -135,7 +125,7 @@ func TestMain_BindsBeforeTheSolverExecutes(t *testing.T) {
 	own, err := affinity.Get(0)
 	must.NoError(t, err)
 	call := func(rank, plan string) (string, string) {
-		cmd := exec.Command(os.Args[0], "rank", plan, "1", "sh", "-c", "grep Cpus_allowed_list /proc/self/status; echo $1 $$", "sh", "a b")
+		cmd := exec.Command(os.Args[0], "rank", plan, "1", "/bin/sh", "-c", "grep Cpus_allowed_list /proc/self/status; echo $1 $$", "sh", "a b")
 		cmd.Env = os.Environ()
 		if rank != "" {
 			cmd.Env = append(cmd.Env, "MPI_LOCALRANKID="+rank)
@@ -159,6 +149,6 @@ func TestMain_BindsBeforeTheSolverExecutes(t *testing.T) {
 	out, errs := call("0", "-")
 	must.Eq(t, "", errs)
 	must.StrContains(t, out, "Cpus_allowed_list:\t"+own.String()+"\n", must.Sprint("a run that is not pinned"))
-	_, errs = call("", plan.String())
-	must.StrContains(t, errs, "an MPI launcher starts this")
+	out, errs = call("", plan.String())
+	must.StrContains(t, out+errs, "an MPI launcher starts this")
 }
