@@ -11,6 +11,10 @@
 // preparation of the task (directories, log collector) comes before and is not
 // counted; our plugin's RPC is.
 //
+// Launch: one MPP run on two nodes, which are network namespaces: from the start of the
+// node that comes last to the first rank's first instruction. Beside it Open MPI's mpirun
+// alone, whose agent is in the other namespace at once. No Nomad takes part.
+//
 // Memory: Private_Clean and Private_Dirty of each process that a driver keeps beside
 // a running solver: our supervisor, raw_exec's executor. Nomad's log collector
 // (logmon) is there for both and not counted. Our plugin is one process on a node,
@@ -49,13 +53,14 @@ type plan struct {
 	starts     int // of each driver
 	tasks      int // to recover
 	recoveries int // of each driver
+	launches   int // on two nodes, of each kind
 	load       int // tasks at once on one client, of each driver
 	rest       time.Duration
 }
 
 var (
-	full  = plan{starts: 60, tasks: 100, recoveries: 5, load: 200, rest: 30 * time.Second}
-	short = plan{starts: 20, tasks: 50, recoveries: 3, load: 30, rest: 10 * time.Second}
+	full  = plan{launches: 20, starts: 60, tasks: 100, recoveries: 5, load: 200, rest: 30 * time.Second}
+	short = plan{launches: 5, starts: 20, tasks: 50, recoveries: 3, load: 30, rest: 10 * time.Second}
 )
 
 func main() {
@@ -64,6 +69,7 @@ func main() {
 	starts := flag.Int("starts", -1, "`how many` starts of each driver instead")
 	tasks := flag.Int("tasks", -1, "`how many` tasks of each driver to recover instead")
 	recoveries := flag.Int("recoveries", -1, "`how often` to recover them instead")
+	launched := flag.Int("launches", -1, "`how many` launches on two nodes instead")
 	loaded := flag.Int("load", -1, "`how many` tasks of each driver for the load instead")
 	flag.Parse()
 
@@ -80,7 +86,7 @@ func main() {
 	for _, n := range []struct {
 		flag int
 		into *int
-	}{{*starts, &p.starts}, {*tasks, &p.tasks}, {*recoveries, &p.recoveries}, {*loaded, &p.load}} {
+	}{{*starts, &p.starts}, {*tasks, &p.tasks}, {*recoveries, &p.recoveries}, {*loaded, &p.load}, {*launched, &p.launches}} {
 		if n.flag >= 0 {
 			*n.into = n.flag
 		}
@@ -102,6 +108,12 @@ func run(ctx context.Context, bin string, p plan) error {
 	if p.starts > 0 {
 		say("start and memory: %d starts of each driver", p.starts)
 		if err = startAndMemory(ctx, bin, p.starts, &r, say); err != nil {
+			return err
+		}
+	}
+	if p.launches > 0 {
+		say("launch: %d runs on two nodes with our launch daemon, and as many with mpirun alone", p.launches)
+		if err = launches(ctx, bin, p.launches, &r); err != nil {
 			return err
 		}
 	}

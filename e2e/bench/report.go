@@ -13,11 +13,12 @@ import (
 
 // results are what was measured, in seconds and bytes.
 type results struct {
-	start    map[driver][]float64
-	memory   map[driver][]float64
-	plugin   float64 // our plugin's process
-	recovery map[driver]recovery
-	load     map[driver]load
+	start              map[driver][]float64
+	memory             map[driver][]float64
+	launch, launchPeer []float64
+	plugin             float64 // our plugin's process
+	recovery           map[driver]recovery
+	load               map[driver]load
 }
 
 func newResults() results {
@@ -73,6 +74,7 @@ func (r results) rows(p plan) []row {
 	tasks := p.tasks
 	a, b := r.recovery[ours], r.recovery[rawExec]
 	return append([]row{
+		{"launch on two nodes, beside mpirun alone", r.launch, r.launchPeer, "ms", milliseconds, 1.2},
 		{"start: StartTask to the solver's first instruction", r.start[ours], r.start[rawExec], "ms", milliseconds, 0.5},
 		{fmt.Sprintf("memory beside a solver, %d tasks run", memoryTasks), r.memory[ours], r.memory[rawExec], "MiB", mebibytes, 0.2},
 		{fmt.Sprintf("recovery of %d tasks: the drivers' work", tasks), a.driver, b.driver, "ms", milliseconds, 0.5},
