@@ -4,7 +4,10 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,10 +74,11 @@ func TestNetwork_WhoDoesNotComeIsNamed(t *testing.T) {
 	t.Run("a third node", func(t *testing.T) {
 		m := m.in(t)
 		j := m.job("third", "openmpi", 1, "")
-		j.nodes, j.timeout = 3, "5s"
+		j.nodes, j.timeout = 3, "20s"
 		_, err := m.server.Submit(within(t), j.String(), "")
 		must.NoError(t, err)
 		r := m.placed(j, 2)
+		r.strangers()
 		r.wait(api.AllocClientStatusFailed)
 		must.StrContains(t, r.events(0), "Waiting for node 2 (it has not started yet) of 3")
 		must.StrContains(t, r.events(0), "node 2: it has not started yet")
@@ -191,6 +195,39 @@ func TestNetwork_ALostPartEndsTheRun(t *testing.T) {
 	})
 }
 
+// strangers come to the port of the second node, say what is not to be believed, or
+// nothing, and are refused.
+func (all *members) strangers() {
+	t := all.m.t
+	t.Helper()
+	r := all.runs[1]
+	r.wait(api.AllocClientStatusRunning)
+	must.NoError(t, cluster.Poll(within(t), "the node's record", func() (bool, string, error) {
+		found, err := filepath.Glob(filepath.Join(all.job.folder, ".lsdyna-nodes", "member-*-1.json"))
+		return len(found) == 1, "", err
+	}))
+	address := all.record(1).Address
+	silent, err := net.Dial("tcp", address)
+	must.NoError(t, err)
+	t.Cleanup(func() { _ = silent.Close() })
+	for _, words := range []string{"GET / HTTP/1.0\r\n\r\n", "\x16\x03\x01\x00\x00", strings.Repeat("x", 1<<20)} {
+		c, err := net.Dial("tcp", address)
+		must.NoError(t, err)
+		_, _ = c.Write([]byte(words))
+		_, _ = io.Copy(io.Discard, c)
+		must.NoError(t, c.Close())
+	}
+	c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+	must.NoError(t, err)
+	_, _ = c.Write([]byte(strings.Repeat("0", 32) + "not the proof"))
+	_, _ = io.Copy(io.Discard, c)
+	must.NoError(t, c.Close())
+	must.NoError(t, cluster.Poll(within(t), "a word on strangers", func() (bool, string, error) {
+		said, err := os.ReadFile(filepath.Join(all.job.folder, "stdout-node1"))
+		return strings.Contains(string(said), "refused 1 connections to the launch port"), string(said), err
+	}))
+}
+
 // ends waits until no part of the run will be run again.
 func (all *members) ends() {
 	all.m.t.Helper()
@@ -239,6 +276,7 @@ func TestNetwork_SurvivesPluginsAndClients(t *testing.T) {
 			j := m.job("survivor-"+mpi, mpi, 1, `STANDIN_PACE = "100ms"`)
 			r := m.submit(j)
 			r.computes()
+			r.keepsSecrets()
 			var pids []int
 			for i := range r.runs {
 				pids = append(pids, r.ranks(i)[0].PID, r.runs[i].pidFile().PID)

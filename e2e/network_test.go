@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -84,6 +85,9 @@ func ip(t *testing.T, args ...string) {
 	must.NoError(t, err, must.Sprintf("ip %q: %s", args, out))
 }
 
+// licenceServer is one that nobody asks: the stand-in does not.
+const licenceServer = "31010@licence-of-network.test"
+
 // solver copies the stand-in to where all machines have it.
 func (m *machines) solver(name string) string {
 	path := filepath.Join(m.scratch, name)
@@ -98,7 +102,7 @@ var launchers = map[string]string{"openmpi": "mpirun.openmpi", "mpich": "mpiexec
 
 func (m *machines) pluginConfig(s *site, mpp, hybrid string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "state_dir = %q\nwork_roots = [%q]\n", s.StateDir(), m.scratch)
+	fmt.Fprintf(&b, "state_dir = %q\nwork_roots = [%q]\nlicense {\n server = %q\n}\n", s.StateDir(), m.scratch, licenceServer)
 	for mpi, name := range launchers {
 		path, err := exec.LookPath(name)
 		must.NoError(m.t, err, must.Sprint("install openmpi-bin and mpich"))
@@ -307,6 +311,36 @@ func (all *members) named(node int, name string) proc.Process {
 	}
 	all.m.t.Fatalf("no %s on node %d among %v", name, node, all.processes(node))
 	return proc.Process{}
+}
+
+// record is what a node tells the others.
+func (all *members) record(node int) (r struct{ Address, Secret string }) {
+	all.m.t.Helper()
+	paths, err := filepath.Glob(filepath.Join(all.job.folder, ".lsdyna-nodes", fmt.Sprintf("member-*-%d.json", node)))
+	must.NoError(all.m.t, err)
+	must.Len(all.m.t, 1, paths)
+	data, err := os.ReadFile(paths[0])
+	must.NoError(all.m.t, err)
+	must.NoError(all.m.t, json.Unmarshal(data, &r))
+	return r
+}
+
+// keepsSecrets asserts that no process has the run's secret or the licence server in its
+// arguments, and none the secret in its environment.
+func (all *members) keepsSecrets() {
+	all.m.t.Helper()
+	secret := all.record(1).Secret
+	must.Positive(all.m.t, len(secret))
+	for node := range all.runs {
+		there := all.processes(node)
+		must.Positive(all.m.t, len(there))
+		for _, p := range there {
+			args := strings.Join(p.Args, " ")
+			must.StrNotContains(all.m.t, args, secret)
+			must.StrNotContains(all.m.t, args, licenceServer)
+			must.False(all.m.t, proc.EnvMentions(p.PID, secret))
+		}
+	}
 }
 
 // nothingStays waits until no process is left on any node, no core is leased, and what
