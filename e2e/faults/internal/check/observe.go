@@ -253,7 +253,9 @@ func (o *Observer) runs(w *World) error {
 			Alloc: alloc, PID: l.PID, Start: l.Start, Folder: l.Folder, Exec: l.Exec, Ended: l.Ended, Exit: l.Exit, Known: l.Known, Status: l.Status,
 			Supervisor: l.Parent, From: dumpOf(l.Args), Spoiled: o.Spoiled(alloc, l.PID), Killed: o.Killed(alloc, l.PID),
 		}
-		if s, ok := supervisors[l.Parent]; ok && s.Known && s.Status.Signaled() {
+		s, seen := supervisors[l.Parent]
+		r.SupervisorUnseen = !seen || s.Ended && !s.Known
+		if seen && s.Known && s.Status.Signaled() {
 			r.SupervisorKilled = s.Exit
 		}
 		if r.Ended {

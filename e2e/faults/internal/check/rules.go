@@ -164,7 +164,7 @@ func judge(e End, r *Run, a *Alloc) string {
 	case e.Code == -1:
 		// A supervisor that is killed in the moment of the solver's end may not have
 		// written it down.
-		if !r.SupervisorKilled.IsZero() || r.Spoiled || !r.Known {
+		if !r.SupervisorKilled.IsZero() || r.SupervisorUnseen || r.Spoiled || !r.Known {
 			return ""
 		}
 		return fmt.Sprintf("%s: unknown, but the supervisor of %s saw its end", told, r)

@@ -243,6 +243,7 @@ func TestJudge(t *testing.T) {
 	orphan := func(r *Run) { r.SupervisorKilled = at(4) }
 	late := func(r *Run) { r.SupervisorKilled = at(9) }
 	spoiled := func(r *Run) { r.Spoiled = true }
+	half := func(r *Run) { r.SupervisorUnseen = true }
 	unseen := func(r *Run) { r.Known = false }
 	for _, c := range []struct {
 		name    string
@@ -252,6 +253,8 @@ func TestJudge(t *testing.T) {
 		wrong   bool
 	}{
 		{name: "success", run: run(exited(0), completed)},
+		{name: "unknown, of a supervisor that the kernel's account lacks", run: run(exited(0), half), end: End{Code: -1}},
+		{name: "another exit code, of such a supervisor", run: run(exited(23), half), end: End{Code: 1}, wrong: true},
 		{name: "success that LS-DYNA does not confirm", run: run(exited(0)), wrong: true},
 		{name: "exit 0 without a normal end", run: run(exited(0)), end: End{Code: 1}},
 		{name: "a success told as a failure", run: run(exited(0), completed), end: End{Code: 1}, wrong: true},

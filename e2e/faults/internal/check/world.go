@@ -104,6 +104,7 @@ type Run struct {
 
 	Supervisor       int
 	SupervisorKilled time.Time // by a signal; zero if not
+	SupervisorUnseen bool      // the kernel's account lacks its birth, or how it ended
 
 	// Killed: the campaign ended it, had its job stopped, or ended a process that it
 	// cannot live without.
