@@ -172,31 +172,44 @@ func count(n int, what string) string {
 type notices struct {
 	to   io.Writer
 	line []byte
+	held string // a notice that goes on in the next line
 }
 
 // notice is in Open MPI's message on the first rank that failed, behind the name by which
 // mpirun was called.
 const notice = " noticed that process rank "
 
+// noticeOpen is the end of a notice that goes on in the next line, as Open MPI 5 has it.
+const noticeOpen = " exited on"
+
 // maxNotice bounds what is kept of a line.
 const maxNotice = 1000
 
 func (n *notices) Write(p []byte) (int, error) {
 	for _, c := range p {
-		switch {
-		case c != '\n':
+		if c != '\n' {
 			if len(n.line) < maxNotice {
 				n.line = append(n.line, c)
 			}
 			continue
-		default:
-			if _, rest, found := strings.Cut(string(n.line), notice); found {
-				fmt.Fprintln(os.Stdout, "mpirun"+notice+rest)
-			}
 		}
+		n.repeat(n.held + strings.TrimSpace(string(n.line)))
 		n.line = n.line[:0]
 	}
 	return n.to.Write(p)
+}
+
+// repeat repeats a whole notice, and holds one whose end has not come.
+func (n *notices) repeat(text string) {
+	_, rest, found := strings.Cut(text, notice)
+	switch {
+	case n.held == "" && found && strings.HasSuffix(text, noticeOpen):
+		n.held = text + " "
+		return
+	case found:
+		fmt.Fprintln(os.Stdout, "mpirun"+notice+rest)
+	}
+	n.held = ""
 }
 
 // memory2 is the argument for the memory of all ranks but the first: what the node has

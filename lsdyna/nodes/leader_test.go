@@ -4,12 +4,12 @@
 package nodes
 
 import (
-	"bytes"
 	"context"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,16 +78,29 @@ func TestCommand(t *testing.T) {
 // The one message by which Open MPI names the rank that failed first reaches the run's
 // stdout, also in pieces. All of it reaches stderr.
 func TestNotices(t *testing.T) {
-	var errs bytes.Buffer
-	out := captureStdout(t, func() {
-		n := &notices{to: &errs}
-		for _, part := range []string{"mpirun.openmpi noti", "ced that process rank 1 with PID 7 on node b exited on signal 9 (Killed).\nother", "\nmpirun noticed nothing\n"} {
-			_, err := n.Write([]byte(part))
-			must.NoError(t, err)
-		}
-	})
-	must.Eq(t, "mpirun noticed that process rank 1 with PID 7 on node b exited on signal 9 (Killed).\n", out)
-	must.StrContains(t, errs.String(), "other\nmpirun noticed nothing\n")
+	const killed = "mpirun noticed that process rank 1 with PID 7 on node b exited on signal 9 (Killed).\n"
+	for name, c := range map[string]struct {
+		parts []string
+		want  string
+	}{
+		"in pieces":     {[]string{"mpirun.openmpi noti", "ced that process rank 1 with PID 7 on node b exited on signal 9 (Killed).\nother", "\nmpirun noticed nothing\n"}, killed},
+		"of Open MPI 5": {[]string{"prterun noticed that process rank 1 with PID 7 on node b exited on\nsig", "nal 9 (Killed).\nother\n"}, killed},
+		"without end":   {[]string{"prterun noticed that process rank 1 with PID 7 on node b exited on"}, ""},
+		"other":         {[]string{"mpirun noticed nothing\nsignal 9\n"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var errs strings.Builder
+			out := captureStdout(t, func() {
+				n := &notices{to: &errs}
+				for _, part := range c.parts {
+					_, err := n.Write([]byte(part))
+					must.NoError(t, err)
+				}
+			})
+			must.Eq(t, c.want, out)
+			must.Eq(t, strings.Join(c.parts, ""), errs.String())
+		})
+	}
 }
 
 func captureStdout(t *testing.T, do func()) string {

@@ -89,6 +89,7 @@ type Ending struct {
 	SenseSwitch  string // the switch that ended the run, e.g. stop
 	Termination  string // any other `*** termination … ***` line
 	Crash        string // a line of the Fortran runtime or of mpirun about a signal or a crash
+	RankExit     string // by MPICH's launcher: which rank ended first, with which exit code
 	StudentLimit bool   // error 70043: more elements than the licence allows
 	Banner       Banner
 	EndBlock     bool // the closing block, and a banner after it, are there

@@ -77,7 +77,14 @@ var rules = [256][]lineRule{
 		{strings.TrimLeft(NodesLine, " "), (*Reader).nodes},
 	},
 	'>': {{">", (*Reader).commandEcho}},
-	'=': {{"=   PID ", (*Reader).hydraHost}, {"=   EXIT CODE: ", (*Reader).hydraCode}},
+	'p': {{"prterun noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }}},
+	's': {{"signal ", (*Reader).noticeSignal}},
+	'=': {
+		{"=   PID ", (*Reader).hydraHost},
+		{"=   RANK ", (*Reader).hydraHost},
+		{"=   EXIT CODE: ", (*Reader).hydraCode},
+		{"=   KILLED BY SIGNAL: ", (*Reader).hydraSignal},
+	},
 	'Y': {{"YOUR APPLICATION TERMINATED WITH THE EXIT STRING: ", (*Reader).hydraSignal}},
 }
 
@@ -243,7 +250,7 @@ func (r *Reader) header() {
 	if f := &r.facts; f.Runs > 0 {
 		*f = Facts{Runs: f.Runs}
 	}
-	r.inError = false
+	r.inError, r.hydra = false, ""
 	r.facts.Runs++
 	if r.date != 0 {
 		r.facts.Started = time.Unix(r.date, 0).UTC()

@@ -6,7 +6,9 @@ package output
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 )
 
@@ -36,27 +38,65 @@ func (r *Reader) nodes(rest []byte) {
 	}
 }
 
+// WaitsForNodes reports whether a run over several nodes waits for some of them.
+func (s *Snapshot) WaitsForNodes() bool { return strings.HasPrefix(s.Nodes, NodesWaiting) }
+
+// Bounds of what Hydra says, so that what it says last is never cut off a fact.
+const (
+	maxHydraPID  = 20
+	maxHydraHost = 80
+)
+
+const hydraName = "mpiexec: "
+
 // hydraHost takes the line in which Hydra names the host of the process that ended
-// first: "=   PID 4711 RUNNING AT crash02".
+// first: "=   PID 4711 RUNNING AT crash02" of MPICH, "=   RANK 1 PID 4711 RUNNING AT
+// crash02" of Intel MPI.
 func (r *Reader) hydraHost(rest []byte) {
-	if pid, host, found := bytes.Cut(rest, []byte(" RUNNING AT ")); found && r.hydra == "" {
-		r.hydra = fmt.Sprintf("mpiexec: a rank (process %s) on node %s ", pid, bytes.TrimSpace(host))
+	before, host, found := bytes.Cut(rest, []byte(" RUNNING AT "))
+	if !found || r.facts.RankExit != "" || strings.HasPrefix(r.facts.Crash, hydraName) {
+		return // the first is why
 	}
+	rank, pid, numbered := bytes.Cut(before, []byte(" PID "))
+	if !numbered {
+		rank, pid = nil, before
+	}
+	who := "a rank"
+	if n, ok := fortran.Integer(rank); ok {
+		who = fmt.Sprintf("rank %d", n)
+	}
+	r.hydra = fmt.Sprintf(hydraName+"%s (process %s) on node %s ", who, sanitize.Line(pid, maxHydraPID), sanitize.Line(host, maxHydraHost))
 }
+
+// sigtermExit is the exit code of a rank that the Fortran runtime ends at SIGTERM.
+const sigtermExit = 78
 
 // hydraCode takes "=   EXIT CODE: 1". A signal has a line of its own, after it.
 func (r *Reader) hydraCode(rest []byte) {
-	if r.hydra != "" && !r.hydraCrash {
-		before := r.facts.Crash
-		r.crash(r.hydra+"ended with exit code ", rest)
-		r.hydraCrash = r.facts.Crash != before
+	code, ok := firstInteger(rest)
+	if !ok || r.hydra == "" || r.facts.RankExit != "" {
+		return
+	}
+	r.facts.RankExit = sanitize.HideServers(fmt.Sprintf("%sended with exit code %d", r.hydra, code))
+	if code != sigtermExit && strings.Contains(r.facts.Crash, "SIGTERM") {
+		r.facts.Crash = "" // of a rank that was ended because this one had
 	}
 }
 
-// hydraSignal takes "YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Killed (signal 9)".
+// hydraSignal takes "YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Killed (signal 9)"
+// of MPICH, and "=   KILLED BY SIGNAL: 9 (Killed)" of Intel MPI.
 func (r *Reader) hydraSignal(rest []byte) {
-	if r.hydraCrash {
-		r.facts.Crash = ""
+	if r.hydra != "" {
 		r.crash(r.hydra+"exited on signal: ", rest)
+	}
+}
+
+// noticeEnd is the end of Open MPI's notice where the signal is on the next line.
+const noticeEnd = "exited on"
+
+// noticeSignal takes that line: "signal 9 (Killed)." of Open MPI 5.
+func (r *Reader) noticeSignal(rest []byte) {
+	if f := &r.facts; strings.HasPrefix(f.Crash, "mpi") && strings.HasSuffix(f.Crash, noticeEnd) {
+		f.Crash = sanitize.HideServers(sanitize.Line(append([]byte(f.Crash+" signal "), rest...), maxFactText))
 	}
 }

@@ -139,6 +139,8 @@ func noBanner(s Snapshot, e Exit) (Kind, string) {
 	case e.Known && e.Code > 128 && e.Code <= 128+64:
 		// A shell or mpirun passes on a signal in this way.
 		return Killed, fmt.Sprintf("ended by %s (exit code %d)", signalName(e.Code-128), e.Code) + s.at()
+	case s.RankExit != "": // says less than an error, a licence or a signal
+		return Failed, "crashed: " + s.RankExit + s.at() + s.lastWords()
 	case e.Known && e.Code != 0:
 		return Failed, fmt.Sprintf("ended with exit code %d, and LS-DYNA printed no end", e.Code) + s.at() + s.lastWords()
 	case e.Known:

@@ -20,9 +20,7 @@ type Reader struct {
 	inError bool   // lines may belong to the text of the last of facts.FirstErrors
 	date    int64  // seconds of the header's date, printed before the header itself
 	last    []byte // the last line that is not blank, in the bytes being written
-
-	hydra      string // the rank that ended first, by Hydra
-	hydraCrash bool   // facts.Crash is of it
+	hydra   string // the rank that ended first, by Hydra; "" not known
 
 	// The columns of the last progress line and their values, which save time.
 	lastDt, lastDate [8]byte

@@ -45,7 +45,8 @@ func Combine(all []Source) Snapshot {
 			continue
 		}
 		if all[i].Kind == lsdyna.KindStderr {
-			s.Crash = cmp.Or(s.Crash, f.Crash) // LS-DYNA itself prints nothing there
+			// LS-DYNA itself prints nothing there.
+			s.Crash, s.RankExit = cmp.Or(s.Crash, f.Crash), cmp.Or(s.RankExit, f.RankExit)
 			continue
 		}
 		s.Sources = append(s.Sources, all[i].Name)
@@ -126,6 +127,7 @@ func (e *Ending) add(other Ending) {
 	e.SenseSwitch = cmp.Or(e.SenseSwitch, other.SenseSwitch)
 	e.Termination = cmp.Or(e.Termination, other.Termination)
 	e.Crash = cmp.Or(e.Crash, other.Crash)
+	e.RankExit = cmp.Or(e.RankExit, other.RankExit)
 	e.StudentLimit = e.StudentLimit || other.StudentLimit
 	if e.Banner != ErrorBanner && other.Banner != NoBanner {
 		e.Banner = other.Banner // an error banner in any source outweighs a normal one

@@ -1,0 +1,215 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package output
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+)
+
+// What the leading node of a run writes, and what launchers write on the first rank that
+// failed.
+const (
+	nodesThere = NodesLine + NodesThere + "crash01 with 2 ranks, crash02 with 2 ranks\n"
+	openMPI    = "mpirun noticed that process rank 1 with PID 0 on node lsdyna-node-1-crash02 exited on signal 9 (Killed).\n"
+	openMPI5   = "prterun noticed that process rank 1 with PID 4711 on node lsdyna-node-1-crash02 exited on\nsignal 9 (Killed).\n"
+	intelMPI   = "=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES\n=   RANK 1 PID 4711 RUNNING AT lsdyna-node-1-crash02\n=   KILLED BY SIGNAL: 9 (Killed)\n"
+	sigterm    = "forrtl: error (78): process killed (SIGTERM)\n"
+)
+
+func hydra(code, signal string) string {
+	text := "=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES\n" +
+		"=   PID 4711 RUNNING AT lsdyna-node-1-crash02\n" +
+		"=   EXIT CODE: " + code + "\n" +
+		"=   CLEANING UP REMAINING PROCESSES\n"
+	if signal != "" {
+		text += "YOUR APPLICATION TERMINATED WITH THE EXIT STRING: " + signal + "\n"
+	}
+	return text
+}
+
+func read(kind lsdyna.OutputKind, text string) Source {
+	return Source{Name: string(kind), Kind: kind, Facts: whole([]byte(text))}
+}
+
+// solving is the stdout of a run that has its licence and has computed a while.
+func solving(t *testing.T) string {
+	t.Helper()
+	return string(fixture(t, "cut.stdout")) + "\n"
+}
+
+func TestReader_takesTheLinesOfTheLeadingNode(t *testing.T) {
+	for name, c := range map[string]struct {
+		text, nodes, stop, ended string
+		waits                    bool
+	}{
+		"waits":             {NodesLine + NodesWaiting + "node 1 (it has not started yet) of 2\n", "waiting for node 1 (it has not started yet) of 2", "", "", true},
+		"are there":         {NodesLine + NodesWaiting + "node 1 (…) of 2\n" + nodesThere, "the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks", "", "", false},
+		"is to stop":        {nodesThere + NodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n", "the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks", "node crash02 is to stop its part of the run: sent the sense switch sw1", "", false},
+		"is lost":           {NodesLine + NodesLost + "node crash02 (node 1 of the run): no answer\n", "", "", "a part of the run is lost: node crash02 (node 1 of the run): no answer", false},
+		"failed":            {NodesLine + NodesFailed + "the nodes of a run must agree: x\n", "", "", "the run over several nodes failed: the nodes of a run must agree: x", false},
+		"something else":    {NodesLine + "cannot write the sense switch sw1: no space\n", "", "", "", false},
+		"another program's": {" another: " + NodesThere + "x\n", "", "", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Combine([]Source{read(lsdyna.KindStdout, c.text)})
+			must.Eq(t, []string{c.nodes, c.stop, c.ended}, []string{s.Nodes, s.NodesStop, s.NodesEnded})
+			must.Eq(t, c.waits, s.WaitsForNodes())
+		})
+	}
+}
+
+// The lines come before the solver's header, which must not take them away.
+func TestReader_keepsTheNodesOfTheRunThatBegins(t *testing.T) {
+	f := whole([]byte(nodesThere + solving(t)))
+	must.Eq(t, 1, f.Runs)
+	must.StrHasPrefix(t, NodesThere, f.Nodes)
+	must.True(t, f.HasTime)
+}
+
+func TestReader_takesTheRankThatFailedFirst(t *testing.T) {
+	const node = "on node lsdyna-node-1-crash02 "
+	for name, c := range map[string]struct{ text, crash, exit string }{
+		"Open MPI":                        {openMPI, "mpirun: rank 1 with PID 0 " + node + "exited on signal 9 (Killed).", ""},
+		"Open MPI, as Debian calls it":    {strings.Replace(openMPI, "mpirun", "mpirun.openmpi", 1), "mpirun: rank 1 with PID 0 " + node + "exited on signal 9 (Killed).", ""},
+		"Open MPI 5, on two lines":        {openMPI5, "mpirun: rank 1 with PID 4711 " + node + "exited on signal 9 (Killed).", ""},
+		"Open MPI, the others' SIGTERM":   {sigterm + openMPI, "mpirun: rank 1 with PID 0 " + node + "exited on signal 9 (Killed).", ""},
+		"Hydra, a signal":                 {hydra("9", "Killed (signal 9)"), "mpiexec: a rank (process 4711) " + node + "exited on signal: Killed (signal 9)", "mpiexec: a rank (process 4711) " + node + "ended with exit code 9"},
+		"Hydra, an exit code":             {hydra("3", ""), "", "mpiexec: a rank (process 4711) " + node + "ended with exit code 3"},
+		"Hydra, two ranks":                {hydra("3", "") + strings.ReplaceAll(hydra("4", ""), "4711", "4712"), "", "mpiexec: a rank (process 4711) " + node + "ended with exit code 3"},
+		"Hydra, the others' SIGTERM":      {sigterm + hydra("3", ""), "", "mpiexec: a rank (process 4711) " + node + "ended with exit code 3"},
+		"Hydra, SIGTERM itself":           {sigterm + hydra("78", ""), "forrtl: error (78): process killed (SIGTERM)", "mpiexec: a rank (process 4711) " + node + "ended with exit code 78"},
+		"Hydra, a crash that has a name":  {"forrtl: severe (174): SIGSEGV\n" + hydra("174", ""), "forrtl: severe (174): SIGSEGV", "mpiexec: a rank (process 4711) " + node + "ended with exit code 174"},
+		"Intel MPI":                       {intelMPI, "mpiexec: rank 1 (process 4711) " + node + "exited on signal: 9 (Killed)", ""},
+		"Intel MPI, two ranks":            {intelMPI + strings.ReplaceAll(intelMPI, "RANK 1", "RANK 0"), "mpiexec: rank 1 (process 4711) " + node + "exited on signal: 9 (Killed)", ""},
+		"Intel MPI, the first without":    {"=   RANK 0 PID 1 RUNNING AT a\n" + intelMPI, "mpiexec: rank 1 (process 4711) " + node + "exited on signal: 9 (Killed)", ""},
+		"a code without a process":        {"=   EXIT CODE: 9\n=   KILLED BY SIGNAL: 9 (Killed)\n", "", ""},
+		"a code that is none":             {"=   PID 1 RUNNING AT a\n=   EXIT CODE: none\n", "", ""},
+		"a signal without a notice":       {"signal 9 (Killed).\n", "", ""},
+		"a process without a place":       {"=   PID 4711\n=   EXIT CODE: 9\n", "", ""},
+		"of the run before in the output": {string(fixture(t, "cut.stdout")) + "\n" + hydra("9", "") + string(fixture(t, "cut.stdout")) + "\n=   EXIT CODE: 9\n", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, kind := range []lsdyna.OutputKind{lsdyna.KindStdout, lsdyna.KindStderr} {
+				s := Combine([]Source{read(kind, c.text)})
+				must.Eq(t, []string{c.crash, c.exit}, []string{s.Crash, s.RankExit}, must.Sprint(kind))
+			}
+		})
+	}
+}
+
+func TestDecide_ofARunOverSeveralNodes(t *testing.T) {
+	lost := NodesLine + NodesLost + "node crash02 (node 1 of the run, allocation 77aa): no answer\n"
+	failed := NodesLine + NodesFailed + "not all nodes of the run are there: waited 30s for node 1: it has not started yet\n"
+	done := string(fixture(t, "completed-smp.stdout")) + "\n"
+	exited := Exit{Known: true, Code: 1}
+	for name, c := range map[string]struct {
+		text   string
+		exit   Exit
+		want   Kind
+		reason string
+	}{
+		"waits":                          {NodesLine + NodesWaiting + "node 1 (x) of 2\n", Exit{Running: true}, Running, "running: no cycle was run"},
+		"runs":                           {nodesThere + solving(t), Exit{Running: true}, Running, "running: t = "},
+		"completed":                      {nodesThere + done, Exit{Known: true}, Completed, "normal termination at the end time"},
+		"a node is lost":                 {nodesThere + solving(t) + lost, exited, Killed, "a part of the run is lost: node crash02 (node 1 of the run, allocation 77aa): no answer: t = "},
+		"a node is lost, Open MPI":       {nodesThere + solving(t) + openMPI + lost, exited, Killed, "a part of the run is lost: node crash02"},
+		"a node is lost, Hydra":          {nodesThere + solving(t) + hydra("9", "") + lost, exited, Killed, "a part of the run is lost: node crash02"},
+		"a node is lost, nobody saw":     {nodesThere + solving(t) + lost, Exit{}, Killed, "a part of the run is lost"},
+		"a node did not come":            {failed, exited, Failed, "the run over several nodes failed: not all nodes of the run are there: waited 30s for node 1: it has not started yet: no cycle was run"},
+		"a node is lost after the end":   {nodesThere + done + lost, exited, Completed, "; exit code 1"},
+		"the leading node out of memory": {nodesThere + solving(t) + lost, Exit{Known: true, Signal: 9, OOMKilled: true}, Killed, "out of memory"},
+		"a rank is killed, Open MPI":     {nodesThere + solving(t) + openMPI, exited, Killed, "ended by a signal: mpirun: rank 1 with PID 0 on node lsdyna-node-1-crash02 exited on signal 9 (Killed)."},
+		"a rank is killed, Open MPI 5":   {nodesThere + solving(t) + openMPI5, exited, Killed, "exited on signal 9 (Killed)."},
+		"a rank is killed, Hydra":        {nodesThere + solving(t) + hydra("9", "Killed (signal 9)"), Exit{Known: true, Code: 9}, Killed, "ended by a signal: mpiexec: a rank (process 4711) on node lsdyna-node-1-crash02 exited on signal: Killed (signal 9)"},
+		"a rank is killed, Intel MPI":    {nodesThere + solving(t) + intelMPI, Exit{Known: true, Code: 9}, Killed, "ended by a signal: mpiexec: rank 1 (process 4711) on node lsdyna-node-1-crash02"},
+		"a rank ended, Hydra":            {nodesThere + solving(t) + hydra("3", ""), Exit{Known: true, Code: 3}, Failed, "crashed: mpiexec: a rank (process 4711) on node lsdyna-node-1-crash02 ended with exit code 3"},
+		"stopped by another node":        {nodesThere + NodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n" + string(fixture(t, "stopped-sense-switch.stdout")), exited, Stopped, "stopped by sense switch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := Decide(Combine([]Source{read(lsdyna.KindStdout, c.text)}), c.exit)
+			must.Eq(t, c.want, o.Kind, must.Sprint(o.Reason))
+			must.StrContains(t, o.Reason, c.reason)
+		})
+	}
+}
+
+// What Hydra says of an exit code says less than what LS-DYNA says: every output is
+// judged with it as it was before Hydra's lines were read.
+func TestDecide_ofOneNodeIsAsBeforeWithHydrasLines(t *testing.T) {
+	for _, c := range outcomeTable {
+		if !strings.HasSuffix(c.file, ".stdout") || c.exit.Code == 0 || c.exit.Running {
+			continue
+		}
+		t.Run(c.row, func(t *testing.T) {
+			judge := func(lines string) Outcome {
+				return Decide(Combine([]Source{read(lsdyna.KindStdout, string(fixture(t, c.file))+"\n"+lines)}), c.exit)
+			}
+			without, with := judge(""), judge(hydra("78", ""))
+			must.Eq(t, c.want, with.Kind, must.Sprint(with.Reason))
+			if !strings.HasPrefix(with.Reason, "crashed: mpiexec: ") { // it names a rank where nothing else is known
+				must.Eq(t, without.Reason, with.Reason)
+			}
+		})
+	}
+	row := func(file string) Outcome {
+		return Decide(Combine([]Source{read(lsdyna.KindStdout, string(fixture(t, file))+"\n"+hydra("1", ""))}), Exit{Known: true, Code: 1})
+	}
+	must.Eq(t, LicenceError, row("no-licence.stdout").Kind)
+	must.StrContains(t, row("error-without-banner.stdout").Reason, "ended without a banner after: *** Error")
+}
+
+func TestDecide_ofOneNodeHasNothingOfNodes(t *testing.T) {
+	for name, data := range fixtureBytes(t) {
+		f := whole(data)
+		must.Eq(t, "", f.Nodes+f.NodesStop+f.NodesEnded+f.RankExit, must.Sprint(name))
+	}
+}
+
+func TestReader_boundsTheLinesOfNodes(t *testing.T) {
+	evil := "\x1b[2J\x00\x7f\u0085\u2028\xff" + strings.Repeat("x", 900) + strings.Repeat("y", 5000)
+	for name, line := range map[string]string{
+		"waiting":  NodesLine + NodesWaiting + evil,
+		"there":    NodesLine + NodesThere + evil,
+		"stop":     NodesLine + "node " + evil,
+		"lost":     NodesLine + NodesLost + evil,
+		"failed":   NodesLine + NodesFailed + evil,
+		"Open MPI": "mpirun noticed that process rank " + evil,
+		"two":      "prterun noticed that process rank 1 exited on\nsignal " + evil,
+		"Hydra":    "=   PID " + evil[:300] + " RUNNING AT " + evil[:300] + "\n=   EXIT CODE: 9" + evil + "\nYOUR APPLICATION TERMINATED WITH THE EXIT STRING: " + evil,
+		"Intel":    "=   RANK " + evil[:300] + " PID " + evil[:100] + " RUNNING AT " + evil[:300] + "\n=   KILLED BY SIGNAL: " + evil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Combine([]Source{read(lsdyna.KindStdout, line+"\n")})
+			kept := map[string]int{s.Nodes: maxNodesText, s.NodesStop: maxNodesText, s.NodesEnded: maxNodesText, s.Crash: maxFactText, s.RankExit: maxFactText}
+			delete(kept, "")
+			must.MapNotEmpty(t, kept)
+			kept[Decide(s, Exit{Known: true, Code: 1}).Reason] = 2 * maxNodesText
+			for text, limit := range kept {
+				must.LessEq(t, limit, len(text))
+				must.False(t, strings.ContainsFunc(text, unicode.IsControl), must.Sprintf("%q", text))
+				must.StrNotContains(t, text, "\u2028")
+			}
+		})
+	}
+}
+
+// What a launcher says is not cut before the signal, by which the verdict is told.
+func TestReader_keepsTheSignalBehindALongHost(t *testing.T) {
+	host := "lsdyna-node-1023-" + strings.Repeat("n", 63)
+	for name, text := range map[string]string{
+		"Open MPI": strings.Replace(openMPI, "lsdyna-node-1-crash02", host, 1),
+		"Hydra":    strings.Replace(hydra("9", "Killed (signal 9)"), "lsdyna-node-1-crash02", host, 1),
+		"Intel":    strings.Replace(intelMPI, "lsdyna-node-1-crash02", host, 1),
+	} {
+		o := Decide(Combine([]Source{read(lsdyna.KindStdout, text)}), Exit{Known: true, Code: 9})
+		must.Eq(t, Killed, o.Kind, must.Sprint(name))
+		must.StrContains(t, o.Reason, "Killed", must.Sprint(name))
+	}
+}
