@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -55,4 +57,22 @@ func TestStart_InAFolderWithVeryManyOutputs(t *testing.T) {
 	must.Less(t, 1<<20, len(details.Old))
 	r.stop()
 	must.StrNotContains(t, strings.Join(n.said(r.id), "\n"), "10246")
+}
+
+// Until the supervisor has moved the streams of the run before aside, they are not the
+// new run's, for nobody who reads its record.
+func TestStart_TheStreamsOfTheRunBeforeAreOld(t *testing.T) {
+	n := newNode(t)
+	j := n.script("exec sleep 3600")
+	j.folder = n.folder(j.files)
+	for _, name := range []string{stdoutName, stderrName} {
+		must.NoError(t, os.WriteFile(filepath.Join(j.folder, name), []byte("of the run before\n"), 0o644))
+	}
+	r := n.start(j)
+	details, err := r.task().Record().ReadDetails()
+	must.NoError(t, err)
+	var old rundir.Outputs
+	must.NoError(t, json.Unmarshal(details.Old, &old))
+	must.MapContainsKeys(t, old, []string{stdoutName, stderrName})
+	r.stop()
 }

@@ -115,7 +115,7 @@ func (s *start) openFolder() error {
 		return recoverableAway(fmt.Errorf("input: %w", err))
 	}
 	if s.isFollower() {
-		return nil
+		return s.follow() // status reads the run's outputs on every node
 	}
 	if err := s.awaitOthers(s.run.watcher.View().Dir); err != nil {
 		return err
@@ -288,10 +288,10 @@ func (s *start) awaitLeaving(h *task.Handle) error {
 	return nil
 }
 
-// follow begins to read the run's outputs, those that are there before it aside.
+// follow finds out which outputs are there before the run: they are not the run's.
 func (s *start) follow() error {
 	err := s.during(readTimeout, func(ctx context.Context, f *rundir.Folder) (err error) {
-		s.run.old, err = f.Snapshot(ctx, s.job.JobID)
+		s.run.old, err = f.Snapshot(ctx, s.job.JobID, stdoutName, stderrName)
 		return err
 	})
 	if err != nil {
