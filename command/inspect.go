@@ -30,7 +30,9 @@ DESCRIPTION
   The outcome is completed only where LS-DYNA says so and its end time was
   reached; stopped (a sense switch, or an end before the end time), error,
   license, killed, running, or unknown where the outputs simply end. A path on a
-  file server that has not answered for eight seconds is an error.
+  file server that has not answered for eight seconds is an error. Of a run over
+  several nodes it says whom the run waited for, or which nodes it had, and which
+  of them asked for its stop; one that was lost is in the reason.
 
 OPTIONS
   -running  The run is alive: outputs without an end are running, with an
@@ -38,7 +40,9 @@ OPTIONS
   -json     One object for each path, in the order given: path, outcome, reason,
             time, end_time, cycle, version, parallel, precision, processors,
             warnings, errors, first_error (code, class, text), restart_file,
-            elapsed_seconds, eta_seconds, last_runs (run, started_at, began, ended_at,
+            elapsed_seconds, eta_seconds, nodes_text and nodes_stop (of a run over
+            several nodes: whom it waited for or which nodes it had, and which of
+            them asked for its stop), last_runs (run, started_at, began, ended_at,
             outcome, reason, exit_code, signal, restart_file; of a folder that the
             driver used). What is not known is null.
 
@@ -205,6 +209,11 @@ func describeReport(r output.Report) []string {
 	}
 	if r.RestartFile != nil {
 		lines = append(lines, "restart file: "+*r.RestartFile)
+	}
+	for _, text := range []*string{r.NodesText, r.NodesStop} {
+		if text != nil {
+			lines = append(lines, *text)
+		}
 	}
 	for _, run := range r.LastRuns {
 		lines = append(lines, "run of "+run.String())

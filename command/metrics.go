@@ -35,6 +35,11 @@ DESCRIPTION
     lsdyna_task_drift                     1 where its affinity is not as recorded
     lsdyna_task_start_timestamp_seconds
     lsdyna_task_cores                     0 without affinity
+    lsdyna_task_nodes                     of its run: 1, or several Nomad clients
+    lsdyna_task_node_index                of this one in its run; 0 leads. Each node
+                                          has the run's progress, so sum up where
+                                          this is 0
+    lsdyna_task_waits_for_nodes           1 where its run waits for other nodes
     lsdyna_task_progress_ratio            problem time of end time, 0 to 1
     lsdyna_task_problem_time, lsdyna_task_problem_end_time
                                           in the deck's own unit of time

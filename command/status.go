@@ -28,9 +28,10 @@ const statusHelp = `USAGE
 DESCRIPTION
   Draws the machine, who owns each core, and the progress of every task. A
   column is a physical core, a row one of its hardware threads; a letter is a
-  task of the table below the drawing. What is not as it should be follows in
-  words, and for tasks that were started several times how their last runs began
-  and ended.
+  task of the table below the drawing. Of a task whose run is on several nodes
+  it says which of them this is, whom the run waits for, and then which nodes it
+  has. What is not as it should be follows in words, and for tasks that were
+  started several times how their last runs began and ended.
 
   The plugin need not run. A task is alive when its record's lock is held or when
   its solver's pid, start time and boot id are right. Its cores are those of its
@@ -55,7 +56,11 @@ OPTIONS
                   pid, alloc_id, task, idle, reserved, drift, ...; job_id and pid
                   are null where a core is free) and tasks (job_id, alloc_id,
                   task, state, pid, cores, time, end_time, progress_ratio,
-                  eta_seconds, notes, last_runs, ...).
+                  eta_seconds, notes, last_runs, ...). Tasks whose run is on
+                  several nodes have nodes, node_index (0 leads) and, once they
+                  are known, nodes_text (whom the run waits for, then which nodes
+                  it has), nodes_waiting (true while it waits) and nodes_stop
+                  (which node asked for the stop).
 
 ENVIRONMENT
   NO_COLOR  No colour. COLUMNS  The width where the output is no terminal.

@@ -46,7 +46,7 @@ func (d *statusDrawing) tasks() []screen.Line {
 	} else {
 		lines = append(lines, d.table()...)
 	}
-	return slices.Concat(lines, d.ended(), d.notes(), d.lastRuns())
+	return slices.Concat(lines, d.shares(), d.ended(), d.notes(), d.lastRuns())
 }
 
 func (d *statusDrawing) freeLine() screen.Line {
@@ -183,6 +183,34 @@ func barStyle(mark screen.Style) screen.Style {
 	}
 	return screen.Plain
 }
+
+// shares says of tasks whose runs are on several nodes which part they have.
+func (d *statusDrawing) shares() []screen.Line {
+	var lines []screen.Line
+	for _, t := range d.Live() {
+		share := t.Share()
+		if share == "" {
+			continue
+		}
+		if lines == nil {
+			lines = append(lines, nil)
+		}
+		glyph, style := d.marks.of(t)
+		wrapped := screen.Wrap(screen.Clean(share), d.screen.Width-shareIndent, 0)
+		for i, l := range wrapped {
+			line := screen.Text(strings.Repeat(" ", shareIndent))
+			if i == 0 {
+				line = screen.Styled(style, string(glyph))
+				line.Add(screen.Plain, strings.Repeat(" ", shareIndent-1))
+			}
+			lines = append(lines, append(line, l...))
+		}
+	}
+	return lines
+}
+
+// shareIndent is where the table's second column begins.
+const shareIndent = 3
 
 func formatCores(t *node.Task) string {
 	if !t.Pinned {

@@ -20,6 +20,7 @@ type vectors struct {
 	machineVectors
 	coreVectors
 	taskVectors
+	nodesVectors
 	solverVectors
 }
 
@@ -33,6 +34,10 @@ type coreVectors struct {
 
 type taskVectors struct {
 	state, cores, drift, elapsed, start, exitCode *prometheus.GaugeVec
+}
+
+type nodesVectors struct {
+	nodes, index, waits *prometheus.GaugeVec
 }
 
 type solverVectors struct {
@@ -85,6 +90,11 @@ func newVectors(registry prometheus.Registerer) *vectors {
 			start:    gauge("task_start_timestamp_seconds", "When the task was started.", taskLabels...),
 			exitCode: gauge("task_exit_code", "Exit code; 128 and the signal's number where a signal ended the task.", taskLabels...),
 		},
+		nodesVectors{
+			nodes: gauge("task_nodes", "Nomad clients that the task's run is on.", taskLabels...),
+			index: gauge("task_node_index", "This node's number in the task's run, from 0, which leads.", taskLabels...),
+			waits: gauge("task_waits_for_nodes", "1 where the task's run waits for other nodes.", taskLabels...),
+		},
 		solverVectors{
 			progress: gauge("task_progress_ratio", "Problem time as a part of the end time.", taskLabels...),
 			time:     gauge("task_problem_time", "Problem time, in the deck's unit of time.", taskLabels...),
@@ -109,6 +119,7 @@ func (v *vectors) set(r node.Report) {
 	for _, t := range newestRuns(r.Tasks) {
 		labels := taskValues(t.JobID, t.AllocID, t.Task)
 		v.taskVectors.set(&t, labels)
+		v.nodesVectors.set(&t.TaskNodes, labels)
 		v.solverVectors.set(&t.TaskProgress, labels)
 	}
 }
@@ -135,6 +146,16 @@ func (v *taskVectors) set(t *node.TaskReport, labels []string) {
 	if t.Exit != nil {
 		v.exitCode.WithLabelValues(labels...).Set(float64(t.Exit.Code))
 	}
+}
+
+func (v *nodesVectors) set(n *node.TaskNodes, labels []string) {
+	index := 0
+	if n.NodeIndex != nil {
+		index = *n.NodeIndex
+	}
+	v.nodes.WithLabelValues(labels...).Set(float64(max(n.Nodes, 1)))
+	v.index.WithLabelValues(labels...).Set(float64(index))
+	v.waits.WithLabelValues(labels...).Set(oneIf(n.NodesWaiting))
 }
 
 func (v *solverVectors) set(p *node.TaskProgress, labels []string) {

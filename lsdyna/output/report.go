@@ -26,7 +26,9 @@ type Report struct {
 	RestartFile    *string           `json:"restart_file"` // only if it is there
 	ElapsedSeconds *float64          `json:"elapsed_seconds"`
 	ETASeconds     *float64          `json:"eta_seconds"`
-	LastRuns       []PastRun         `json:"last_runs"` // under the driver, the oldest first; of a folder only
+	NodesText      *string           `json:"nodes_text"` // of a run over several: whom it waits for, then which it has
+	NodesStop      *string           `json:"nodes_stop"` // which node of such a run asked for its stop
+	LastRuns       []PastRun         `json:"last_runs"`  // under the driver, the oldest first; of a folder only
 }
 
 // NewReport makes a report of a snapshot and its verdict. It has no path.
@@ -35,7 +37,7 @@ func NewReport(s Snapshot, e Exit) Report {
 	r := Report{
 		Outcome: o.Kind, Reason: o.Reason, FirstError: o.FirstError,
 		EndTime: known(s.EndTime), Version: known(s.Version), Parallel: known(s.Parallel), Precision: known(s.Precision),
-		Processors: known(s.Processors), RestartFile: known(o.RestartFile),
+		Processors: known(s.Processors), RestartFile: known(o.RestartFile), NodesText: known(s.Nodes), NodesStop: known(s.NodesStop),
 	}
 	if s.HasTime {
 		r.Time, r.Cycle = &s.Time, &s.Cycle

@@ -201,5 +201,8 @@ func Activity(s *output.Snapshot) string {
 	case output.PhaseEnding, output.PhaseEnded:
 		return "ending"
 	}
+	if s.WaitsForNodes() {
+		return "waiting for nodes"
+	}
 	return "starting"
 }

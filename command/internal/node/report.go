@@ -54,6 +54,7 @@ func (s *State) taskReport(t *Task) TaskReport {
 			JobID: t.Job(), Namespace: t.Details.Namespace, Group: t.Details.Group,
 			AllocID: t.ID.Alloc, Task: t.ID.Task, Invocation: t.ID.Invocation,
 		},
+		TaskNodes: nodesReport(t),
 		TaskProcess: TaskProcess{
 			State: t.State.String(), PID: known(t.Process.PID), SupervisorPID: known(t.Process.SupervisorPID),
 			User: t.Details.User,

@@ -45,6 +45,7 @@ type CoreReport struct {
 // not collected yet.
 type TaskReport struct {
 	TaskIdentity
+	TaskNodes
 	TaskProcess
 	TaskCores
 	TaskSolver
@@ -61,6 +62,16 @@ type TaskIdentity struct {
 	AllocID    string `json:"alloc_id"`
 	Task       string `json:"task"`
 	Invocation string `json:"invocation"`
+}
+
+// TaskNodes is a task's part of a run over several nodes. A task whose run is on one node
+// has none of these keys.
+type TaskNodes struct {
+	Nodes        int    `json:"nodes,omitempty"`
+	NodeIndex    *int   `json:"node_index,omitempty"`    // of this one; 0 leads the run
+	NodesWaiting bool   `json:"nodes_waiting,omitempty"` // the run waits for some of its nodes
+	NodesText    string `json:"nodes_text,omitempty"`    // whom the run waits for, then which nodes it has
+	NodesStop    string `json:"nodes_stop,omitempty"`    // which node asked for the run's stop
 }
 
 // TaskProcess is a task's process.

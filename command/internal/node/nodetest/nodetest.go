@@ -40,6 +40,7 @@ type Task struct {
 	Folder           string // run folder, "" for a new one
 	Stdout           string // in the run folder, "" for none
 	Reserved         bool
+	Nodes, NodeIndex int                    // of a run over several nodes
 	Over             bool                   // nobody holds the lock
 	Exit             *supervisor.ExitRecord // written beside it, with the identity of the pid file
 	Spec             *supervisor.Spec
@@ -69,6 +70,7 @@ func (m Task) Make(t testing.TB, dir string) string {
 		Task: m.Name, AllocID: m.Alloc, StartedAt: time.Now().Add(-m.Since), User: "cae",
 		Solver: "r14-smp-d", Parallel: "smp", Precision: "double", RunBase: filepath.Dir(folder), RunFolder: filepath.Base(folder), Stdout: "stdout",
 		CoresAsked: max(len(m.Cores), 1), Reserved: m.Reserved, Placement: "one L3 cache",
+		Nodes: m.Nodes, NodeIndex: m.NodeIndex,
 	}))
 	if m.Spec != nil {
 		m.Spec.Dir = folder
