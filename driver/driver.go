@@ -221,7 +221,7 @@ func (d *Driver) find(is func(*task.Handle) bool) []*task.Handle {
 func (d *Driver) inFolder(path string, dir rundir.DirID) []*task.Handle {
 	is := func(h *task.Handle) bool {
 		same := h.Folder() == path || dir != rundir.DirID{} && h.View().Dir == dir
-		return same && !(h.IsEnded() && h.HasLeft())
+		return same && !(h.IsEnded() && h.HasLeft()) && !h.Follows() // who leads its run has the folder
 	}
 	found := d.find(is)
 	d.mu.Lock()

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -24,8 +26,8 @@ import (
 // isFollower reports whether another node leads the run.
 func (r *run) isFollower() bool { return r.NodeIndex > 0 }
 
-// follows is isFollower of a run that may not be known yet.
-func (h *Handle) follows() bool {
+// Follows is isFollower of a run that may not be known yet.
+func (h *Handle) Follows() bool {
 	r := h.run.Load()
 	return r != nil && r.isFollower()
 }
@@ -82,28 +84,67 @@ func (h *Handle) stopFollower(ctx context.Context, order state.Stop, doing strin
 }
 
 // endAsFollower ends the task of a node that does not lead as the run ended, by what the
-// leading node told its launch daemon.
+// leading node told its launch daemon. ctx ends with the driver: then the next plugin
+// process does this.
 func (h *Handle) endAsFollower(ctx context.Context, r *run, exit exited) {
-	ctx, cancel := context.WithTimeout(ctx, settlePatience)
-	defer cancel()
-	var told nodes.Ended
-	err := r.watcher.Do(ctx, func(f *rundir.Folder) (err error) {
-		told, err = nodes.ReadEnded(f.Path(), r.NodesKey, r.NodeIndex, h.ID.Alloc)
-		return err
-	})
-	o := output.Outcome{Kind: told.Kind, Reason: told.Reason}
-	switch why := h.why(); {
-	case why.reason != "":
-		o = output.Outcome{Kind: why.kind, Reason: why.reason}
-	case err != nil:
-		o.Kind, o.Reason = output.Killed, fmt.Sprintf("this node's part of the run ended, and the leading node did not tell why: %v", err)
-	case told.Leader != "":
-		o.Reason = fmt.Sprintf("by the leading node %s: %s", told.Leader, told.Reason)
+	told, err := h.readEnded(ctx, r)
+	if ctx.Err() != nil {
+		return
 	}
+	o := h.followerOutcome(told, err, exit)
 	if !exit.Known && err == nil { // its supervisor was killed, and the leading node knows
 		exit.Exit = output.Exit{Known: true, Code: told.Code}
 	}
 	o.Reason = h.Events.Redact(o.Reason)
 	h.Events.EmitRedacted(Sentence(o.Reason))
 	h.conclude(exitResult(o, exit.Exit), o, exit.at())
+}
+
+// followerOutcome is how the task of a node ends that does not lead. unread says why it
+// is not known what the leading node told.
+func (h *Handle) followerOutcome(told nodes.Ended, unread error, exit exited) output.Outcome {
+	switch why := h.why(); {
+	case why.reason != "":
+		return output.Outcome{Kind: why.kind, Reason: why.reason}
+	case rundir.Unreadable(unread):
+		return output.Outcome{Kind: output.Unknown, Reason: fmt.Sprintf("unknown: cannot read what the leading node told of the end: %v", unread)}
+	case unread != nil && exit.OOMKilled:
+		return output.Outcome{Kind: output.Killed, Reason: "this node's part of the run ran out of memory"}
+	case unread != nil && exit.Signal != 0:
+		return output.Outcome{Kind: output.Killed, Reason: "this node's part of the run was ended by " + unix.SignalName(syscall.Signal(exit.Signal))}
+	case unread != nil:
+		return output.Outcome{Kind: output.Killed, Reason: fmt.Sprintf("this node's part of the run ended, and the leading node did not tell why: %v", unread)}
+	case told.Leader != "":
+		return output.Outcome{Kind: told.Kind, Reason: fmt.Sprintf("by the leading node %s: %s", told.Leader, told.Reason)}
+	}
+	return output.Outcome{Kind: told.Kind, Reason: told.Reason}
+}
+
+// readEnded reads what the leading node told of the end. A folder that cannot be read is
+// waited for as outputs are: what is not known must be no failure of a run that completed.
+func (h *Handle) readEnded(ctx context.Context, r *run) (nodes.Ended, error) {
+	for began := time.Now(); ; {
+		told, err := h.tryEnded(ctx, r)
+		if !rundir.Unreadable(err) || ctx.Err() != nil || time.Since(began) > h.outputsPatience(err) {
+			return told, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(readPause):
+		}
+	}
+}
+
+func (h *Handle) tryEnded(ctx context.Context, r *run) (nodes.Ended, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(readAttempt, h.outputsPatience(nil)))
+	defer cancel()
+	var told nodes.Ended
+	err := r.watcher.Do(ctx, func(f *rundir.Folder) (err error) {
+		told, err = nodes.ReadEnded(f.Path(), r.NodesKey, r.NodeIndex, h.ID.Alloc)
+		return err
+	})
+	if err != nil {
+		return nodes.Ended{}, err // what is still being read may yet write to told
+	}
+	return told, nil
 }

@@ -161,7 +161,7 @@ func (h *Handle) resumeStop(ctx context.Context) {
 // with what it does. first says that no process began it before.
 func (h *Handle) carryOut(ctx context.Context, order state.Stop, first bool, doing string) error {
 	h.stopBy(order.Deadline)
-	if h.follows() {
+	if h.Follows() {
 		return h.stopFollower(ctx, order, doing)
 	}
 	began := time.Now()
