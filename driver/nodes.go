@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -54,6 +56,9 @@ func (s *start) findShare() error {
 	}
 	if s.share.index = s.job.FirstNode + index; s.share.index >= s.share.of {
 		return fmt.Errorf("nodes = %d, and this is allocation %d of a group whose first node is %d: the counts of the job's groups must make up nodes", s.share.of, index, s.job.FirstNode)
+	}
+	if err := launch.CheckFolder(filepath.Join(s.job.WorkRoot, s.job.WorkDir)); err != nil {
+		return fmt.Errorf("nodes = %d: work_dir: %w", s.share.of, err)
 	}
 	address, err := netip.ParseAddrPort(s.portAddress())
 	if err != nil {
@@ -101,10 +106,10 @@ func (s *start) checkCompletedAsFollower() error {
 	case err != nil:
 		s.d.logger.Warn("cannot tell whether the run has completed already", "alloc_id", s.id.Alloc, "error", err)
 		return nil // nothing is overwritten by a node that does not lead
-	case told.Kind == output.Completed && told.Code == 0:
+	case told.Kind == output.Completed: // whatever the exit code, as on the leading node
 		s.run.completed = &rundir.Completion{
 			Namespace: s.cfg.Namespace, Job: s.cfg.JobID, Alloc: s.id.Alloc, Task: s.id.Task,
-			Reason: told.Reason, Finished: told.At, ExitKnown: true,
+			Reason: told.Reason, Finished: told.At, ExitKnown: true, Code: told.Code,
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
@@ -46,6 +47,20 @@ func CanUseNodes(m lsdyna.MPI) bool {
 		return true
 	}
 	return false
+}
+
+// CheckFolder reports whether a run over several nodes can be in a folder. Launchers take
+// the agent's path, which is in it, apart at blanks and colons, and put it without quotes
+// into what a shell reads: Hydra waits for ever then.
+// Source: tried with Open MPI 4.1.4 and MPICH 4.0.2.
+func CheckFolder(path string) error {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=@%,~#"
+	i := strings.IndexFunc(path, func(r rune) bool { return !strings.ContainsRune(letters, r) })
+	if i < 0 {
+		return nil
+	}
+	wrong, _ := utf8.DecodeRuneInString(path[i:])
+	return fmt.Errorf("MPI launchers cannot start other nodes from the run folder %q: rename it without %q; letters (a to z), digits and /._-+=@%%,~# can be in its path", path, wrong)
 }
 
 // Command makes the command of the solver's arguments.

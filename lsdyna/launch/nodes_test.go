@@ -87,3 +87,12 @@ func TestBuild_MemoryOfSeveralNodes(t *testing.T) {
 		})
 	}
 }
+
+func TestCheckFolder(t *testing.T) {
+	for _, path := range []string{"/", "/scratch/crash", "/a.b/c-d_e+f=g@h%i,j~k#l"} {
+		must.NoError(t, CheckFolder(path))
+	}
+	for _, path := range []string{"/a b", "/it's", `/a"b`, "/a:b", "/a;b", "/$HOME/b", "/a(b", "/a&b", "/a*b", "/ü/b", `/a\b`, "/a\nb", "/a\xff/b"} {
+		must.ErrorContains(t, CheckFolder(path), "rename it without", must.Sprint(path))
+	}
+}

@@ -10,6 +10,7 @@ package nodes
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -150,7 +151,18 @@ func writeEnded(run string, index int, e Ended) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(filepath.Join(member.Folder, member.FileName("ended", run, index)), data)
+	return member.InFolder(".", func(dir string) error {
+		return durable.WriteFile(filepath.Join(dir, member.FileName("ended", run, index)), data)
+	})
+}
+
+// forgetEnded removes what was told of an earlier run.
+func forgetEnded(run string, index int) error {
+	err := os.Remove(filepath.Join(member.Folder, member.FileName("ended", run, index)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove what was told of an earlier run: %w", err)
+	}
+	return nil
 }
 
 // ReadEnded reads how the run ended in which a node took part. It is called with the

@@ -47,7 +47,8 @@ func runLeader(c Config) (int, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := l.prepare(); err != nil {
-		return 1, err
+		say("%s%v", output.NodesFailed, err)
+		return 1, nil
 	}
 	defer l.cleanUp()
 	leads := lead.New(lead.Options{
@@ -85,14 +86,18 @@ func (l *leader) prepare() error {
 	if strings.ContainsAny(l.program, "\"$`\\}\n") {
 		return fmt.Errorf("the driver's path %q has characters that a shell would read", l.program)
 	}
-	if err := os.Mkdir(member.Folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	folder, err := os.Getwd()
+	if err == nil {
+		err = launch.CheckFolder(folder)
+	}
+	if err != nil {
 		return err
 	}
 	l.cleanUp() // of a leader that was killed
-	if err := os.Mkdir(member.Folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	if err := durable.WriteFile(filepath.Join(member.Folder, shimName), fmt.Appendf(nil, shim, l.program, rank.Plan(l.Self.Cores))); err != nil {
+	err = member.InFolder(".", func(dir string) error {
+		return durable.WriteFile(filepath.Join(dir, shimName), fmt.Appendf(nil, shim, l.program, rank.Plan(l.Self.Cores)))
+	})
+	if err != nil {
 		return err
 	}
 	return os.Symlink(l.program, filepath.Join(member.Folder, AgentName))

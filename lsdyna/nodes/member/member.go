@@ -108,14 +108,29 @@ func Write(runFolder string, r Record) error {
 	if err != nil {
 		return fmt.Errorf("encode the node's record: %w", err)
 	}
-	dir := filepath.Join(runFolder, Folder)
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make the folder of the nodes' records: %w", err)
-	}
-	if err := durable.WriteFile(filepath.Join(dir, fileName(r.Run, r.Index)), data); err != nil {
+	err = InFolder(runFolder, func(dir string) error { return durable.WriteFile(filepath.Join(dir, fileName(r.Run, r.Index)), data) })
+	if err != nil {
 		return fmt.Errorf("write the node's record: %w", err)
 	}
 	return nil
+}
+
+// folderTries bounds how often the folder is made anew that another node removes.
+const folderTries = 100
+
+// InFolder writes something into the folder of the records, which is made where it is
+// not there. Another node may remove it meanwhile, as the last one that used it.
+func InFolder(runFolder string, write func(dir string) error) (err error) {
+	dir := filepath.Join(runFolder, Folder)
+	for range folderTries {
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make the folder of the nodes' records: %w", err)
+		}
+		if err = write(dir); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
 }
 
 // Read reads the record of a node of a run. A file server may show what was there before for up
