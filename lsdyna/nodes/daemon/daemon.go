@@ -104,6 +104,9 @@ func (d *Daemon) Serve(ctx context.Context) (End, error) {
 			d.options.Log(fmt.Sprintf("the run is led from node %s (allocation %s)", l.Node, l.Alloc))
 			return d.follow(ctx, l)
 		case err := <-accepting:
+			if err == nil { // ctx has ended, which may be seen here first
+				err = context.Cause(ctx)
+			}
 			return End{}, err
 		case <-stop:
 			if !d.refuseLeader() {
