@@ -327,3 +327,37 @@ func TestExecute_WhereNobodyAnswers(t *testing.T) {
 	must.Eq(t, unreachable, code)
 	must.True(t, errors.Is(err, unix.ECONNREFUSED))
 }
+
+// A launcher may not notice that the agent was killed which carries what it has started
+// on a node.
+func TestDaemon_TellsItsLeaderThatAnAgentIsGone(t *testing.T) {
+	n := start(t)
+	f := n.lead()
+	failed := make(chan string, 1)
+	go func() { _ = f.Wait(func() {}, func(what string) { failed <- what }) }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	over := make(chan struct{})
+	go func() { defer close(over); _, _, _, _ = n.execute(ctx, "echo > began; exec sleep 600") }()
+	eventually(t, "what is executed", func() bool {
+		_, err := os.Stat(filepath.Join(n.dir, "began"))
+		return err == nil
+	})
+	cancel()
+	<-over
+	must.StrContains(t, <-failed, "the launch agent")
+}
+
+// A node whose daemon is stopped accepts a connection, and says nothing. Who leads the
+// run can be ended meanwhile.
+func TestLead_EndsWithItsContext(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	must.NoError(t, err)
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_, err = Lead(ctx, l.Addr().String(), wire.NewSecret(), Join{})
+	must.Error(t, err)
+	must.Less(t, wire.HandshakeTimeout, time.Since(began))
+}

@@ -32,6 +32,7 @@ func dial(ctx context.Context, address string, s wire.Secret) (*wire.Conn, error
 	if err != nil {
 		return nil, err
 	}
+	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
 	conn, err := wire.Dial(raw, s)
 	if err != nil {
 		_ = raw.Close()
@@ -51,6 +52,7 @@ func Lead(ctx context.Context, address string, s wire.Secret, j Join) (*Follower
 	if err != nil {
 		return nil, err
 	}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if err = conn.SendJSON(kindJoin, j); err == nil {
 		var k wire.Kind
 		var data []byte

@@ -48,6 +48,7 @@ func (d *Daemon) execute(ctx context.Context, conn *wire.Conn, data []byte) {
 		_ = conn.SendJSON(kindRefused, refused{err.Error()})
 		return
 	}
+	serving := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := osexec.CommandContext(ctx, shell, "-c", e.Script)
@@ -68,15 +69,24 @@ func (d *Daemon) execute(ctx context.Context, conn *wire.Conn, data []byte) {
 		cancel()
 	}()
 	code := exitCode(cmd.Wait())
-	if code != 0 && ctx.Err() == nil {
-		select {
-		case d.failed <- "what the MPI launcher started there ended with " + describeExit(code):
-		default: // told already
-		}
+	switch {
+	case serving.Err() != nil: // the run is over
+	case ctx.Err() != nil:
+		d.fail("the launch agent that had started something there is gone")
+	case code != 0:
+		d.fail("what the MPI launcher started there ended with " + describeExit(code))
 	}
 	_ = conn.SendJSON(kindExited, exited{code})
 	_ = conn.Close()
 	<-gone
+}
+
+// fail has the leader told what ended here that the run needs, if nothing was before.
+func (d *Daemon) fail(what string) {
+	select {
+	case d.failed <- what:
+	default:
+	}
 }
 
 // exitCode is the exit code by which a shell tells of the end of a program.

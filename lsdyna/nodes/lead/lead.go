@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -78,6 +80,26 @@ func New(o Options) *Leader {
 type follower struct {
 	member.Record
 	link *daemon.Follower
+
+	// What its daemon says, from the moment on that it follows.
+	stops chan struct{} // its task is to be stopped
+	fails chan string   // what ended there that the run needs
+	lost  chan error    // it is gone
+}
+
+// listen passes on what the follower's daemon says, until its link ends.
+func (f *follower) listen() {
+	f.lost <- f.link.Wait(func() {
+		select {
+		case f.stops <- struct{}{}:
+		default:
+		}
+	}, func(what string) {
+		select {
+		case f.fails <- what:
+		default:
+		}
+	})
 }
 
 // ErrNotThere is the error of a run whose nodes did not all come.
@@ -101,12 +123,13 @@ func (l *Leader) Run(ctx context.Context, patience time.Duration) (daemon.End, e
 }
 
 // gather waits until every node follows. It returns those that do beside an error, too.
-func (l *Leader) gather(ctx context.Context, patience time.Duration) (followers []*follower, err error) {
+func (l *Leader) gather(ctx context.Context, patience time.Duration) ([]*follower, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	began, said := time.Now(), ""
 	byIndex := map[int]*follower{}
 	for {
+		leave(byIndex)
 		var missing []Missing
 		for i := 1; i < l.options.Self.Nodes; i++ {
 			if byIndex[i] != nil {
@@ -117,9 +140,8 @@ func (l *Leader) gather(ctx context.Context, patience time.Duration) (followers 
 			switch {
 			case err == nil:
 				byIndex[i] = f
-				followers = append(followers, f)
 			case errors.As(err, &differ):
-				return followers, err
+				return slices.Collect(maps.Values(byIndex)), err
 			default:
 				missing = append(missing, Missing{i, why(err)})
 			}
@@ -134,9 +156,25 @@ func (l *Leader) gather(ctx context.Context, patience time.Duration) (followers 
 		}
 		select {
 		case <-ctx.Done():
-			return followers, fmt.Errorf("%w: waited %s for %s", ErrNotThere, time.Since(began).Round(time.Second), describe(missing))
+			return slices.Collect(maps.Values(byIndex)), fmt.Errorf("%w: waited %s for %s", ErrNotThere, time.Since(began).Round(time.Second), describe(missing))
 		case <-time.After(lookPause + time.Duration(len(missing))*lookPerNode):
 		}
+	}
+}
+
+// leave lets go of the nodes that are lost or to be stopped before the run has begun:
+// others may come in their place.
+func leave(byIndex map[int]*follower) {
+	for i, f := range byIndex {
+		select {
+		case <-f.stops:
+			_ = f.link.End(daemon.End{Code: 1, Kind: output.Stopped, Reason: "stopped before the other nodes of the run were there"})
+		case <-f.lost:
+			_ = f.link.Close()
+		default:
+			continue
+		}
+		delete(byIndex, i)
 	}
 }
 
@@ -161,12 +199,13 @@ func (l *Leader) take(ctx context.Context, index int) (*follower, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node %s (%s): %w", r.Node, r.Address, err)
 	}
-	f := &follower{r, link}
+	f := &follower{Record: r, link: link, stops: make(chan struct{}, 1), fails: make(chan string, 1), lost: make(chan error, 1)}
 	if what := l.options.Self.Differs(r); what != "" {
 		err := &DiffersError{what}
-		_ = link.End(daemon.End{Code: 1, Reason: err.Error()})
+		_ = link.End(daemon.End{Code: 1, Kind: output.Failed, Reason: err.Error()})
 		return nil, err
 	}
+	go f.listen()
 	return f, nil
 }
 
@@ -217,12 +256,7 @@ func (l *Leader) launch(ctx context.Context, followers []*follower) (daemon.End,
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	for _, f := range followers {
-		go func() {
-			err := f.link.Wait(func() { l.stop.Do(func() { l.askToStop(ctx, f.Record, giveUp) }) }, func(what string) {
-				time.AfterFunc(launcherGrace, func() { giveUp(&LostError{f.Record, what}) })
-			})
-			giveUp(&LostError{f.Record, err.Error()})
-		}()
+		go l.watch(ctx, f, giveUp)
 	}
 	select {
 	case err = <-ended:
@@ -241,6 +275,23 @@ func (l *Leader) launch(ctx context.Context, followers []*follower) (daemon.End,
 	}
 	kind, reason := l.options.Judge(code)
 	return daemon.End{Code: code, Kind: kind, Reason: reason}, nil
+}
+
+// watch ends the run, by giveUp, for what a follower's daemon says, until ctx ends.
+func (l *Leader) watch(ctx context.Context, f *follower, giveUp context.CancelCauseFunc) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.stops:
+			l.stop.Do(func() { l.askToStop(ctx, f.Record, giveUp) })
+		case what := <-f.fails:
+			time.AfterFunc(launcherGrace, func() { giveUp(&LostError{f.Record, what}) })
+		case err := <-f.lost:
+			giveUp(&LostError{f.Record, err.Error()})
+			return
+		}
+	}
 }
 
 // launcherGrace is how long a launcher has to end by itself when something that it had

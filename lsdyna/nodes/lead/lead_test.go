@@ -118,6 +118,39 @@ func TestRun_NamesWhoDoesNotCome(t *testing.T) {
 	must.Len(t, 0, began)
 }
 
+// A node may be drained or lost while the others are waited for. It ends at once, and
+// another allocation comes in its place.
+func TestRun_ANodeLeavesBeforeTheRunBegins(t *testing.T) {
+	for name, leave := range map[string]func(*node){"stopped": func(n *node) { n.Stop() }, "lost": func(n *node) { n.cancel() }} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			first := follow(t, dir, record(1, 3))
+			said := make(chan []Missing, 1000)
+			o := leader(dir, 3, "exit 0")
+			o.Waiting = func(m []Missing) { said <- m }
+			ended := make(chan error, 1)
+			go func() {
+				_, err := New(o).Run(t.Context(), time.Minute)
+				ended <- err
+			}()
+			must.Eq(t, []Missing{{2, "it has not started yet"}}, <-said) // so the first follows
+			leave(first)
+			<-first.over
+			if name == "stopped" {
+				must.NoError(t, first.err)
+				must.StrContains(t, first.end.Reason, "stopped before the other nodes")
+			}
+			must.Eq(t, 2, len(<-said))
+			again, last := follow(t, dir, record(1, 3)), follow(t, dir, record(2, 3))
+			must.NoError(t, <-ended)
+			for _, n := range []*node{again, last} {
+				<-n.over
+				must.Eq(t, output.Completed, n.end.Kind)
+			}
+		})
+	}
+}
+
 func TestRun_RefusesNodesThatDiffer(t *testing.T) {
 	dir := t.TempDir()
 	other := record(1, 2)
