@@ -11,6 +11,7 @@ const (
 	lineMiddle     = "He listens, changes what is said"
 	lineFlood      = "He opens connections without end"
 	lineNodeRecord = "A node's record is read by others"
+	lineNodeFolder = "The folder of the nodes' records is put there by others"
 )
 
 var ofNodes = []removal{
@@ -57,6 +58,23 @@ var ofNodes = []removal{
 	{
 		lineNodeRecord, "it may be another's", []string{"TestRead_RefusesWhatIsNoRecord"}, []mutant.Edit{
 			mutant.Never("member.Read", "err == nil && (r.Index != index || r.Run != run)"),
+		},
+	},
+	{
+		lineNodeFolder, "it may be a link", []string{"TestFolder_OfOthersIsRefused", "TestFolderOfOthers_IsRefused"}, []mutant.Edit{
+			mutant.Never("member.CheckFolder", "info.Mode()&fs.ModeSymlink != 0"),
+			mutant.Never("member.CheckFolder", "!info.IsDir()"),
+			mutant.Never("member.CheckFolder", "info.Mode().Perm()&0o022 != 0"),
+		},
+	},
+	{
+		lineNodeFolder, "others may write in it", []string{"TestFolder_OfOthersIsRefused"}, []mutant.Edit{
+			mutant.Never("member.CheckFolder", "info.Mode().Perm()&0o022 != 0"),
+		},
+	},
+	{
+		lineNodeFolder, "it may be anybody's", []string{"TestFolder_OfOthersIsRefused"}, []mutant.Edit{
+			mutant.Never("member.CheckFolder", "!isOwn(runFolder, info)"),
 		},
 	},
 }

@@ -158,6 +158,9 @@ func writeEnded(run string, index int, e Ended) error {
 
 // forgetEnded removes what was told of an earlier run.
 func forgetEnded(run string, index int) error {
+	if err := member.CheckFolder("."); err != nil {
+		return err
+	}
 	err := os.Remove(filepath.Join(member.Folder, member.FileName("ended", run, index)))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove what was told of an earlier run: %w", err)
@@ -168,6 +171,9 @@ func forgetEnded(run string, index int) error {
 // ReadEnded reads how the run ended in which a node took part. It is called with the
 // rights of the run's user, in whose folder it reads.
 func ReadEnded(runFolder, run string, index int, alloc string) (e Ended, err error) {
+	if err := member.CheckFolder(runFolder); err != nil {
+		return Ended{}, err
+	}
 	path := filepath.Join(runFolder, member.Folder, member.FileName("ended", run, index))
 	data, err := durable.ReadFile(path, maxEnded)
 	if err == nil {

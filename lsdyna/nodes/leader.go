@@ -90,6 +90,9 @@ func (l *leader) prepare() error {
 	if err == nil {
 		err = launch.CheckFolder(folder)
 	}
+	if err == nil {
+		err = member.CheckFolder(".")
+	}
 	if err != nil {
 		return err
 	}

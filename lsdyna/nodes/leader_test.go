@@ -173,6 +173,27 @@ func TestEnded_IsReadByItsOwnAllocation(t *testing.T) {
 	must.ErrorContains(t, err, "unexpected end")
 }
 
+// Where others can write in the folder of the records, nothing is executed from there,
+// nothing removed, and no end of a run believed.
+func TestFolderOfOthers_IsRefused(t *testing.T) {
+	const key = "0123456789abcdef"
+	dir, other := t.TempDir(), t.TempDir()
+	t.Chdir(dir)
+	must.NoError(t, writeEnded(key, 1, Ended{Alloc: "a1", Kind: output.Completed}))
+	must.NoError(t, os.Rename(member.Folder, filepath.Join(other, "x")))
+	must.NoError(t, os.Symlink(filepath.Join(other, "x"), member.Folder))
+	must.NoError(t, os.WriteFile(filepath.Join(member.Folder, shimName), nil, 0o600))
+	const want = "is a symbolic link"
+	_, err := ReadEnded(dir, key, 1, "a1")
+	must.ErrorContains(t, err, want)
+	must.ErrorContains(t, forgetEnded(key, 1), want)
+	must.ErrorContains(t, writeEnded(key, 1, Ended{}), want)
+	must.ErrorContains(t, (&leader{program: "/opt/driver"}).prepare(), want)
+	left, err := os.ReadDir(filepath.Join(other, "x"))
+	must.NoError(t, err)
+	must.Len(t, 2, left)
+}
+
 func TestConfigFromEnv(t *testing.T) {
 	t.Setenv(ConfigEnv, "")
 	_, err := configFromEnv()

@@ -115,24 +115,6 @@ func Write(runFolder string, r Record) error {
 	return nil
 }
 
-// folderTries bounds how often the folder is made anew that another node removes.
-const folderTries = 100
-
-// InFolder writes something into the folder of the records, which is made where it is
-// not there. Another node may remove it meanwhile, as the last one that used it.
-func InFolder(runFolder string, write func(dir string) error) (err error) {
-	dir := filepath.Join(runFolder, Folder)
-	for range folderTries {
-		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("make the folder of the nodes' records: %w", err)
-		}
-		if err = write(dir); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return err
-}
-
 // Read reads the record of a node of a run. A file server may show what was there before for up
 // to a minute, so that it is opened anew for each look. An error that wraps
 // fs.ErrNotExist says that there is none yet.
@@ -140,6 +122,9 @@ func Read(runFolder, run string, index int) (Record, error) {
 	var r Record
 	if !isKey(run) {
 		return r, fmt.Errorf("%q is not the key of a run", run)
+	}
+	if err := CheckFolder(runFolder); err != nil {
+		return r, err
 	}
 	path := filepath.Join(runFolder, Folder, fileName(run, index))
 	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {

@@ -120,18 +120,3 @@ func TestDiffers(t *testing.T) {
 	b.Same.Precision, b.Threads = "double", 4
 	must.True(t, strings.HasPrefix(a.Differs(b), "threads of a rank"))
 }
-
-// The last node of an earlier run may remove the folder between its making and the
-// writing.
-func TestInFolder_MakesItAgain(t *testing.T) {
-	run, tries := t.TempDir(), 0
-	must.NoError(t, InFolder(run, func(dir string) error {
-		if tries++; tries == 1 {
-			must.NoError(t, os.Remove(dir))
-		}
-		return os.WriteFile(filepath.Join(dir, "x"), nil, 0o600)
-	}))
-	must.Eq(t, 2, tries)
-	must.ErrorIs(t, InFolder(run, func(string) error { return fs.ErrNotExist }), fs.ErrNotExist)
-	must.ErrorIs(t, InFolder(filepath.Join(run, "away"), func(string) error { return nil }), fs.ErrNotExist)
-}
