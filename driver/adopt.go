@@ -129,16 +129,16 @@ func (d *Driver) adopt(l *live) *task.Handle {
 	h.Binder.Adopt(l.process, l.pid, l.trusted())
 	d.add(h)
 	if l.details != nil && l.details.StartFailed {
-		d.routines.Go(func() { d.forgetFailed(h) })
+		d.routines.Go(func() { d.forget(h, h.Gone()) })
 	}
 	return h
 }
 
-// forgetFailed forgets what a failed start could not end, with its record, as soon as
-// it is gone: Nomad was told that the start failed, and will never ask for it.
-func (d *Driver) forgetFailed(h *task.Handle) {
+// forget forgets a run with its record for which Nomad will never ask, as soon as it is
+// over: what a failed start could not end, or a start that Nomad never learnt of.
+func (d *Driver) forget(h *task.Handle, over <-chan struct{}) {
 	select {
-	case <-h.Gone():
+	case <-over:
 	case <-d.ctx.Done():
 		return
 	}
@@ -155,7 +155,7 @@ func (d *Driver) forgetFailed(h *task.Handle) {
 		return
 	}
 	if err := h.Record().Remove(); err != nil {
-		h.Logger().Warn("cannot remove the record of a failed start", "error", err)
+		h.Logger().Warn("cannot remove the record of a run that Nomad does not know", "error", err)
 	}
 }
 

@@ -33,13 +33,19 @@ func (r *run) again(j job) *run {
 func (n *node) stopped() *run {
 	n.t.Helper()
 	r := n.start(slowJob("ncpu = 1"))
-	r.computes()
-	must.NoError(n.t, n.SignalTask(r.id, "SIGUSR1"))
-	n.hears(r.id, "Switch sw3, dump d3dump01 written")
-	must.NoError(n.t, n.StopTask(r.id, patience, "SIGTERM"))
-	n.hears(r.id, "Stopping with sw1, dump d3dump02 written")
-	r.wait()
+	r.stopWithDumps()
 	return r
+}
+
+// stopWithDumps has a long run write two dumps, and stops it with the second.
+func (r *run) stopWithDumps() {
+	r.t.Helper()
+	r.computes()
+	must.NoError(r.t, r.n.SignalTask(r.id, "SIGUSR1"))
+	r.n.hears(r.id, "Switch sw3, dump d3dump01 written")
+	must.NoError(r.t, r.n.StopTask(r.id, patience, "SIGTERM"))
+	r.n.hears(r.id, "Stopping with sw1, dump d3dump02 written")
+	r.wait()
 }
 
 // halve cuts a file in the middle.

@@ -19,7 +19,7 @@ func TestFailedStart_IsForgottenOnceItsProcessesAreGone(t *testing.T) {
 	}{
 		"by the plugin that started it": {func(r *run) {
 			h := r.task()
-			r.n.routines.Go(func() { r.n.forgetFailed(h) })
+			r.n.routines.Go(func() { r.n.forget(h, h.Gone()) })
 		}, false},
 		"by the next one": {func(r *run) { r.n.restart() }, false},
 		"by the next one, gone meanwhile": {func(r *run) {

@@ -129,7 +129,7 @@ func take(steps ...func() error) error {
 // undo gives back what a failed start took. What it could not end keeps its cores,
 // its record and its folder, and is watched like any run that was adopted: the next
 // start of the task ends it, or its own end gives them back. Nomad knows nothing of it,
-// so nobody but forgetFailed removes it.
+// so nobody but forget removes it.
 func (s *start) undo() {
 	if s.handle != nil && !s.handle.IsGone() {
 		if err := s.handle.Kill(s.d.ctx); err != nil {
@@ -139,7 +139,7 @@ func (s *start) undo() {
 			if err := s.record.WriteDetails(s.details); err != nil {
 				s.handle.Logger().Warn("cannot record that a start failed; its record may stay", "error", err)
 			}
-			s.d.routines.Go(func() { s.d.forgetFailed(s.handle) })
+			s.d.routines.Go(func() { s.d.forget(s.handle, s.handle.Gone()) })
 			return
 		}
 	}

@@ -120,6 +120,9 @@ func (s *start) openFolder() error {
 	if err := s.awaitOthers(s.run.watcher.View().Dir); err != nil {
 		return err
 	}
+	if err := s.judgeUnseen(); err != nil {
+		return err
+	}
 	if err := s.claimFolder(); err != nil {
 		return err
 	}

@@ -107,6 +107,11 @@ var ofFolders = []removal{
 		},
 	},
 	{
+		lineForgedOwner, "any run may be named", []string{"TestUnseen_NothingIsJudgedBut"}, []mutant.Edit{
+			mutant.Begin("driver.ranIn", "return true"),
+		},
+	},
+	{
 		lineForgedOwner, "names are printed as they are", []string{"TestOwner_forgedNamesAreOneLine"}, []mutant.Edit{
 			mutant.Begin("ownership.printable", "return name"),
 		},
