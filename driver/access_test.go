@@ -30,7 +30,7 @@ func TestStart_LeavesAnotherUsersFolderAlone(t *testing.T) {
 		words := map[os.FileMode]string{0o755: "user nobody may not write there", 0o700: "user nobody may not enter or read it"}[mode]
 		t.Run(name, func(t *testing.T) {
 			j := standinJob("ncpu = 1")
-			files := deck(t, false)
+			files := deckFiles(t, false)
 			files["d3kil"] = "sw1.\n" // on its way to the stranger's own run
 			j.folder = n.folder(files)
 			must.NoError(t, os.Chown(j.folder, stranger, stranger))
@@ -65,7 +65,7 @@ func TestStart_ReadsTheDeckWithTheUsersRights(t *testing.T) {
 	needRoot(t)
 	n := newNode(t)
 	identity := func(secret string) string {
-		files := deck(t, false)
+		files := deckFiles(t, false)
 		files["main.k"] = "*INCLUDE\nsecret.k\n" + files["main.k"]
 		files["secret.k"] = secret
 		j := standinJob("ncpu = 1")
@@ -84,7 +84,7 @@ func TestStart_ReadsTheDeckWithTheUsersRights(t *testing.T) {
 	must.Eq(t, identity("$ one secret\n"), identity("$ another\n"))
 
 	j := standinJob("ncpu = 1")
-	j.folder = n.folder(deck(t, false))
+	j.folder = n.folder(deckFiles(t, false))
 	must.NoError(t, os.Chmod(filepath.Join(j.folder, "main.k"), 0o600))
 	_, _, err := n.StartTask(n.task(j))
 	must.ErrorContains(t, err, "permission denied")
@@ -102,7 +102,7 @@ func TestStart_PlantedFilesOfTheDriversOwnNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := standinJob("ncpu = 1")
-			j.folder = n.folder(deck(t, false))
+			j.folder = n.folder(deckFiles(t, false))
 			victim := filepath.Join(worldReadable(t), "victim")
 			must.NoError(t, os.WriteFile(victim, []byte("untouched"), 0o666))
 			must.NoError(t, os.Chmod(victim, 0o666))

@@ -101,7 +101,7 @@ func TestStart_ACompletedRunInAnotherAllocation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t)
 			j := standinJob("ncpu = 1")
-			j.files = deck(t, false)
+			j.files = deckFiles(t, false)
 			j.files["main.k"] = strings.Replace(j.files["main.k"], "*END", "*INCLUDE\npart.k\n*END", 1)
 			j.files["part.k"] = "$ nothing\n*END\n"
 			first := n.start(j)

@@ -340,7 +340,7 @@ func TestCores_OneSolverForEachRunFolder(t *testing.T) {
 	must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
 
 	// And where several tasks want it at the same moment.
-	j.folder = n.folder(deck(t, true))
+	j.folder = n.folder(deckFiles(t, true))
 	errs := make([]error, 3)
 	var wait sync.WaitGroup
 	for i := range errs {

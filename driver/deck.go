@@ -13,6 +13,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
 )
 
 // identifyDeck reads the deck, which tells whether the dumps of an earlier start are of
@@ -27,43 +28,43 @@ func (s *start) identifyDeck() error {
 		return nil // it was read to tell whether Nomad repeats a run
 	}
 	began := time.Now()
-	progress := &rundir.DeckProgress{}
+	progress := &deck.Progress{}
 	report := func() {
 		s.place.events.Attach() // Nomad's task runner is there: it has called StartTask
 		s.place.events.Emit(fmt.Sprintf("Reading the deck: %s so far", gigabytes(progress.Bytes())))
 	}
-	var deck rundir.Deck
+	var read deck.Deck
 	cause, err := s.d.patience.decks.Read(s.d.ctx, progress.Steps, report, func(ctx context.Context) (err error) {
-		deck, err = s.hashDeck(ctx, progress)
+		read, err = s.hashDeck(ctx, progress)
 		return err
 	})
-	elapsed, read := time.Since(began), gigabytes(progress.Bytes())
+	elapsed, size := time.Since(began), gigabytes(progress.Bytes())
 	took := elapsed.Round(time.Second)
-	var size *rundir.DeckSizeError
+	var tooLarge *deck.SizeError
 	switch {
 	case err == nil:
-		if s.run.deck = deck; elapsed >= s.d.patience.decks.Report {
-			s.events = append(s.events, fmt.Sprintf("Read the deck (%s) in %s", read, took))
+		if s.run.deck = read; elapsed >= s.d.patience.decks.Report {
+			s.events = append(s.events, fmt.Sprintf("Read the deck (%s) in %s", size, took))
 		}
 		return nil
-	case errors.As(err, &size):
+	case errors.As(err, &tooLarge):
 		return fmt.Errorf("input %s: %w; restart = \"never\" starts without reading it", s.job.Input, err)
 	case cause != nil:
-		err = fmt.Errorf("%s of the deck were read in %s: %w", read, took, cause)
+		err = fmt.Errorf("%s of the deck were read in %s: %w", size, took, cause)
 	}
 	return structs.NewRecoverableError(fmt.Errorf("input %s: %w", s.job.Input, err), true)
 }
 
-func (s *start) hashDeck(ctx context.Context, progress *rundir.DeckProgress) (rundir.Deck, error) {
-	var deck rundir.Deck
+func (s *start) hashDeck(ctx context.Context, progress *deck.Progress) (deck.Deck, error) {
+	var read deck.Deck
 	err := s.run.watcher.Do(ctx, func(f *rundir.Folder) (err error) {
-		deck, err = f.HashDeck(ctx, s.job.Input, progress)
+		read, err = f.HashDeck(ctx, s.job.Input, progress)
 		return err
 	})
 	if err != nil {
-		return rundir.Deck{}, err // what is still being read may yet write to deck
+		return deck.Deck{}, err // what is still being read may yet write to read
 	}
-	return deck, nil
+	return read, nil
 }
 
 func gigabytes(bytes int64) string { return fmt.Sprintf("%.1f GB", float64(bytes)/1e9) }

@@ -20,7 +20,7 @@ import (
 func TestStart_EndlessDeckIsRefused(t *testing.T) {
 	n := newNode(t)
 	j := standinJob("ncpu = 1")
-	j.files = deck(t, false)
+	j.files = deckFiles(t, false)
 	j.files["main.k"] += "*INCLUDE\nbig.k\n"
 	j.files["big.k"] = ""
 	j.folder = n.folder(j.files)
@@ -44,7 +44,7 @@ func TestStart_DeckThatTakesTooLong(t *testing.T) {
 	n := newNode(t)
 	n.patience.decks.Whole = 0
 	j := standinJob("ncpu = 1")
-	files := deck(t, false)
+	files := deckFiles(t, false)
 	j.folder = n.folder(files)
 	// Some seconds of work without a hole to skip.
 	must.NoError(t, os.WriteFile(filepath.Join(j.folder, "main.k"), []byte(files["main.k"]+strings.Repeat("$\n", 16<<20)), 0o644))
@@ -81,7 +81,7 @@ func TestStart_RecoverableErrorsAreSoHoweverTheyAreWrapped(t *testing.T) {
 func TestStart_ARunFolderThatIsAwayIsTriedAgain(t *testing.T) {
 	n := newNode(t)
 	j := standinJob("ncpu = 1")
-	j.folder = n.folder(deck(t, false))
+	j.folder = n.folder(deckFiles(t, false))
 	cfg := n.task(j)
 	must.NoError(t, os.Rename(j.folder, j.folder+".away"))
 	_, _, err := n.StartTask(cfg)

@@ -167,7 +167,7 @@ func TestFolder_IsFreeAfter(t *testing.T) {
 			first := newNode(t)
 			first.endsRunning()
 			j := slowJob("ncpu = 1")
-			j.folder = first.folder(deck(t, true))
+			j.folder = first.folder(deckFiles(t, true))
 			leave(first, j)
 			second := first.beside(first.work)
 			second.patience.vacancy = patience
@@ -206,7 +206,7 @@ func TestStart_RunFolderIsFull(t *testing.T) {
 	root := worldReadable(t)
 	folder := filepath.Join(root, "full")
 	must.NoError(t, os.Mkdir(folder, 0o755))
-	files := deck(t, false)
+	files := deckFiles(t, false)
 	const options = "mode=0755,uid=65534,gid=65534,nr_inodes="
 	must.NoError(t, unix.Mount("full", folder, "tmpfs", 0, options+strconv.Itoa(1+len(files))))
 	t.Cleanup(func() { must.NoError(t, unix.Unmount(folder, unix.MNT_DETACH)) })

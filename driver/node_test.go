@@ -225,9 +225,9 @@ func (n *node) folder(files map[string]string) string {
 	return dir
 }
 
-// deck is a run of the stand-in solver: a Taylor bar of 600 cycles, or of 60,
+// deckFiles is a run of the stand-in solver: a Taylor bar of 600 cycles, or of 60,
 // some tenths of a second without a pace.
-func deck(t *testing.T, long bool) map[string]string {
+func deckFiles(t *testing.T, long bool) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	for _, name := range []string{"main.k", "mesh.k", "material.k"} {
@@ -294,7 +294,7 @@ func (n *node) script(body string) job {
 func (n *node) task(j job) *drivers.TaskConfig {
 	n.t.Helper()
 	if j.files == nil {
-		j.files = deck(n.t, j.long)
+		j.files = deckFiles(n.t, j.long)
 	}
 	folder := j.folder
 	if folder == "" {

@@ -239,7 +239,7 @@ func damage(path string) error { return os.WriteFile(path, []byte(`{"identity":`
 func TestRestart_ADamagedRecordWithoutDumpsIsSetAside(t *testing.T) {
 	n := newNode(t)
 	j := standinJob("ncpu = 1")
-	j.folder = n.folder(deck(t, false))
+	j.folder = n.folder(deckFiles(t, false))
 	must.NoError(t, damage(filepath.Join(j.folder, rundir.RecordFile)))
 	r := n.start(j)
 	n.hears(r.id, "Starting from the deck: the run's record ")

@@ -26,7 +26,7 @@ func TestResults_InTheAllocationAreToldToBeDeleted(t *testing.T) {
 				j.alloc, j.folder = cfg.AllocID, "local"
 				cfg = n.task(j)
 				must.NoError(t, os.MkdirAll(filepath.Dir(folder), 0o755))
-				must.NoError(t, os.Rename(n.folder(deck(t, false)), folder))
+				must.NoError(t, os.Rename(n.folder(deckFiles(t, false)), folder))
 			}
 			handle, _, err := n.StartTask(cfg)
 			must.NoError(t, err)

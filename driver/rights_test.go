@@ -56,7 +56,7 @@ func TestTask_InAPrivateFolderThatRootMayNotEnter(t *testing.T) {
 	}
 	n := newLoneNode(t)
 	j := slowJob("ncpu = 1")
-	j.folder = n.private(deck(t, true))
+	j.folder = n.private(deckFiles(t, true))
 	r := n.start(j)
 	r.isSeenComputing()
 	must.NoError(t, n.SignalTask(r.id, "SIGUSR1"))
@@ -117,7 +117,7 @@ func TestStart_PassesOverAnOutputThatItsUserMayNotRead(t *testing.T) {
 	needRoot(t)
 	n := newNode(t)
 	j := standinJob("ncpu = 1")
-	files := deck(t, false)
+	files := deckFiles(t, false)
 	others := []string{"mes0000", "d3hsp07", "d3dump07"}
 	for _, name := range others {
 		files[name] = " *** Error 10246 (KEY+246)\n     of another run\n"

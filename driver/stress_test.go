@@ -85,7 +85,7 @@ type stress struct {
 func newStress(n *node, j job, seed uint64) *stress {
 	n.t.Helper()
 	if j.files == nil {
-		j.files = deck(n.t, j.long)
+		j.files = deckFiles(n.t, j.long)
 	}
 	j.folder, j.alloc = n.folder(j.files), uuid.Generate()
 	own, err := affinity.Get(0)

@@ -180,7 +180,7 @@ func TestStart_WaitsForARunThatIsBeingStoppedThere(t *testing.T) {
 	goOn := r.freeze()
 	ended := r.stopping(patience)
 	next := standinJob("ncpu = 1")
-	next.files, next.folder = deck(t, true), r.folder
+	next.files, next.folder = deckFiles(t, true), r.folder
 	cfg := n.task(next)
 	var handle *drivers.TaskHandle
 	started := make(chan error, 1)

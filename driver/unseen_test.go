@@ -111,7 +111,7 @@ func TestUnseen_NothingIsJudgedBut(t *testing.T) {
 			must.NoError(t, err)
 			var owner map[string]any
 			must.NoError(t, json.Unmarshal(data, &owner))
-			other := old.n.folder(deck(t, false))
+			other := old.n.folder(deckFiles(t, false))
 			owner["ended"] = nil
 			data, err = json.Marshal(owner)
 			must.NoError(t, err)

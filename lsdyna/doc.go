@@ -12,7 +12,8 @@
 //   - output reads what the solver prints: facts, phase, remaining time, verdict
 //   - license says where licences come from, and asks the licence server
 //   - rundir is the run folder, the only one of them that touches files: with it
-//     rundir/ownership, which run has it, and rundir/watch, the one that waits for it
+//     rundir/deck, which reads decks, rundir/ownership, which run has it, and
+//     rundir/watch, the one that waits for it
 //
 // launch may use license, and rundir may use launch and output; nothing else
 // goes between them. A run flows through them as follows:

@@ -100,8 +100,8 @@ var ofOutputs = []removal{
 		},
 	},
 	{
-		lineEndlessDeck, "there is no largest deck", []string{"TestStart_EndlessDeckIsRefused", "TestHashDeck_isBounded", "TestHashDeck_growsNoLargerWhileItIsRead"}, []mutant.Edit{
-			mutant.Never("(*deckHash).newDeckFile", "st.Size > d.left"),
+		lineEndlessDeck, "there is no largest deck", []string{"TestStart_EndlessDeckIsRefused", "TestRead_isBounded", "TestRead_growsNoLargerWhileItIsRead"}, []mutant.Edit{
+			mutant.Never("(*reading).newFile", "st.Size > d.left"),
 			mutant.Never("(*deckFile).advance", "r.left < 0"),
 		},
 	},

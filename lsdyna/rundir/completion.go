@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
 )
 
 // Completion is what a folder's record says of a run that LS-DYNA completed there.
@@ -42,8 +43,8 @@ func (c *Completion) NomadRepeats() bool {
 
 // HasCompleted reports whether a deck is the one of the completed run, as far as can be
 // told: a file of it may be away.
-func (r Record) HasCompleted(d Deck) bool {
-	return r.Completed != nil && (r.Completed.Deck == "" || r.Completed.Deck == d.Hash || d.Lost(r) != "")
+func (r Record) HasCompleted(d deck.Deck) bool {
+	return r.Completed != nil && (r.Completed.Deck == "" || r.Completed.Deck == d.Hash || r.Lost(d) != "")
 }
 
 // IsTask reports whether the run was of this task of this job, whatever the allocation.

@@ -1,9 +1,9 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-// Package rundir is the folder that a solver runs in: the deck, the outputs as
-// they grow, dumps and which of them a run can go on from, the sense switch in
-// d3kil, and the record of the run.
+// Package rundir is the folder that a solver runs in: the outputs as they grow,
+// dumps and which of them a run can go on from, the sense switch in d3kil, and the
+// record of the run. Package deck below it reads decks, which it opens.
 //
 // Files in a run folder belong to an untrusted user. They are reached only
 // through a [Folder]: never across a symbolic link, never a FIFO, socket, device

@@ -61,28 +61,6 @@ func FuzzReport(f *testing.F) {
 	})
 }
 
-// FuzzHashDeck checks that a deck is hashed in bounded time, the same each time,
-// whatever it includes.
-func FuzzHashDeck(f *testing.F) {
-	f.Add([]byte("*KEYWORD\n*INCLUDE\nother.k\nmain.k\n*INCLUDE_TRANSFORM\nlong +\nname.k\n*END\n"), []byte("*INCLUDE\nmain.k\n"))
-	f.Add([]byte("*INCLUDE\n../../etc/passwd\n/etc/passwd\n.\n*include_path\nlib\n"), []byte("\x00\xff"))
-	f.Fuzz(func(t *testing.T, main, other []byte) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		dir := t.TempDir()
-		must.NoError(t, os.WriteFile(filepath.Join(dir, "main.k"), main, 0o600))
-		must.NoError(t, os.WriteFile(filepath.Join(dir, "other.k"), other, 0o600))
-		folder, err := Open(dir, ".")
-		must.NoError(t, err)
-		defer folder.Close()
-		first, err := folder.HashDeck(ctx, "main.k", &DeckProgress{})
-		must.NoError(t, err)
-		second, err := folder.HashDeck(ctx, "main.k", &DeckProgress{})
-		must.NoError(t, err)
-		must.Eq(t, first, second)
-	})
-}
-
 func fixtureBytes(tb testing.TB) map[string][]byte {
 	tb.Helper()
 	files, err := filepath.Glob("../output/testdata/*.*")

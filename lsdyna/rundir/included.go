@@ -7,6 +7,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"slices"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
 )
 
 // maxIncludeNames bounds what a record keeps of the names of a deck's files, in bytes.
@@ -14,7 +17,7 @@ const maxIncludeNames = 12 << 10
 
 // Reads notes which files the deck of the run includes: their names, or, where these
 // would take too much room, a filter that knows them.
-func (r *Record) Reads(d Deck) {
+func (r *Record) Reads(d deck.Deck) {
 	r.Includes, r.Included = d.Includes, nil
 	left := maxIncludeNames
 	for _, name := range d.Includes {
@@ -26,8 +29,20 @@ func (r *Record) Reads(d Deck) {
 	}
 }
 
+// Lost returns a file that the record says the deck includes and that could not be
+// opened now; "" where there is none. It may be away for a moment only, so its absence
+// does not make another deck.
+func (r Record) Lost(d deck.Deck) string {
+	for _, name := range d.Away {
+		if slices.Contains(r.Includes, name) || r.Included.has(name) {
+			return name
+		}
+	}
+	return ""
+}
+
 // nameFilter is a Bloom filter of names: it knows each of them, and takes few others
-// for one of them, three in a hundred where a deck has maxIncludes files.
+// for one of them, three in a hundred where a deck has as many files as are read.
 type nameFilter []byte
 
 const (

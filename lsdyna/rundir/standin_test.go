@@ -232,9 +232,7 @@ func TestStandin_stopWithADumpThenGoOn(t *testing.T) {
 	o := launch.Options{Input: "small.k", NCPU: 1, Env: map[string]string{"STANDIN_PACE": "2ms", "STANDIN_POLL": "10"}}
 	cmd, err := launch.Build(solver, o)
 	must.NoError(t, err)
-	deck, err := folder.HashDeck(t.Context(), o.Input, &DeckProgress{})
-	must.NoError(t, err)
-	id, err := NewIdentity(deck.Hash, solver, o, cmd)
+	id, err := NewIdentity(hashed(t, folder, o.Input), solver, o, cmd)
 	must.NoError(t, err)
 	must.NoError(t, folder.WriteRecord(Record{Identity: id, Started: time.Now()}))
 

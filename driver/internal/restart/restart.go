@@ -22,12 +22,13 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // Run is the run that is to begin.
 type Run struct {
-	Deck    rundir.Deck
+	Deck    deck.Deck
 	Solver  lsdyna.Solver
 	Options launch.Options
 	Command launch.Command
@@ -49,7 +50,7 @@ func Choose(ctx context.Context, f *rundir.Folder, r Run) (Choice, error) {
 		return Choice{}, unsure(err)
 	}
 	recorded, err := f.ReadRecord()
-	lost := r.Deck.Lost(recorded)
+	lost := recorded.Lost(r.Deck)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return r.beginUnrecorded(ctx, f, now)

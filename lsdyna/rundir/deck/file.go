@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir
+package deck
 
 import (
 	"bytes"
@@ -16,27 +16,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DeckProgress tells how far the reading of a deck is. Anybody may ask at any time.
-type DeckProgress struct{ steps, bytes atomic.Int64 }
+// Progress tells how far the reading of a deck is. Anybody may ask at any time.
+type Progress struct{ steps, bytes atomic.Int64 }
 
 // Steps counts what the file system has answered. Where a file server is down it
 // stays the same; while a slow one is read from it grows.
-func (p *DeckProgress) Steps() int64 { return p.steps.Load() }
+func (p *Progress) Steps() int64 { return p.steps.Load() }
 
 // Bytes counts the bytes that are behind, holes included.
-func (p *DeckProgress) Bytes() int64 { return p.bytes.Load() }
+func (p *Progress) Bytes() int64 { return p.bytes.Load() }
 
-// deckChunk is how much of a deck is read at once.
-const deckChunk = 1 << 20
+// chunkBytes is how much of a deck is read at once.
+const chunkBytes = 1 << 20
 
-var zeroChunk [deckChunk]byte
+var zeroChunk [chunkBytes]byte
 
 // deckFile reads one file of a deck and hashes what it reads. Whole chunks of zeros
 // are hashed by their number, and their reader gets one byte for each row of them: no
 // line of a deck is that long. So holes need not be read, and a hole and written zeros
 // are the same.
 type deckFile struct {
-	*deckHash
+	*reading
 	file    *os.File
 	name    string
 	size    int64 // when it was opened
@@ -47,16 +47,16 @@ type deckFile struct {
 	rest    []byte
 }
 
-func (d *deckHash) newDeckFile(file *os.File, name string) (*deckFile, error) {
+func (d *reading) newFile(file *os.File, name string) (*deckFile, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
 		return nil, fmt.Errorf("stat %s: %w", name, err)
 	}
 	if st.Size > d.left {
-		return nil, &DeckSizeError{name}
+		return nil, &SizeError{name}
 	}
 	const block = 512 // of st_blocks, whatever st_blksize says
-	return &deckFile{deckHash: d, file: file, name: name, size: st.Size, sparse: st.Blocks < st.Size/block}, nil
+	return &deckFile{reading: d, file: file, name: name, size: st.Size, sparse: st.Blocks < st.Size/block}, nil
 }
 
 // Read hands out what has been hashed.
@@ -103,7 +103,7 @@ func (r *deckFile) advance(n int64) error {
 	r.progress.bytes.Add(n)
 	r.progress.steps.Add(1)
 	if r.left < 0 { // it has grown meanwhile
-		return &DeckSizeError{r.name}
+		return &SizeError{r.name}
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (r *deckFile) hashZeros() {
 // hole returns how many bytes of whole chunks at the offset are a hole. A file system
 // that does not tell has none.
 func (r *deckFile) hole() int64 {
-	if !r.sparse || r.offset < r.dataEnd || r.offset%deckChunk != 0 {
+	if !r.sparse || r.offset < r.dataEnd || r.offset%chunkBytes != 0 {
 		return 0
 	}
 	data, err := unix.Seek(int(r.file.Fd()), r.offset, unix.SEEK_DATA)
@@ -140,5 +140,5 @@ func (r *deckFile) hole() int64 {
 		return 0
 	}
 	r.dataEnd = end
-	return max(min(data, r.size)-r.offset, 0) / deckChunk * deckChunk
+	return max(min(data, r.size)-r.offset, 0) / chunkBytes * chunkBytes
 }
