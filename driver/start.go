@@ -19,6 +19,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/accounts"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
@@ -377,7 +378,7 @@ func (s *start) launch() error {
 	}
 	s.place.binder.Attach(proc, rec)
 	s.nameProcesses()
-	if warning := task.InAllocWarning(s.details, s.node.WorkRoots); warning != "" && s.options.Restart == "" {
+	if warning := runfolder.InAllocWarning(s.details, s.node.WorkRoots); warning != "" && s.options.Restart == "" {
 		s.events = append(s.events, warning)
 	}
 	return nil

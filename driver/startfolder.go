@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/nomad/nomad/structs"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
@@ -108,7 +109,7 @@ func (s *start) openFolder() error {
 	}
 	logger := s.d.logger.With("alloc_id", s.id.Alloc, "task", s.id.Task)
 	s.place.events = s.d.events.Stream(s.id, logger)
-	s.run.watcher = watch.Start(task.WatchOptions(s.run.base, s.run.rel, s.user, logger, nil))
+	s.run.watcher = watch.Start(runfolder.WatchOptions(s.run.base, s.run.rel, s.user, logger, nil))
 	if err := s.inFolder(func(*rundir.Folder) error { return nil }); err != nil {
 		return recoverableAway(fmt.Errorf("work_dir: %w", err))
 	}
@@ -197,7 +198,7 @@ const claimPause = 500 * time.Millisecond
 // owner is what the run folder tells others of this run. Until its supervisor is
 // there, it lives as long as this process.
 func (s *start) owner() ownership.Owner {
-	o := task.Owner(s.id, &state.Details{
+	o := runfolder.Owner(s.id, &state.Details{
 		Namespace: s.cfg.Namespace, JobID: s.cfg.JobID, AllocDir: s.cfg.AllocDir, RunBase: s.run.base, RunFolder: s.run.rel,
 		NodeID: s.cfg.NodeID, NodeName: s.cfg.NodeName, StartedAt: time.Now(),
 	})
@@ -225,7 +226,7 @@ func (s *start) noteBeginning(ctx context.Context) {
 	if s.isFollower() {
 		return
 	}
-	past := task.Past(s.id, s.details)
+	past := runfolder.Past(s.id, s.details)
 	past.Restart = s.job.Restart.String()
 	switch {
 	case s.run.completed != nil:

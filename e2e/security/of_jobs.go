@@ -89,7 +89,7 @@ var ofJobs = []removal{
 	},
 	{
 		lineOthers, "nobody asks whether the user may write there", []string{"TestStart_LeavesAnotherUsersFolderAlone"}, []mutant.Edit{
-			mutant.Replace("task.OpenFolder", "mayUse(folder)", "error(nil)"),
+			mutant.Replace("runfolder.Open", "mayUse(folder)", "error(nil)"),
 			rootWatches,
 		},
 	},

@@ -8,12 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strings"
 	"time"
 
-	"github.com/hashicorp/nomad/plugins/drivers"
-
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -86,7 +83,7 @@ func (h *Handle) end(ctx context.Context) {
 	h.tellSwitch(v.Switch, ending{succeeded: outcome.Success(), clean: clean})
 	h.Events.EmitRedacted(Sentence(outcome.Reason))
 	h.tellWhereResultsAre(r)
-	h.conclude(exitResult(outcome, exit.Exit), outcome, exit.at())
+	h.conclude(verdict.Result(outcome, exit.Exit), outcome, exit.At())
 }
 
 // endAsCompleted ends a task that had nothing to do as the run ended that its
@@ -99,35 +96,20 @@ func (h *Handle) endAsCompleted(r *run) {
 	}
 	o.Reason = h.Events.Redact(c.Reason)
 	h.Events.EmitRedacted(Sentence(o.Reason))
-	h.conclude(exitResult(o, c.Exit()), o, time.Now())
+	h.conclude(verdict.Result(o, c.Exit()), o, time.Now())
 }
 
-// exited is what is known of the solver's end.
-type exited struct {
-	output.Exit
-	rebooted bool // the machine was started since
-	finished time.Time
-}
-
-// at is when the solver ended, as far as that is known.
-func (e exited) at() time.Time {
-	if e.finished.IsZero() {
-		return time.Now()
-	}
-	return e.finished
-}
-
-func (h *Handle) exit() exited {
+func (h *Handle) exit() verdict.Exit {
 	rec, err := h.Process().Wait(context.Background())
 	if err != nil {
 		if !errors.Is(err, supervisor.ErrExitUnknown) {
 			h.logger.Error("cannot read the exit record", "error", err)
 		}
-		return exited{rebooted: errors.Is(err, supervisor.ErrRebooted)}
+		return verdict.Exit{Rebooted: errors.Is(err, supervisor.ErrRebooted)}
 	}
-	return exited{
+	return verdict.Exit{
 		Exit:     output.Exit{Known: true, Code: rec.Code, Signal: rec.Signal, OOMKilled: rec.OOMKilled},
-		finished: rec.FinishedAt,
+		Finished: rec.FinishedAt,
 	}
 }
 
@@ -248,60 +230,9 @@ func (h *Handle) outputsPatience(err error) time.Duration {
 // file system that answers and does not fail.
 func isMissing(err error) bool { return errors.Is(err, rundir.ErrNotOpen) && !rundir.Unavailable(err) }
 
-// decide makes the outcome of what the solver wrote, how it exited, and why the
-// driver ended it.
-func (h *Handle) decide(s output.Snapshot, exit exited, unread error) output.Outcome {
-	o := output.Decide(s, exit.Exit)
-	why := h.why()
-	var gone *rundir.GoneError
-	switch {
-	case why.reason != "":
-		o = output.Outcome{Kind: why.kind, Reason: why.reason, FirstError: o.FirstError}
-	case errors.As(unread, &gone):
-		o = output.Outcome{Kind: output.Unknown, Reason: "unknown: " + gone.Lost() + lastKnown(s)}
-	case errors.Is(unread, fs.ErrNotExist) && !exit.rebooted:
-		o = output.Outcome{Kind: output.Unknown, Reason: fmt.Sprintf("unknown: outputs unreadable: the run folder %s is not there any more: was it removed, or is its file system not mounted?%s", h.Folder(), lastKnown(s))}
-	case unread != nil && !exit.rebooted:
-		o = output.Outcome{Kind: output.Unknown, Reason: "unknown: outputs unreadable: " + unread.Error()}
-	case exit.rebooted:
-		if unread != nil {
-			o.Reason = "outputs unreadable: " + unread.Error()
-		}
-		o = output.Outcome{Kind: output.Unknown, Reason: "host rebooted, solver lost; last known: " + o.Reason}
-	}
+// decide is verdict.Decide's, without secrets.
+func (h *Handle) decide(s output.Snapshot, exit verdict.Exit, unread error) output.Outcome {
+	o := verdict.Decide(s, exit, h.why(), unread, h.Folder())
 	o.Reason = h.Events.Redact(o.Reason)
 	return o
-}
-
-// lastKnown is what was known of a run before its outputs were lost.
-func lastKnown(s output.Snapshot) string {
-	if !s.HasTime {
-		return ""
-	}
-	return "; last known: " + s.Summary()
-}
-
-// exitResult tells Nomad the truth about an outcome: LS-DYNA exits with 0 on
-// errors too, so its code never makes a success.
-func exitResult(o output.Outcome, exit output.Exit) *drivers.ExitResult {
-	r := &drivers.ExitResult{ExitCode: exit.Code, Signal: exit.Signal, OOMKilled: exit.OOMKilled}
-	if exit.Signal != 0 {
-		r.ExitCode = 128 + exit.Signal
-	}
-	if !exit.Known {
-		r.ExitCode = -1
-	}
-	if o.Success() && exit.Known && r.ExitCode == 0 && !exit.OOMKilled {
-		return r
-	}
-	if r.ExitCode == 0 {
-		r.ExitCode = 1
-	}
-	const unknown = "exit status unknown"
-	reason := o.Reason
-	if !exit.Known && !strings.Contains(reason, unknown) {
-		reason = fmt.Sprintf("%s; %s", unknown, reason)
-	}
-	r.Err = errors.New(reason)
-	return r
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
@@ -147,7 +149,7 @@ func (h *Handle) setDetails(d state.Details, w *watch.Watcher) {
 // watch begins to watch the folder of a run that another plugin process started.
 // What its outputs are does not depend on whether it can be opened now.
 func (h *Handle) watch(d state.Details) *watch.Watcher {
-	old, err := decodeOutputs(d.Old)
+	old, err := runfolder.DecodeOutputs(d.Old)
 	if err != nil {
 		h.logger.Warn("cannot tell the run's outputs from older ones", "error", err)
 	}
@@ -155,21 +157,9 @@ func (h *Handle) watch(d state.Details) *watch.Watcher {
 	if d.NodeIndex > 0 {
 		follow = nil // the leading node's task reads the outputs
 	}
-	o := WatchOptions(d.RunBase, d.RunFolder, h.user(d), h.logger, follow)
+	o := runfolder.WatchOptions(d.RunBase, d.RunFolder, h.user(d), h.logger, follow)
 	o.Run = h.ID.String()
 	return watch.Start(o)
-}
-
-// WatchOptions say how a run folder is watched that a user's task runs in.
-func WatchOptions(base, rel string, u supervisor.User, logger hclog.Logger, follow *rundir.FollowOptions) watch.Options {
-	return watch.Options{
-		Open:   func() (*rundir.Folder, error) { return OpenFolder(base, rel, u) },
-		Follow: follow,
-		As:     u.Do,
-		Report: func(err error) {
-			logger.Debug("cannot read the run folder", "folder", filepath.Join(base, rel), "error", err)
-		},
-	}
 }
 
 // user is who the run runs as.
@@ -297,7 +287,7 @@ func (h *Handle) Result() *drivers.ExitResult { r, _ := h.final(); return r }
 func (h *Handle) Abandon() {
 	// The result before Run returns: by it Run gives back the folder of a run that is over.
 	o := output.Outcome{Kind: output.Unknown, Reason: "unknown: the task was destroyed before its outputs were read"}
-	h.conclude(exitResult(o, output.Exit{}), o, time.Now()) // nothing, where its processes live or the result is final
+	h.conclude(verdict.Result(o, output.Exit{}), o, time.Now()) // nothing, where its processes live or the result is final
 	h.abandon()
 	h.Events.Forget()
 }

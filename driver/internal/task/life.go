@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
@@ -23,17 +24,11 @@ type life struct {
 	phase    Phase
 	attached bool      // Nomad has asked for the run, whatever phase it is in
 	deadline time.Time // of a stop: when everything is killed
-	cause    cause
+	cause    verdict.Cause
 	effect   string // of a stop's sense switch, as told
 	result   *drivers.ExitResult
 	outcome  output.Outcome
 	finished time.Time
-}
-
-// cause is why the driver itself ends a run; zero where it does not.
-type cause struct {
-	kind   output.Kind
-	reason string
 }
 
 func newLife(p Phase) *life {
@@ -100,17 +95,17 @@ func (l *life) stopDeadline() time.Time {
 
 // endFor notes why the driver ends the run. It reports false where the run is
 // being stopped or ended already.
-func (l *life) endFor(c cause) bool {
+func (l *life) endFor(c verdict.Cause) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.phase >= Stopping || l.cause != (cause{}) {
+	if l.phase >= Stopping || l.cause != (verdict.Cause{}) {
 		return false
 	}
 	l.cause = c
 	return true
 }
 
-func (l *life) why() cause {
+func (l *life) why() verdict.Cause {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.cause

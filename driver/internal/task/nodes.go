@@ -11,8 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -86,38 +85,18 @@ func (h *Handle) stopFollower(ctx context.Context, order state.Stop, doing strin
 // endAsFollower ends the task of a node that does not lead as the run ended, by what the
 // leading node told its launch daemon. ctx ends with the driver: then the next plugin
 // process does this.
-func (h *Handle) endAsFollower(ctx context.Context, r *run, exit exited) {
+func (h *Handle) endAsFollower(ctx context.Context, r *run, exit verdict.Exit) {
 	told, err := h.readEnded(ctx, r)
 	if ctx.Err() != nil {
 		return
 	}
-	o := h.followerOutcome(told, err, exit)
+	o := verdict.OfFollower(told, err, exit, h.why())
 	if !exit.Known && err == nil { // its supervisor was killed, and the leading node knows
 		exit.Exit = output.Exit{Known: true, Code: told.Code}
 	}
 	o.Reason = h.Events.Redact(o.Reason)
 	h.Events.EmitRedacted(Sentence(o.Reason))
-	h.conclude(exitResult(o, exit.Exit), o, exit.at())
-}
-
-// followerOutcome is how the task of a node ends that does not lead. unread says why it
-// is not known what the leading node told.
-func (h *Handle) followerOutcome(told nodes.Ended, unread error, exit exited) output.Outcome {
-	switch why := h.why(); {
-	case why.reason != "":
-		return output.Outcome{Kind: why.kind, Reason: why.reason}
-	case rundir.Unreadable(unread):
-		return output.Outcome{Kind: output.Unknown, Reason: fmt.Sprintf("unknown: cannot read what the leading node told of the end: %v", unread)}
-	case unread != nil && exit.OOMKilled:
-		return output.Outcome{Kind: output.Killed, Reason: "this node's part of the run ran out of memory"}
-	case unread != nil && exit.Signal != 0:
-		return output.Outcome{Kind: output.Killed, Reason: "this node's part of the run was ended by " + unix.SignalName(syscall.Signal(exit.Signal))}
-	case unread != nil:
-		return output.Outcome{Kind: output.Killed, Reason: fmt.Sprintf("this node's part of the run ended, and the leading node did not tell why: %v", unread)}
-	case told.Leader != "":
-		return output.Outcome{Kind: told.Kind, Reason: fmt.Sprintf("by the leading node %s: %s", told.Leader, told.Reason)}
-	}
-	return output.Outcome{Kind: told.Kind, Reason: told.Reason}
+	h.conclude(verdict.Result(o, exit.Exit), o, exit.At())
 }
 
 // readEnded reads what the leading node told of the end. A folder that cannot be read is

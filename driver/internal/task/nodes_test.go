@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -39,7 +40,7 @@ func TestEndAsFollower_IsLeftToTheNextPlugin(t *testing.T) {
 	h := newFollower(t, hung(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	h.endAsFollower(ctx, h.run.Load(), exited{Exit: output.Exit{Known: true}})
+	h.endAsFollower(ctx, h.run.Load(), verdict.Exit{Exit: output.Exit{Known: true}})
 	must.False(t, h.IsEnded())
 }
 
@@ -47,19 +48,19 @@ func TestEndAsFollower(t *testing.T) {
 	completed := nodes.Ended{Alloc: "a", Leader: "crash01", Kind: output.Completed, Reason: "normal termination"}
 	other := completed
 	other.Alloc = "b"
-	known := exited{Exit: output.Exit{Known: true}}
+	known := verdict.Exit{Exit: output.Exit{Known: true}}
 	for name, c := range map[string]struct {
 		told *nodes.Ended
-		exit exited
+		exit verdict.Exit
 		code int
 		want string // of the error; "" for a success
 	}{
 		"as the leading node says":               {&completed, known, 0, ""},
-		"a supervisor that was killed":           {&completed, exited{}, 0, ""},
-		"nobody told":                            {nil, exited{Exit: output.Exit{Known: true, Code: 1}}, 1, "did not tell why"},
+		"a supervisor that was killed":           {&completed, verdict.Exit{}, 0, ""},
+		"nobody told":                            {nil, verdict.Exit{Exit: output.Exit{Known: true, Code: 1}}, 1, "did not tell why"},
 		"another allocation was told":            {&other, known, 1, "did not tell why"},
-		"the daemon was killed":                  {nil, exited{Exit: output.Exit{Known: true, Signal: 9}}, 137, "this node's part of the run was ended by SIGKILL"},
-		"the daemon was killed for want of room": {nil, exited{Exit: output.Exit{Known: true, Signal: 9, OOMKilled: true}}, 137, "ran out of memory"},
+		"the daemon was killed":                  {nil, verdict.Exit{Exit: output.Exit{Known: true, Signal: 9}}, 137, "this node's part of the run was ended by SIGKILL"},
+		"the daemon was killed for want of room": {nil, verdict.Exit{Exit: output.Exit{Known: true, Signal: 9, OOMKilled: true}}, 137, "ran out of memory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -85,12 +86,12 @@ func TestEndAsFollower_WaitsForItsFolder(t *testing.T) {
 	dir := t.TempDir()
 	writeEnded(t, dir, nodes.Ended{Alloc: "a", Kind: output.Completed})
 	h := newFollower(t, flaky(dir, rundir.ErrNotOpen, rundir.ErrNotOpen, nil))
-	h.endAsFollower(t.Context(), h.run.Load(), exited{Exit: output.Exit{Known: true}})
+	h.endAsFollower(t.Context(), h.run.Load(), verdict.Exit{Exit: output.Exit{Known: true}})
 	must.NoError(t, h.Result().Err)
 
 	h = newFollower(t, hung(t))
 	h.patience = Patience{Silent: time.Nanosecond, Missing: time.Nanosecond, Stopped: time.Hour}
-	h.endAsFollower(t.Context(), h.run.Load(), exited{Exit: output.Exit{Known: true}})
+	h.endAsFollower(t.Context(), h.run.Load(), verdict.Exit{Exit: output.Exit{Known: true}})
 	must.ErrorContains(t, h.Result().Err, "unknown: cannot read what the leading node told of the end")
 }
 

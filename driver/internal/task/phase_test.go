@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
@@ -79,7 +80,7 @@ func TestLife_ResultIsFinal(t *testing.T) {
 }
 
 func TestLife_DriverEndsNoRunThatSomebodyStops(t *testing.T) {
-	c := cause{output.LicenceError, "no licence"}
+	c := verdict.Cause{Kind: output.LicenceError, Reason: "no licence"}
 	l := newLife(Attached)
 	must.True(t, l.endFor(c))
 	must.False(t, l.endFor(c), must.Sprint("once"))
@@ -89,6 +90,6 @@ func TestLife_DriverEndsNoRunThatSomebodyStops(t *testing.T) {
 		_, err := l.advance(e)
 		must.NoError(t, err)
 		must.False(t, l.endFor(c))
-		must.Eq(t, cause{}, l.why())
+		must.Eq(t, verdict.Cause{}, l.why())
 	}
 }

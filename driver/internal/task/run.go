@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
@@ -218,7 +219,7 @@ func (h *Handle) checkStart(ctx context.Context, r *run, v watch.View) {
 	if s.LicenceTrouble != "" {
 		reason += ": " + s.LicenceTrouble
 	}
-	if !h.endFor(cause{output.LicenceError, reason}) {
+	if !h.endFor(verdict.Cause{Kind: output.LicenceError, Reason: reason}) {
 		return
 	}
 	h.say("Ending the solver: %s", reason)

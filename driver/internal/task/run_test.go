@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -103,13 +104,13 @@ func TestRun_StartTimeoutNeedsALookAtTheOutputs(t *testing.T) {
 			h.phase = Attached
 			h.checkStart(t.Context(), h.run.Load(), c.view)
 			h.routines.Wait()
-			must.Eq(t, c.ends, h.why().reason != "")
+			must.Eq(t, c.ends, h.why().Reason != "")
 		})
 	}
 }
 
 func TestRun_OutputsThatCannotBeReadMakeNoFailure(t *testing.T) {
-	exit := exited{Exit: output.Exit{Known: true}}
+	exit := verdict.Exit{Exit: output.Exit{Known: true}}
 	for name, c := range map[string]struct {
 		open   func() (*rundir.Folder, error)
 		silent time.Duration
@@ -126,9 +127,9 @@ func TestRun_OutputsThatCannotBeReadMakeNoFailure(t *testing.T) {
 			o := h.decide(v.Snapshot, exit, err)
 			must.Eq(t, output.Unknown, o.Kind)
 			must.StrHasPrefix(t, c.want, o.Reason)
-			r := exitResult(o, exit.Exit)
+			r := verdict.Result(o, exit.Exit)
 			must.Eq(t, 1, r.ExitCode)
-			o = h.decide(v.Snapshot, exited{rebooted: true}, err)
+			o = h.decide(v.Snapshot, verdict.Exit{Rebooted: true}, err)
 			must.StrHasPrefix(t, "host rebooted, solver lost; last known: outputs unreadable: ", o.Reason)
 		})
 	}
@@ -227,7 +228,7 @@ func TestRun_SettlesNoOtherRunsRecord(t *testing.T) {
 	must.NoError(t, err)
 	t.Cleanup(claim.Drop)
 	h := newTold(t, state.Details{}, folderIn(dir))
-	h.settleRecord(t.Context(), h.run.Load(), output.Snapshot{}, exited{}, output.Outcome{Kind: output.Completed})
+	h.settleRecord(t.Context(), h.run.Load(), output.Snapshot{}, verdict.Exit{}, output.Outcome{Kind: output.Completed})
 	now, err := folder.ReadRecord()
 	must.NoError(t, err)
 	must.Eq(t, before, now)
@@ -239,7 +240,7 @@ func TestRun_SettlesTheRecordOfACompletedRunInAFolderThatFails(t *testing.T) {
 		dir := t.TempDir()
 		h := newTold(t, state.Details{RunBase: "/", RunFolder: "x"}, flaky(dir, unix.ENOTCONN, unix.ENOTCONN, nil))
 		h.patience = Patience{Silent: patience, Missing: patience, Stopped: patience}
-		h.settleRecord(t.Context(), h.run.Load(), output.Snapshot{}, exited{}, output.Outcome{Kind: output.Completed})
+		h.settleRecord(t.Context(), h.run.Load(), output.Snapshot{}, verdict.Exit{}, output.Outcome{Kind: output.Completed})
 		_, err := os.Stat(filepath.Join(dir, rundir.RecordFile))
 		return h, err
 	}

@@ -6,15 +6,14 @@ package task
 import (
 	"context"
 	"errors"
-	"slices"
-	"syscall"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // settlePatience bounds what is written to the folder of a run that is over.
@@ -23,7 +22,7 @@ const settlePatience = 30 * time.Second
 // settleRecord brings the run folder's record up to date at the end of a run: a
 // completed run is no longer to be continued, nor to be overwritten by a restart of its
 // allocation, and a dump from which the solver could not go on is not to be tried again.
-func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, exit exited, o output.Outcome) {
+func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, exit verdict.Exit, o output.Outcome) {
 	rejected := false
 	err := h.insist(ctx, r, o.Success() || r.Restart != "", func(f *rundir.Folder) error {
 		if err := ownership.Of(f).CheckOwner(h.ID.String()); err != nil {
@@ -37,7 +36,7 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 			return nil //nolint:nilerr // no record, or none that can be read: nothing to bring up to date
 		}
 		switch {
-		case r.Restart != "" && recorded.Chosen != nil && h.dumpIsBad(recorded.Chosen.Time, s, exit.Exit, o):
+		case r.Restart != "" && recorded.Chosen != nil && verdict.DumpIsBad(recorded.Chosen.Time, s, exit.Exit, o, h.wasStopped()):
 			recorded.RejectChosen()
 			rejected = true
 		default:
@@ -76,13 +75,13 @@ func (h *Handle) insist(ctx context.Context, r *run, much bool, do func(*rundir.
 
 // completion is what the folder's record keeps of a run that completed. was is what it
 // kept before.
-func (h *Handle) completion(r *run, exit exited, o output.Outcome, was rundir.Record) *rundir.Completion {
+func (h *Handle) completion(r *run, exit verdict.Exit, o output.Outcome, was rundir.Record) *rundir.Completion {
 	if c := was.Completed; c != nil && c.Alloc == h.ID.Alloc && c.Task == h.ID.Task {
 		return c // by a plugin that ended before it could tell Nomad
 	}
 	return &rundir.Completion{
 		Deck:      r.Deck,
-		Namespace: r.Namespace, Job: r.JobID, Alloc: h.ID.Alloc, Task: h.ID.Task, Reason: o.Reason, Finished: exit.at().UTC(),
+		Namespace: r.Namespace, Job: r.JobID, Alloc: h.ID.Alloc, Task: h.ID.Task, Reason: o.Reason, Finished: exit.At().UTC(),
 		ExitKnown: exit.Known, Code: exit.Code, Signal: exit.Signal, OOMKilled: exit.OOMKilled,
 	}
 }
@@ -106,15 +105,10 @@ func (h *Handle) noteLastDump(ctx context.Context, r *run, v *watch.SwitchView) 
 	}
 }
 
-// Past is what a run folder keeps of a run from its start on.
-func Past(id state.ID, d *state.Details) output.PastRun {
-	return output.PastRun{Run: id.String(), Job: d.JobID, Node: d.NodeName, Started: d.StartedAt.UTC()}
-}
-
 // noteEnd notes in the run folder how the run ended: what starts there next, and why,
 // is told long after Nomad has dropped the event.
-func (h *Handle) noteEnd(ctx context.Context, r *run, exit exited, o output.Outcome) {
-	past, ended := Past(h.ID, &r.Details), exit.finished.UTC()
+func (h *Handle) noteEnd(ctx context.Context, r *run, exit verdict.Exit, o output.Outcome) {
+	past, ended := runfolder.Past(h.ID, &r.Details), exit.Finished.UTC()
 	if ended.IsZero() {
 		ended = time.Now().UTC()
 	}
@@ -129,26 +123,5 @@ func (h *Handle) noteEnd(ctx context.Context, r *run, exit exited, o output.Outc
 	}
 }
 
-// crashes are the signals by which a solver dies of its own doing.
-var crashes = []syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGABRT, syscall.SIGFPE, syscall.SIGILL, syscall.SIGSYS, syscall.SIGTRAP}
-
-// dumpIsBad reports whether a run ended of its own doing before it got beyond the
-// problem time of its dump: an error, a crash, or silence. What others did to it (a
-// stop, a kill, no licence, no memory) says nothing about its dump. A solver that
-// refuses its input prints a problem time as well, 0.
-func (h *Handle) dumpIsBad(dumped float64, s output.Snapshot, exit output.Exit, o output.Outcome) bool {
-	stopped := !h.stopDeadline().IsZero() || h.why().reason != ""
-	switch {
-	case s.HasTime && s.Time > dumped, stopped, exit.OOMKilled:
-		return false
-	case o.Kind == output.Failed:
-		return true
-	case o.Kind == output.Killed:
-		sig := exit.Signal
-		if sig == 0 && exit.Code > 128 { // passed on by a shell or mpirun
-			sig = exit.Code - 128
-		}
-		return slices.Contains(crashes, syscall.Signal(sig))
-	}
-	return o.Kind == output.Unknown && exit.Known
-}
+// wasStopped reports whether somebody had the run stopped, or the driver ended it.
+func (h *Handle) wasStopped() bool { return !h.stopDeadline().IsZero() || h.why().Reason != "" }

@@ -38,16 +38,16 @@ var All = []Mistake{
 	{
 		Name: "invents exit code 0", Rule: check.NoneInvented, Fault: "kill supervisor",
 		Edits: []mutant.Edit{
-			mutant.Replace("exitResult", "r.ExitCode = -1", "r.ExitCode = 0\nreturn r"),
+			mutant.Replace("verdict.Result", "r.ExitCode = -1", "r.ExitCode = 0\nreturn r"),
 		},
 	},
 	{
 		Name: "forgets the signal that ended a solver", Rule: check.NoneInvented, Fault: "kill solver",
-		Edits: []mutant.Edit{mutant.Replace("exitResult", "r.ExitCode = 128 + exit.Signal", "r.ExitCode, r.Signal = 1, 0")},
+		Edits: []mutant.Edit{mutant.Replace("verdict.Result", "r.ExitCode = 128 + exit.Signal", "r.ExitCode, r.Signal = 1, 0")},
 	},
 	{
 		Name: "believes an exit code of 0", Rule: check.NoneInvented, Fault: "kill plugin", Job: "error",
-		Edits: []mutant.Edit{mutant.Always("exitResult", "o.Success()")},
+		Edits: []mutant.Edit{mutant.Always("verdict.Result", "o.Success()")},
 	},
 	{
 		Name: "binds to cores that it did not lease", Rule: check.CoresAsLeased, Fault: "kill plugin", Job: "ok",

@@ -1,11 +1,10 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package task
+package verdict
 
 import (
 	"errors"
-	"syscall"
 	"testing"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -14,7 +13,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
-func TestExitResult(t *testing.T) {
+func TestResult(t *testing.T) {
 	completed := output.Outcome{Kind: output.Completed, Reason: "normal termination"}
 	failed := output.Outcome{Kind: output.Failed, Reason: "error termination"}
 	for name, c := range map[string]struct {
@@ -37,7 +36,7 @@ func TestExitResult(t *testing.T) {
 		"exit 0, but LS-DYNA is silent": {output.Outcome{Kind: output.Unknown, Reason: "?"}, output.Exit{Known: true}, drivers.ExitResult{ExitCode: 1, Err: errors.New("?")}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := exitResult(c.outcome, c.exit)
+			got := Result(c.outcome, c.exit)
 			if c.want.Err == nil {
 				must.NoError(t, got.Err)
 				must.True(t, got.Successful())
@@ -49,19 +48,4 @@ func TestExitResult(t *testing.T) {
 			must.Eq(t, c.want, *got)
 		})
 	}
-}
-
-func TestLookupSignal(t *testing.T) {
-	for name, want := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGKILL": syscall.SIGKILL, "SIGUSR1": syscall.SIGUSR1} {
-		got, err := LookupSignal(name)
-		must.NoError(t, err)
-		must.Eq(t, want, got)
-	}
-	for _, name := range []string{"", "TERM", "15", "sigterm", "SIGRT99"} {
-		_, err := LookupSignal(name)
-		must.Error(t, err, must.Sprint(name))
-	}
-	sig, err := StopSignal("")
-	must.NoError(t, err)
-	must.Eq(t, syscall.SIGTERM, sig)
 }
