@@ -23,13 +23,20 @@ import (
 // ended with. Where another allocation has, somebody ran the job again.
 func (s *start) checkCompleted() error {
 	if s.isFollower() {
-		return s.checkCompletedAsFollower()
+		// Where the leading node's task would end at once, this one waits for nothing.
+		if err := s.checkCompletedAsFollower(); err != nil || s.run.completed != nil {
+			return err
+		}
 	}
 	var recorded *rundir.Record
 	err := s.inFolder(func(f *rundir.Folder) (err error) {
 		recorded, err = restart.Completed(f, s.id)
 		return err
 	})
+	if err != nil && s.isFollower() {
+		s.d.logger.Warn("cannot tell whether the run was completed before", "alloc_id", s.id.Alloc, "error", err)
+		return nil // the leading node's task ends with the error
+	}
 	if err != nil || recorded == nil {
 		return err
 	}
@@ -52,7 +59,7 @@ func (s *start) checkRepeated() error {
 	}
 	done := s.run.before.Completed
 	if s.job.Restart.Mode == settings.RestartAuto && done.NomadRepeats() && done.IsTask(s.cfg.Namespace, s.cfg.JobID, s.cfg.Name) {
-		if err := s.identifyDeck(); err != nil {
+		if err := s.readDeck(); err != nil {
 			return err
 		}
 		if s.run.before.HasCompleted(s.run.deck) {
@@ -60,7 +67,9 @@ func (s *start) checkRepeated() error {
 			return nil
 		}
 	}
-	s.events = append(s.events, fmt.Sprintf("Beginning anew, over the results of %s", done))
+	if !s.isFollower() {
+		s.events = append(s.events, fmt.Sprintf("Beginning anew, over the results of %s", done))
+	}
 	return nil
 }
 

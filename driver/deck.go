@@ -24,6 +24,10 @@ func (s *start) identifyDeck() error {
 	if s.job.Restart.Mode != settings.RestartAuto || s.isFollower() {
 		return nil // nobody asks for dumps that fit
 	}
+	return s.readDeck()
+}
+
+func (s *start) readDeck() error {
 	if s.run.deck.Hash != "" {
 		return nil // it was read to tell whether Nomad repeats a run
 	}
