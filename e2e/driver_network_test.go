@@ -224,7 +224,7 @@ func (all *members) strangers() {
 	must.NoError(t, c.Close())
 	must.NoError(t, cluster.Poll(within(t), "a word on strangers", func() (bool, string, error) {
 		said, err := os.ReadFile(filepath.Join(all.job.folder, "stdout-node1"))
-		return strings.Contains(string(said), "refused 1 connections to the launch port"), string(said), err
+		return strings.Contains(string(said), "refused a connection to the launch port: "), string(said), err
 	}))
 }
 

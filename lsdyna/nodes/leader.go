@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
@@ -44,7 +46,7 @@ func runLeader(c Config) (int, error) {
 		return 1, err
 	}
 	l := &leader{Config: c, program: program}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	ctx, stop := stopContext(c.Self)
 	defer stop()
 	if err := l.prepare(); err != nil {
 		say("%s%v", output.NodesFailed, err)
@@ -57,14 +59,35 @@ func runLeader(c Config) (int, error) {
 	end, err := leads.Run(ctx, c.Patience)
 	l.clearSwitch()
 	var lost *lead.LostError
+	var stopped *lead.StoppedError
 	switch {
 	case err == nil:
 	case errors.As(err, &lost):
 		say("%s%v", output.NodesLost, err)
+	case errors.As(err, &stopped):
+		say("%s%v", output.NodesStopped, err)
 	default:
 		say("%s%v", output.NodesFailed, err)
 	}
 	return end.Code, nil
+}
+
+// stopContext ends, with a StoppedError, when the leading node's task is ended by a
+// signal: its sense switch did not end the run in time, or is none to be had.
+func stopContext(self member.Record) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	go func() {
+		if s, ok := (<-signals).(syscall.Signal); ok {
+			cancel(&lead.StoppedError{Why: fmt.Sprintf("the leading node %s (allocation %s) got %s", self.Node, self.Alloc, unix.SignalName(s))})
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel(nil)
+	}
 }
 
 // shimName is the script that every rank begins with.
@@ -246,6 +269,10 @@ func (l *leader) stop(ctx context.Context, who member.Record) bool {
 	if l.stopsItself(ctx) || ctx.Err() != nil {
 		return true
 	}
+	if !l.looksAtSwitches(ctx) {
+		say(output.NodesStop+"the solver does not look at sense switches yet and has nothing to dump, ending the launcher", who.Node)
+		return false
+	}
 	if err := inFolder(func(f *rundir.Folder) error { return f.WriteSwitch(sw) }); err != nil {
 		say("cannot write the sense switch %s: %v", l.Stop, err)
 		return false
@@ -253,6 +280,24 @@ func (l *leader) stop(ctx context.Context, who member.Record) bool {
 	l.sent.Store(true)
 	say(output.NodesStop+"sent the sense switch %s", who.Node, l.Stop)
 	return true
+}
+
+// looksAtSwitches reports whether the solver would take a sense switch: it does not as
+// long as it waits for a licence. What cannot be read is no reason not to try.
+func (l *leader) looksAtSwitches(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, ownStop)
+	defer cancel()
+	s, err := l.outputs(ctx)
+	return err != nil || s.Phase != output.PhaseStarting && s.Phase != output.PhaseLicence
+}
+
+// outputs are what the run has printed so far.
+func (l *leader) outputs(ctx context.Context) (s output.Snapshot, err error) {
+	err = inFolder(func(f *rundir.Folder) (err error) {
+		s, err = rundir.NewFollower(f, rundir.FollowOptions{Stdout: l.Stdout, JobID: l.JobID, Old: l.Old}).Drain(ctx)
+		return err
+	})
+	return s, err
 }
 
 // stopsItself reports whether the leading node's own task sends the switch.
@@ -293,15 +338,11 @@ const judgePatience = time.Minute
 
 // judge finds out how the run ended: LS-DYNA exits with 0 on errors, too.
 func (l *leader) judge(code int) (output.Kind, string) {
-	var o output.Outcome
-	err := inFolder(func(f *rundir.Folder) error {
-		ctx, cancel := context.WithTimeout(context.Background(), judgePatience)
-		defer cancel()
-		s, err := rundir.NewFollower(f, rundir.FollowOptions{Stdout: l.Stdout, JobID: l.JobID, Old: l.Old}).Drain(ctx)
-		o = output.Decide(s, output.Exit{Known: true, Code: code})
-		return err
-	})
-	if err != nil && o.Kind == "" {
+	ctx, cancel := context.WithTimeout(context.Background(), judgePatience)
+	defer cancel()
+	s, err := l.outputs(ctx)
+	o := output.Decide(s, output.Exit{Known: true, Code: code})
+	if err != nil && s.Phase == "" { // nothing was read at all
 		return output.Unknown, fmt.Sprintf("unknown: outputs unreadable: %v", err)
 	}
 	return o.Kind, o.Reason

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
@@ -118,19 +119,29 @@ func captureStdout(t *testing.T, do func()) string {
 	return string(data)
 }
 
+// What a solver prints before it has its licence, and when it computes.
+const (
+	header    = "     Date: 11/29/2026      Time: 11:47:32\n     |  LS-DYNA, A Program for Nonlinear Dynamic            |\n"
+	computing = header + " BEGIN implicit dynamics step\n"
+)
+
 // The leading node's own stop sends the switch: a second one would mean a second dump.
 func TestStop_OneSwitch(t *testing.T) {
 	for name, c := range map[string]struct {
-		own, pending bool
-		stop         string
-		sent, asked  bool
+		pending     bool
+		stop        string
+		printed     string
+		sent, asked bool
 	}{
-		"another node is stopped":         {false, false, "sw1", true, true},
-		"all nodes are stopped":           {false, true, "sw1", false, true},
-		"the job has no switch for that ": {false, false, "", false, false},
+		"another node is stopped":         {false, "sw1", computing, true, true},
+		"all nodes are stopped":           {true, "sw1", computing, false, true},
+		"the job has no switch for that ": {false, "", computing, false, false},
+		"the solver waits for a licence":  {false, "sw1", header, false, false},
+		"the solver has printed nothing":  {false, "sw1", "", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
+			must.NoError(t, os.WriteFile("stdout", []byte(c.printed), 0o600))
 			if c.pending {
 				must.NoError(t, os.WriteFile(lsdyna.KillFile, []byte("sw1.\n"), 0o600))
 			}
@@ -210,4 +221,13 @@ func TestConfigFromEnv(t *testing.T) {
 	t.Setenv(ConfigEnv, "{")
 	_, err = configFromEnv()
 	must.ErrorContains(t, err, ConfigEnv)
+}
+
+// Who ends the leading node's task hears that he did.
+func TestStopContext(t *testing.T) {
+	ctx, stop := stopContext(member.Record{Node: "crash01", Alloc: "77aa"})
+	defer stop()
+	must.NoError(t, unix.Kill(os.Getpid(), unix.SIGTERM))
+	<-ctx.Done()
+	must.EqError(t, context.Cause(ctx), "the leading node crash01 (allocation 77aa) got SIGTERM")
 }

@@ -20,6 +20,7 @@ const (
 	NodesThere   = "the run's nodes: "
 	NodesLost    = "a part of the run is lost: "
 	NodesStop    = "node %s is to stop its part of the run: "
+	NodesStopped = "the run over several nodes was stopped: "
 	NodesFailed  = "the run over several nodes failed: "
 )
 
@@ -33,7 +34,7 @@ func (r *Reader) nodes(rest []byte) {
 		r.facts.Nodes = sanitize.Line(rest, maxNodesText)
 	case bytes.HasPrefix(rest, []byte("node ")):
 		r.facts.NodesStop = sanitize.Line(rest, maxNodesText)
-	case bytes.HasPrefix(rest, []byte(NodesLost)), bytes.HasPrefix(rest, []byte(NodesFailed)):
+	case bytes.HasPrefix(rest, []byte(NodesLost)), bytes.HasPrefix(rest, []byte(NodesStopped)), bytes.HasPrefix(rest, []byte(NodesFailed)):
 		r.facts.NodesEnded = sanitize.Line(rest, maxNodesText)
 	}
 }

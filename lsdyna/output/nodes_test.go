@@ -106,6 +106,7 @@ func TestReader_takesTheRankThatFailedFirst(t *testing.T) {
 
 func TestDecide_ofARunOverSeveralNodes(t *testing.T) {
 	lost := NodesLine + NodesLost + "node crash02 (node 1 of the run, allocation 77aa): no answer\n"
+	stopped := NodesLine + NodesStopped + "the leading node crash01 (allocation 77aa) got SIGTERM\n"
 	failed := NodesLine + NodesFailed + "not all nodes of the run are there: waited 30s for node 1: it has not started yet\n"
 	done := string(fixture(t, "completed-smp.stdout")) + "\n"
 	exited := Exit{Known: true, Code: 1}
@@ -123,6 +124,7 @@ func TestDecide_ofARunOverSeveralNodes(t *testing.T) {
 		"a node is lost, Hydra":          {nodesThere + solving(t) + hydra("9", "") + lost, exited, Killed, "a part of the run is lost: node crash02"},
 		"a node is lost, nobody saw":     {nodesThere + solving(t) + lost, Exit{}, Killed, "a part of the run is lost"},
 		"a node did not come":            {failed, exited, Failed, "the run over several nodes failed: not all nodes of the run are there: waited 30s for node 1: it has not started yet: no cycle was run"},
+		"stopped without a switch":       {nodesThere + solving(t) + stopped, exited, Stopped, "the run over several nodes was stopped: the leading node crash01 (allocation 77aa) got SIGTERM: t = "},
 		"a node is lost after the end":   {nodesThere + done + lost, exited, Completed, "; exit code 1"},
 		"the leading node out of memory": {nodesThere + solving(t) + lost, Exit{Known: true, Signal: 9, OOMKilled: true}, Killed, "out of memory"},
 		"a rank is killed, Open MPI":     {nodesThere + solving(t) + openMPI, exited, Killed, "ended by a signal: mpirun: rank 1 with PID 0 on node lsdyna-node-1-crash02 exited on signal 9 (Killed)."},

@@ -126,6 +126,8 @@ func noBanner(s Snapshot, e Exit) (Kind, string) {
 		return Killed, "ended by " + e.cause() + s.at()
 	case strings.HasPrefix(s.NodesEnded, NodesLost):
 		return Killed, s.NodesEnded + s.at()
+	case strings.HasPrefix(s.NodesEnded, NodesStopped):
+		return Stopped, s.NodesEnded + s.at()
 	case s.NodesEnded != "":
 		return Failed, s.NodesEnded + s.at()
 	case strings.Contains(s.Crash, "SIGTERM"), strings.Contains(s.Crash, "process killed"), strings.Contains(s.Crash, "exited on signal"):

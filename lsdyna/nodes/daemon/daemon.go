@@ -226,7 +226,11 @@ func (d *Daemon) refuse(why error) {
 	}
 	d.mu.Unlock()
 	if due {
-		d.options.Log(fmt.Sprintf("refused %d connections to the launch port, the last one: %v", n, why))
+		many := "a connection to the launch port"
+		if n > 1 {
+			many = fmt.Sprintf("%d connections to the launch port, the last one", n)
+		}
+		d.options.Log(fmt.Sprintf("refused %s: %v", many, why))
 	}
 }
 

@@ -106,7 +106,8 @@ func (f *follower) listen() {
 var ErrNotThere = errors.New("not all nodes of the run are there")
 
 // Run waits for the other nodes, for as long as ctx lasts, and runs the launcher. It
-// returns how the run ended, which all nodes are told.
+// returns how the run ended, which all nodes are told. The cause of ctx is a
+// StoppedError where the run is to end without having failed.
 func (l *Leader) Run(ctx context.Context, patience time.Duration) (daemon.End, error) {
 	followers, err := l.gather(ctx, patience)
 	var end daemon.End
@@ -114,7 +115,7 @@ func (l *Leader) Run(ctx context.Context, patience time.Duration) (daemon.End, e
 		end, err = l.launch(ctx, followers)
 	}
 	if err != nil {
-		end = daemon.End{Code: 1, Kind: output.Failed, Reason: err.Error()}
+		end = endOf(err)
 	}
 	for _, f := range followers {
 		_ = f.link.End(end) // one that is lost has ended
@@ -123,8 +124,8 @@ func (l *Leader) Run(ctx context.Context, patience time.Duration) (daemon.End, e
 }
 
 // gather waits until every node follows. It returns those that do beside an error, too.
-func (l *Leader) gather(ctx context.Context, patience time.Duration) ([]*follower, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (l *Leader) gather(run context.Context, patience time.Duration) ([]*follower, error) {
+	ctx, cancel := context.WithTimeout(run, patience)
 	defer cancel()
 	began, said := time.Now(), ""
 	byIndex := map[int]*follower{}
@@ -156,6 +157,9 @@ func (l *Leader) gather(ctx context.Context, patience time.Duration) ([]*followe
 		}
 		select {
 		case <-ctx.Done():
+			if run.Err() != nil {
+				return slices.Collect(maps.Values(byIndex)), fmt.Errorf("%w, while the run waited for %s", context.Cause(run), describe(missing))
+			}
 			return slices.Collect(maps.Values(byIndex)), fmt.Errorf("%w: waited %s for %s", ErrNotThere, time.Since(began).Round(time.Second), describe(missing))
 		case <-time.After(lookPause + time.Duration(len(missing))*lookPerNode):
 		}
@@ -176,13 +180,6 @@ func leave(byIndex map[int]*follower) {
 		}
 		delete(byIndex, i)
 	}
-}
-
-// DiffersError says that a node is not of this run, or not as it must be.
-type DiffersError struct{ What string }
-
-func (e *DiffersError) Error() string {
-	return "the nodes of a run must agree: " + e.What
 }
 
 // take makes a node follow, if it is there. What an earlier run left does not answer.
@@ -234,9 +231,6 @@ func describe(missing []Missing) string {
 	}
 	return text
 }
-
-// errStopped is the cause of the end of a run that no switch can stop.
-var errStopped = errors.New("another node's task is being stopped")
 
 // launch runs the launcher until it ends, a node is lost, or ctx ends.
 func (l *Leader) launch(ctx context.Context, followers []*follower) (daemon.End, error) {
@@ -298,16 +292,6 @@ func (l *Leader) watch(ctx context.Context, f *follower, giveUp context.CancelCa
 // started ended. Hydra does not notice that one of its proxies is gone.
 const launcherGrace = 3 * time.Second
 
-// LostError says which node's part of a run is lost.
-type LostError struct {
-	Node member.Record
-	Why  string
-}
-
-func (e *LostError) Error() string {
-	return fmt.Sprintf("node %s (node %d of the run, allocation %s): %s", e.Node.Node, e.Node.Index, e.Node.Alloc, e.Why)
-}
-
 // lostGrace is how long it is waited, after a launcher that failed, for news of a node
 // that is lost.
 const lostGrace = 500 * time.Millisecond
@@ -316,7 +300,7 @@ const lostGrace = 500 * time.Millisecond
 func (l *Leader) askToStop(ctx context.Context, who member.Record, giveUp context.CancelCauseFunc) {
 	go func() {
 		if !l.options.Stop(ctx, who) {
-			giveUp(errStopped)
+			giveUp(&StoppedError{fmt.Sprintf("the task of node %s (node %d of the run, allocation %s) is being stopped", who.Node, who.Index, who.Alloc)})
 		}
 	}()
 }

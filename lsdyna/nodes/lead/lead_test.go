@@ -252,7 +252,9 @@ func TestRun_StopsForAnotherNode(t *testing.T) {
 				must.Eq(t, 4, got.end.Code)
 				return
 			}
-			must.ErrorIs(t, got.err, errStopped)
+			must.EqError(t, got.err, "the task of node n1 (node 1 of the run, allocation a1) is being stopped")
+			<-n.over
+			must.Eq(t, daemon.End{Code: 1, Kind: output.Stopped, Reason: "stopped: " + got.err.Error()}, n.end)
 		})
 	}
 }
@@ -260,17 +262,38 @@ func TestRun_StopsForAnotherNode(t *testing.T) {
 func TestRun_TheLeadersOwnEnd(t *testing.T) {
 	dir := t.TempDir()
 	n := follow(t, dir, record(1, 2))
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() {
 		_, err := New(leader(dir, 2, "trap 'exit 1' TERM; echo > began; while :; do sleep 0.1; done")).Run(ctx, patience)
 		ended <- err
 	}()
 	awaitFile(t, filepath.Join(dir, "began"))
-	cancel()
-	must.ErrorIs(t, <-ended, context.Canceled)
+	cancel(&StoppedError{"n0 got SIGTERM"})
+	must.EqError(t, <-ended, "n0 got SIGTERM")
 	<-n.over
 	must.NoError(t, n.err)
+	must.Eq(t, daemon.End{Code: 1, Kind: output.Stopped, Reason: "stopped: n0 got SIGTERM"}, n.end)
+}
+
+// Who stops a run that waits for its nodes hears that, and not that a time is over.
+func TestRun_TheLeadersOwnEndWhileItWaits(t *testing.T) {
+	dir := t.TempDir()
+	n := follow(t, dir, record(1, 3))
+	o := leader(dir, 3, "true")
+	said := make(chan []Missing, 1000)
+	o.Waiting = func(m []Missing) { said <- m }
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := New(o).Run(ctx, time.Minute)
+		ended <- err
+	}()
+	must.Eq(t, []Missing{{2, "it has not started yet"}}, <-said) // so the first follows
+	cancel(&StoppedError{"n0 got SIGTERM"})
+	must.EqError(t, <-ended, "n0 got SIGTERM, while the run waited for node 2: it has not started yet")
+	<-n.over
+	must.Eq(t, output.Stopped, n.end.Kind)
 }
 
 func awaitFile(t *testing.T, path string) {
