@@ -133,6 +133,7 @@ func (l *leader) cleanUp() {
 	for _, name := range []string{AgentName, shimName, appFile} {
 		_ = os.Remove(filepath.Join(member.Folder, name))
 	}
+	member.ForgetAgentFailures(".", l.Self.Run)
 	_ = os.Remove(member.Folder) // by the last one
 }
 

@@ -115,16 +115,30 @@ func run(ctx context.Context, runFolder string, args []string, stdout, stderr io
 	if err != nil {
 		return unreachable, err
 	}
+	code, err := execute(ctx, runFolder, call, stdout, stderr)
+	// Some launchers go on without the node: the run's leader ends them. Of a node whose
+	// daemon is gone it knows, and a launcher that ends its agent does not want it.
+	var start *daemon.StartError
+	if errors.As(err, &start) && ctx.Err() == nil {
+		tell := member.AgentFailure{Node: call.Node, Why: err.Error()}
+		if told := member.TellAgentFailure(runFolder, os.Getenv(member.KeyEnv), tell); told != nil {
+			err = fmt.Errorf("%w; and the run's leader cannot be told: %w", err, told)
+		}
+	}
+	return code, err
+}
+
+func execute(ctx context.Context, runFolder string, call Call, stdout, stderr io.Writer) (int, error) {
 	r, err := member.Read(runFolder, os.Getenv(member.KeyEnv), call.Node)
 	if errors.Is(err, fs.ErrNotExist) {
-		return unreachable, fmt.Errorf("node %d of the run has no record in %s: it is not there, or this is not the run folder", call.Node, member.Folder)
+		err = fmt.Errorf("node %d of the run has no record in %s: it is not there, or this is not the run folder", call.Node, member.Folder)
 	}
 	if err != nil {
-		return unreachable, err
+		return unreachable, &daemon.StartError{Err: err}
 	}
 	secret, err := wire.ParseSecret(r.Secret)
 	if err != nil {
-		return unreachable, err
+		return unreachable, &daemon.StartError{Err: err}
 	}
 	code, err := daemon.Execute(ctx, r.Address, secret, call.Words, nil, stdout, stderr)
 	if err != nil {

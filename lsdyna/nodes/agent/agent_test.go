@@ -6,6 +6,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -104,6 +105,60 @@ func TestRun_ExecutesOnTheNodeOfTheHost(t *testing.T) {
 	code, err = run(ctx, dir, []string{Host(0, ""), "true"}, &out, &errs)
 	must.Eq(t, unreachable, code)
 	must.ErrorContains(t, err, "node 0 of the run has no record in .lsdyna-nodes")
+	must.Eq(t, []member.AgentFailure{{Node: 0, Why: err.Error()}}, member.AgentFailures(dir, key))
+	member.ForgetAgentFailures(dir, key)
+	must.SliceEmpty(t, member.AgentFailures(dir, key))
 	must.Eq(t, unreachable, Main([]string{"elsewhere", "true"}, &out, &errs))
 	must.StrContains(t, errs.String(), "is not a node of this run")
+}
+
+// Some launchers do not notice that an agent could start nothing: the run's leader is
+// told why. It is not told of what was executed, nor of an agent that nobody wants any more.
+func TestRun_TellsTheLeaderWhyNothingWasExecuted(t *testing.T) {
+	key := member.Key("default", "bar", "solve")
+	t.Setenv(member.KeyEnv, key)
+	for name, c := range map[string]struct {
+		serve func(t *testing.T, l net.Listener, s wire.Secret)
+		ended bool // the launcher has ended the agent
+		want  string
+	}{
+		"nobody listens": {func(t *testing.T, l net.Listener, _ wire.Secret) { must.NoError(t, l.Close()) }, false, "connection refused"},
+		"no leader":      {func(t *testing.T, l net.Listener, s wire.Secret) { serve(t, l, s) }, false, "the run has no leader yet"},
+		"ended":          {func(t *testing.T, l net.Listener, _ wire.Secret) { must.NoError(t, l.Close()) }, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			must.NoError(t, err)
+			secret := wire.NewSecret()
+			must.NoError(t, member.Write(dir, member.Record{Run: key, Index: 1, Nodes: 2, Alloc: "a1", Node: "n1", Address: l.Addr().String(), Secret: secret.Hex(), Ranks: 1, Threads: 1}))
+			c.serve(t, l, secret)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if c.ended {
+				cancel()
+			}
+			code, err := run(ctx, dir, []string{Host(1, ""), "true"}, io.Discard, io.Discard)
+			must.Eq(t, unreachable, code)
+			must.Error(t, err)
+			told := member.AgentFailures(dir, key)
+			if c.want == "" {
+				must.SliceEmpty(t, told)
+				return
+			}
+			must.Len(t, 1, told)
+			must.Eq(t, member.AgentFailure{Node: 1, Why: err.Error()}, told[0])
+			must.StrContains(t, err.Error(), c.want)
+		})
+	}
+}
+
+func serve(t *testing.T, l net.Listener, s wire.Secret) {
+	t.Helper()
+	d, err := daemon.New(daemon.Options{Listener: l, Secret: s, Dir: t.TempDir()})
+	must.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan struct{})
+	go func() { defer close(served); _, _ = d.Serve(ctx) }()
+	t.Cleanup(func() { cancel(); <-served })
 }

@@ -101,17 +101,23 @@ func (f *Follower) End(e End) error {
 // Close leaves the daemon without a word: its leader is lost.
 func (f *Follower) Close() error { return f.conn.Close() }
 
+// StartError is the error of Execute where nothing was executed.
+type StartError struct{ Err error }
+
+func (e *StartError) Error() string { return e.Err.Error() }
+func (e *StartError) Unwrap() error { return e.Err }
+
 // Execute executes words on a daemon's node, as a remote shell does: they are joined by
 // blanks and given to a shell. It returns the exit code.
 func Execute(ctx context.Context, address string, s wire.Secret, words, env []string, stdout, stderr io.Writer) (int, error) {
 	conn, err := dial(ctx, address, s)
 	if err != nil {
-		return unreachable, err
+		return unreachable, &StartError{err}
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if err := conn.SendJSON(kindExec, exec{Script: strings.Join(words, " "), Env: env}); err != nil {
-		return unreachable, err
+		return unreachable, &StartError{err}
 	}
 	for {
 		k, data, err := conn.Receive()
@@ -130,7 +136,7 @@ func Execute(ctx context.Context, address string, s wire.Secret, words, env []st
 			}
 			return e.Code, nil
 		default:
-			return unreachable, refusal(k, data)
+			return unreachable, &StartError{refusal(k, data)}
 		}
 		if err != nil {
 			return unreachable, fmt.Errorf("pass on output: %w", err)

@@ -252,6 +252,7 @@ func (l *Leader) launch(ctx context.Context, followers []*follower) (daemon.End,
 	for _, f := range followers {
 		go l.watch(ctx, f, giveUp)
 	}
+	go l.watchAgents(ctx, followers, giveUp)
 	select {
 	case err = <-ended:
 	case <-ctx.Done():

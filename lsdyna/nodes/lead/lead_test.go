@@ -296,6 +296,25 @@ func TestRun_TheLeadersOwnEndWhileItWaits(t *testing.T) {
 	must.Eq(t, output.Stopped, n.end.Kind)
 }
 
+// Hydra waits for ranks whose proxy was never started.
+func TestRun_AnAgentStartsNothing(t *testing.T) {
+	dir := t.TempDir()
+	n := follow(t, dir, record(1, 2))
+	o := leader(dir, 2, "trap 'exit 1' TERM; echo > began; while :; do sleep 0.1; done")
+	ended := make(chan error, 1)
+	go func() {
+		_, err := New(o).Run(t.Context(), patience)
+		ended <- err
+	}()
+	awaitFile(t, filepath.Join(dir, "began"))
+	must.NoError(t, member.TellAgentFailure(dir, run, member.AgentFailure{Node: 7, Why: "of no node"}))
+	must.NoError(t, member.TellAgentFailure(dir, run, member.AgentFailure{Node: 1, Why: "connection refused"}))
+	err := <-ended
+	must.EqError(t, err, "node n1 (node 1 of the run, allocation a1): the MPI launcher's agent could start nothing there: connection refused")
+	<-n.over
+	must.Eq(t, err.Error(), n.end.Reason)
+}
+
 func awaitFile(t *testing.T, path string) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {

@@ -4,8 +4,10 @@
 package lead
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/daemon"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
@@ -42,4 +44,27 @@ func endOf(err error) daemon.End {
 		end.Kind, end.Reason = output.Stopped, "stopped: "+end.Reason
 	}
 	return end
+}
+
+// agentsLook is the time between two looks at what launch agents have told.
+const agentsLook = 200 * time.Millisecond
+
+// watchAgents ends the run when a launch agent could have nothing executed: Hydra does
+// not notice that, and its ranks on the other nodes wait for ever.
+func (l *Leader) watchAgents(ctx context.Context, followers []*follower, giveUp context.CancelCauseFunc) {
+	look := time.NewTicker(agentsLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		for _, told := range member.AgentFailures(l.options.Folder, l.options.Self.Run) {
+			if told.Node >= 1 && told.Node <= len(followers) {
+				giveUp(&LostError{followers[told.Node-1].Record, "the MPI launcher's agent could start nothing there: " + told.Why})
+				return
+			}
+		}
+	}
 }
