@@ -81,6 +81,9 @@ func (n Nodes) Command(s lsdyna.Solver, args []string) (NodesCommand, error) {
 	case lsdyna.IntelMPI:
 		c.Args = slices.Concat(n.hydra("-genv", "I_MPI_PIN", "off"), []string{"-bootstrap", "rsh", "-bootstrap-exec", n.Agent}, ranks)
 	case lsdyna.PlatformMPI:
+		if err := checkAppFileWords(ranks); err != nil {
+			return NodesCommand{}, err
+		}
 		c.Args, c.AppFile = []string{"-aff=none", "-f", n.AppFile}, n.appFile(ranks)
 		// Above 20 hosts it has them start each other in a tree.
 		c.Env = []string{"MPI_REMSH=" + n.Agent, "MPI_MAX_REMSH=" + strconv.Itoa(len(n.Hosts))}
@@ -139,6 +142,23 @@ func (n Nodes) openMPIEnv() []string {
 // Source: Hydra 4.0's -help, and tried with mpiexec.hydra 4.0.2.
 func (n Nodes) hydra(more ...string) []string {
 	return append([]string{"-localhost", n.Address, "-hosts", n.hosts(n.Address), "-np", strconv.Itoa(n.ranks())}, more...)
+}
+
+// checkAppFileWords refuses what Platform MPI would read as something else: its file of
+// hosts and programs is taken apart at blanks, has comments, and no quotes are described.
+// Source: HP-MPI (later Platform MPI) user's guide, "Appfiles"; not run.
+func checkAppFileWords(words []string) error {
+	const other = "/._-+=@%,:"
+	for _, word := range words {
+		i := strings.IndexFunc(word, func(r rune) bool {
+			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(other, r))
+		})
+		if i >= 0 || word == "" {
+			wrong, _ := utf8.DecodeRuneInString(word[max(i, 0):])
+			return fmt.Errorf("the launcher of Platform MPI cannot pass %q on to several nodes, because of %q in it: letters (a to z), digits and %s can be in the paths of run folder and solver, and in its arguments", word, wrong, other)
+		}
+	}
+	return nil
 }
 
 // appFile has one line for each host.

@@ -88,6 +88,25 @@ func TestBuild_MemoryOfSeveralNodes(t *testing.T) {
 	}
 }
 
+// What Platform MPI reads as something else is refused, and not executed.
+func TestNodes_PlatformMPIKnowsNoQuotes(t *testing.T) {
+	n := Nodes{Hosts: []Host{{"a", 1}, {"b", 1}}, Address: "10.77.0.1", Network: "10.77.0.0/24", AppFile: "/run/appfile", Shim: []string{"/bin/sh", "/run/rank.sh"}}
+	s := lsdyna.Solver{Name: "mpp", Path: "/opt/mppdyna", Parallel: lsdyna.MPP, Precision: lsdyna.Double, MPI: lsdyna.PlatformMPI, MPIRun: "/usr/bin/mpirun"}
+	_, err := n.Command(s, []string{"i=main-1_a.k", "memory=20m", "p=a:b,c"})
+	must.NoError(t, err)
+	for _, arg := range []string{"i=my deck.k", `i="x"`, "i='x'", "#", `a\b`, "$HOME", "a;b", "a\nb", "ü", "a\xff", ""} {
+		_, err := n.Command(s, []string{arg})
+		must.ErrorContains(t, err, "Platform MPI cannot pass ", must.Sprint(arg))
+	}
+	s.Path = "/opt/my solver"
+	_, err = n.Command(s, nil)
+	must.ErrorContains(t, err, `because of ' ' in it`)
+	n.Shim = []string{"/bin/sh", "/scratch/a#b/rank.sh"}
+	s.Path = "/opt/mppdyna"
+	_, err = n.Command(s, nil)
+	must.ErrorContains(t, err, `because of '#' in it`)
+}
+
 func TestCheckFolder(t *testing.T) {
 	for _, path := range []string{"/", "/scratch/crash", "/a.b/c-d_e+f=g@h%i,j~k#l"} {
 		must.NoError(t, CheckFolder(path))
