@@ -326,7 +326,8 @@ func (all *members) record(node int) (r struct{ Address, Secret string }) {
 }
 
 // keepsSecrets asserts that no process has the run's secret or the licence server in its
-// arguments, and none the secret in its environment.
+// arguments, none the secret in its environment, and all ranks the licence server in
+// theirs.
 func (all *members) keepsSecrets() {
 	all.m.t.Helper()
 	secret := all.record(1).Secret
@@ -339,6 +340,12 @@ func (all *members) keepsSecrets() {
 			must.StrNotContains(all.m.t, args, secret)
 			must.StrNotContains(all.m.t, args, licenceServer)
 			must.False(all.m.t, proc.EnvMentions(p.PID, secret))
+			switch name := filepath.Base(p.Exe); {
+			case strings.HasPrefix(name, "standin_"):
+				must.True(all.m.t, proc.EnvMentions(p.PID, licenceServer), must.Sprint(p))
+			case strings.HasPrefix(name, "mpiexec"): // it sends its environment to the other nodes
+				must.False(all.m.t, proc.EnvMentions(p.PID, licenceServer), must.Sprint(p))
+			}
 		}
 	}
 }

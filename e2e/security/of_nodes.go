@@ -11,6 +11,7 @@ const (
 	lineMiddle     = "He listens, changes what is said"
 	lineFlood      = "He opens connections without end"
 	lineNodeRecord = "A node's record is read by others"
+	lineNodeEnv    = "What the MPI launcher sends to the other nodes is listened to"
 	lineNodeFolder = "The folder of the nodes' records is put there by others"
 )
 
@@ -75,6 +76,16 @@ var ofNodes = []removal{
 	{
 		lineNodeFolder, "it may be anybody's", []string{"TestFolder_OfOthersIsRefused"}, []mutant.Edit{
 			mutant.Never("member.CheckFolder", "!isOwn(runFolder, info)"),
+		},
+	},
+	{
+		lineNodeEnv, "it gets all of the environment", []string{"TestCommand_HydraKnowsNoLicenceServer"}, []mutant.Edit{
+			mutant.Never("(*leader).command", "l.environment() != rank.NoLeader"),
+		},
+	},
+	{
+		lineNodeEnv, "licence servers are told", []string{"TestPlain_TellsNothingOfLicences"}, []mutant.Edit{
+			mutant.Replace("rank.Plain", "name == allowed", "true"),
 		},
 	},
 }

@@ -49,6 +49,11 @@ func CanUseNodes(m lsdyna.MPI) bool {
 	return false
 }
 
+// SendsEnvironment reports whether an MPI's launcher sends its whole environment to the
+// other nodes. Open MPI sends its own variables only. Hydra does also with -genvnone.
+// Source: tried with mpirun 4.1.4 and mpiexec.hydra 4.0.2.
+func SendsEnvironment(m lsdyna.MPI) bool { return m != lsdyna.OpenMPI }
+
 // CheckFolder reports whether a run over several nodes can be in a folder. Launchers take
 // the agent's path, which is in it, apart at blanks and colons, and put it without quotes
 // into what a shell reads: Hydra waits for ever then.

@@ -48,6 +48,10 @@ const ProgramEnv = "NOMAD_DRIVER_LSDYNA_PROGRAM"
 // CPUs (package rank).
 const CoresEnv = "NOMAD_DRIVER_LSDYNA_CORES"
 
+// LeaderEnv is the variable by which a launch daemon tells the ranks of its node that
+// their environment is whole (package rank).
+const LeaderEnv = "NOMAD_DRIVER_LSDYNA_LEADER"
+
 // Config is what the driver tells the program that it executes in the solver's place.
 type Config struct {
 	Self     member.Record `json:"self"`     // without a secret; its address is where a follower listens

@@ -52,7 +52,7 @@ func takePart(c Config) (e Ended, err error) {
 	if err != nil {
 		return e, err
 	}
-	env := append(os.Environ(), ProgramEnv+"="+program, CoresEnv+"="+rank.Plan(c.Self.Cores).String())
+	env := append(os.Environ(), ProgramEnv+"="+program, CoresEnv+"="+rank.Plan(c.Self.Cores).String(), LeaderEnv+"="+rank.NoLeader)
 	d, err := daemon.New(daemon.Options{Listener: listener, Secret: secret, Env: env, Dir: ".", Log: func(line string) { say("%s", line) }})
 	if err != nil {
 		return e, err

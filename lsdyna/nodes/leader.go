@@ -100,7 +100,7 @@ const appFile = "appfile"
 // other CPUs: the launch daemons tell their own in variables, which the leading node does
 // not have, so that no launcher passes them on. The leading node's are the defaults.
 const shim = `#!/bin/sh
-exec "${` + ProgramEnv + `:-%s}" ` + rank.Command + ` "${` + CoresEnv + `:-%s}" "$@"
+exec "${` + ProgramEnv + `:-%s}" ` + rank.Command + ` "${` + CoresEnv + `:-%s}" "${` + LeaderEnv + `:-%s}" "$@"
 `
 
 // prepare makes what the launcher calls: the agent, by a name without arguments, and the
@@ -121,7 +121,7 @@ func (l *leader) prepare() error {
 	}
 	l.cleanUp() // of a leader that was killed
 	err = member.InFolder(".", func(dir string) error {
-		return durable.WriteFile(filepath.Join(dir, shimName), fmt.Appendf(nil, shim, l.program, rank.Plan(l.Self.Cores)))
+		return durable.WriteFile(filepath.Join(dir, shimName), fmt.Appendf(nil, shim, l.program, rank.Plan(l.Self.Cores), l.environment()))
 	})
 	if err != nil {
 		return err
@@ -178,8 +178,23 @@ func (l *leader) command(all []member.Record) (*exec.Cmd, error) {
 	cmd := exec.Command(c.Path, c.Args...) //nolint:noctx // it is ended with its ranks
 	cmd.Stdout, cmd.Stderr = os.Stdout, &notices{to: os.Stderr}
 	cmd.WaitDelay = lateOutput
-	cmd.Env = append(append(os.Environ(), c.Env...), member.KeyEnv+"="+l.Self.Run)
+	env := os.Environ()
+	if l.environment() != rank.NoLeader {
+		env = rank.Plain(env)
+	}
+	cmd.Env = append(append(env, c.Env...), member.KeyEnv+"="+l.Self.Run)
 	return cmd, nil
+}
+
+// environment is whose environment the ranks of this node have, beside their launcher's:
+// one that sends it to the other nodes does not get all of it. Of a process that cannot
+// be looked into it has to.
+func (l *leader) environment() string {
+	dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	if !launch.SendsEnvironment(l.Solver.MPI) || err != nil || dumpable != 1 {
+		return rank.NoLeader
+	}
+	return strconv.Itoa(os.Getpid())
 }
 
 // Nomad stops the tasks of all nodes at once: the leading node's own stop sends the

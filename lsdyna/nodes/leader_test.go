@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,12 +44,12 @@ func TestMemory2_IsTheLeastOfAllNodes(t *testing.T) {
 // secret, and is gone with it.
 func TestPrepare(t *testing.T) {
 	t.Chdir(t.TempDir())
-	l := &leader{Config: Config{Self: member.Record{Cores: [][]int{{0, 2}, {1, 3}}, Threads: 2}}, program: "/opt/driver"}
+	l := &leader{Config: Config{Self: member.Record{Cores: [][]int{{0, 2}, {1, 3}}, Threads: 2}, Solver: lsdyna.Solver{MPI: lsdyna.OpenMPI}}, program: "/opt/driver"}
 	must.NoError(t, l.prepare())
 	must.NoError(t, l.prepare(), must.Sprint("after one that was killed"))
 	text, err := os.ReadFile(filepath.Join(member.Folder, shimName))
 	must.NoError(t, err)
-	must.Eq(t, "#!/bin/sh\nexec \"${NOMAD_DRIVER_LSDYNA_PROGRAM:-/opt/driver}\" rank \"${NOMAD_DRIVER_LSDYNA_CORES:-0,2/1,3}\" \"$@\"\n", string(text))
+	must.Eq(t, "#!/bin/sh\nexec \"${NOMAD_DRIVER_LSDYNA_PROGRAM:-/opt/driver}\" rank \"${NOMAD_DRIVER_LSDYNA_CORES:-0,2/1,3}\" \"${NOMAD_DRIVER_LSDYNA_LEADER:--}\" \"$@\"\n", string(text))
 	info, err := os.Stat(filepath.Join(member.Folder, shimName))
 	must.NoError(t, err)
 	must.Eq(t, 0o600, info.Mode().Perm())
@@ -74,6 +76,29 @@ func TestCommand(t *testing.T) {
 	must.NoError(t, err)
 	must.SliceContainsSubset(t, cmd.Args, []string{"10.77.0.1:2,lsdyna-node-1-crash02:1", "/opt/mppdyna", "i=main.k", "memory2=77"})
 	must.SliceContains(t, cmd.Env, member.KeyEnv+"=0123456789abcdef")
+}
+
+// Hydra sends its environment to the other nodes over a connection that is not encrypted:
+// what it does not need the leading node's ranks have from the leader.
+func TestCommand_HydraKnowsNoLicenceServer(t *testing.T) {
+	t.Setenv("LSTC_LICENSE_SERVER", "31010@licences")
+	for mpi, knows := range map[lsdyna.MPI]bool{lsdyna.OpenMPI: true, lsdyna.MPICH: false, lsdyna.IntelMPI: false, lsdyna.PlatformMPI: false} {
+		t.Run(string(mpi), func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			l := &leader{Config: Config{
+				Self: member.Record{Run: "0123456789abcdef", Nodes: 2, Ranks: 1, Threads: 1}, Network: netip.MustParsePrefix("10.77.0.1/24"),
+				Solver: lsdyna.Solver{Name: "mpp", Path: "/opt/mppdyna", Parallel: lsdyna.MPP, Precision: lsdyna.Double, MPI: mpi, MPIRun: "/usr/bin/mpirun"},
+			}, program: "/opt/driver"}
+			must.NoError(t, l.prepare())
+			cmd, err := l.command([]member.Record{l.Self, {Index: 1, Node: "crash02", Ranks: 1}})
+			must.NoError(t, err)
+			must.Eq(t, knows, strings.Contains(strings.Join(cmd.Env, "\n"), "31010@licences"))
+			must.True(t, slices.ContainsFunc(cmd.Env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }))
+			shim, err := os.ReadFile(filepath.Join(member.Folder, shimName))
+			must.NoError(t, err)
+			must.Eq(t, !knows, strings.Contains(string(shim), LeaderEnv+":-"+strconv.Itoa(os.Getpid())+"}"))
+		})
+	}
 }
 
 // The one message by which Open MPI names the rank that failed first reaches the run's

@@ -165,16 +165,20 @@ func place(p Plan, lease cpuset.Set, rank, threads int) (cpuset.Set, error) {
 // Main binds the calling rank and executes the solver in its place. It returns only
 // where that fails.
 func Main(args []string) error {
-	if len(args) < 3 {
-		return fmt.Errorf("usage: rank CPUS THREADS SOLVER ARGUMENT…: an MPI launcher calls this for each rank")
+	if len(args) < 4 {
+		return fmt.Errorf("usage: rank CPUS LEADER THREADS SOLVER ARGUMENT…: an MPI launcher calls this for each rank")
 	}
 	plan, err := ParsePlan(args[0])
 	if err != nil {
 		return err
 	}
-	threads, err := strconv.Atoi(args[1])
+	env, err := withLeaders(os.Environ(), args[1])
+	if err != nil {
+		return err
+	}
+	threads, err := strconv.Atoi(args[2])
 	if err != nil || threads < 1 {
-		return fmt.Errorf("%q is not a number of threads", args[1])
+		return fmt.Errorf("%q is not a number of threads", args[2])
 	}
 	local, err := LocalRank(os.Getenv)
 	if err != nil {
@@ -186,8 +190,9 @@ func Main(args []string) error {
 			return err
 		}
 	}
-	if err := syscall.Exec(args[2], args[2:], os.Environ()); err != nil {
-		return fmt.Errorf("execute %s: %w", args[2], err)
+	solver := args[3:]
+	if err := syscall.Exec(solver[0], solver, env); err != nil {
+		return fmt.Errorf("execute %s: %w", solver[0], err)
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func TestMain_BindsBeforeTheSolverExecutes(t *testing.T) {
 	own, err := affinity.Get(0)
 	must.NoError(t, err)
 	call := func(rank, plan string) (string, string) {
-		cmd := exec.Command(os.Args[0], "rank", plan, "1", "/bin/sh", "-c", "grep Cpus_allowed_list /proc/self/status; echo $1 $$", "sh", "a b")
+		cmd := exec.Command(os.Args[0], "rank", plan, NoLeader, "1", "/bin/sh", "-c", "grep Cpus_allowed_list /proc/self/status; echo $1 $$", "sh", "a b")
 		cmd.Env = os.Environ()
 		if rank != "" {
 			cmd.Env = append(cmd.Env, "MPI_LOCALRANKID="+rank)
@@ -151,4 +151,35 @@ func TestMain_BindsBeforeTheSolverExecutes(t *testing.T) {
 	must.StrContains(t, out, "Cpus_allowed_list:\t"+own.String()+"\n", must.Sprint("a run that is not pinned"))
 	out, errs = call("", plan.String())
 	must.StrContains(t, out+errs, "an MPI launcher starts this")
+}
+
+func TestPlain_TellsNothingOfLicences(t *testing.T) {
+	env := []string{
+		"PATH=/bin", "LSTC_LICENSE_SERVER=31010@l", "LM_LICENSE_FILE=1@l", "VAULT_TOKEN=x", "PATHS=x", "LC_ALL=C", "I_MPI_DEBUG=1",
+		"ANSYSLMD_LICENSE_FILE=x", "NOMAD_TOKEN=x", "NOMAD_DRIVER_LSDYNA_RUN=k", "LC=x", "odd",
+	}
+	must.Eq(t, []string{"PATH=/bin", "LC_ALL=C", "I_MPI_DEBUG=1", "NOMAD_DRIVER_LSDYNA_RUN=k"}, Plain(env))
+}
+
+// A rank on the leading node has the leader's environment, beneath what its launcher
+// says; on the others it has its own.
+func TestMain_HasTheLeadersEnvironment(t *testing.T) {
+	leader := exec.Command("/bin/cat")
+	leader.Env = []string{"LSTC_LICENSE_SERVER=31010@l", "PATH=/leaders", "NOMAD_DRIVER_LSDYNA_NODES={}", "LINES=a\nb"}
+	stdin, err := leader.StdinPipe()
+	must.NoError(t, err)
+	must.NoError(t, leader.Start())
+	defer func() { _ = stdin.Close(); _ = leader.Wait() }()
+	for of, want := range map[string]string{
+		strconv.Itoa(leader.Process.Pid): "31010@l /own a\nb none\n",
+		NoLeader:                         " /own  none\n",
+	} {
+		cmd := exec.Command(os.Args[0], "rank", "-", of, "1", "/bin/sh", "-c", `echo "$LSTC_LICENSE_SERVER $PATH $LINES ${NOMAD_DRIVER_LSDYNA_NODES:-none}"`)
+		cmd.Env = []string{"MPI_LOCALRANKID=0", "PATH=/own"}
+		out, err := cmd.CombinedOutput()
+		must.NoError(t, err, must.Sprint(string(out)))
+		must.Eq(t, want, string(out))
+	}
+	out, _ := exec.Command(os.Args[0], "rank", "-", "0", "1", "/bin/true").CombinedOutput()
+	must.StrContains(t, string(out), "read the environment of the run's leader")
 }
