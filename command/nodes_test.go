@@ -21,9 +21,10 @@ import (
 
 // What the leading node of a run writes.
 const (
-	nodesWaiting = output.NodesLine + output.NodesWaiting + "node 1 (it has not started yet) of 2\n"
-	nodesThere   = output.NodesLine + output.NodesThere + "crash01 with 2 ranks, crash02 with 2 ranks\n"
-	nodesStop    = output.NodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n"
+	nodesLine    = output.NodesLine + "[0123456789abcdef] "
+	nodesWaiting = nodesLine + output.NodesWaiting + "node 1 (it has not started yet) of 2\n"
+	nodesThere   = nodesLine + output.NodesThere + "crash01 with 2 ranks, crash02 with 2 ranks\n"
+	nodesStop    = nodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n"
 )
 
 // nodesOf is a state_dir with the two tasks of a run over two nodes, as if both were on
@@ -57,7 +58,7 @@ A  node 0 of 2, which leads: the run's nodes: crash01 with 2 ranks, crash02 with
 B  node 1 of 2; node 0 leads: the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks; node crash02 is to stop its part of the run: sent the sense switch
    sw1
 `, "40 %"},
-		"is ended": {output.NodesLine + output.NodesLost + "node crash02: no answer\n", `
+		"is ended": {nodesLine + output.NodesLost + "node crash02: no answer\n", `
 A  node 0 of 2, which leads: a part of the run is lost: node crash02: no answer
 `, "starting"},
 	} {
@@ -78,7 +79,7 @@ A  node 0 of 2, which leads: a part of the run is lost: node crash02: no answer
 }
 
 func TestStatus_showsNoControlCharactersOfNodes(t *testing.T) {
-	dir, folder := nodesOf(t, output.NodesLine+output.NodesThere+"\x1b[2J\n")
+	dir, folder := nodesOf(t, nodesLine+output.NodesThere+"\x1b[2J\n")
 	out := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.Sysfs(t)).out + call(t, "inspect", folder).out
 	must.StrContains(t, out, "the run's nodes: ?[2J")
 	must.StrNotContains(t, out, "\x1b")
@@ -141,7 +142,7 @@ func TestInspect_tellsTheNodesOfARun(t *testing.T) {
 		"waited":                  {stdout: nodesWaiting, outcome: output.Unknown, nodes: "waiting for node 1 (it has not started yet) of 2"},
 		"stopped by another node": {stdout: nodesThere + nodetest.Solving(5, 1e-2) + nodesStop, outcome: output.Unknown, nodes: there, stop: stop},
 		"a node lost": {
-			stdout: nodesThere + nodetest.Solving(5, 1e-2) + output.NodesLine + output.NodesLost + "node crash02: no answer\n", outcome: output.Killed,
+			stdout: nodesThere + nodetest.Solving(5, 1e-2) + nodesLine + output.NodesLost + "node crash02: no answer\n", outcome: output.Killed,
 			reason: "a part of the run is lost: node crash02: no answer", nodes: there,
 		},
 		"a rank killed, Open MPI": {

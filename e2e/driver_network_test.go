@@ -255,6 +255,21 @@ func (all *members) supervisor(node int) int {
 	return found[0].PID
 }
 
+// A signal that is a sense switch is for the one run, whichever node's task gets it.
+func TestNetwork_ASignalToAnyNode(t *testing.T) {
+	m := newMachines(t, 2)
+	r := m.begin("signals", "mpich", 0)
+	for node, dump := range []string{"d3dump01", "d3dump02"} {
+		alloc := r.runs[node].wait(api.AllocClientStatusRunning)
+		must.NoError(t, r.runs[node].s.API.Allocations().Signal(alloc, nil, "lsdyna", "SIGUSR1"))
+		r.runs[node].wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Switch sw3, dump "+dump+" written"))
+	}
+	must.NoError(t, m.server.StopJob(within(t), r.job.name, false))
+	r.ends()
+	must.StrContains(t, r.events(0), "dump d3dump03 written")
+	r.nothingStays()
+}
+
 // The run goes on without a supervisor, and the leading node knows how it ended.
 func TestNetwork_ASupervisorIsKilled(t *testing.T) {
 	m := newMachines(t, 2)

@@ -12,6 +12,7 @@ const (
 	lineFlood      = "He opens connections without end"
 	lineNodeRecord = "A node's record is read by others"
 	lineNodeEnv    = "What the MPI launcher sends to the other nodes is listened to"
+	lineNodeWords  = "A deck has the solver print the words of a leading node"
 	lineNodeFolder = "The folder of the nodes' records is put there by others"
 )
 
@@ -86,6 +87,21 @@ var ofNodes = []removal{
 	{
 		lineNodeEnv, "licence servers are told", []string{"TestPlain_TellsNothingOfLicences"}, []mutant.Edit{
 			mutant.Replace("rank.Plain", "name == allowed", "true"),
+		},
+	},
+	{
+		lineNodeWords, "any mark is taken", []string{"TestReader_takesNoLineOfADeckForTheLeadingNodes"}, []mutant.Edit{
+			mutant.Never("(*Reader).nodes", "string(mark) != r.nodesMark"),
+		},
+	},
+	{
+		lineNodeWords, "a mark is taken at any time", []string{"TestReader_takesNoLineOfADeckForTheLeadingNodes"}, []mutant.Edit{
+			mutant.Always("(*Reader).nodes", "r.nodesMark == \"\" && r.facts.Runs == 0"),
+		},
+	},
+	{
+		lineNodeWords, "other files tell of nodes", []string{"TestReader_takesNoLineOfADeckForTheLeadingNodes"}, []mutant.Edit{
+			mutant.Always("output.Combine", "all[i].Kind == lsdyna.KindStdout"),
 		},
 	},
 }

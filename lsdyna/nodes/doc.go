@@ -9,6 +9,8 @@
 package nodes
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
@@ -130,10 +133,17 @@ func Main(args []string) (code int, ours bool) {
 	return code, true
 }
 
+// mark is in every line that this process writes for the driver: no deck knows it.
+var mark = sync.OnceValue(func() string {
+	var word [8]byte
+	_, _ = rand.Read(word[:]) // never fails
+	return output.NodesMark(hex.EncodeToString(word[:]))
+})
+
 // say writes a line for the operator, and for the driver, which reads the run's outputs
 // (package output).
 func say(format string, args ...any) {
-	fmt.Fprintln(os.Stdout, output.NodesLine+strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " "))
+	fmt.Fprintln(os.Stdout, output.NodesLine+mark()+strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " "))
 }
 
 // Ended is how a run ended, as the driver of a node that does not lead finds it in the

@@ -24,11 +24,29 @@ const (
 	NodesFailed  = "the run over several nodes failed: "
 )
 
+// NodesMark is a word by which lines of a leading node are told from what the solver
+// prints, which repeats words of the deck: the node makes one for each run.
+func NodesMark(word string) string { return "[" + word + "] " }
+
+// maxNodesMark bounds one that is taken.
+const maxNodesMark = 40
+
 // maxNodesText bounds what is kept of such a line.
 const maxNodesText = 1000
 
-// nodes takes a line of the leading node.
-func (r *Reader) nodes(rest []byte) {
+// nodes takes a line of the leading node. Only that one writes before the solver does:
+// its first line has the mark by which the others are known. A run on one node has none.
+func (r *Reader) nodes(line []byte) {
+	mark, rest, found := bytes.Cut(line, []byte("] "))
+	if !found || len(mark) > maxNodesMark || len(mark) < 2 || mark[0] != '[' {
+		return
+	}
+	if r.nodesMark == "" && r.facts.Runs == 0 {
+		r.nodesMark = string(mark)
+	}
+	if string(mark) != r.nodesMark {
+		return
+	}
 	switch {
 	case bytes.HasPrefix(rest, []byte(NodesWaiting)), bytes.HasPrefix(rest, []byte(NodesThere)):
 		r.facts.Nodes = sanitize.Line(rest, maxNodesText)

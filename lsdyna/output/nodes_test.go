@@ -16,7 +16,8 @@ import (
 // What the leading node of a run writes, and what launchers write on the first rank that
 // failed.
 const (
-	nodesThere = NodesLine + NodesThere + "crash01 with 2 ranks, crash02 with 2 ranks\n"
+	nodesLine  = NodesLine + "[0123456789abcdef] "
+	nodesThere = nodesLine + NodesThere + "crash01 with 2 ranks, crash02 with 2 ranks\n"
 	openMPI    = "mpirun noticed that process rank 1 with PID 0 on node lsdyna-node-1-crash02 exited on signal 9 (Killed).\n"
 	openMPI5   = "prterun noticed that process rank 1 with PID 4711 on node lsdyna-node-1-crash02 exited on\nsignal 9 (Killed).\n"
 	intelMPI   = "=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES\n=   RANK 1 PID 4711 RUNNING AT lsdyna-node-1-crash02\n=   KILLED BY SIGNAL: 9 (Killed)\n"
@@ -49,18 +50,45 @@ func TestReader_takesTheLinesOfTheLeadingNode(t *testing.T) {
 		text, nodes, stop, ended string
 		waits                    bool
 	}{
-		"waits":             {NodesLine + NodesWaiting + "node 1 (it has not started yet) of 2\n", "waiting for node 1 (it has not started yet) of 2", "", "", true},
-		"are there":         {NodesLine + NodesWaiting + "node 1 (…) of 2\n" + nodesThere, "the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks", "", "", false},
-		"is to stop":        {nodesThere + NodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n", "the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks", "node crash02 is to stop its part of the run: sent the sense switch sw1", "", false},
-		"is lost":           {NodesLine + NodesLost + "node crash02 (node 1 of the run): no answer\n", "", "", "a part of the run is lost: node crash02 (node 1 of the run): no answer", false},
-		"failed":            {NodesLine + NodesFailed + "the nodes of a run must agree: x\n", "", "", "the run over several nodes failed: the nodes of a run must agree: x", false},
-		"something else":    {NodesLine + "cannot write the sense switch sw1: no space\n", "", "", "", false},
+		"waits":             {nodesLine + NodesWaiting + "node 1 (it has not started yet) of 2\n", "waiting for node 1 (it has not started yet) of 2", "", "", true},
+		"are there":         {nodesLine + NodesWaiting + "node 1 (…) of 2\n" + nodesThere, "the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks", "", "", false},
+		"is to stop":        {nodesThere + nodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n", "the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks", "node crash02 is to stop its part of the run: sent the sense switch sw1", "", false},
+		"is lost":           {nodesLine + NodesLost + "node crash02 (node 1 of the run): no answer\n", "", "", "a part of the run is lost: node crash02 (node 1 of the run): no answer", false},
+		"failed":            {nodesLine + NodesFailed + "the nodes of a run must agree: x\n", "", "", "the run over several nodes failed: the nodes of a run must agree: x", false},
+		"something else":    {nodesLine + "cannot write the sense switch sw1: no space\n", "", "", "", false},
+		"another mark":      {nodesThere + NodesLine + "[x] " + NodesLost + "x\n", "the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks", "", "", false},
+		"no mark":           {NodesLine + NodesLost + "x\n", "", "", "", false},
+		"an empty mark":     {NodesLine + "[] " + NodesLost + "x\n" + NodesLine + "] " + NodesLost + "x\n", "", "", "", false},
 		"another program's": {" another: " + NodesThere + "x\n", "", "", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := Combine([]Source{read(lsdyna.KindStdout, c.text)})
 			must.Eq(t, []string{c.nodes, c.stop, c.ended}, []string{s.Nodes, s.NodesStop, s.NodesEnded})
 			must.Eq(t, c.waits, s.WaitsForNodes())
+		})
+	}
+}
+
+// What a deck has the solver print is never taken for the leading node's words: not in a
+// run on one node, nor where it does not know the run's mark, nor in other files.
+func TestReader_takesNoLineOfADeckForTheLeadingNodes(t *testing.T) {
+	lost := nodesLine + NodesLost + "node crash02: no answer\n"
+	for name, c := range map[string]struct {
+		kind lsdyna.OutputKind
+		text string
+	}{
+		"on one node":          {lsdyna.KindStdout, solving(t) + lost},
+		"without a mark":       {lsdyna.KindStdout, nodesThere + solving(t) + NodesLine + NodesLost + "x\n"},
+		"with another mark":    {lsdyna.KindStdout, nodesThere + solving(t) + NodesLine + "[0123456789abcdee] " + NodesLost + "x\n"},
+		"after another header": {lsdyna.KindStdout, solving(t) + solving(t) + lost},
+		"in d3hsp":             {lsdyna.KindD3hsp, lost},
+		"in messag":            {lsdyna.KindMessag, lost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Combine([]Source{read(c.kind, c.text)})
+			must.Eq(t, "", s.NodesEnded+s.NodesStop)
+			o := Decide(Combine([]Source{read(lsdyna.KindStdout, solving(t)), read(c.kind, c.text)}), Exit{Known: true, Code: 1})
+			must.StrNotContains(t, o.Reason, NodesLost)
 		})
 	}
 }
@@ -105,9 +133,9 @@ func TestReader_takesTheRankThatFailedFirst(t *testing.T) {
 }
 
 func TestDecide_ofARunOverSeveralNodes(t *testing.T) {
-	lost := NodesLine + NodesLost + "node crash02 (node 1 of the run, allocation 77aa): no answer\n"
-	stopped := NodesLine + NodesStopped + "the leading node crash01 (allocation 77aa) got SIGTERM\n"
-	failed := NodesLine + NodesFailed + "not all nodes of the run are there: waited 30s for node 1: it has not started yet\n"
+	lost := nodesLine + NodesLost + "node crash02 (node 1 of the run, allocation 77aa): no answer\n"
+	stopped := nodesLine + NodesStopped + "the leading node crash01 (allocation 77aa) got SIGTERM\n"
+	failed := nodesLine + NodesFailed + "not all nodes of the run are there: waited 30s for node 1: it has not started yet\n"
 	done := string(fixture(t, "completed-smp.stdout")) + "\n"
 	exited := Exit{Known: true, Code: 1}
 	for name, c := range map[string]struct {
@@ -116,7 +144,7 @@ func TestDecide_ofARunOverSeveralNodes(t *testing.T) {
 		want   Kind
 		reason string
 	}{
-		"waits":                          {NodesLine + NodesWaiting + "node 1 (x) of 2\n", Exit{Running: true}, Running, "running: no cycle was run"},
+		"waits":                          {nodesLine + NodesWaiting + "node 1 (x) of 2\n", Exit{Running: true}, Running, "running: no cycle was run"},
 		"runs":                           {nodesThere + solving(t), Exit{Running: true}, Running, "running: t = "},
 		"completed":                      {nodesThere + done, Exit{Known: true}, Completed, "normal termination at the end time"},
 		"a node is lost":                 {nodesThere + solving(t) + lost, exited, Killed, "a part of the run is lost: node crash02 (node 1 of the run, allocation 77aa): no answer: t = "},
@@ -132,7 +160,7 @@ func TestDecide_ofARunOverSeveralNodes(t *testing.T) {
 		"a rank is killed, Hydra":        {nodesThere + solving(t) + hydra("9", "Killed (signal 9)"), Exit{Known: true, Code: 9}, Killed, "ended by a signal: mpiexec: a rank (process 4711) on node lsdyna-node-1-crash02 exited on signal: Killed (signal 9)"},
 		"a rank is killed, Intel MPI":    {nodesThere + solving(t) + intelMPI, Exit{Known: true, Code: 9}, Killed, "ended by a signal: mpiexec: rank 1 (process 4711) on node lsdyna-node-1-crash02"},
 		"a rank ended, Hydra":            {nodesThere + solving(t) + hydra("3", ""), Exit{Known: true, Code: 3}, Failed, "crashed: mpiexec: a rank (process 4711) on node lsdyna-node-1-crash02 ended with exit code 3"},
-		"stopped by another node":        {nodesThere + NodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n" + string(fixture(t, "stopped-sense-switch.stdout")), exited, Stopped, "stopped by sense switch"},
+		"stopped by another node":        {nodesThere + nodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n" + string(fixture(t, "stopped-sense-switch.stdout")), exited, Stopped, "stopped by sense switch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := Decide(Combine([]Source{read(lsdyna.KindStdout, c.text)}), c.exit)
@@ -177,11 +205,11 @@ func TestDecide_ofOneNodeHasNothingOfNodes(t *testing.T) {
 func TestReader_boundsTheLinesOfNodes(t *testing.T) {
 	evil := "\x1b[2J\x00\x7f\u0085\u2028\xff" + strings.Repeat("x", 900) + strings.Repeat("y", 5000)
 	for name, line := range map[string]string{
-		"waiting":  NodesLine + NodesWaiting + evil,
-		"there":    NodesLine + NodesThere + evil,
-		"stop":     NodesLine + "node " + evil,
-		"lost":     NodesLine + NodesLost + evil,
-		"failed":   NodesLine + NodesFailed + evil,
+		"waiting":  nodesLine + NodesWaiting + evil,
+		"there":    nodesLine + NodesThere + evil,
+		"stop":     nodesLine + "node " + evil,
+		"lost":     nodesLine + NodesLost + evil,
+		"failed":   nodesLine + NodesFailed + evil,
 		"Open MPI": "mpirun noticed that process rank " + evil,
 		"two":      "prterun noticed that process rank 1 exited on\nsignal " + evil,
 		"Hydra":    "=   PID " + evil[:300] + " RUNNING AT " + evil[:300] + "\n=   EXIT CODE: 9" + evil + "\nYOUR APPLICATION TERMINATED WITH THE EXIT STRING: " + evil,

@@ -14,13 +14,14 @@ import (
 // every byte once, in pieces of any size, and keeps a bounded amount of them. Text
 // is treated as bytes: it may hold NUL, Latin-1, CRLF and LS-OPT's prefix.
 type Reader struct {
-	facts   Facts
-	partial []byte // the beginning of a line whose end has not come yet
-	cut     bool   // partial has reached maxLine: the rest of the line is dropped
-	inError bool   // lines may belong to the text of the last of facts.FirstErrors
-	date    int64  // seconds of the header's date, printed before the header itself
-	last    []byte // the last line that is not blank, in the bytes being written
-	hydra   string // the rank that ended first, by Hydra; "" not known
+	facts     Facts
+	partial   []byte // the beginning of a line whose end has not come yet
+	cut       bool   // partial has reached maxLine: the rest of the line is dropped
+	inError   bool   // lines may belong to the text of the last of facts.FirstErrors
+	date      int64  // seconds of the header's date, printed before the header itself
+	last      []byte // the last line that is not blank, in the bytes being written
+	nodesMark string // of the leading node's lines; "" for none
+	hydra     string // the rank that ended first, by Hydra; "" not known
 
 	// The columns of the last progress line and their values, which save time.
 	lastDt, lastDate [8]byte

@@ -51,6 +51,9 @@ func Combine(all []Source) Snapshot {
 		}
 		s.Sources = append(s.Sources, all[i].Name)
 		s.add(f)
+		if all[i].Kind == lsdyna.KindStdout { // the leading node writes nothing else
+			s.Nodes, s.NodesStop, s.NodesEnded = f.Nodes, f.NodesStop, f.NodesEnded
+		}
 		if latest == nil || later(f, latest) {
 			latest = f
 		}
@@ -97,9 +100,6 @@ func (s *Snapshot) add(f *Facts) {
 	}
 	s.PlotStates = max(s.PlotStates, f.PlotStates)
 	s.LastWords = cmp.Or(s.LastWords, f.LastLine)
-	s.Nodes = cmp.Or(s.Nodes, f.Nodes)
-	s.NodesStop = cmp.Or(s.NodesStop, f.NodesStop)
-	s.NodesEnded = cmp.Or(s.NodesEnded, f.NodesEnded)
 	s.MemoryWords = max(s.MemoryWords, f.MemoryWords)
 	if f.HasElapsed {
 		s.Elapsed = seconds(f.ElapsedSeconds)
