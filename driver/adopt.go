@@ -150,7 +150,7 @@ func (d *Driver) forget(h *task.Handle, over <-chan struct{}) {
 	defer unlock()
 	h.Abandon()
 	now, err := d.task(h.ID.String())
-	d.remove(h)
+	d.runs.Remove(h)
 	if err != nil || now != h {
 		return
 	}
@@ -187,7 +187,7 @@ func (d *Driver) complete(o *task.Options) {
 
 // livesBeside reports whether another run of the same task lives.
 func (d *Driver) livesBeside(id state.ID) bool {
-	return len(d.find(func(h *task.Handle) bool {
+	return len(d.runs.Find(func(h *task.Handle) bool {
 		return h.ID != id && h.ID.Alloc == id.Alloc && h.ID.Task == id.Task && !h.IsGone()
 	})) > 0
 }

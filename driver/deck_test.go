@@ -4,8 +4,6 @@
 package driver
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,16 +64,6 @@ func TestStart_ReadsTheDeckBeforeItTakesCores(t *testing.T) {
 	n.hears(r.id, "Allocated core")
 	said := strings.Join(n.said(r.id), "\n")
 	must.Less(t, strings.Index(said, "Allocated core"), strings.Index(said, "Read the deck"), must.Sprint(said))
-}
-
-// Nomad looks at the outermost error alone.
-func TestStart_RecoverableErrorsAreSoHoweverTheyAreWrapped(t *testing.T) {
-	again := structs.NewRecoverableError(errors.New("later"), true)
-	must.True(t, structs.IsRecoverable(forNomad(fmt.Errorf("work_dir: %w", again))))
-	must.EqError(t, forNomad(fmt.Errorf("work_dir: %w", again)), "work_dir: later")
-	must.False(t, structs.IsRecoverable(forNomad(fmt.Errorf("work_dir: %w", structs.NewRecoverableError(errors.New("never"), false)))))
-	must.False(t, structs.IsRecoverable(forNomad(errors.New("never"))))
-	must.NoError(t, forNomad(nil))
 }
 
 func TestStart_ARunFolderThatIsAwayIsTriedAgain(t *testing.T) {

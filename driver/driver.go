@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,36 +23,40 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/keylock"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/restart"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // Driver implements Nomad's driver plugin interface. None of its RPCs waits for a
 // run folder that it is not about, and none of them without a deadline.
 type Driver struct {
-	ctx      context.Context
-	logger   hclog.Logger
-	events   *events.Hub
-	solvers  *solvercheck.Checker
-	accounts *accounts.Accounts
+	ctx    context.Context
+	logger hclog.Logger
+	events *events.Hub
+	lookups
 	starts   keylock.Locks // by allocation and task, and by run folder: no two starts at once
+	runs     *runs.Table
 	patience waiting
 	routines sync.WaitGroup // everything that Close waits for
 
 	preparing sync.Mutex // one call of ready at a time; taken before mu
 
-	mu      sync.Mutex // guards what follows; nothing is waited for while it is held
-	agent   agent
-	store   *state.Store            // nil before ready
-	cores   *placement.Cores        // nil before ready
-	tasks   map[string]*task.Handle // by Nomad's task ID
-	leaving []*task.Handle          // forgotten, but something may still happen in their folders
-	closed  bool
+	mu     sync.Mutex // guards what follows; nothing is waited for while it is held
+	agent  agent
+	store  *state.Store     // nil before ready
+	cores  *placement.Cores // nil before ready
+	closed bool
 
 	unmanaged []*unmanaged // their records cannot be used yet
+}
+
+// lookups ask for what a file server or a directory may take long to tell.
+type lookups struct {
+	solvers  *solvercheck.Checker
+	accounts *accounts.Accounts
 }
 
 // waiting is how long the driver waits for what a file server or another run decides.
@@ -83,11 +86,10 @@ func New(ctx context.Context, logger hclog.Logger) *Driver {
 		ctx:      ctx,
 		logger:   logger.Named(DriverName),
 		events:   events.NewHub(ctx),
-		solvers:  solvercheck.New(os.Stat),
-		accounts: accounts.New(ctx, accounts.Options{}),
+		lookups:  lookups{solvers: solvercheck.New(os.Stat), accounts: accounts.New(ctx, accounts.Options{})},
 		patience: waiting{ends: task.DefaultPatience, decks: restart.DefaultPatience, vacancy: folderPatience},
 		agent:    agent{settings: &settings.Settings{}},
-		tasks:    map[string]*task.Handle{},
+		runs:     runs.New(),
 	}
 }
 
@@ -176,62 +178,12 @@ func (d *Driver) said() agent {
 func (d *Driver) settings() *settings.Settings { return d.said().settings }
 
 // task returns a task by Nomad's ID.
-func (d *Driver) task(taskID string) (*task.Handle, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if h, ok := d.tasks[taskID]; ok {
-		return h, nil
-	}
-	return nil, drivers.ErrTaskNotFound
-}
+func (d *Driver) task(taskID string) (*task.Handle, error) { return d.runs.Get(taskID) }
 
 // add makes a task known and watches it from then on.
 func (d *Driver) add(h *task.Handle) {
-	d.mu.Lock()
-	d.tasks[h.ID.String()] = h
-	d.mu.Unlock()
+	d.runs.Add(h)
 	d.routines.Go(func() { h.Run(d.ctx) })
-}
-
-// remove forgets a task. Its folder stays closed until nothing of it happens there.
-func (d *Driver) remove(h *task.Handle) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.leaving = append(slices.DeleteFunc(d.leaving, (*task.Handle).HasLeft), h)
-	if d.tasks[h.ID.String()] == h {
-		delete(d.tasks, h.ID.String())
-	}
-}
-
-// find returns the tasks for which is reports true.
-func (d *Driver) find(is func(*task.Handle) bool) []*task.Handle {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var found []*task.Handle
-	for _, h := range d.tasks {
-		if is(h) {
-			found = append(found, h)
-		}
-	}
-	return found
-}
-
-// inFolder returns the tasks, forgotten ones among them, of which something may still
-// happen in a run folder.
-func (d *Driver) inFolder(path string, dir rundir.DirID) []*task.Handle {
-	is := func(h *task.Handle) bool {
-		same := h.Folder() == path || dir != rundir.DirID{} && h.View().Dir == dir
-		return same && !(h.IsEnded() && h.HasLeft()) && !h.Follows() // who leads its run has the folder
-	}
-	found := d.find(is)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, h := range d.leaving {
-		if is(h) {
-			found = append(found, h)
-		}
-	}
-	return found
 }
 
 // WaitTask returns a channel that gives the result once, when the task is over.
@@ -314,7 +266,7 @@ func (d *Driver) DestroyTask(taskID string, force bool) error {
 		return err
 	}
 	h.Abandon()
-	d.remove(h)
+	d.runs.Remove(h)
 	if h.Record() == nil {
 		return nil // it cannot be used; a later plugin removes it
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/health"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
@@ -150,7 +151,7 @@ func TestFingerprint_StreamsOnlyChanges(t *testing.T) {
 	tick, ch, over := make(chan time.Time), make(chan *drivers.Fingerprint, 10), make(chan struct{})
 	go func() {
 		defer close(over)
-		n.streamFingerprints(ctx, tick, ch)
+		health.Stream(ctx, n.ctx, tick, ch, n.fingerprint)
 	}()
 	tick <- time.Now() // taken after the first look
 	tick <- time.Now() // taken after the second, at the same things
@@ -176,18 +177,4 @@ func TestFingerprint_EndsWithTheDriver(t *testing.T) {
 	n.end()
 	_, open := <-ch
 	must.False(t, open)
-}
-
-func TestVersionFromName(t *testing.T) {
-	for path, want := range map[string]string{
-		"/opt/ls-dyna_smp_d_R13_1_1_x64_centos79_ifort190": "R13.1.1",
-		"/opt/ls-dyna_mpp_s_R14.1_x64":                     "R14.1",
-		"/opt/lsdyna_R9":                                   "R9",
-		"/opt/R12/lsdyna":                                  "unknown",
-		"/opt/lsdynar12x":                                  "unknown",
-		"/opt/standin_smp_d_R14":                           "R14",
-		"":                                                 "unknown",
-	} {
-		must.Eq(t, want, versionFromName(path), must.Sprint(path))
-	}
 }

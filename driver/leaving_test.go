@@ -41,15 +41,15 @@ func TestStart_FolderOfADestroyedRunIsClosedWhileItsServerHangs(t *testing.T) {
 	n.add(h)
 	<-h.Ended()
 	path := filepath.Join(n.work, "run")
-	must.Len(t, 1, n.inFolder(path, rundir.DirID{}))
+	must.Len(t, 1, n.runs.InFolder(path, rundir.DirID{}))
 	must.NoError(t, n.DestroyTask(id.String(), false))
-	must.Len(t, 1, n.inFolder(path, rundir.DirID{}))
+	must.Len(t, 1, n.runs.InFolder(path, rundir.DirID{}))
 	next := &start{d: n.Driver, run: runFolder{base: n.work, rel: "run"}}
 	locked := make(chan error)
 	go func() { locked <- next.lockFolder() }()
 	close(answer)
 	must.NoError(t, <-locked)
 	must.True(t, h.HasLeft())
-	must.SliceEmpty(t, n.inFolder(path, rundir.DirID{}))
+	must.SliceEmpty(t, n.runs.InFolder(path, rundir.DirID{}))
 	next.run.unlock()
 }

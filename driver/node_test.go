@@ -73,13 +73,13 @@ func newLoneNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 	}
 	n.launch()
 	t.Cleanup(func() {
-		for _, live := range n.find(func(h *task.Handle) bool { return !h.IsGone() }) {
+		for _, live := range n.runs.Find(func(h *task.Handle) bool { return !h.IsGone() }) {
 			// Nobody wants its dump.
 			if err := errors.Join(live.Kill(n.ctx), n.DestroyTask(live.ID.String(), true)); err != nil {
 				t.Errorf("clean up task %s: %v", live.ID, err)
 			}
 		}
-		for _, gone := range n.find(func(h *task.Handle) bool { return h.Details() != nil && !h.IsEnded() }) {
+		for _, gone := range n.runs.Find(func(h *task.Handle) bool { return h.Details() != nil && !h.IsEnded() }) {
 			<-gone.Ended() // the last is written to its run folder before
 		}
 		n.stop()

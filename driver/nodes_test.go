@@ -44,7 +44,7 @@ func TestStart_AFollowerOfACompletedRunInAnotherAllocation(t *testing.T) {
 
 			j := job{
 				config: "solver = \"mpp\"\nncpu = 1\nnodes = 2",
-				env:    map[string]string{indexEnv: "1", portEnv[0]: "127.0.0.1:9"},
+				env:    map[string]string{"NOMAD_ALLOC_INDEX": "1", "NOMAD_HOST_ADDR_launch": "127.0.0.1:9"},
 			}
 			if c.restart != "" {
 				j.config += "\nrestart = \"" + c.restart + "\""

@@ -24,7 +24,7 @@ const killPatience = time.Minute
 // results. The earlier run is stopped like any other, so that this one can go on from
 // its dump.
 func (s *start) endPredecessors() error {
-	earlier := s.d.find(func(h *task.Handle) bool { return h.ID.Alloc == s.id.Alloc && h.ID.Task == s.id.Task })
+	earlier := s.d.runs.Find(func(h *task.Handle) bool { return h.ID.Alloc == s.id.Alloc && h.ID.Task == s.id.Task })
 	for _, h := range earlier {
 		if h.IsGone() || h.AwaitStop(s.d.ctx) {
 			continue

@@ -4,8 +4,6 @@
 package driver
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,42 +11,34 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/restart"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // readTimeout bounds how long a start looks at old outputs.
 const readTimeout = time.Minute
 
-// qrunTimeout bounds one question to the licence server.
-const qrunTimeout = 15 * time.Second
+// identifyDeck reads the deck, which tells whether the dumps of an earlier start are of
+// this run. It comes before cores are taken: nobody should wait for them meanwhile.
+func (s *start) identifyDeck() error {
+	if s.job.Restart.Mode != settings.RestartAuto || s.isFollower() {
+		return nil // nobody asks for dumps that fit
+	}
+	return s.readDeck()
+}
 
-// checkLicense asks the licence server, where the operator says how, whether
-// the run could have its licences: one that waits for them would hold cores.
-func (s *start) checkLicense() error {
-	l := s.node.License
-	if l == nil || l.QRun == "" || s.isFollower() {
-		return nil
+func (s *start) readDeck() error {
+	if s.run.deck.Hash != "" {
+		return nil // it was read to tell whether Nomad repeats a run
 	}
-	ctx, cancel := context.WithTimeout(s.d.ctx, qrunTimeout)
-	defer cancel()
-	// An executable on a dead file server would hold up every other one that this
-	// process starts.
-	err := s.d.solvers.Check(ctx, lsdyna.Solver{Path: l.QRun})
-	var silent *solvercheck.NoAnswerError
-	if !errors.As(err, &silent) {
-		_, err = license.Check(ctx, *l, s.job.Solver.Parallel, s.place.asked*s.job.Nodes)
+	deck, note, err := s.d.patience.decks.ReadDeck(s.d.ctx, s.run.watcher, s.job.Input, s.tellWait)
+	if err != nil {
+		return err
 	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, license.ErrNotEnough):
-		return structs.NewRecoverableError(err, true)
+	s.run.deck = deck
+	if note != "" {
+		s.events = append(s.events, note)
 	}
-	s.events = append(s.events, "Could not ask the licence server, starting all the same: "+err.Error())
 	return nil
 }
 

@@ -21,7 +21,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/share"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -48,7 +48,7 @@ type start struct {
 	user  supervisor.User
 	place place
 	run   runFolder
-	share share
+	share share.Share
 
 	options launch.Options
 	command launch.Command
@@ -93,7 +93,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 	handle, err := s.do()
 	if err != nil {
 		s.undo()
-		return nil, nil, forNomad(err)
+		return nil, nil, events.ForNomad(err)
 	}
 	s.run.started()
 	for _, text := range s.events {
@@ -146,7 +146,7 @@ func (s *start) undo() {
 	}
 	if s.handle != nil {
 		s.handle.Abandon()
-		s.d.remove(s.handle)
+		s.d.runs.Remove(s.handle)
 	}
 	if s.place.binder != nil {
 		s.place.binder.Release()
@@ -181,7 +181,7 @@ func (s *start) decode() (err error) {
 	if err := s.checkSolver(); err != nil {
 		return err
 	}
-	if err := s.findShare(); err != nil {
+	if s.share, err = share.Find(s.job, s.cfg); err != nil {
 		return err
 	}
 	if r := s.cfg.Resources; r != nil && r.LinuxResources != nil && r.LinuxResources.CpusetCpus != "" {
@@ -190,18 +190,6 @@ func (s *start) decode() (err error) {
 		}
 	}
 	return s.countCores()
-}
-
-func (s *start) checkSolver() error {
-	err := s.d.solvers.Check(s.d.ctx, s.job.Solver)
-	var silent *solvercheck.NoAnswerError
-	switch {
-	case errors.As(err, &silent):
-		return structs.NewRecoverableError(fmt.Errorf("solver: %w", err), true)
-	case err != nil:
-		return fmt.Errorf("solver: %w", err)
-	}
-	return nil
 }
 
 // countCores finds how many cores the task asks for: ncpu, else the physical
@@ -336,18 +324,17 @@ func (s *start) makeDetails() (*state.Details, error) {
 		Solver: s.job.Solver.Name, Parallel: string(s.job.Solver.Parallel), Precision: string(s.job.Solver.Precision),
 		RunBase: s.run.base, RunFolder: s.run.rel, RunDevice: dir.Dev, RunInode: dir.Ino, Stdout: stdoutName, Input: s.job.Input, LSDynaJob: s.job.JobID,
 		CoresAsked: s.place.asked, Reserved: !s.place.reserved.IsEmpty(), CgroupParent: s.place.parent, Placement: s.place.lease.Reason,
-		Nodes: s.share.of, NodeIndex: s.share.index, NodesKey: s.share.key,
+		Nodes: s.share.Of, NodeIndex: s.share.Index, NodesKey: s.share.Key,
 		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Old: old, Deck: s.run.deck.Hash, Completed: completed,
 	}, nil
 }
 
 // makeSpec says what the supervisor is to run.
 func (s *start) makeSpec() *supervisor.Spec {
-	stdout, stderr := s.streams()
 	spec := &supervisor.Spec{
 		TaskID: s.cfg.ID, Command: s.command.Path, Args: s.command.Args, Dir: s.run.path(), User: s.user,
 		Cgroups: s.place.cgroups, Limits: placement.LimitsOf(s.cfg), AllowSetuid: s.node.AllowSetuid,
-		StdoutName: stdout, StderrName: stderr,
+		StdoutName: s.share.Stream(stdoutName), StderrName: s.share.Stream(stderrName),
 		StdoutFIFO: s.cfg.StdoutPath, StderrFIFO: s.cfg.StderrPath,
 	}
 	s.d.cores.LimitProcesses(spec, s.place.parent, s.node.MaxProcesses)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/hashicorp/nomad/nomad/structs"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
@@ -140,60 +139,12 @@ func recoverableAway(err error) error {
 	return err
 }
 
-// forNomad makes an error recoverable that wraps one which is: Nomad looks at the
-// outermost alone. It shows the text as it is.
-func forNomad(err error) error {
-	if err == nil {
-		return nil
-	}
-	var r *structs.RecoverableError
-	if errors.As(err, &r) {
-		return structs.NewRecoverableError(events.PlainError{Err: err}, r.Recoverable)
-	}
-	return events.PlainError{Err: err}
+// claimFolder takes the run folder for this run.
+func (s *start) claimFolder() (err error) {
+	claim := runfolder.Claim{Path: s.run.path(), Vacancy: s.d.patience.vacancy, Tell: s.tellWait}
+	s.run.lock, err = claim.Take(s.d.ctx, s.run.watcher, s.owner())
+	return err
 }
-
-// claimFolder takes the run folder for this run, from whatever node the last one ran.
-// A run that is there may just be ending: it is waited for a while, and an event says
-// so at once.
-func (s *start) claimFolder() error {
-	vacant := time.NewTimer(s.d.patience.vacancy)
-	defer vacant.Stop()
-	owner := s.owner()
-	for told := ""; ; {
-		lock, err := s.tryClaim(owner)
-		var owned *ownership.OwnedError
-		switch {
-		case err == nil:
-			s.run.lock = lock
-			return nil
-		case !errors.As(err, &owned):
-			if rundir.Unavailable(err) {
-				return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", s.run.path(), err), true)
-			}
-			return fmt.Errorf("work_dir: %w", err)
-		case told != owned.Error():
-			told = owned.Error()
-			s.tellWait(fmt.Sprintf("Waiting for the run folder %s: %v", s.run.path(), owned))
-		}
-		select {
-		case <-s.d.ctx.Done():
-			return structs.NewRecoverableError(s.d.ctx.Err(), true)
-		case <-vacant.C:
-			return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", s.run.path(), err), true)
-		case <-time.After(claimPause):
-		}
-	}
-}
-
-func (s *start) tryClaim(owner ownership.Owner) (*os.File, error) {
-	ctx, cancel := context.WithTimeout(s.d.ctx, folderPatience)
-	defer cancel()
-	return s.run.watcher.Claim(ctx, owner)
-}
-
-// claimPause is the time between two attempts to take a run folder.
-const claimPause = 500 * time.Millisecond
 
 // owner is what the run folder tells others of this run. Until its supervisor is
 // there, it lives as long as this process.
@@ -263,7 +214,7 @@ func (s *start) lockFolder() (err error) {
 // what folder it is.
 func (s *start) awaitOthers(dir rundir.DirID) error {
 	path := s.run.path()
-	for _, h := range s.d.inFolder(path, dir) {
+	for _, h := range s.d.runs.InFolder(path, dir) {
 		if err := s.awaitLeaving(h); err != nil {
 			return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", path, err), true)
 		}

@@ -145,7 +145,7 @@ func (d *Driver) dropManaged() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.unmanaged = slices.DeleteFunc(d.unmanaged, func(u *unmanaged) bool {
-		return u.managed || u.handle.IsEnded() || d.tasks[u.handle.ID.String()] != u.handle
+		return u.managed || u.handle.IsEnded() || !d.runs.Has(u.handle)
 	})
 	return len(d.unmanaged) > 0
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/outlive"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/creds/credstest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -365,7 +366,7 @@ func TestFollowLog_NotIntoAStateDirThatWasNotTaken(t *testing.T) {
 	mend := wrongMode(t, n.config.StateDir)
 	n.launch()
 	broken := make(chan os.Signal)
-	n.routines.Go(func() { n.followLog(broken) })
+	n.routines.Go(func() { outlive.FollowLog(n.ctx, broken, n.logFolder, n.logger) })
 	broken <- unix.SIGPIPE
 	n.stop()
 	must.FileNotExists(t, filepath.Join(n.config.StateDir, "plugin.log"))

@@ -91,7 +91,7 @@ var ofOutputs = []removal{
 	},
 	{
 		lineLargeRecord, "a task may have any size", []string{"TestStart_ATaskThatNomadCouldNotHandBackIsRefused"}, []mutant.Edit{
-			mutant.Never("(*start).checkHandle", "size > maxHandle"),
+			mutant.Never("(*TaskSettings).CheckHandle", "size > maxHandle"),
 		},
 	},
 	{

@@ -95,7 +95,7 @@ var ofRecords = []removal{
 	},
 	{
 		lineLog, "nobody asks whether state_dir was taken", []string{"TestFollowLog_NotIntoAStateDirThatWasNotTaken"}, []mutant.Edit{
-			mutant.Never("(*Driver).followLog", "!d.isReady()"),
+			mutant.Never("(*Driver).logFolder", "!d.isReady()"),
 		},
 	},
 	{

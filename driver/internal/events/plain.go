@@ -4,9 +4,12 @@
 package events
 
 import (
+	"errors"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/hashicorp/nomad/nomad/structs"
 )
 
 // maxText bounds a text for Nomad, in bytes: its servers keep it.
@@ -35,3 +38,16 @@ type PlainError struct{ Err error }
 func (e PlainError) Error() string { return Plain(e.Err.Error()) }
 
 func (e PlainError) Unwrap() error { return e.Err }
+
+// ForNomad makes an error recoverable that wraps one which is: Nomad looks at the
+// outermost alone. It shows the text as it is.
+func ForNomad(err error) error {
+	if err == nil {
+		return nil
+	}
+	var r *structs.RecoverableError
+	if errors.As(err, &r) {
+		return structs.NewRecoverableError(PlainError{Err: err}, r.Recoverable)
+	}
+	return PlainError{Err: err}
+}

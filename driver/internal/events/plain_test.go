@@ -5,9 +5,11 @@ package events
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
 )
 
@@ -18,4 +20,14 @@ func TestRedact_isOnePrintableLine(t *testing.T) {
 	long := h.Redact(strings.Repeat("é", 5000))
 	must.LessEq(t, maxText+len("…"), len(long))
 	must.True(t, strings.HasSuffix(long, "é…"))
+}
+
+// Nomad looks at the outermost error alone.
+func TestForNomad_RecoverableErrorsAreSoHoweverTheyAreWrapped(t *testing.T) {
+	again := structs.NewRecoverableError(errors.New("later"), true)
+	must.True(t, structs.IsRecoverable(ForNomad(fmt.Errorf("work_dir: %w", again))))
+	must.EqError(t, ForNomad(fmt.Errorf("work_dir: %w", again)), "work_dir: later")
+	must.False(t, structs.IsRecoverable(ForNomad(fmt.Errorf("work_dir: %w", structs.NewRecoverableError(errors.New("never"), false)))))
+	must.False(t, structs.IsRecoverable(ForNomad(errors.New("never"))))
+	must.NoError(t, ForNomad(nil))
 }

@@ -6,7 +6,6 @@ package task
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -29,14 +28,6 @@ func (r *run) isFollower() bool { return r.NodeIndex > 0 }
 func (h *Handle) Follows() bool {
 	r := h.run.Load()
 	return r != nil && r.isFollower()
-}
-
-// DescribeShare says for an event which part of a run over several nodes a task has.
-func DescribeShare(index, of int) string {
-	if index == 0 {
-		return fmt.Sprintf("This node leads the run over %d nodes", of)
-	}
-	return fmt.Sprintf("This is node %d of the run over %d nodes; node 0 leads it, and its task tells of the run", index, of)
 }
 
 // startTimeout is how long a solver may take to get going: where there are several nodes

@@ -1,12 +1,13 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package driver
+package settings
 
 import (
 	"fmt"
 
 	"github.com/hashicorp/nomad/plugins/base"
+	"github.com/hashicorp/nomad/plugins/drivers"
 )
 
 // maxHandle bounds what Nomad keeps of a task and hands back to RecoverTask, in bytes: the
@@ -15,18 +16,15 @@ import (
 // with the first restart of its client. Some of it is left for how it is encoded.
 const maxHandle = 4<<20 - 256<<10
 
-// checkHandle refuses a task that could not be recovered, before anything runs.
-func (s *start) checkHandle() error {
-	details, err := s.details.Encode()
-	if err != nil {
-		return err
-	}
+// CheckHandle refuses a task that could not be recovered. details is what the driver
+// state holds of it.
+func (t *TaskSettings) CheckHandle(cfg *drivers.TaskConfig, details []byte) error {
 	var config []byte
-	if err := base.MsgPackEncode(&config, s.cfg); err != nil {
+	if err := base.MsgPackEncode(&config, cfg); err != nil {
 		return fmt.Errorf("encode task configuration: %w", err)
 	}
 	size := len(config) + len(details)
-	for _, arg := range s.job.Args {
+	for _, arg := range t.Args {
 		size += len(arg)
 	}
 	if size > maxHandle {
