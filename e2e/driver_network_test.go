@@ -255,18 +255,16 @@ func (all *members) supervisor(node int) int {
 	return found[0].PID
 }
 
-// A signal that is a sense switch is for the one run, whichever node's task gets it.
-func TestNetwork_ASignalToAnyNode(t *testing.T) {
+// Who gives a switch's signal to another node's task hears where it belongs.
+func TestNetwork_ASwitchsSignalIsTheLeadersToSend(t *testing.T) {
 	m := newMachines(t, 2)
 	r := m.begin("signals", "mpich", 0)
-	for node, dump := range []string{"d3dump01", "d3dump02"} {
-		alloc := r.runs[node].wait(api.AllocClientStatusRunning)
-		must.NoError(t, r.runs[node].s.API.Allocations().Signal(alloc, nil, "lsdyna", "SIGUSR1"))
-		r.runs[node].wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Switch sw3, dump "+dump+" written"))
-	}
+	alloc := r.runs[1].wait(api.AllocClientStatusRunning)
+	must.ErrorContains(t, r.runs[1].s.API.Allocations().Signal(alloc, nil, "lsdyna", "SIGUSR1"), "give the signal to its allocation, the one with index 0")
+	r.dump()
 	must.NoError(t, m.server.StopJob(within(t), r.job.name, false))
 	r.ends()
-	must.StrContains(t, r.events(0), "dump d3dump03 written")
+	must.StrContains(t, r.events(0), "dump d3dump02 written")
 	r.nothingStays()
 }
 
@@ -298,9 +296,9 @@ func TestNetwork_SurvivesPluginsAndClients(t *testing.T) {
 			}
 			for i := range r.runs {
 				s := r.runs[i].s
+				must.NoError(t, s.Kill()) // first: it would launch a plugin that nobody knows after its own end
 				_, err := s.KillPlugin()
 				must.NoError(t, err)
-				must.NoError(t, s.Kill())
 				start(t, s.Agent)
 				must.NoError(t, s.WaitDriverHealthy(within(t), cluster.DriverName))
 				_, err = s.KillPlugin()

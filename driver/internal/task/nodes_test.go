@@ -102,3 +102,10 @@ func writeEnded(t *testing.T, folder string, e nodes.Ended) {
 	must.NoError(t, os.MkdirAll(filepath.Join(folder, member.Folder), 0o700))
 	must.NoError(t, os.WriteFile(filepath.Join(folder, member.Folder, member.FileName("ended", nodesKey, 1)), data, 0o600))
 }
+
+// A switch's signal is the leading node's to send: this task does not read how far the
+// solver is.
+func TestSendSwitch_OfAFollower(t *testing.T) {
+	h := newFollower(t, flaky(t.TempDir(), nil))
+	must.ErrorContains(t, h.SendSwitch(t.Context(), "sw3", "SIGUSR1"), "SIGUSR1 is the sense switch sw3, which the node sends that leads the run: give the signal to its allocation, the one with index 0")
+}

@@ -58,6 +58,9 @@ func (h *Handle) SendSwitch(ctx context.Context, name, signal string) error {
 	if r == nil {
 		return fmt.Errorf("%s is the sense switch %s, and the run's record does not tell its folder", signal, name)
 	}
+	if r.isFollower() {
+		return fmt.Errorf("%s is the sense switch %s, which the node sends that leads the run: give the signal to its allocation, the one with index 0", signal, name)
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestPatience)
 	defer cancel()
 	v, err := r.watcher.Look(ctx)
