@@ -35,11 +35,7 @@ type machines struct {
 	whole   map[string]string // results of one node, by the number of ranks
 }
 
-const (
-	bridge        = "lsd-br0"
-	serverAddress = "10.77.0.254"
-	network       = "10.77.0.0/24"
-)
+var bridge = cluster.Bridge{Name: "lsd-br0", Network: netip.MustParsePrefix("10.77.0.0/24")}
 
 // requireOwnNetwork skips a test that is not in a network namespace of its own.
 func requireOwnNetwork(t *testing.T) {
@@ -55,19 +51,17 @@ func requireOwnNetwork(t *testing.T) {
 func newMachines(t *testing.T, n int) *machines {
 	t.Helper()
 	requireOwnNetwork(t)
-	ip(t, "link", "add", bridge, "type", "bridge")
-	t.Cleanup(func() { ip(t, "link", "del", bridge) })
-	ip(t, "addr", "add", serverAddress+"/24", "dev", bridge)
-	ip(t, "link", "set", bridge, "up")
+	must.NoError(t, bridge.Make())
+	t.Cleanup(func() { must.NoError(t, bridge.Remove()) })
 	m := &machines{t: t, scratch: worldReadable(t), whole: map[string]string{}}
-	m.server = newAgent(t, cluster.Config{Role: cluster.ServerOnly, HCL: lostSoon, Address: serverAddress})
+	m.server = newAgent(t, cluster.Config{Role: cluster.ServerOnly, HCL: lostSoon, Address: bridge.Address()})
 	start(t, m.server)
 	mpp, hybrid := m.solver("standin_mpp_d_R14"), m.solver("standin_hyb_d_R14")
 	for i := 1; i <= n; i++ {
 		s := &site{t: t, scratch: m.scratch, solver: mpp}
 		s.Agent = newAgent(t, cluster.Config{
 			Role: cluster.ClientOnly, Server: m.server, Plugin: binary(t, "nomad-driver-lsdyna"),
-			Network: &cluster.Network{Bridge: bridge, Host: fmt.Sprintf("crash%02d", i), Address: netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", i))},
+			Network: bridge.Machine(i),
 		})
 		s.Config.PluginConfig = m.pluginConfig(s, mpp, hybrid)
 		m.sites = append(m.sites, s)
@@ -77,12 +71,6 @@ func newMachines(t *testing.T, n int) *machines {
 		must.NoError(t, s.WaitDriverHealthy(within(t), cluster.DriverName))
 	}
 	return m
-}
-
-func ip(t *testing.T, args ...string) {
-	t.Helper()
-	out, err := exec.Command("ip", args...).CombinedOutput()
-	must.NoError(t, err, must.Sprintf("ip %q: %s", args, out))
 }
 
 // licenceServer is one that nobody asks: the stand-in does not.

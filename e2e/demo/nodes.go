@@ -21,12 +21,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
 )
 
-// The machines of the demo are network namespaces on a bridge, which is in the calling
-// process's namespace.
-const (
-	bridge  = "lsd-demo0"
-	address = "10.77.0.254"
-)
+// bridge connects the machines of the demo, which are network namespaces.
+var bridge = cluster.Bridge{Name: "lsd-demo0", Network: netip.MustParsePrefix("10.77.0.0/24")}
 
 // runNodes shows one MPP run on two machines.
 func (d *demo) runNodes(ctx context.Context) (err error) {
@@ -66,18 +62,14 @@ func (d *demo) runNodes(ctx context.Context) (err error) {
 }
 
 func (d *demo) startServer(ctx context.Context) (err error) {
-	for _, args := range [][]string{
-		{"link", "add", bridge, "type", "bridge"}, {"addr", "add", address + "/24", "dev", bridge}, {"link", "set", bridge, "up"},
-	} {
-		if out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %s (as root, by make demo-mpp): %w: %s", strings.Join(args, " "), err, out)
-		}
+	if err := bridge.Make(); err != nil {
+		return fmt.Errorf("as root, by make demo-mpp: %w", err)
 	}
 	nomad, err := filepath.Abs(filepath.Join(d.bin, "nomad"))
 	if err != nil {
 		return err
 	}
-	if d.server, err = cluster.New(cluster.Config{Nomad: nomad, Role: cluster.ServerOnly, Address: address}); err != nil {
+	if d.server, err = cluster.New(cluster.Config{Nomad: nomad, Role: cluster.ServerOnly, Address: bridge.Address()}); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
@@ -92,7 +84,7 @@ func (d *demo) startMachine(ctx context.Context, i int, mpirun string) (*cluster
 	defer cancel()
 	a, err := cluster.New(cluster.Config{
 		Nomad: d.server.Config.Nomad, Role: cluster.ClientOnly, Server: d.server, Plugin: filepath.Join(d.bin, cluster.PluginName),
-		Network: &cluster.Network{Bridge: bridge, Host: fmt.Sprintf("crash%02d", i), Address: netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", i))},
+		Network: bridge.Machine(i),
 	})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,47 @@ import (
 	"strconv"
 )
 
+// A Bridge connects the networks of agents in the namespace of the calling process, which
+// has the last address of the bridge's network: there the server listens.
+type Bridge struct {
+	Name    string
+	Network netip.Prefix // a /24
+}
+
+// Address is the address of the calling process's namespace.
+func (b Bridge) Address() string { return b.host(254).String() }
+
+func (b Bridge) host(i int) netip.Addr {
+	a := b.Network.Masked().Addr().As4()
+	a[3] = byte(i)
+	return netip.AddrFrom4(a)
+}
+
+// Make makes the bridge.
+func (b Bridge) Make() error {
+	for _, words := range [][]string{
+		{"link", "add", b.Name, "type", "bridge"}, {"addr", "add", b.Address() + "/24", "dev", b.Name}, {"link", "set", b.Name, "up"},
+	} {
+		if out, err := exec.Command("ip", words...).CombinedOutput(); err != nil {
+			return fmt.Errorf("bridge %s: %q: %w: %s", b.Name, words, err, out)
+		}
+	}
+	return nil
+}
+
+// Remove is the end of Make.
+func (b Bridge) Remove() error {
+	if out, err := exec.Command("ip", "link", "del", b.Name).CombinedOutput(); err != nil {
+		return fmt.Errorf("bridge %s: %w: %s", b.Name, err, out)
+	}
+	return nil
+}
+
+// Machine is the network of the agent number i, from 1 on, whose name is crashI.
+func (b Bridge) Machine(i int) *Network {
+	return &Network{Bridge: b.Name, Host: fmt.Sprintf("crash%02d", i), Address: netip.PrefixFrom(b.host(i), 24)}
+}
+
 // A Network is what an agent of its own machine would have: a network namespace with one
 // interface, eth0, and a host name. The interface is one end of a veth pair, whose other
 // end is on a bridge in the namespace of the calling process. They end with the agent.
