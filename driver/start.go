@@ -52,11 +52,16 @@ type start struct {
 
 	options launch.Options
 	command launch.Command
+	kept
+	handle *task.Handle
+	events []string // told once the task is there
+}
+
+// kept is what a recovery needs of a run.
+type kept struct {
 	record  *state.Record
 	details *state.Details
 	spec    *supervisor.Spec
-	handle  *task.Handle
-	events  []string // told once the task is there
 }
 
 // place is where a start puts its processes.
