@@ -367,11 +367,34 @@ func (c *Claim) Drop() {
 	_ = c.lock.Close()
 }
 
+// A start that waits for the folder holds the lock for the moment of each look at who has
+// it: whoever releases the folder tries for longer than that.
+const (
+	releasePatience = 3 * time.Second
+	releasePause    = 50 * time.Millisecond
+)
+
+// insistOnLock takes the lock that a start may hold for a moment.
+func (f *Folder) insistOnLock() (*os.File, error) {
+	for over := time.After(releasePatience); ; {
+		lock, _, err := f.takeLock()
+		var owned *OwnedError
+		if !errors.As(err, &owned) {
+			return lock, err
+		}
+		select {
+		case <-over:
+			return nil, err
+		case <-time.After(releasePause):
+		}
+	}
+}
+
 // ReleaseOwner is the operator's word that no run is in the folder, whatever the
 // record says. It returns what the record said. A lock that a living process holds is
 // an *OwnedError.
 func (f *Folder) ReleaseOwner() (Owner, error) {
-	lock, _, err := f.takeLock()
+	lock, err := f.insistOnLock()
 	if err != nil {
 		return Owner{}, err
 	}

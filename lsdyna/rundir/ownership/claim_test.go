@@ -404,6 +404,24 @@ func TestReleaseOwner(t *testing.T) {
 	must.True(t, mustOwned(t, err).Locked, must.Sprint("a run that lives is nobody's to release"))
 }
 
+// A start that waits for the folder looks again and again who has it.
+func TestReleaseOwner_whileAStartLooks(t *testing.T) {
+	folder := openFolder(t, t.TempDir())
+	plantOwner(t, folder, Owner{Run: "lost", Node: Node{Name: "far-away", Boot: "another"}})
+	was, looks := tryLock, 0
+	tryLock = func(file *os.File) (bool, error) {
+		if looks++; looks < 3 {
+			return false, errHeld
+		}
+		return was(file)
+	}
+	t.Cleanup(func() { tryLock = was })
+	o, err := folder.ReleaseOwner()
+	must.NoError(t, err)
+	must.Eq(t, "lost", o.Run)
+	must.Eq(t, 3, looks)
+}
+
 func TestReleaseOwner_notUnderALivingSolver(t *testing.T) {
 	withoutLocks(t)
 	folder := openFolder(t, t.TempDir())
