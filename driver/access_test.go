@@ -106,7 +106,7 @@ func TestStart_PlantedFilesOfTheDriversOwnNames(t *testing.T) {
 			victim := filepath.Join(worldReadable(t), "victim")
 			must.NoError(t, os.WriteFile(victim, []byte("untouched"), 0o666))
 			must.NoError(t, os.Chmod(victim, 0o666))
-			for _, file := range []string{rundir.RecordFile, launch.RankFile, "d3kil", "pid", "exit.json", "spec.json", "task.json", "lock", "stdout", "stderr"} {
+			for _, file := range []string{rundir.RecordFile, rundir.HistoryFile, launch.RankFile, "d3kil", "pid", "exit.json", "spec.json", "task.json", "lock", "stdout", "stderr"} {
 				must.NoError(t, plant(filepath.Join(j.folder, file), victim))
 			}
 			r := n.start(j)

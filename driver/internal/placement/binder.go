@@ -173,6 +173,13 @@ func (b *Binder) take(proc *supervisor.Process, rec pidfile.Record) {
 // never waits for a move.
 func (b *Binder) CPUs() []int { return slices.Clone(*b.cpus.Load()) }
 
+// Leased are the CPUs that the run has a right to; none where it has no lease, also while
+// it could not be moved off those that it had.
+func (b *Binder) Leased() []int {
+	lease, _ := b.cores.alloc.Lease(b.run.Owner)
+	return lease.CPUs.Slice()
+}
+
 // setCPUs notes what the run is bound to, and returns what it was bound to before.
 func (b *Binder) setCPUs(cpus []int) (before []int) {
 	if old := b.cpus.Swap(&cpus); old != nil {

@@ -84,13 +84,16 @@ func (b *Binder) AttachByPIDFile(rec pidfile.Record) {
 		b.cores.alloc.SetPID(b.run.Owner, b.pid)
 	}
 	b.relocate()
-	cpus := cpuset.Of(b.CPUs()...) // it may just have been moved
-	if cpus.IsEmpty() {
+	lease, leased := b.cores.alloc.Lease(b.run.Owner) // it may just have been moved
+	switch {
+	case leased:
+		b.sayRestored(lease.CPUs, "pid file")
+		b.repairDrift(&supervisor.Look{})
+	case len(b.CPUs()) == 0:
 		b.say("Recovered without affinity, as the pid file says")
-		return
+	default: // and neither its record nor its threads could be changed yet
+		b.say("Recovered without cores of its own: cores %s, which the pid file tells, are not to be had", cpuset.Of(b.CPUs()...))
 	}
-	b.sayRestored(cpus, "pid file")
-	b.repairDrift(&supervisor.Look{})
 }
 
 // AttachByDriverState tells that Nomad has handed over a run whose pid file does

@@ -5,6 +5,7 @@ package placement
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -124,6 +125,32 @@ func TestRecover_WithoutALeaseUntilNomadHandsItOver(t *testing.T) {
 			must.SliceEmpty(t, r.said())
 		})
 	}
+}
+
+// A run that lost its cores while its record cannot be written stays where it is for a
+// while; nobody is told that it has them.
+func TestRecover_LostCoresWhileTheRecordCannotBeWritten(t *testing.T) {
+	needCPUs(t, 2)
+	n := newNode(t)
+	for range 2 {
+		_, err := n.run(1).binder.Lease(cpuset.Set{})
+		must.NoError(t, err)
+	}
+	r := adopted(t, n, Run{Asked: 1})
+	rec := r.pidFile()
+	must.NoError(t, os.Rename(r.dir, r.dir+".away"))
+	r.binder.Adopt(r.proc, rec, true)
+	n.Settle()
+	r.binder.AttachByPIDFile(rec)
+	must.Eq(t, []string{
+		"Running without affinity: lost cores 0 (they were taken while the driver was away), and 1 core asked, 0 free",
+		"Recovered without cores of its own: cores 0, which the pid file tells, are not to be had",
+	}, r.said())
+	must.SliceEmpty(t, r.binder.Leased())
+	must.NoError(t, os.Rename(r.dir+".away", r.dir))
+	n.Reevaluate()
+	must.SliceEmpty(t, r.pidFile().Cores)
+	r.isConfinedTo(n.online())
 }
 
 func TestRecover_AdoptedInTheMiddleOfItsLaunch(t *testing.T) {

@@ -23,7 +23,7 @@ func (h *Handle) Command(argv []string, tty bool) (*supervisor.ExecCmd, error) {
 	case spec == nil:
 		return nil, errors.New("the run's record is damaged; no command can be executed in it")
 	}
-	return h.Process().Command(spec, supervisor.ExecOptions{Argv: argv, Env: h.execEnv(spec), CPUs: h.Binder.CPUs(), TTY: tty})
+	return h.Process().Command(spec, supervisor.ExecOptions{Argv: argv, Env: h.execEnv(spec), CPUs: h.Binder.Leased(), TTY: tty})
 }
 
 // execEnv is the environment that Nomad gave the task. It is kept in memory only

@@ -144,13 +144,21 @@ func TestConnection_AStrangerInTheMiddleIsRefused(t *testing.T) {
 	must.ErrorIs(t, (<-other).err, ErrStranger)
 }
 
-// What was overheard of one connection opens no other.
+// What was overheard of one connection opens no other; neither does its proof, for whoever
+// got to that.
 func TestConnection_AReplayedHelloIsRefused(t *testing.T) {
 	secret := NewSecret()
 	near, far := pair(t)
 	var heard bytes.Buffer
+	var proof proof
 	other := accept(t, far, secret)
-	_, err := Dial(recorder{near, &heard}, secret)
+	_, err := dialWith(recorder{near, &heard}, func(c *tls.Conn) (err error) {
+		if proof, err = prove(secret, c.ConnectionState(), roleDial); err != nil {
+			return err
+		}
+		_, err = c.Write(proof[:])
+		return err
+	})
 	must.NoError(t, err)
 	must.NoError(t, (<-other).err)
 
@@ -160,6 +168,20 @@ func TestConnection_AReplayedHelloIsRefused(t *testing.T) {
 	must.NoError(t, err)
 	go func() { _, _ = io.Copy(io.Discard, again) }()
 	must.Error(t, (<-other).err)
+
+	again, far = pair(t)
+	other = accept(t, far, secret)
+	_, err = dialWith(again, func(c *tls.Conn) error {
+		_, err := c.Write(proof[:])
+		return err
+	})
+	must.NoError(t, err)
+	must.ErrorIs(t, (<-other).err, ErrStranger)
+}
+
+// dialWith dials as Dial does, and says what the test wants.
+func dialWith(c net.Conn, say func(*tls.Conn) error) (*Conn, error) {
+	return secure(c, tls.Client(c, &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}), say)
 }
 
 // recorder keeps what is written.

@@ -6,6 +6,9 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 )
 
 // Unpinned finds runs without affinity although as many cores are free as they ask for.
@@ -90,8 +93,9 @@ func reservationsChanged(before, after *World) bool {
 }
 
 // Kept finds live solvers that have other cores than in the settled world before,
-// although nobody may take them: Nomad has reserved none anew meanwhile. tampered
-// tells whether the campaign had its hands in this solver's records.
+// although nobody may take them: Nomad has reserved none anew meanwhile, and had not
+// taken them before, while the record could not be written. tampered tells whether the
+// campaign had its hands in this solver's records.
 func Kept(before, after *World, tampered func(Process) bool) []Violation {
 	var f findings
 	anew := slices.ContainsFunc(after.Allocs, func(a Alloc) bool {
@@ -107,9 +111,21 @@ func Kept(before, after *World, tampered func(Process) bool) []Violation {
 		if p.Role != Solver || !lives || was == nil || is == nil || len(was.Cores) == 0 || tampered(p) {
 			continue
 		}
-		if !slices.Equal(sorted(was.Cores), sorted(is.Cores)) {
+		if !slices.Equal(sorted(was.Cores), sorted(is.Cores)) && !toldTaken(after, p.Alloc, was.Cores) {
 			f.add(CoresKept, "solver %d of allocation %.8s had cores %v and has %v", p.PID, p.Alloc, was.Cores, is.Cores)
 		}
 	}
 	return f
+}
+
+// toldTaken tells whether the driver said that Nomad reserved a run's cores for another
+// task, and Nomad did.
+func toldTaken(w *World, alloc string, cores []int) bool {
+	lost := "lost cores " + cpuset.Of(cores...).String() + " (Nomad reserved"
+	told := slices.ContainsFunc(w.Allocs, func(a Alloc) bool {
+		return a.ID == alloc && slices.ContainsFunc(a.Events, func(e string) bool { return strings.Contains(e, lost) })
+	})
+	return told && slices.ContainsFunc(w.Allocs, func(a Alloc) bool {
+		return a.ID != alloc && slices.ContainsFunc(cores, func(core int) bool { return slices.Contains(a.Reserved, core) })
+	})
 }
