@@ -42,6 +42,14 @@ plugin "nomad-driver-lsdyna" {
       mpirun    = "/usr/bin/mpirun"
     }
 
+    solver "r14-hyb-d" {
+      path      = "/opt/lsdyna/ls-dyna_hyb_d_R14_openmpi4"
+      parallel  = "hybrid"
+      precision = "double"
+      mpi       = "openmpi"
+      mpirun    = "/usr/bin/mpirun"
+    }
+
     license {
       type   = "network"
       server = "31010@lic1"

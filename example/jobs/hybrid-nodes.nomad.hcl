@@ -16,9 +16,14 @@ variable "run_dir" {
 job "box-crush-nodes" {
   type = "batch"
 
+  # For the job, not a group: the groups must not share a client either.
+  constraint {
+    distinct_hosts = true
+  }
+
   group "lead" {
     constraint {
-      attribute = "${driver.lsdyna.physical_cores}"
+      attribute = "${attr.driver.lsdyna.physical_cores}"
       operator  = ">="
       value     = "32"
     }
@@ -51,10 +56,6 @@ job "box-crush-nodes" {
 
   group "rest" {
     count = 2
-
-    constraint {
-      distinct_hosts = true
-    }
 
     network {
       port "launch" {}
