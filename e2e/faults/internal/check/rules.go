@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/witness"
 )
@@ -144,10 +145,13 @@ func ended(w *World) (runs []*Run) {
 	return runs
 }
 
-// runOf finds the run that an end is about: the last that began before it.
+// runOf finds the run that an end is about: the last that began before it and did not
+// live on. A client that was killed in a start asks for the run before that one again.
 func runOf(w *World, a *Alloc, e End) *Run {
+	const later = time.Second // by two clocks
 	for i := len(w.Runs) - 1; i >= 0; i-- {
-		if r := &w.Runs[i]; r.Alloc == a.ID && r.Exec.Before(e.At) {
+		r := &w.Runs[i]
+		if livedOn := r.Ended && r.Known && r.Exit.After(e.At.Add(later)); r.Alloc == a.ID && r.Exec.Before(e.At) && !livedOn {
 			return r
 		}
 	}

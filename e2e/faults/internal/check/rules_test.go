@@ -289,6 +289,21 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// Client and plugin were killed in the start of a task's next run.
+func TestRunOf(t *testing.T) {
+	w := &World{Runs: []Run{
+		{Alloc: "a", PID: 1, Exec: at(1), Ended: true, Known: true, Exit: at(5)},
+		{Alloc: "a", PID: 2, Exec: at(7), Ended: true, Known: true, Exit: at(20)},
+	}}
+	for told, pid := range map[int]int{6: 1, 8: 1, 21: 2} {
+		r := runOf(w, &Alloc{ID: "a"}, End{At: at(told)})
+		must.NotNil(t, r)
+		must.Eq(t, pid, r.PID, must.Sprint(told))
+	}
+	w.Runs[1].Ended, w.Runs[1].Known = false, false
+	must.Eq(t, 2, runOf(w, &Alloc{ID: "a"}, End{At: at(8)}).PID, must.Sprint("nobody knows yet"))
+}
+
 func TestRules_UnknownOnlyAfterItWasTold(t *testing.T) {
 	unknown := End{At: at(20), Code: -1}
 	w := goodWorld()
