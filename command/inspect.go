@@ -40,9 +40,11 @@ OPTIONS
   -json     One object for each path, in the order given: path, outcome, reason,
             time, end_time, cycle, version, parallel, precision, processors,
             warnings, errors, first_error (code, class, text), restart_file,
-            elapsed_seconds, eta_seconds, nodes_text and nodes_stop (of a run over
-            several nodes: whom it waited for or which nodes it had, and which of
-            them asked for its stop), last_runs (run, started_at, began, ended_at,
+            elapsed_seconds, eta_seconds with eta_low_seconds and eta_high_seconds
+            (four of five runs end between them), eta_missing (why there is none),
+            nodes_text and nodes_stop (of a run over several nodes: whom it waited
+            for or which nodes it had, and which of them asked for its stop),
+            last_runs (run, started_at, began, ended_at,
             outcome, reason, exit_code, signal, restart_file; of a folder that the
             driver used). What is not known is null.
 
@@ -141,7 +143,7 @@ func drawReports(reports []output.Report, out screen.Screen) []screen.Line {
 		{Title: "PATH", Keep: true, Least: 12}, {Title: "OUTCOME", Keep: true},
 		{Title: "TIME", Right: true, Rank: 8}, {Title: "END TIME", Right: true, Rank: 7},
 		{Title: "DONE", Right: true, Keep: true}, {Title: "CYCLE", Right: true, Rank: 3},
-		{Title: "ELAPSED", Right: true, Rank: 5}, {Title: "ETA", Right: true, Rank: 6},
+		{Title: "ELAPSED", Right: true, Rank: 5}, {Title: "ETA", Right: true, Rank: 6}, {Title: "BETWEEN"},
 		{Title: "ERRORS", Right: true, Rank: 4}, {Title: "WARNINGS", Right: true, Rank: 2},
 	}}
 	for _, r := range reports {
@@ -164,7 +166,7 @@ func reportRow(r output.Report) []screen.Line {
 	row := []screen.Line{
 		screen.Text(screen.Clean(r.Path)), screen.Styled(outcomeStyle(r.Outcome), string(r.Outcome)),
 		screen.Text(screen.Float(r.Time)), screen.Text(screen.Float(r.EndTime)), screen.Text("-"), screen.Text(screen.Number(r.Cycle)),
-		screen.Text(screen.Seconds(r.ElapsedSeconds)), screen.Text(screen.Seconds(r.ETASeconds)),
+		screen.Text(screen.Seconds(r.ElapsedSeconds)), screen.Text(screen.Seconds(r.ETASeconds)), screen.Text(screen.Between(r.ETALowSeconds, r.ETAHighSeconds)),
 		screen.Text(screen.Number(r.Errors)), screen.Text(screen.Number(r.Warnings)),
 	}
 	if r.Time != nil && r.EndTime != nil && *r.EndTime > 0 {
@@ -188,6 +190,12 @@ func outcomeStyle(kind output.Kind) screen.Style {
 // describeReport says what a table has no room for.
 func describeReport(r output.Report) []string {
 	lines := []string{r.Reason}
+	switch {
+	case r.ETASeconds != nil:
+		lines = append(lines, fmt.Sprintf("about %s left (%s to %s)", screen.Seconds(r.ETASeconds), screen.Seconds(r.ETALowSeconds), screen.Seconds(r.ETAHighSeconds)))
+	case r.NoETA != nil:
+		lines = append(lines, "no estimate of the time left: "+*r.NoETA)
+	}
 	var solver []string
 	if r.Version != nil {
 		solver = append(solver, "LS-DYNA "+*r.Version)

@@ -49,6 +49,9 @@ func TestInspect_aRunThatLivesHasAnETA(t *testing.T) {
 	must.NoError(t, json.Unmarshal([]byte(call(t, "inspect", dir, "-running", "-json").out), &got))
 	must.Eq(t, output.Running, got.Outcome)
 	must.Eq(t, 60.0, *got.ETASeconds)
+	must.Between(t, 30, *got.ETALowSeconds, 60)
+	must.Between(t, 60, *got.ETAHighSeconds, 120)
+	must.Nil(t, got.NoETA)
 }
 
 func TestInspect_drawsATable(t *testing.T) {
@@ -58,10 +61,11 @@ func TestInspect_drawsATable(t *testing.T) {
 	r := call(t, "inspect", "-running", ".", "stdout")
 	must.Eq(t, exitOK, r.code)
 	lines := strings.Split(r.out, "\n")
-	must.Eq(t, "PATH    OUTCOME   TIME  END TIME  DONE  CYCLE  ELAPSED    ETA  ERRORS  WARNINGS", lines[0])
-	must.Eq(t, ".       running  0.004      0.01  40 %   4001      40s  1m00s       0         0", lines[1])
-	must.Eq(t, "stdout  running  0.004      0.01  40 %   4001      40s  1m00s       0         0", lines[2])
+	must.Eq(t, "PATH    OUTCOME   TIME  END TIME  DONE  CYCLE  ELAPSED    ETA  BETWEEN    ERRORS  WARNINGS", lines[0])
+	must.Eq(t, ".       running  0.004      0.01  40 %   4001      40s  1m00s  48s-1m23s       0         0", lines[1])
+	must.Eq(t, "stdout  running  0.004      0.01  40 %   4001      40s  1m00s  48s-1m23s       0         0", lines[2])
 	must.StrContains(t, r.out, "\n\n.\nrunning: t = 0.004 of 0.01")
+	must.StrContains(t, r.out, "\nabout 1m00s left (48s to 1m23s)\n")
 	must.StrContains(t, r.out, "\nLS-DYNA R14")
 	t.Setenv("COLUMNS", "40")
 	for l := range strings.Lines(call(t, "inspect", ".", "-running").out) {

@@ -46,6 +46,8 @@ DESCRIPTION
     lsdyna_task_cycles_total, lsdyna_task_errors_total, lsdyna_task_warnings_total
     lsdyna_task_elapsed_seconds           since the start
     lsdyna_task_eta_seconds               estimate of the time left
+    lsdyna_task_eta_low_seconds, lsdyna_task_eta_high_seconds
+                                          four of five runs end between these
     lsdyna_task_exit_code                 of tasks that have ended
 
   A series that is not known is left out.

@@ -61,6 +61,8 @@ func TestMetrics_arePrometheusText(t *testing.T) {
 	value := func(name string) float64 { return metric(t, families[name], owner).GetGauge().GetValue() }
 	must.Eq(t, 0.4, value("lsdyna_task_progress_ratio"))
 	must.Eq(t, 60, value("lsdyna_task_eta_seconds"))
+	must.Between(t, 30, value("lsdyna_task_eta_low_seconds"), 60)
+	must.Between(t, 60, value("lsdyna_task_eta_high_seconds"), 120)
 	must.Between(t, 3600, value("lsdyna_task_elapsed_seconds"), 3660)
 	must.Eq(t, 2, value("lsdyna_task_cores"))
 	must.Eq(t, 4001, metric(t, families["lsdyna_task_cycles_total"], owner).GetCounter().GetValue())

@@ -56,11 +56,12 @@ OPTIONS
                   pid, alloc_id, task, idle, reserved, drift, ...; job_id and pid
                   are null where a core is free) and tasks (job_id, alloc_id,
                   task, state, pid, cores, time, end_time, progress_ratio,
-                  eta_seconds, notes, last_runs, ...). Tasks whose run is on
-                  several nodes have nodes, node_index (0 leads) and, once they
-                  are known, nodes_text (whom the run waits for, then which nodes
-                  it has), nodes_waiting (true while it waits) and nodes_stop
-                  (which node asked for the stop).
+                  eta_seconds with eta_low_seconds and eta_high_seconds, between
+                  which four of five runs end, notes, last_runs, ...). Tasks
+                  whose run is on several nodes have nodes, node_index (0 leads)
+                  and, once they are known, nodes_text (whom the run waits for,
+                  then which nodes it has), nodes_waiting (true while it waits)
+                  and nodes_stop (which node asked for the stop).
 
 ENVIRONMENT
   NO_COLOR  No colour. COLUMNS  The width where the output is no terminal.

@@ -111,7 +111,7 @@ func (d *statusDrawing) table() []screen.Line {
 		{Title: "", Keep: true}, {Title: "JOB", Keep: true, Least: 8}, {Title: "TASK", Least: 6, Rank: 7},
 		{Title: "ALLOC", Rank: 4}, {Title: "PID", Right: true, Rank: 2},
 		{Title: "CORES", Keep: true, Least: 7}, {Title: "PROGRESS", Keep: true, Least: 16},
-		{Title: "ETA", Right: true, Keep: true}, {Title: "TIME", Right: true, Rank: 6},
+		{Title: "ETA", Right: true, Keep: true}, {Title: "BETWEEN"}, {Title: "TIME", Right: true, Rank: 6},
 		{Title: "CYCLE", Right: true, Rank: 3}, {Title: "RUNNING", Right: true, Rank: 5},
 		{Title: "ERRORS", Right: true, Rank: 1}, {Title: "WARNINGS", Right: true},
 	}}
@@ -131,27 +131,27 @@ func (d *statusDrawing) row(t *node.Task) []screen.Line {
 	row := []screen.Line{
 		screen.Styled(style, string(glyph)), screen.Text(screen.Clean(t.Job())), screen.Text(screen.Clean(t.ID.Task)),
 		screen.Text(screen.Clean(shortID(t.ID.Alloc))), screen.Text(pid), screen.Text(formatCores(t)), d.progressCell(t, style),
-		none, none, none, screen.Text(screen.Duration(t.Running(d.Now))), none, none,
+		none, none, none, none, screen.Text(screen.Duration(t.Running(d.Now))), none, none,
 	}
 	if !t.Progress.Known {
 		return row
 	}
 	snap := &t.Progress.Snapshot
-	if snap.HasETA {
-		row[7] = screen.Text(screen.Duration(snap.Remaining))
+	if eta, low, high := snap.ETA(); eta != nil {
+		row[7], row[8] = screen.Text(screen.Seconds(eta)), screen.Text(screen.Between(low, high))
 	}
 	if snap.HasTime {
-		row[8] = screen.Text(fmt.Sprintf("%.4g", snap.Time))
+		row[9] = screen.Text(fmt.Sprintf("%.4g", snap.Time))
 		if snap.EndTime > 0 {
-			row[8] = screen.Text(fmt.Sprintf("%.4g of %.4g", snap.Time, snap.EndTime))
+			row[9] = screen.Text(fmt.Sprintf("%.4g of %.4g", snap.Time, snap.EndTime))
 		}
-		row[9] = screen.Text(screen.Number(&snap.Cycle))
+		row[10] = screen.Text(screen.Number(&snap.Cycle))
 	}
 	if len(snap.Sources) > 0 {
-		row[11], row[12] = screen.Text(screen.Number(&snap.Errors)), screen.Text(screen.Number(&snap.Warnings))
+		row[12], row[13] = screen.Text(screen.Number(&snap.Errors)), screen.Text(screen.Number(&snap.Warnings))
 	}
 	if snap.Errors > 0 {
-		row[11][0].Style = screen.Red
+		row[12][0].Style = screen.Red
 	}
 	return row
 }
@@ -274,6 +274,9 @@ func (d *statusDrawing) notes() []screen.Line {
 		glyph, _ := d.marks.of(t)
 		for _, note := range t.Notes {
 			add(string(glyph)+": ", note)
+		}
+		if p := &t.Progress; p.Known && p.Snapshot.NoETA != "" && t.Running(d.Now) > time.Minute {
+			add(string(glyph)+": ", "no estimate of the time left: "+p.Snapshot.NoETA)
 		}
 	}
 	for _, note := range d.State.Notes {

@@ -41,8 +41,8 @@ type nodesVectors struct {
 }
 
 type solverVectors struct {
-	progress, time, endTime, eta *prometheus.GaugeVec
-	cycles, errors, warnings     *prometheus.CounterVec
+	progress, time, endTime, eta, etaLow, etaHigh *prometheus.GaugeVec
+	cycles, errors, warnings                      *prometheus.CounterVec
 }
 
 const metricsNamespace = "lsdyna"
@@ -100,6 +100,8 @@ func newVectors(registry prometheus.Registerer) *vectors {
 			time:     gauge("task_problem_time", "Problem time, in the deck's unit of time.", taskLabels...),
 			endTime:  gauge("task_problem_end_time", "End time, in the deck's unit of time.", taskLabels...),
 			eta:      gauge("task_eta_seconds", "Estimate of the wall time that is left.", taskLabels...),
+			etaLow:   gauge("task_eta_low_seconds", "Low end of the estimate: four of five runs end between it and the high one.", taskLabels...),
+			etaHigh:  gauge("task_eta_high_seconds", "High end of the estimate.", taskLabels...),
 			cycles:   counter("task_cycles_total", "Cycles that the solver has done."),
 			errors:   counter("task_errors_total", "Errors that the solver has printed."),
 			warnings: counter("task_warnings_total", "Warnings that the solver has printed."),
@@ -163,6 +165,8 @@ func (v *solverVectors) set(p *node.TaskProgress, labels []string) {
 	setKnown(v.time, labels, p.Time)
 	setKnown(v.endTime, labels, p.EndTime)
 	setKnown(v.eta, labels, p.ETA)
+	setKnown(v.etaLow, labels, p.ETALow)
+	setKnown(v.etaHigh, labels, p.ETAHigh)
 	addKnown(v.cycles, labels, p.Cycle)
 	addKnown(v.errors, labels, p.Errors)
 	addKnown(v.warnings, labels, p.Warnings)

@@ -4,97 +4,169 @@
 package output
 
 import (
+	"cmp"
 	"math"
 	"slices"
-	"time"
 )
 
 // maxSamples bounds the history that an Estimator keeps.
 const maxSamples = 256
 
-// memoryShare is how fast older samples lose weight: to 1/e at a distance of this
-// part of the problem time done. With a smaller value the estimate follows single
-// steps, with a larger one it keeps the slow beginning of an implicit run too long.
-// BenchmarkETA measures it.
-const memoryShare = 0.3
-
-// Estimator estimates how long a run will still take, from pairs of problem time
-// and wall clock. LS-DYNA's own estimate is printed once and has a median error
-// above 100 %; the cycles of an implicit run do not rise evenly.
+// Estimator estimates how long a run will still take, from the wall clock, problem
+// time and cycle of its progress lines. LS-DYNA's own estimate is printed once and
+// has a median error above 100 %. Forecast says how it is done.
 type Estimator struct {
-	wall    []int64   // seconds
-	problem []float64 // rising
-	gap     int64     // least seconds between two kept samples
+	samples []sample // the newest last; wall does not fall, problem time rises
+	gap     int64    // least seconds between two kept samples
+	ahead   int64    // seconds that were added to a clock that was set back
 }
 
-// Add takes a sample: at this wall clock time, in seconds, the run was at problem
-// time t.
-func (e *Estimator) Add(wall int64, t float64) {
-	n := len(e.wall)
-	if n > 0 && wall < e.wall[n-1]-2 {
-		// The clock was set back, or another run's lines begin: the samples
-		// before cannot be compared with those that come.
-		*e, n = Estimator{}, 0
+// sample is one progress line.
+type sample struct {
+	wall    int64 // seconds
+	problem float64
+	cycle   int64 // 0 not known
+}
+
+// Bounds of what differs between the lines of one run. Buffers are written in turn,
+// so a line may come after one that is up to clockJitter seconds newer. In autumn a
+// clock is set back by an hour, and no clock that tells a run's pace by more.
+const (
+	clockJitter = 2
+	maxSetBack  = 3600 + 60
+)
+
+// Add takes a progress line: at this wall clock time, in seconds, the run was at
+// problem time t, in this cycle. Numbers that are none are left out.
+func (e *Estimator) Add(wall int64, t float64, cycle int64) {
+	if math.IsNaN(t) || math.IsInf(t, 0) || wall < 0 || wall > maxWall {
+		return
 	}
-	for n > 0 && t < e.problem[n-1] { // a step is tried again with a smaller dt
+	wall += e.ahead
+	if n := len(e.samples); n > 0 && wall < e.samples[n-1].wall-clockJitter {
+		back := e.samples[n-1].wall - wall
+		if t < e.samples[n-1].problem || back > maxSetBack {
+			// Another run's lines begin: they cannot be compared with those before.
+			*e, wall = Estimator{}, wall-e.ahead
+		} else {
+			e.ahead += back
+			wall += back
+		}
+	}
+	e.put(sample{wall, t, cycle})
+}
+
+// maxWall is beyond any date that an output can hold. It keeps sums in range.
+const maxWall = 1 << 40
+
+// put takes a sample that is not older than the last.
+func (e *Estimator) put(s sample) {
+	n := len(e.samples)
+	for n > 0 && s.problem < e.samples[n-1].problem { // a step is tried again with a smaller dt
 		n--
-		e.wall, e.problem = e.wall[:n], e.problem[:n]
+		e.samples = e.samples[:n]
+	}
+	if n > 0 {
+		s.wall = max(s.wall, e.samples[n-1].wall)
 	}
 	switch {
-	case n > 0 && t == e.problem[n-1]:
-		e.wall[n-1] = max(wall, e.wall[n-1])
+	case n > 0 && s.problem == e.samples[n-1].problem:
+		e.samples[n-1] = s
 		return
-	case n > 1 && wall-e.wall[n-2] < max(e.gap, 1):
-		e.wall[n-1], e.problem[n-1] = max(wall, e.wall[n-1]), t
+	case n > 1 && s.wall-e.samples[n-2].wall < max(e.gap, 1):
+		e.samples[n-1] = s
 		return
 	}
 	if n == maxSamples {
 		e.thin()
 	}
-	e.wall = append(e.wall, wall)
-	e.problem = append(e.problem, t)
+	e.samples = append(e.samples, s)
 }
 
 // thin keeps every other sample, and the newest.
 func (e *Estimator) thin() {
-	n := len(e.wall)
-	e.gap = max(2*e.gap, 2*(e.wall[n-1]-e.wall[0])/int64(n))
+	n := len(e.samples)
+	e.gap = max(2*e.gap, 2*(e.samples[n-1].wall-e.samples[0].wall)/int64(n))
 	kept := 0
 	for i := 0; i < n-1; i += 2 {
-		e.wall[kept], e.problem[kept] = e.wall[i], e.problem[i]
+		e.samples[kept] = e.samples[i]
 		kept++
 	}
-	e.wall[kept], e.problem[kept] = e.wall[n-1], e.problem[n-1]
-	e.wall, e.problem = e.wall[:kept+1], e.problem[:kept+1]
-}
-
-// Remaining estimates the wall time from the last sample until the run reaches
-// its end time. The rest of the problem time is taken at the mean pace of the
-// samples, weighted by problem time and by how recent they are. Time without a
-// sample does not change it. It needs two samples with a second and some problem
-// time between them.
-func (e Estimator) Remaining(end float64) (time.Duration, bool) {
-	n := len(e.wall)
-	if n < 2 || !(end > e.problem[n-1]) {
-		return 0, false
-	}
-	last := e.problem[n-1]
-	reach := memoryShare * (last - e.problem[0])
-	var wall, problem float64
-	for i := 1; i < n; i++ {
-		weight := math.Exp((e.problem[i]/2 + e.problem[i-1]/2 - last) / reach)
-		wall += weight * float64(e.wall[i]-e.wall[i-1])
-		problem += weight * (e.problem[i] - e.problem[i-1])
-	}
-	left := wall / problem * (end - last)
-	if !(problem > 0) || !(wall > 0) || math.IsInf(left, 0) || math.IsNaN(left) {
-		return 0, false
-	}
-	return seconds(int64(math.Round(min(left, 1e12)))), true
+	e.samples[kept] = e.samples[n-1]
+	e.samples = e.samples[:kept+1]
 }
 
 func (e Estimator) clone() Estimator {
-	e.wall = slices.Clone(e.wall)
-	e.problem = slices.Clone(e.problem)
+	e.samples = slices.Clone(e.samples)
 	return e
+}
+
+// mergeRates makes one history of those of a run's outputs. Each holds other lines:
+// stdout is written late, status.out is written anew with one line. The first has the
+// run's clock. One whose clock differs from it is moved by the difference that it shows
+// at equal problem times.
+func mergeRates(all []Estimator) Estimator {
+	var merged Estimator
+	for _, e := range all {
+		if len(merged.samples) == 0 {
+			merged = e.clone()
+		} else if len(e.samples) > 0 {
+			merged = merged.merge(e)
+		}
+	}
+	return merged
+}
+
+func (e Estimator) merge(other Estimator) Estimator {
+	merged := Estimator{gap: max(e.gap, other.gap), ahead: e.ahead}
+	behind := e.clockOf(other)
+	lines := slices.Clone(e.samples)
+	for _, s := range other.samples {
+		s.wall += behind
+		lines = append(lines, s)
+	}
+	slices.SortStableFunc(lines, func(a, b sample) int {
+		return cmp.Or(cmp.Compare(a.wall, b.wall), cmp.Compare(a.problem, b.problem))
+	})
+	for _, s := range lines {
+		if n := len(merged.samples); n > 0 && s.problem < merged.samples[n-1].problem && s.wall <= merged.samples[n-1].wall+clockJitter {
+			continue // the same step, printed to another output a moment later
+		}
+		merged.put(s)
+	}
+	return merged
+}
+
+// clockOf returns the seconds by which another history's clock is behind this one's,
+// by their problem times; 0 where they have none in common.
+func (e Estimator) clockOf(other Estimator) int64 {
+	var behind []int64
+	for _, s := range other.samples {
+		if wall, ok := e.wallAt(s.problem); ok {
+			behind = append(behind, wall-s.wall)
+		}
+	}
+	if len(behind) == 0 {
+		return 0
+	}
+	slices.Sort(behind)
+	by := behind[len(behind)/2]
+	if by >= -max(clockJitter, e.gap) && by <= max(clockJitter, e.gap) {
+		return 0 // as exact as the samples are
+	}
+	return by
+}
+
+// wallAt is when the run was at a problem time within the history.
+func (e Estimator) wallAt(t float64) (int64, bool) {
+	i, found := slices.BinarySearchFunc(e.samples, t, func(s sample, t float64) int { return cmp.Compare(s.problem, t) })
+	switch {
+	case found:
+		return e.samples[i].wall, true
+	case i == 0 || i == len(e.samples):
+		return 0, false
+	}
+	a, b := e.samples[i-1], e.samples[i]
+	part := (t/2 - a.problem/2) / (b.problem/2 - a.problem/2) // halves stay finite
+	return a.wall + int64(part*float64(b.wall-a.wall)), part >= 0 && part <= 1
 }

@@ -4,39 +4,45 @@
 package output
 
 import (
-	"bytes"
-	"fmt"
-	"maps"
+	"cmp"
 	"math"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/shoenig/test/must"
-
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
 )
+
+// left is the likely remaining time of a run that ends at 1.
+func (e Estimator) left(t *testing.T) time.Duration {
+	t.Helper()
+	f, ok := e.Forecast(1)
+	must.True(t, ok)
+	must.LessEq(t, f.Likely, f.Low)
+	must.LessEq(t, f.High, f.Likely)
+	return f.Likely
+}
+
+// addEven adds progress at an even pace: 10 s for each hundredth.
+func (e *Estimator) addEven(from, to int) {
+	for i := from; i <= to; i++ {
+		e.Add(100_000+int64(i)*10, float64(i)*.01, int64(i)*100)
+	}
+}
 
 func TestEstimator_evenPace(t *testing.T) {
 	var e Estimator
-	_, ok := e.Remaining(1)
+	_, ok := e.Forecast(1)
 	must.False(t, ok)
-	e.Add(1000, 0)
-	_, ok = e.Remaining(1)
+	e.Add(100_000, 0, 1)
+	_, ok = e.Forecast(1)
 	must.False(t, ok)
-	for i := range 51 {
-		e.Add(1000+int64(i)*10, float64(i)*.01)
+	e.addEven(0, 50)
+	must.Between(t, 499*time.Second, e.left(t), 501*time.Second)
+	for _, end := range []float64{.5, .3, -1, math.NaN(), math.Inf(1)} {
+		_, ok = e.Forecast(end)
+		must.False(t, ok, must.Sprint(end))
 	}
-	left, ok := e.Remaining(1)
-	must.True(t, ok)
-	must.Between(t, 499*time.Second, left, 501*time.Second)
-	_, ok = e.Remaining(.5)
-	must.False(t, ok, must.Sprint("already there"))
-	_, ok = e.Remaining(math.NaN())
-	must.False(t, ok)
 }
 
 func TestEstimator_followsAChangeOfPace(t *testing.T) {
@@ -46,240 +52,151 @@ func TestEstimator_followsAChangeOfPace(t *testing.T) {
 		if wall += 10; i > 20 {
 			wall += 20
 		}
-		e.Add(wall, float64(i)*.01)
+		e.Add(wall, float64(i)*.01, int64(i))
 	}
-	left, _ := e.Remaining(1)
-	must.Between(t, 1050*time.Second, left, 1220*time.Second) // 40 steps of 30 s are 1200 s
+	must.Between(t, 1190*time.Second, e.left(t), 1210*time.Second) // 40 steps of 30 s
+}
+
+func TestEstimator_countsCyclesWhereTheStepFalls(t *testing.T) {
+	var e Estimator
+	for i := range 51 { // the step falls with 1/t: t² counts the cycles, of 1 s
+		x := float64(i) * .01
+		e.Add(int64(10_000*x*x), x, 1+int64(10_000*x*x))
+	}
+	must.Between(t, 7200*time.Second, e.left(t), 7800*time.Second) // of 10,000 cycles 7,500 are left
+}
+
+func TestEstimator_leavesAPauseOut(t *testing.T) {
+	var e Estimator
+	e.addEven(0, 40)
+	for i := 41; i <= 50; i++ { // the machine slept for ten hours
+		e.Add(136_000+int64(i)*10, float64(i)*.01, int64(i)*100)
+	}
+	must.Between(t, 499*time.Second, e.left(t), 510*time.Second)
+}
+
+func TestEstimator_keepsStepsThatAreSlowAgainAndAgain(t *testing.T) {
+	var e Estimator
+	wall := int64(0)
+	for i := range 51 {
+		if wall += 2; i%5 == 0 { // the model is adapted
+			wall += 100
+		}
+		e.Add(wall, float64(i)*.01, int64(i))
+	}
+	must.Between(t, 900*time.Second, e.left(t), 1400*time.Second) // 50 steps and ten times 100 s
 }
 
 func TestEstimator_stepTriedAgain(t *testing.T) {
 	var e Estimator
-	for i := range 50 {
-		e.Add(int64(i)*10, float64(i)*.01)
+	for i := range 500 {
+		e.Add(100_000+int64(i), float64(i)*.001, int64(i)*10)
 	}
-	e.Add(500, .48)
-	e.Add(510, .49)
-	left, ok := e.Remaining(1)
-	must.True(t, ok)
-	must.Between(t, 490*time.Second, left, 600*time.Second)
-	must.True(t, slices.IsSorted(e.problem))
+	e.Add(100_500, .48, 5000)
+	for i := 480; i <= 500; i++ {
+		e.Add(100_021+int64(i), float64(i)*.001, int64(i)*10)
+	}
+	must.Between(t, 490*time.Second, e.left(t), 700*time.Second)
+	must.True(t, slices.IsSortedFunc(e.samples, func(a, b sample) int { return cmp.Compare(a.problem, b.problem) }))
 }
 
-func TestEstimator_clockSetBackBeginsAnew(t *testing.T) {
-	var e Estimator
-	e.Add(10_000, .1)
-	e.Add(10_100, .2)
-	e.Add(5_000, .3)
-	_, ok := e.Remaining(1)
-	must.False(t, ok)
-	e.Add(5_100, .4)
-	left, ok := e.Remaining(1)
-	must.True(t, ok)
-	must.Eq(t, 600*time.Second, left)
+func TestEstimator_goesOnWhenTheClockIsSetBack(t *testing.T) {
+	for name, by := range map[string]int64{"summer time ends": 3600, "set right": 30} {
+		t.Run(name, func(t *testing.T) {
+			var e Estimator
+			e.addEven(0, 25)
+			for i := 26; i <= 50; i++ {
+				e.Add(100_000+int64(i)*10-by, float64(i)*.01, int64(i)*100)
+			}
+			must.Between(t, 480*time.Second, e.left(t), 510*time.Second)
+		})
+	}
+}
+
+func TestEstimator_beginsAnewWithAnotherRunsLines(t *testing.T) {
+	for name, run := range map[string][3]sample{
+		"much earlier":         {{10_000, .1, 0}, {20_000, .2, 0}, {5_000, .3, 0}},
+		"earlier and not done": {{10_000, .5, 0}, {10_100, .6, 0}, {9_000, .3, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var e Estimator
+			for _, s := range run {
+				e.Add(s.wall, s.problem, s.cycle)
+			}
+			_, ok := e.Forecast(1)
+			must.False(t, ok)
+			e.Add(run[2].wall+100, .4, 0)
+			must.Eq(t, 600*time.Second, e.left(t))
+		})
+	}
+}
+
+func TestMergeRates(t *testing.T) {
+	var stdout, shifted, one, same Estimator
+	stdout.addEven(0, 20)
+	for i := 10; i <= 40; i++ {
+		shifted.Add(100_000+7200+int64(i)*10, float64(i)*.01, int64(i)*100)
+	}
+	one.Add(100_500, .5, 5000)
+	for i := range 21 { // a second later, with less
+		same.Add(100_001+int64(i)*10, float64(i)*.01-1e-6, int64(i)*100)
+	}
+	for name, tc := range map[string]struct {
+		all  []Estimator
+		left time.Duration
+	}{
+		"one":                         {[]Estimator{stdout}, 800 * time.Second},
+		"with one newer line":         {[]Estimator{stdout, one}, 500 * time.Second},
+		"one newer line first":        {[]Estimator{one, {}, stdout}, 500 * time.Second},
+		"another clock":               {[]Estimator{stdout, shifted}, 600 * time.Second},
+		"the same twice":              {[]Estimator{stdout, stdout}, 800 * time.Second},
+		"the same, a little later":    {[]Estimator{stdout, same}, 800 * time.Second},
+		"all":                         {[]Estimator{stdout, same, shifted, one}, 500 * time.Second},
+		"two with one line each":      {[]Estimator{{samples: stdout.samples[:1]}, one}, 500 * time.Second},
+		"what is merged twice is one": {[]Estimator{mergeRates([]Estimator{stdout, one}), one}, 500 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			merged := mergeRates(tc.all)
+			left := merged.left(t)
+			must.Between(t, tc.left-15*time.Second, left, tc.left+15*time.Second)
+			must.LessEq(t, maxSamples, len(merged.samples))
+		})
+	}
+	must.Eq(t, Estimator{}, mergeRates(nil))
+	must.Len(t, 21, stdout.samples, must.Sprint("what is merged is not changed"))
+}
+
+func TestMergeRates_staysBounded(t *testing.T) {
+	var all []Estimator
+	for k := range 5 {
+		var e Estimator
+		for i := range 5000 {
+			e.Add(int64(i*7+k), float64(i)+float64(k)/7, int64(i))
+		}
+		all = append(all, e)
+	}
+	must.LessEq(t, maxSamples, len(mergeRates(all).samples))
 }
 
 func FuzzEstimator(f *testing.F) {
 	f.Add(int64(0), 0.0, int64(10), 0.1, int64(20), 0.2, 1.0)
 	f.Add(int64(-5), -1e300, int64(1<<62), 1e300, int64(0), 5e-324, math.Inf(1))
+	f.Add(int64(3), math.NaN(), int64(4), math.Inf(-1), int64(1<<40), 1e308, 1.7e308)
 	f.Fuzz(func(t *testing.T, w1 int64, t1 float64, w2 int64, t2 float64, w3 int64, t3 float64, end float64) {
-		if math.IsNaN(t1) || math.IsNaN(t2) || math.IsNaN(t3) {
-			t.Skip("progress lines hold no NaN")
+		var e, other Estimator
+		for i := range int64(20) {
+			e.Add(w1, t1, w3)
+			e.Add(w2+i, t2*float64(i), w2)
+			e.Add(w3, t3, w1*i)
+			other.Add(w3-i, t2/float64(i), i)
+			other.Add(w2, t1*float64(i), w2)
 		}
-		var e Estimator
-		for range 3 {
-			e.Add(w1, t1)
-			e.Add(w2, t2)
-			e.Add(w3, t3)
+		for _, e := range []Estimator{e, other, mergeRates([]Estimator{e, other})} {
+			f, ok := e.Forecast(end)
+			must.True(t, f.Low >= 0 && f.Low <= f.Likely && f.Likely <= f.High)
+			must.True(t, ok || f == Forecast{})
+			again, _ := e.Forecast(end)
+			must.Eq(t, f, again)
 		}
-		left, ok := e.Remaining(end)
-		must.True(t, left >= 0)
-		must.True(t, ok || left == 0)
-	})
-}
-
-// history is the wall clock and problem time of a run's progress lines.
-type history struct {
-	name string
-	wall []int64
-	t    []float64
-}
-
-// at is the history up to sample k.
-func (h history) at(k int) history { return history{h.name, h.wall[:k+1], h.t[:k+1]} }
-
-// overall is the estimate elapsed × end/t.
-func (h history) overall(end float64) float64 {
-	n := len(h.t) - 1
-	return float64(h.wall[n]-h.wall[0]) * (end - h.t[n]) / (h.t[n] - h.t[0])
-}
-
-// halfWindow is the pace of the newer half of what was done.
-func (h history) halfWindow(end float64) float64 {
-	n := len(h.t) - 1
-	from := 0
-	for i, t := range h.t {
-		if t <= h.t[0]+(h.t[n]-h.t[0])/2 {
-			from = i
-		}
-	}
-	return float64(h.wall[n]-h.wall[from]) * (end - h.t[n]) / (h.t[n] - h.t[from])
-}
-
-func (h history) ours(end float64) float64 {
-	var e Estimator
-	for i := range h.t {
-		e.Add(h.wall[i], h.t[i])
-	}
-	left, _ := e.Remaining(end)
-	return left.Seconds()
-}
-
-// errorsAt are the relative errors of an estimate where between lo and hi of
-// the run are done.
-func (h history) errorsAt(lo, hi float64, estimate func(history, float64) float64) []float64 {
-	n := len(h.t) - 1
-	var errs []float64
-	for k := 2; k < n; k++ {
-		done := (h.t[k] - h.t[0]) / (h.t[n] - h.t[0])
-		left := float64(h.wall[n] - h.wall[k])
-		if done >= lo && done <= hi && left > 0 && h.t[k] > h.t[0] {
-			errs = append(errs, math.Abs(estimate(h.at(k), h.t[n])-left)/left)
-		}
-	}
-	return errs
-}
-
-func median(v []float64) float64 {
-	slices.Sort(v)
-	n := len(v)
-	return (v[(n-1)/2] + v[n/2]) / 2
-}
-
-// realHistories are the samples with enough progress lines. A run that was killed
-// counts as one that ended there.
-func realHistories(tb testing.TB) []history {
-	dir := filepath.Join("..", "..", "..", "shared", "samples")
-	var all []history
-	for _, name := range []string{"r14-smp-completed-implicit.stdout", "r14-smp-sigterm-a.stdout", "r14-smp-sigterm-b.stdout", "mlp6-gauss-pml.messag"} {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			continue
-		}
-		h := history{name: name}
-		for line := range bytes.Lines(data) {
-			line = bytes.TrimRight(line, "\r\n")
-			if !isProgress(line) || len(line) < colClockEnd {
-				continue
-			}
-			t, _ := fortran.Float(line[colTime:colTimeEnd])
-			wall, ok := wallClock(line[colDate:colDateEnd], line[colClock:colClockEnd])
-			if n := len(h.t); !ok || n > 0 && wall < h.wall[n-1] {
-				h.wall, h.t = nil, nil // the first line of the implicit sample is an older run's
-			}
-			h.wall, h.t = append(h.wall, wall), append(h.t, t)
-		}
-		all = append(all, h)
-	}
-	return all
-}
-
-// madeHistories are runs that behave like real ones: at an even pace, slower or
-// faster to the end, with a slow start, with a pace that drifts; each with noise and
-// stalls.
-func madeHistories() []history {
-	pace := map[string]func(x, walk float64) float64{
-		"even":     func(x, _ float64) float64 { return 1 },
-		"slower":   func(x, _ float64) float64 { return 1 + .4*x },
-		"faster":   func(x, _ float64) float64 { return 1.4 - .4*x },
-		"starting": func(x, _ float64) float64 { return 1 + 2*math.Exp(-x/.03) },
-		"walking":  func(_, walk float64) float64 { return walk },
-	}
-	var all []history
-	for name, p := range pace {
-		for seed := range uint64(20) {
-			r := rand.New(rand.NewPCG(seed, 4))
-			steps := []int{50, 100, 300, 2000}[seed%4]
-			h, wall, walk := history{name: name}, 0.0, 1.0
-			for i := range steps + 1 {
-				h.wall, h.t = append(h.wall, int64(wall)), append(h.t, float64(i)/float64(steps))
-				walk *= math.Exp(r.NormFloat64() * .3 / math.Sqrt(float64(steps)))
-				wall += p(h.t[i], walk) * 20_000 / float64(steps) * math.Exp(r.NormFloat64()*.15)
-				if r.IntN(200) == 0 {
-					wall += 300
-				}
-			}
-			all = append(all, h)
-		}
-	}
-	return all
-}
-
-type etaAim struct {
-	share float64 // of the run done
-	most  float64 // median error that is aimed at
-}
-
-var etaAims = []etaAim{{.1, .20}, {.5, .12}, {.75, .12}}
-
-// etaMedians are the medians over all runs of each run's own median error.
-func etaMedians(runs []history, share float64) (ours, overall, half float64, count int) {
-	var a, b, c []float64
-	for _, h := range runs {
-		if e := h.errorsAt(.8*share, 1.2*share, history.ours); len(e) > 0 {
-			a = append(a, median(e))
-			b = append(b, median(h.errorsAt(.8*share, 1.2*share, history.overall)))
-			c = append(c, median(h.errorsAt(.8*share, 1.2*share, history.halfWindow)))
-		}
-	}
-	if len(a) == 0 {
-		return 0, 0, 0, 0
-	}
-	return median(a), median(b), median(c), len(a)
-}
-
-func TestEstimator_meetsItsAims(t *testing.T) {
-	for kind, runs := range map[string][]history{"made": madeHistories(), "real": realHistories(t)} {
-		for _, aim := range etaAims {
-			ours, overall, half, count := etaMedians(runs, aim.share)
-			t.Logf("%s runs, %2.0f %% done: ours %4.1f %%, elapsed × end/t %4.1f %%, half window %4.1f %% (%d runs)", kind, 100*aim.share, 100*ours, 100*overall, 100*half, count)
-			must.LessEq(t, aim.most, ours)
-		}
-	}
-}
-
-// BenchmarkETA prints the median errors of the remaining time over all runs, and
-// of each run by itself. Of the real ones there are few: two of them are so short
-// that the clock's seconds alone make errors of some per cent, and one has eight
-// lines in all.
-func BenchmarkETA(b *testing.B) {
-	runs := realHistories(b)
-	if len(runs) == 0 {
-		runs = madeHistories()
-	}
-	sets := map[string][]history{"all": runs}
-	for _, h := range realHistories(b) {
-		sets[h.name] = []history{h}
-	}
-	for _, name := range slices.Sorted(maps.Keys(sets)) {
-		for _, aim := range etaAims {
-			benchETA(b, name, sets[name], aim.share)
-		}
-	}
-}
-
-func benchETA(b *testing.B, name string, runs []history, share float64) {
-	if _, _, _, count := etaMedians(runs, share); count == 0 {
-		return // no line of the run is near
-	}
-	b.Run(fmt.Sprintf("%s/at-%.0f%%", name, 100*share), func(b *testing.B) {
-		var ours, overall, half float64
-		var count int
-		for b.Loop() {
-			ours, overall, half, count = etaMedians(runs, share)
-		}
-		b.ReportMetric(100*ours, "%ours")
-		b.ReportMetric(100*overall, "%elapsed×end/t")
-		b.ReportMetric(100*half, "%half-window")
-		b.ReportMetric(float64(count), "runs")
 	})
 }

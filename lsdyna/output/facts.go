@@ -74,9 +74,7 @@ type Progress struct {
 
 // Clock is what the dates of an output hold, by the solver's own clock.
 type Clock struct {
-	FirstWall      int64 // seconds of the first and last dated line
-	LastWall       int64
-	FirstCycle     int64 // cycle of the first dated line
+	LastWall       int64 // seconds of the last dated line
 	Rate           Estimator
 	HasElapsed     bool
 	ElapsedSeconds int64 // of the closing block
@@ -150,6 +148,18 @@ func (f *Facts) afterDump() {
 	if n := len(f.Dumps); n > 0 {
 		f.Dumps[n-1].Followed = true
 	}
+}
+
+// After returns the facts of an output that was written anew, with the progress of its
+// lines before, unless they are of another run.
+func (f Facts) After(before Facts) Facts {
+	if !f.HasTime && f.Started.IsZero() {
+		return before // nothing yet: it is being written
+	}
+	if f.Started.IsZero() || before.Started.IsZero() || f.Started.Equal(before.Started) {
+		f.Rate = mergeRates([]Estimator{before.Rate, f.Rate})
+	}
+	return f
 }
 
 // clone copies everything that a reader changes in place.

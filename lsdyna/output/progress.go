@@ -48,9 +48,6 @@ func (r *Reader) progress(line []byte) {
 		wall, dated = r.wallClock(line[colDate:colDateEnd], line[colClock:colClockEnd])
 	}
 	if dated {
-		if f.FirstWall == 0 {
-			f.FirstWall, f.FirstCycle = wall, cycle
-		}
 		f.LastWall = wall
 	}
 	if len(line) >= colEventEnd && line[colEvent] == 'w' {
@@ -67,7 +64,7 @@ func (r *Reader) progress(line []byte) {
 		f.Dt = dt // 0 is printed at a stop
 	}
 	if dated {
-		f.Rate.Add(wall, t)
+		f.Rate.Add(wall, t, f.Cycle)
 	}
 }
 

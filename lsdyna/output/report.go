@@ -26,9 +26,12 @@ type Report struct {
 	RestartFile    *string           `json:"restart_file"` // only if it is there
 	ElapsedSeconds *float64          `json:"elapsed_seconds"`
 	ETASeconds     *float64          `json:"eta_seconds"`
-	NodesText      *string           `json:"nodes_text"` // of a run over several: whom it waits for, then which it has
-	NodesStop      *string           `json:"nodes_stop"` // which node of such a run asked for its stop
-	LastRuns       []PastRun         `json:"last_runs"`  // under the driver, the oldest first; of a folder only
+	ETALowSeconds  *float64          `json:"eta_low_seconds"`  // four of five runs end between these two
+	ETAHighSeconds *float64          `json:"eta_high_seconds"` //
+	NoETA          *string           `json:"eta_missing"`      // why a run that solves has none
+	NodesText      *string           `json:"nodes_text"`       // of a run over several: whom it waits for, then which it has
+	NodesStop      *string           `json:"nodes_stop"`       // which node of such a run asked for its stop
+	LastRuns       []PastRun         `json:"last_runs"`        // under the driver, the oldest first; of a folder only
 }
 
 // NewReport makes a report of a snapshot and its verdict. It has no path.
@@ -48,11 +51,21 @@ func NewReport(s Snapshot, e Exit) Report {
 			r.ElapsedSeconds = &elapsed
 		}
 	}
-	if o.Kind == Running && s.HasETA {
-		eta := s.Remaining.Seconds()
-		r.ETASeconds = &eta
+	if o.Kind == Running {
+		r.NoETA = known(s.NoETA)
+		r.ETASeconds, r.ETALowSeconds, r.ETAHighSeconds = s.ETA()
 	}
 	return r
+}
+
+// ETA returns the likely wall time to the end, and between what it is, in seconds; nil
+// where they are not known.
+func (e Estimate) ETA() (likely, low, high *float64) {
+	if !e.HasETA {
+		return nil, nil, nil
+	}
+	f := [3]float64{e.Remaining.Likely.Seconds(), e.Remaining.Low.Seconds(), e.Remaining.High.Seconds()}
+	return &f[0], &f[1], &f[2]
 }
 
 // known is nil for a zero value.

@@ -34,7 +34,8 @@ type Snapshot struct {
 type Estimate struct {
 	Elapsed         time.Duration // printed at the end, else from the start to the last dated line; 0 not known
 	HasETA          bool
-	Remaining       time.Duration // wall time to the end; only with HasETA
+	Remaining       Forecast      // wall time to the end; only with HasETA
+	NoETA           string        // why a run that solves has none, "" where it has one
 	SwitchDelay     time.Duration // until the solver reads d3kil again; 0 not known
 	CyclesPerSecond float64       // over the run; 0 not known
 }

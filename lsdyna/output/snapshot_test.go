@@ -57,7 +57,7 @@ func TestCombine_estimatesWithANewerSourceOfOneLine(t *testing.T) {
 			must.Eq(t, tc.time, s.Time)
 			must.Eq(t, tc.elapsed, s.Elapsed)
 			must.True(t, s.HasETA)
-			must.Eq(t, tc.remaining, s.Remaining.Round(time.Second))
+			must.Eq(t, tc.remaining, s.Remaining.Likely.Round(time.Second))
 			must.Eq(t, 10.0, s.CyclesPerSecond)
 		})
 	}

@@ -38,7 +38,8 @@ func Combine(all []Source) Snapshot {
 		}
 	}
 	s := Snapshot{Phase: PhaseStarting, Started: newest}
-	var latest, dated *Facts
+	var latest *Facts
+	var rates []Estimator
 	for i := range all {
 		f := &all[i].Facts
 		if !f.Started.IsZero() && newest.Sub(f.Started) > sameRun {
@@ -57,13 +58,13 @@ func Combine(all []Source) Snapshot {
 		if latest == nil || later(f, latest) {
 			latest = f
 		}
-		if dated == nil || len(f.Rate.wall) > len(dated.Rate.wall) {
-			dated = f
+		if !f.Started.IsZero() || f.LastWall >= newest.Unix() { // else it is of an earlier run, of which it does not tell
+			rates = append(rates, f.Rate)
 		}
 	}
 	if latest != nil {
 		s.newest(latest)
-		s.pace(latest, dated)
+		s.pace(latest, mergeRates(rates))
 	}
 	return s
 }
@@ -142,37 +143,48 @@ func (s *Snapshot) newest(f *Facts) {
 	s.EndTime = end
 }
 
-// pace takes what follows from problem time and wall clock: of the source with the
-// most dated lines, and from there to the newest one. They are seldom the same while
-// a run goes on: status.out is written anew with one line, which is newer than the
-// last of stdout.
-func (s *Snapshot) pace(latest, dated *Facts) {
-	wall, cycle, rate := dated.LastWall, dated.Cycle, dated.Rate
-	if latest != dated && latest.HasTime && latest.LastWall >= wall {
-		wall, cycle, rate = latest.LastWall, latest.Cycle, rate.clone()
-		rate.Add(wall, latest.Time)
-	}
-	start := dated.FirstWall
-	if !dated.Started.IsZero() {
-		start = dated.Started.Unix()
-	}
-	if s.Elapsed == 0 && wall > start && start > 0 {
-		s.Elapsed = seconds(wall - start)
-	}
-	if took := wall - dated.FirstWall; took > 0 && cycle > dated.FirstCycle {
-		s.CyclesPerSecond = float64(cycle-dated.FirstCycle) / float64(took)
+// pace takes what follows from problem time and wall clock, by the dated lines of all
+// sources.
+func (s *Snapshot) pace(latest *Facts, rate Estimator) {
+	start := s.Started.Unix()
+	if n := len(rate.samples); n > 0 {
+		first, last := rate.samples[0], rate.samples[n-1]
+		if s.Started.IsZero() || start > last.wall {
+			start = first.wall
+		}
+		if s.Elapsed == 0 && start > 0 {
+			s.Elapsed = seconds(last.wall - start)
+		}
+		if took := last.wall - first.wall; took > 0 && last.cycle > first.cycle {
+			s.CyclesPerSecond = float64(last.cycle-first.cycle) / float64(took)
+		}
 	}
 	if s.Phase != PhaseSolving {
 		return
 	}
-	if s.EndTime > 0 {
-		s.Remaining, s.HasETA = rate.Remaining(s.EndTime)
+	s.Remaining, s.HasETA = rate.Forecast(s.EndTime)
+	switch {
+	case s.HasETA:
+	case !(s.EndTime > 0):
+		s.NoETA = "its end time is not known: neither stdout nor d3hsp tells it"
+	case !(s.Time < s.EndTime):
+		s.NoETA = "its end time is reached"
+	case len(rate.samples) == 0:
+		s.NoETA = "no progress line has a date"
+	case rate.samples[0].problem > 0:
+		s.NoETA = "only one progress line is there yet"
+	default:
+		s.NoETA = "it is at its first step"
+	}
+	if len(rate.samples) == 0 {
+		return
 	}
 	steps := cyclesBetweenLooks
 	if latest.Implicit {
 		steps = 1
 	}
-	s.SwitchDelay, _ = rate.Remaining(s.Time + float64(steps)*s.Dt)
+	delay, _ := rate.Forecast(rate.samples[len(rate.samples)-1].problem + float64(steps)*s.Dt)
+	s.SwitchDelay = delay.Likely
 }
 
 // cyclesBetweenLooks is how often an explicit run looks for d3kil: about every

@@ -172,11 +172,7 @@ func (f *Follower) poll() (more bool, err error) {
 func (f *Follower) update(final bool) {
 	facts := make([]output.Source, 0, len(f.sources))
 	for kind, src := range f.sources {
-		said := src.reader.Facts()
-		if final {
-			said = src.reader.Final()
-		}
-		facts = append(facts, output.Source{Name: src.name, Kind: kind, Facts: said})
+		facts = append(facts, output.Source{Name: src.name, Kind: kind, Facts: src.facts(final)})
 	}
 	f.snapshot = output.Combine(facts)
 }
@@ -250,7 +246,7 @@ func (f *Follower) read(kind lsdyna.OutputKind, name string) (n int64, more bool
 		return 0, false, err
 	}
 	src := f.sources[kind]
-	if src != nil && src.name == name && src.inode == st.Ino && src.offset == st.Size {
+	if src != nil && src.name == name && !src.unread(kind, st) {
 		return 0, false, nil
 	}
 	file, err := f.folder.Open(name)
@@ -262,14 +258,20 @@ func (f *Follower) read(kind lsdyna.OutputKind, name string) (n int64, more bool
 	if err != nil {
 		return 0, false, fmt.Errorf("stat %s: %w", file.Name(), err)
 	}
-	if src == nil || src.name != name || src.inode != state.Inode || src.offset > state.Size {
+	if src == nil || src.name != name || src.inode != state.Inode || src.offset > state.Size || src.rewritten(kind, state.ModTime, state.Size) {
 		start, fresh, err := f.opts.Old.startOffset(name, file)
 		if err != nil || !fresh {
 			return 0, false, err
 		}
-		src = &followed{name: name, inode: state.Inode, offset: start, reader: &output.Reader{}}
+		next := &followed{name: name, inode: state.Inode, offset: start, reader: &output.Reader{}}
+		if src != nil && src.name == name && kind == lsdyna.KindStatus {
+			past := src.facts(false)
+			next.past = &past
+		}
+		src = next
 		f.sources[kind] = src
 	}
+	src.modified = state.ModTime
 	n, err = src.advance(f.folder, file, state.Size)
 	if err != nil {
 		err = fmt.Errorf("read %s at %d: %w", file.Name(), src.offset, err)

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +106,38 @@ func TestFollower_startsAgainWhenAFileIsReplaced(t *testing.T) {
 	must.Eq(t, 5, poll(t, follower).Warnings)
 	write(t, dir, "stdout", " *** Warning 1 (KEY+1)\n")
 	must.Eq(t, 1, poll(t, follower).Warnings)
+}
+
+// status.out is written anew with one line, of the same size each time.
+func TestFollower_estimatesFromAnOutputThatIsWrittenAnew(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "d3hsp", " termination time...............................    0.1000E+00\n")
+	follower := NewFollower(openFolder(t, dir), FollowOptions{})
+	status := func(second int) output.Snapshot {
+		t.Helper()
+		path := write(t, dir, "status.out", fmt.Sprintf(" Title\n%8d t %.4E dt 1.00E-04 status                       03/02/25 10:%02d:%02d\n", second*10, float64(second)*1e-3, second/60, second%60))
+		written := time.Now().Add(time.Duration(second) * time.Second) // two writes may be within one step of the folder's clock
+		must.NoError(t, os.Chtimes(path, written, written))
+		return poll(t, follower)
+	}
+	must.False(t, status(20).HasETA)
+	for second := 21; second <= 40; second++ {
+		s := status(second)
+		must.Eq(t, fmt.Sprintf("%.3f", float64(second)*1e-3), fmt.Sprintf("%.3f", s.Time))
+		must.True(t, s.HasETA)
+		must.Between(t, time.Duration(99-second)*time.Second, s.Remaining.Likely, time.Duration(101-second)*time.Second)
+	}
+	t.Run("while it is written", func(t *testing.T) {
+		write(t, dir, "status.out", "")
+		must.Eq(t, time.Minute, poll(t, follower).Remaining.Likely)
+	})
+	t.Run("and after that", func(t *testing.T) {
+		must.Eq(t, 50*time.Second, status(50).Remaining.Likely.Round(time.Second))
+	})
+	t.Run("as another file", func(t *testing.T) {
+		must.NoError(t, os.Remove(filepath.Join(dir, "status.out")))
+		must.Eq(t, 40*time.Second, status(60).Remaining.Likely.Round(time.Second))
+	})
 }
 
 func TestFollower_takesTheMessagesOfTheNewestRestart(t *testing.T) {

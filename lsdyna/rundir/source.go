@@ -9,9 +9,11 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
@@ -27,10 +29,39 @@ var chunks = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
 
 // followed is an output with the offset up to which it was read.
 type followed struct {
-	name   string
-	inode  uint64
-	offset int64
-	reader *output.Reader
+	name     string
+	inode    uint64
+	offset   int64
+	modified time.Time // when it was written to last, by the folder's clock
+	reader   *output.Reader
+	past     *output.Facts // of the same output before it was written anew; nil: it was not
+}
+
+// maxRewritten is the largest file that is taken for one that is written anew as a
+// whole, as status.out is.
+const maxRewritten = 64 << 10
+
+// unread reports whether there may be something in the output that was not read. One
+// that is written anew often has the size that it had.
+func (s *followed) unread(kind lsdyna.OutputKind, st unix.Stat_t) bool {
+	return s.inode != st.Ino || s.offset != st.Size || s.rewritten(kind, time.Unix(st.Mtim.Unix()), st.Size)
+}
+
+func (s *followed) rewritten(kind lsdyna.OutputKind, modified time.Time, size int64) bool {
+	return kind == lsdyna.KindStatus && !modified.Equal(s.modified) && size <= maxRewritten
+}
+
+// facts is what the output holds, with the progress that it held before it was written
+// anew.
+func (s *followed) facts(final bool) output.Facts {
+	said := s.reader.Facts()
+	if final {
+		said = s.reader.Final()
+	}
+	if s.past != nil {
+		return said.After(*s.past)
+	}
+	return said
 }
 
 // readWhole reads one output to its end.

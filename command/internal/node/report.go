@@ -123,9 +123,8 @@ func progressReport(s *output.Snapshot) (r TaskProgress) {
 	if done, ok := Ratio(s); ok {
 		r.Progress = finite(done, true)
 	}
-	if s.HasETA {
-		r.ETA = finite(s.Remaining.Seconds(), true)
-	}
+	r.ETA, r.ETALow, r.ETAHigh = s.ETA()
+	r.NoETA = known(s.NoETA)
 	if len(s.Sources) > 0 {
 		r.Warnings, r.Errors = &s.Warnings, &s.Errors
 	}

@@ -123,6 +123,9 @@ type TaskProgress struct {
 	Progress   *float64            `json:"progress_ratio"`
 	Cycle      *int64              `json:"cycle"`
 	ETA        *float64            `json:"eta_seconds"`
+	ETALow     *float64            `json:"eta_low_seconds"` // four of five runs end between these two
+	ETAHigh    *float64            `json:"eta_high_seconds"`
+	NoETA      *string             `json:"eta_missing"` // why a run that solves has none
 	Warnings   *int64              `json:"warnings"`
 	Errors     *int64              `json:"errors"`
 	FirstError *output.SolverError `json:"first_error"`

@@ -39,6 +39,14 @@ func Seconds(v *float64) string {
 	return Duration(time.Duration(*v * float64(time.Second)))
 }
 
+// Between is two times that may not be known, e.g. "1h40m-2h30m".
+func Between(low, high *float64) string {
+	if low == nil || high == nil {
+		return "-"
+	}
+	return Seconds(low) + "-" + Seconds(high)
+}
+
 // Float writes a number, or "-" where there is none.
 func Float(v *float64) string {
 	if v == nil {
