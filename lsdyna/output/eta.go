@@ -5,7 +5,6 @@ package output
 
 import (
 	"cmp"
-	"math"
 	"slices"
 )
 
@@ -39,11 +38,19 @@ const (
 // Add takes a progress line: at this wall clock time, in seconds, the run was at
 // problem time t, in this cycle. Numbers that are none are left out.
 func (e *Estimator) Add(wall int64, t float64, cycle int64) {
-	if math.IsNaN(t) || math.IsInf(t, 0) || wall < 0 || wall > maxWall {
+	if t-t != 0 || wall < 0 || wall > maxWall { // t is NaN or infinite
 		return
 	}
 	wall += e.ahead
-	if n := len(e.samples); n > 0 && wall < e.samples[n-1].wall-clockJitter {
+	n := len(e.samples)
+	if n > 1 { // most lines of a large output only move the last sample
+		last := &e.samples[n-1]
+		if t > last.problem && wall >= last.wall && wall-e.samples[n-2].wall < max(e.gap, 1) {
+			*last = sample{wall, t, cycle}
+			return
+		}
+	}
+	if n > 0 && wall < e.samples[n-1].wall-clockJitter {
 		back := e.samples[n-1].wall - wall
 		if t < e.samples[n-1].problem || back > maxSetBack {
 			// Another run's lines begin: they cannot be compared with those before.
