@@ -22,7 +22,7 @@ import (
 // What the leading node of a run writes.
 const (
 	nodesLine    = output.NodesLine + "[0123456789abcdef] "
-	nodesWaiting = nodesLine + output.NodesWaiting + "node 1 (it has not started yet) of 2\n"
+	nodesWaiting = nodesLine + output.NodesWaiting + "node 1 (it has left no record in the run folder yet) of 2\n"
 	nodesThere   = nodesLine + output.NodesThere + "crash01 with 2 ranks, crash02 with 2 ranks\n"
 	nodesStop    = nodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n"
 )
@@ -46,8 +46,8 @@ A  node 0 of 2, which leads
 B  node 1 of 2; node 0 leads: waiting for it
 `, "starting"},
 		"waits": {nodesWaiting, `
-A  node 0 of 2, which leads: waiting for node 1 (it has not started yet) of 2
-B  node 1 of 2; node 0 leads: waiting for node 1 (it has not started yet) of 2
+A  node 0 of 2, which leads: waiting for node 1 (it has left no record in the run folder yet) of 2
+B  node 1 of 2; node 0 leads: waiting for node 1 (it has left no record in the run folder yet) of 2
 `, "waiting for nodes"},
 		"runs": {nodesThere + nodetest.Solving(5, 1e-2), `
 A  node 0 of 2, which leads: the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks
@@ -106,7 +106,7 @@ func TestStatus_jsonHasTheNodesOfARunOverSeveral(t *testing.T) {
 	must.StrContains(t, r.out, `"nodes": 2,
       "node_index": 0,
       "nodes_waiting": true,
-      "nodes_text": "waiting for node 1 (it has not started yet) of 2",
+      "nodes_text": "waiting for node 1 (it has left no record in the run folder yet) of 2",
       "state": "running",`)
 }
 
@@ -139,7 +139,7 @@ func TestInspect_tellsTheNodesOfARun(t *testing.T) {
 		reason         string
 		nodes, stop    string
 	}{
-		"waited":                  {stdout: nodesWaiting, outcome: output.Unknown, nodes: "waiting for node 1 (it has not started yet) of 2"},
+		"waited":                  {stdout: nodesWaiting, outcome: output.Unknown, nodes: "waiting for node 1 (it has left no record in the run folder yet) of 2"},
 		"stopped by another node": {stdout: nodesThere + nodetest.Solving(5, 1e-2) + nodesStop, outcome: output.Unknown, nodes: there, stop: stop},
 		"a node lost": {
 			stdout: nodesThere + nodetest.Solving(5, 1e-2) + nodesLine + output.NodesLost + "node crash02: no answer\n", outcome: output.Killed,

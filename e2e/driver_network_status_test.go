@@ -38,7 +38,7 @@ func TestNetwork_StatusKnowsTheRun(t *testing.T) {
 			must.StrNotContains(t, text, nodes)
 			must.StrNotContains(t, text, "%")
 			return strings.Contains(text, "waiting for nodes") &&
-				strings.Contains(text, ": waiting for node 2 (it has not started yet) of 3"), text, nil
+				strings.Contains(text, ": waiting for node 2 (it has left no record in the run folder yet) of 3"), text, nil
 		}))
 	}
 	must.NoError(t, m.server.StopJob(within(t), waits.name, false))

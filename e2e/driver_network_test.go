@@ -80,9 +80,9 @@ func TestNetwork_WhoDoesNotComeIsNamed(t *testing.T) {
 		r := m.placed(j, 2)
 		r.strangers()
 		r.wait(api.AllocClientStatusFailed)
-		must.StrContains(t, r.events(0), "Waiting for node 2 (it has not started yet) of 3")
-		must.StrContains(t, r.events(0), "node 2: it has not started yet")
-		must.StrContains(t, r.events(1), "node 2: it has not started yet")
+		must.StrContains(t, r.events(0), "Waiting for node 2 (it has left no record in the run folder yet) of 3")
+		must.StrContains(t, r.events(0), "node 2: it has left no record in the run folder yet")
+		must.StrContains(t, r.events(1), "node 2: it has left no record in the run folder yet")
 		must.NoError(t, m.server.StopJob(within(t), j.name, false)) // a node may be free for the third by now
 		r.nothingStays()
 	})
@@ -116,7 +116,7 @@ func TestNetwork_WhoDoesNotComeIsNamed(t *testing.T) {
 				ended, seen := cluster.Terminal(alloc)
 				return ended, seen, nil
 			}))
-			gaveUp = gaveUp || strings.Contains(r.events(0), "waited 20s for node 1: it has not started yet")
+			gaveUp = gaveUp || strings.Contains(r.events(0), "waited 20s for node 1: it has left no record in the run folder yet")
 		}
 		must.True(t, gaveUp) // the other may have had both nodes then
 		for _, r := range parts {

@@ -50,7 +50,7 @@ func TestReader_takesTheLinesOfTheLeadingNode(t *testing.T) {
 		text, nodes, stop, ended string
 		waits                    bool
 	}{
-		"waits":             {nodesLine + NodesWaiting + "node 1 (it has not started yet) of 2\n", "waiting for node 1 (it has not started yet) of 2", "", "", true},
+		"waits":             {nodesLine + NodesWaiting + "node 1 (it has left no record in the run folder yet) of 2\n", "waiting for node 1 (it has left no record in the run folder yet) of 2", "", "", true},
 		"are there":         {nodesLine + NodesWaiting + "node 1 (…) of 2\n" + nodesThere, "the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks", "", "", false},
 		"is to stop":        {nodesThere + nodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n", "the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks", "node crash02 is to stop its part of the run: sent the sense switch sw1", "", false},
 		"is lost":           {nodesLine + NodesLost + "node crash02 (node 1 of the run): no answer\n", "", "", "a part of the run is lost: node crash02 (node 1 of the run): no answer", false},
@@ -135,7 +135,7 @@ func TestReader_takesTheRankThatFailedFirst(t *testing.T) {
 func TestDecide_ofARunOverSeveralNodes(t *testing.T) {
 	lost := nodesLine + NodesLost + "node crash02 (node 1 of the run, allocation 77aa): no answer\n"
 	stopped := nodesLine + NodesStopped + "the leading node crash01 (allocation 77aa) got SIGTERM\n"
-	failed := nodesLine + NodesFailed + "not all nodes of the run are there: waited 30s for node 1: it has not started yet\n"
+	failed := nodesLine + NodesFailed + "not all nodes of the run are there: waited 30s for node 1: it has left no record in the run folder yet\n"
 	done := string(fixture(t, "completed-smp.stdout")) + "\n"
 	exited := Exit{Known: true, Code: 1}
 	for name, c := range map[string]struct {
@@ -151,7 +151,7 @@ func TestDecide_ofARunOverSeveralNodes(t *testing.T) {
 		"a node is lost, Open MPI":       {nodesThere + solving(t) + openMPI + lost, exited, Killed, "a part of the run is lost: node crash02"},
 		"a node is lost, Hydra":          {nodesThere + solving(t) + hydra("9", "") + lost, exited, Killed, "a part of the run is lost: node crash02"},
 		"a node is lost, nobody saw":     {nodesThere + solving(t) + lost, Exit{}, Killed, "a part of the run is lost"},
-		"a node did not come":            {failed, exited, Failed, "the run over several nodes failed: not all nodes of the run are there: waited 30s for node 1: it has not started yet: no cycle was run"},
+		"a node did not come":            {failed, exited, Failed, "the run over several nodes failed: not all nodes of the run are there: waited 30s for node 1: it has left no record in the run folder yet: no cycle was run"},
 		"stopped without a switch":       {nodesThere + solving(t) + stopped, exited, Stopped, "the run over several nodes was stopped: the leading node crash01 (allocation 77aa) got SIGTERM: t = "},
 		"a node is lost after the end":   {nodesThere + done + lost, exited, Completed, "; exit code 1"},
 		"the leading node out of memory": {nodesThere + solving(t) + lost, Exit{Known: true, Signal: 9, OOMKilled: true}, Killed, "out of memory"},

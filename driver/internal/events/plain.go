@@ -32,10 +32,10 @@ func Plain(text string) string {
 	}, text)
 }
 
-// PlainError is an error in one printable line.
+// PlainError is an error in one printable line. Joined errors have a line each.
 type PlainError struct{ Err error }
 
-func (e PlainError) Error() string { return Plain(e.Err.Error()) }
+func (e PlainError) Error() string { return Plain(strings.ReplaceAll(e.Err.Error(), "\n", "; ")) }
 
 func (e PlainError) Unwrap() error { return e.Err }
 

@@ -16,7 +16,7 @@ import (
 func TestRedact_isOnePrintableLine(t *testing.T) {
 	h := newHub(t)
 	must.Eq(t, "a ?[2Jb ?c?d é…", h.Redact("a \x1b[2Jb\n\u202ec\xffd é…"))
-	must.Eq(t, "two lines", PlainError{errors.New("two\nlines")}.Error())
+	must.Eq(t, "two; errors", PlainError{errors.Join(errors.New("two"), errors.New("errors"))}.Error())
 	long := h.Redact(strings.Repeat("é", 5000))
 	must.LessEq(t, maxText+len("…"), len(long))
 	must.True(t, strings.HasSuffix(long, "é…"))

@@ -72,11 +72,12 @@ func (t *TaskSettings) StopName() string {
 // wrong with it on this node, in sentences that say what to write.
 func (s *Settings) ParseTask(c TaskConfig) (*TaskSettings, error) {
 	t := &TaskSettings{
-		Group: c.Group, Input: c.Input, WorkDir: c.WorkDir, NCPU: c.NCPU, Nodes: max(c.Nodes, 1), Memory: c.Memory, Memory2: c.Memory2,
+		Group: c.Group, Input: c.Input, WorkDir: c.WorkDir, NCPU: c.NCPU, Nodes: 1, Memory: c.Memory, Memory2: c.Memory2,
 		JobID: c.JobID, Args: c.Args,
 	}
 	var p problems
-	t.Solver = s.parseTaskSolver(c, &p)
+	var known bool
+	t.Solver, known = s.parseTaskSolver(c, &p)
 	if t.Input == "" {
 		p.add("input must name the keyword deck, e.g. input = \"main.k\"")
 	}
@@ -93,15 +94,19 @@ func (s *Settings) ParseTask(c TaskConfig) (*TaskSettings, error) {
 		p.add("start_timeout must be a duration such as \"10m\", or \"0s\" for none, not %q", c.StartTimeout)
 	}
 	t.checkNodes(s, c, &p)
+	if known && t.Nodes > 1 {
+		t.checkNodesSolver(&p)
+	}
 	if err := p.err(); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-// parseTaskSolver finds the solver that a task names, or makes one of its command.
-func (s *Settings) parseTaskSolver(c TaskConfig, p *problems) lsdyna.Solver {
-	solver, known := s.Solver(c.Solver)
+// parseTaskSolver finds the solver that a task names, or makes one of its command. It
+// reports false where there is none.
+func (s *Settings) parseTaskSolver(c TaskConfig, p *problems) (solver lsdyna.Solver, known bool) {
+	solver, known = s.Solver(c.Solver)
 	switch {
 	case c.Solver == "" && c.Command == "":
 		p.add("name a solver: solver = %s", quotedList(s.solverNames()))
@@ -110,51 +115,67 @@ func (s *Settings) parseTaskSolver(c TaskConfig, p *problems) lsdyna.Solver {
 	case c.Solver != "" && !known:
 		p.add("solver %q is not configured on this node; it has %s", c.Solver, quotedList(s.solverNames()))
 	case c.Solver != "":
-		return solver
+		return solver, true
 	case !s.AllowCommand:
 		p.add("command is not allowed on this node; use solver = %s, or have the operator set allow_command = true", quotedList(s.solverNames()))
 	case !filepath.IsAbs(c.Command):
 		p.add("command must be an absolute path, not %q", c.Command)
+	default:
+		return lsdyna.Solver{Path: c.Command}.WithDefaults(), true
 	}
-	return lsdyna.Solver{Path: c.Command}.WithDefaults()
+	return lsdyna.Solver{}, false
 }
 
 // checkNodes checks what a run over several nodes needs.
 func (t *TaskSettings) checkNodes(s *Settings, c TaskConfig, p *problems) {
-	t.FirstNode, t.RanksPerNode = c.FirstNode, c.RanksPerNode
+	t.FirstNode = c.FirstNode
+	if c.Nodes != nil {
+		t.Nodes = *c.Nodes
+	}
+	if c.RanksPerNode != nil {
+		t.RanksPerNode = *c.RanksPerNode
+	}
 	switch {
-	case c.Nodes < 0 || c.Nodes > member.MaxNodes:
-		p.add("nodes = %d: give the number of nodes, up to %d", c.Nodes, member.MaxNodes)
+	case t.Nodes < 1 || t.Nodes > member.MaxNodes:
+		p.add("nodes = %d: give the number of nodes, from 1 to %d, or leave it out for one", t.Nodes, member.MaxNodes)
 		return
-	case c.Nodes <= 1:
-		if c.FirstNode != 0 || c.RanksPerNode != 0 {
+	case t.Nodes == 1:
+		if c.FirstNode != 0 || c.RanksPerNode != nil {
 			p.add("first_node and ranks_per_node are for a run over several nodes: set nodes")
 		}
 		return
 	}
-	if t.Solver.Parallel == lsdyna.SMP {
-		p.add("nodes = %d needs a solver whose ranks can be on several nodes, and solver %q is SMP", c.Nodes, t.Solver.Name)
-	} else if t.Solver.MPI != "" && !launch.CanUseNodes(t.Solver.MPI) {
-		p.add("nodes = %d: solver %q has mpi = %q, whose launcher cannot use several nodes", c.Nodes, t.Solver.Name, t.Solver.MPI)
-	}
 	if t.WorkRoot == "" {
-		p.add("nodes = %d: work_dir must be an absolute path below one of the node's work_roots (%s), on a file system that all nodes share", c.Nodes, quotedList(s.WorkRoots))
+		p.add("nodes = %d: work_dir must be an absolute path below one of the node's work_roots (%s), on a file system that all nodes share", t.Nodes, quotedList(s.WorkRoots))
 	}
 	if t.StartTimeout == 0 {
-		p.add("nodes = %d needs a start_timeout: the nodes that are there wait for the others, with their cores, and must not do so for ever", c.Nodes)
+		p.add("nodes = %d needs a start_timeout: the nodes that are there wait for the others, with their cores, and must not do so for ever", t.Nodes)
 	}
-	if c.FirstNode < 0 || c.FirstNode >= c.Nodes {
-		p.add("first_node = %d is not one of the %d nodes, which are counted from 0", c.FirstNode, c.Nodes)
+	if c.FirstNode < 0 || c.FirstNode >= t.Nodes {
+		p.add("first_node = %d is not one of the %d nodes, which are counted from 0", c.FirstNode, t.Nodes)
 	}
-	t.checkRanks(p)
+	if c.RanksPerNode != nil && t.RanksPerNode < 1 {
+		p.add("ranks_per_node = %d: give the number of ranks on each node, or leave it out", t.RanksPerNode)
+	}
 }
 
-// checkRanks checks that a node's cores can be divided among its ranks.
-func (t *TaskSettings) checkRanks(p *problems) {
+// checkNodesSolver checks that the ranks of a known solver can be on several nodes, and
+// that a node's cores can be divided among its ranks.
+func (t *TaskSettings) checkNodesSolver(p *problems) {
+	switch {
+	case t.Solver.Name == "":
+		p.add("nodes = %d needs a solver whose ranks can be on several nodes, and command is run as SMP: use solver", t.Nodes)
+		return
+	case t.Solver.Parallel == lsdyna.SMP:
+		p.add("nodes = %d needs a solver whose ranks can be on several nodes, and solver %q is SMP", t.Nodes, t.Solver.Name)
+		return
+	case t.Solver.MPI != "" && !launch.CanUseNodes(t.Solver.MPI):
+		p.add("nodes = %d: solver %q has mpi = %q, whose launcher cannot use several nodes", t.Nodes, t.Solver.Name, t.Solver.MPI)
+	}
 	n := max(t.NCPU, -t.NCPU, 1)
 	switch r := t.RanksPerNode; {
-	case r == 0:
-	case r < 0 || n%r != 0:
+	case r < 1: // not given, or refused
+	case n%r != 0:
 		p.add("ranks_per_node = %d does not divide the node's ncpu = %d", r, t.NCPU)
 	case t.Solver.Parallel == lsdyna.MPP && r != n:
 		p.add("ranks_per_node = %d: solver %q is MPP, with one rank for each of the node's ncpu = %d cores; leave it out, or take a hybrid solver", r, t.Solver.Name, t.NCPU)

@@ -160,7 +160,7 @@ func TestParseTask_OverSeveralNodes(t *testing.T) {
 	must.NoError(t, err)
 	nodes := func() TaskConfig {
 		c := soundTask()
-		c.Solver, c.WorkDir, c.NCPU, c.Nodes = "mpp", "/scratch/x", 4, 3
+		c.Solver, c.WorkDir, c.NCPU, c.Nodes = "mpp", "/scratch/x", 4, new(3)
 		return c
 	}
 	for name, c := range map[string]struct {
@@ -169,18 +169,21 @@ func TestParseTask_OverSeveralNodes(t *testing.T) {
 	}{
 		"nothing wrong":           {func(*TaskConfig) {}, ""},
 		"a second group":          {func(c *TaskConfig) { c.FirstNode = 2 }, ""},
-		"ranks of a hybrid run":   {func(c *TaskConfig) { c.Solver, c.RanksPerNode = "hyb", 2 }, ""},
-		"ranks of an MPP run":     {func(c *TaskConfig) { c.RanksPerNode = 4 }, ""},
-		"one node":                {func(c *TaskConfig) { c.Nodes = 1 }, ""},
+		"ranks of a hybrid run":   {func(c *TaskConfig) { c.Solver, c.RanksPerNode = "hyb", new(2) }, ""},
+		"ranks of an MPP run":     {func(c *TaskConfig) { c.RanksPerNode = new(4) }, ""},
+		"one node":                {func(c *TaskConfig) { c.Nodes = new(1) }, ""},
 		"SMP":                     {func(c *TaskConfig) { c.Solver = "r14" }, `nodes = 3 needs a solver whose ranks can be on several nodes, and solver "r14" is SMP`},
-		"below none":              {func(c *TaskConfig) { c.Nodes = -1 }, "nodes = -1: give the number of nodes"},
-		"more than there are":     {func(c *TaskConfig) { c.Nodes = 1025 }, "up to 1024"},
+		"none":                    {func(c *TaskConfig) { c.Nodes = new(0) }, "nodes = 0: give the number of nodes, from 1 to 1024, or leave it out for one"},
+		"below none":              {func(c *TaskConfig) { c.Nodes = new(-1) }, "nodes = -1: give the number of nodes"},
+		"more than there are":     {func(c *TaskConfig) { c.Nodes = new(1025) }, "from 1 to 1024"},
 		"a folder of this node":   {func(c *TaskConfig) { c.WorkDir = "local" }, `work_dir must be an absolute path below one of the node's work_roots ("/scratch"), on a file system that all nodes share`},
 		"a wait without end":      {func(c *TaskConfig) { c.StartTimeout = "0s" }, "nodes = 3 needs a start_timeout"},
 		"a group that is no part": {func(c *TaskConfig) { c.FirstNode = 3 }, "first_node = 3 is not one of the 3 nodes"},
-		"a part of one node":      {func(c *TaskConfig) { c.Nodes, c.FirstNode = 0, 1 }, "first_node and ranks_per_node are for a run over several nodes"},
-		"ranks that do not fit":   {func(c *TaskConfig) { c.Solver, c.RanksPerNode = "hyb", 3 }, "ranks_per_node = 3 does not divide the node's ncpu = 4"},
-		"MPP ranks with threads":  {func(c *TaskConfig) { c.RanksPerNode = 2 }, `solver "mpp" is MPP, with one rank for each of the node's ncpu = 4 cores`},
+		"a part of one node":      {func(c *TaskConfig) { c.Nodes, c.FirstNode = nil, 1 }, "first_node and ranks_per_node are for a run over several nodes"},
+		"no rank":                 {func(c *TaskConfig) { c.RanksPerNode = new(0) }, "ranks_per_node = 0: give the number of ranks on each node, or leave it out"},
+		"ranks of one node":       {func(c *TaskConfig) { c.Nodes, c.RanksPerNode = nil, new(0) }, "first_node and ranks_per_node are for a run over several nodes"},
+		"ranks that do not fit":   {func(c *TaskConfig) { c.Solver, c.RanksPerNode = "hyb", new(3) }, "ranks_per_node = 3 does not divide the node's ncpu = 4"},
+		"MPP ranks with threads":  {func(c *TaskConfig) { c.RanksPerNode = new(2) }, `solver "mpp" is MPP, with one rank for each of the node's ncpu = 4 cores`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			task := nodes()
@@ -191,11 +194,43 @@ func TestParseTask_OverSeveralNodes(t *testing.T) {
 				return
 			}
 			must.NoError(t, err)
-			must.Eq(t, task.Nodes, got.Nodes)
+			must.Eq(t, *task.Nodes, got.Nodes)
 			must.Eq(t, task.FirstNode, got.FirstNode)
-			must.Eq(t, task.RanksPerNode, got.RanksPerNode)
+			if task.RanksPerNode != nil {
+				must.Eq(t, *task.RanksPerNode, got.RanksPerNode)
+			}
 		})
 	}
+	t.Run("an unknown solver is all that is wrong", func(t *testing.T) {
+		task := nodes()
+		task.Solver, task.RanksPerNode = "r99", new(3)
+		_, err := s.ParseTask(task)
+		must.EqError(t, err, `solver "r99" is not configured on this node; it has "hyb", "mpp", "r14"`)
+	})
+	t.Run("a command", func(t *testing.T) {
+		config.AllowCommand = true
+		s, err := Parse(config)
+		must.NoError(t, err)
+		task := nodes()
+		task.Solver, task.Command = "", "/opt/mpp"
+		_, err = s.ParseTask(task)
+		must.EqError(t, err, "nodes = 3 needs a solver whose ranks can be on several nodes, and command is run as SMP: use solver")
+	})
+}
+
+// What a job gives is told from what it leaves out.
+func TestTaskConfig_NoNodes(t *testing.T) {
+	var got TaskConfig
+	hclutils.NewConfigParser(TaskSpec).ParseHCL(t, `config {
+		solver         = "r14"
+		input          = "main.k"
+		nodes          = 0
+		ranks_per_node = 0
+	}`, &got)
+	must.Eq(t, new(0), got.Nodes)
+	must.Eq(t, new(0), got.RanksPerNode)
+	_, err := soundSettings(t).ParseTask(got)
+	must.ErrorContains(t, err, "nodes = 0: give the number of nodes")
 }
 
 // A node without solvers says so: the list of those that it has would be empty.

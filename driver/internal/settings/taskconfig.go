@@ -34,9 +34,9 @@ type TaskConfig struct {
 	Input        string   `codec:"input"`
 	WorkDir      string   `codec:"work_dir"`
 	NCPU         int      `codec:"ncpu"`
-	Nodes        int      `codec:"nodes"`
+	Nodes        *int     `codec:"nodes"` // nil: not said
 	FirstNode    int      `codec:"first_node"`
-	RanksPerNode int      `codec:"ranks_per_node"`
+	RanksPerNode *int     `codec:"ranks_per_node"` // nil: not said
 	Memory       string   `codec:"memory"`
 	Memory2      string   `codec:"memory2"`
 	JobID        string   `codec:"jobid"`

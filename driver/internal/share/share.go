@@ -59,9 +59,13 @@ func Find(job *settings.TaskSettings, cfg *drivers.TaskConfig) (Share, error) {
 	if err := launch.CheckFolder(filepath.Join(job.WorkRoot, job.WorkDir)); err != nil {
 		return Share{}, fmt.Errorf("nodes = %d: work_dir: %w", s.Of, err)
 	}
-	address, err := netip.ParseAddrPort(portAddress(cfg.Env))
+	text := portAddress(cfg.Env)
+	if text == "" {
+		return Share{}, fmt.Errorf("nodes = %d: the group needs a port by which its nodes find each other: network { port %q {} }", s.Of, portName)
+	}
+	address, err := netip.ParseAddrPort(text)
 	if err != nil {
-		return Share{}, fmt.Errorf("nodes = %d: the group needs a port by which its nodes find each other: network { port %q {} } (%w)", s.Of, portName, err)
+		return Share{}, fmt.Errorf("nodes = %d: the port %q of the group has no address that can be used: %w", s.Of, portName, err)
 	}
 	s.port = address.Port()
 	if s.network, err = networkOf(address.Addr()); err != nil {

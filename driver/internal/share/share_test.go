@@ -29,7 +29,8 @@ func TestFind(t *testing.T) {
 		"Nomad tells no index":         {nodes: 2, env: map[string]string{host: "127.0.0.1:9"}, err: "Nomad does not tell which of them"},
 		"more allocations than nodes":  {nodes: 2, first: 1, env: map[string]string{index: "1", host: "127.0.0.1:9"}, err: "must make up nodes"},
 		"a folder no launcher passes":  {nodes: 2, folder: "/scratch/a b", env: map[string]string{index: "1", host: "127.0.0.1:9"}, err: "work_dir: "},
-		"no port":                      {nodes: 2, env: map[string]string{index: "1"}, err: `network { port "launch" {} }`},
+		"no port":                      {nodes: 2, env: map[string]string{index: "1"}, err: `: network { port "launch" {} }`},
+		"a port without a number":      {nodes: 2, env: map[string]string{index: "1", host: "127.0.0.1"}, err: `the port "launch" of the group has no address that can be used: not an ip:port`},
 		"a port elsewhere":             {nodes: 2, env: map[string]string{index: "1", alloc: "192.0.2.1:9"}, err: "leave the group in the host's network"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -50,6 +51,13 @@ func TestFind(t *testing.T) {
 			must.Eq(t, c.nodes > 1, s.Key != "")
 		})
 	}
+}
+
+// Nothing was given, so there is nothing to say of it.
+func TestFind_NoPort(t *testing.T) {
+	job := &settings.TaskSettings{WorkRoot: "/scratch", WorkDir: "run", Nodes: 2}
+	_, err := Find(job, &drivers.TaskConfig{Env: map[string]string{"NOMAD_ALLOC_INDEX": "0"}})
+	must.EqError(t, err, `nodes = 2: the group needs a port by which its nodes find each other: network { port "launch" {} }`)
 }
 
 func TestStream_EachNodeHasItsOwn(t *testing.T) {

@@ -160,7 +160,7 @@ func (l *Leader) gather(run context.Context, patience time.Duration) ([]*followe
 			if run.Err() != nil {
 				return slices.Collect(maps.Values(byIndex)), fmt.Errorf("%w, while the run waited for %s", context.Cause(run), describe(missing))
 			}
-			return slices.Collect(maps.Values(byIndex)), fmt.Errorf("%w: waited %s for %s", ErrNotThere, time.Since(began).Round(time.Second), describe(missing))
+			return slices.Collect(maps.Values(byIndex)), fmt.Errorf("%w: waited %s for %s%s", ErrNotThere, time.Since(began).Round(time.Second), describe(missing), ask(missing))
 		case <-time.After(lookPause + time.Duration(len(missing))*lookPerNode):
 		}
 	}
@@ -214,11 +214,23 @@ func inOrder(byIndex map[int]*follower) []*follower {
 	return followers
 }
 
+// noRecord is all that is known of a node whose record is not there: it may run, and have
+// its record in another folder of the same path.
+const noRecord = "it has left no record in the run folder yet"
+
 func why(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
-		return "it has not started yet"
+		return noRecord
 	}
 	return err.Error()
+}
+
+// ask asks what noRecord leaves open.
+func ask(missing []Missing) string {
+	if !slices.ContainsFunc(missing, func(m Missing) bool { return m.Why == noRecord }) {
+		return ""
+	}
+	return " (has it started, and is the run folder the same on all nodes?)"
 }
 
 func describe(missing []Missing) string {

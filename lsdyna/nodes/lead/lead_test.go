@@ -108,11 +108,11 @@ func TestRun_NamesWhoDoesNotCome(t *testing.T) {
 	_, err := New(o).Run(t.Context(), time.Second)
 	must.ErrorIs(t, err, ErrNotThere)
 	must.ErrorContains(t, err, "node 2: node n2 (127.0.0.1:1)")
-	must.ErrorContains(t, err, "node 3: it has not started yet")
-	must.Eq(t, Missing{3, "it has not started yet"}, (<-said)[1])
+	must.StrHasSuffix(t, "node 3: it has left no record in the run folder yet (has it started, and is the run folder the same on all nodes?)", err.Error())
+	must.Eq(t, Missing{3, "it has left no record in the run folder yet"}, (<-said)[1])
 	<-there.over
 	must.NoError(t, there.err)
-	must.StrContains(t, there.end.Reason, "node 3: it has not started yet")
+	must.StrContains(t, there.end.Reason, "node 3: it has left no record in the run folder yet")
 	began, err := filepath.Glob(filepath.Join(dir, "began"))
 	must.NoError(t, err)
 	must.Len(t, 0, began)
@@ -133,7 +133,7 @@ func TestRun_ANodeLeavesBeforeTheRunBegins(t *testing.T) {
 				_, err := New(o).Run(t.Context(), time.Minute)
 				ended <- err
 			}()
-			must.Eq(t, []Missing{{2, "it has not started yet"}}, <-said) // so the first follows
+			must.Eq(t, []Missing{{2, "it has left no record in the run folder yet"}}, <-said) // so the first follows
 			leave(first)
 			<-first.over
 			if name == "stopped" {
@@ -289,9 +289,9 @@ func TestRun_TheLeadersOwnEndWhileItWaits(t *testing.T) {
 		_, err := New(o).Run(ctx, time.Minute)
 		ended <- err
 	}()
-	must.Eq(t, []Missing{{2, "it has not started yet"}}, <-said) // so the first follows
+	must.Eq(t, []Missing{{2, "it has left no record in the run folder yet"}}, <-said) // so the first follows
 	cancel(&StoppedError{"n0 got SIGTERM"})
-	must.EqError(t, <-ended, "n0 got SIGTERM, while the run waited for node 2: it has not started yet")
+	must.EqError(t, <-ended, "n0 got SIGTERM, while the run waited for node 2: it has left no record in the run folder yet")
 	<-n.over
 	must.Eq(t, output.Stopped, n.end.Kind)
 }
