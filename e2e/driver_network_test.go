@@ -269,7 +269,7 @@ func TestNetwork_ASwitchsSignalIsTheLeadersToSend(t *testing.T) {
 	m := newMachines(t, 2)
 	r := m.begin("signals", "mpich", 0)
 	alloc := r.runs[1].wait(api.AllocClientStatusRunning)
-	must.ErrorContains(t, r.runs[1].s.API.Allocations().Signal(alloc, nil, "lsdyna", "SIGUSR1"), "give the signal to its allocation, the one with index 0")
+	must.ErrorContains(t, r.runs[1].s.API.Allocations().Signal(alloc, nil, "lsdyna", "SIGUSR1"), "give the signal to allocation "+r.runs[0].alloc+" on node "+r.runs[0].s.Config.Network.Host)
 	r.dump()
 	must.NoError(t, m.server.StopJob(within(t), r.job.name, false))
 	r.ends()

@@ -6,14 +6,17 @@ package task
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -29,6 +32,29 @@ func (h *Handle) Follows() bool {
 	r := h.run.Load()
 	return r != nil && r.isFollower()
 }
+
+// leadingAlloc names the allocation of the node that leads the run, which has the run
+// folder. Where that cannot be read it says how to find it: in each group of the job an
+// allocation has index 0.
+func (h *Handle) leadingAlloc(ctx context.Context, r *run) string {
+	ctx, cancel := context.WithTimeout(ctx, leaderPatience)
+	defer cancel()
+	owner := make(chan ownership.Owner, 1)
+	err := r.watcher.Do(ctx, func(f *rundir.Folder) error {
+		o, err := ownership.Of(f).ReadOwner()
+		owner <- o
+		return err
+	})
+	if err == nil {
+		if o := <-owner; o.Ended == nil && o.Alloc != "" && member.Key(o.Namespace, o.Job, o.Task) == r.NodesKey {
+			return fmt.Sprintf("allocation %s on %s", h.Events.Redact(o.Alloc), o.Node)
+		}
+	}
+	return "the allocation with index 0 of the job's group that has no first_node"
+}
+
+// leaderPatience bounds what a human waits for the name of an allocation.
+const leaderPatience = 2 * time.Second
 
 // startTimeout is how long a solver may take to get going: where there are several nodes
 // they may take as long to find each other.

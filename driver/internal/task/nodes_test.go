@@ -18,6 +18,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -106,6 +107,38 @@ func writeEnded(t *testing.T, folder string, e nodes.Ended) {
 // A switch's signal is the leading node's to send: this task does not read how far the
 // solver is.
 func TestSendSwitch_OfAFollower(t *testing.T) {
-	h := newFollower(t, flaky(t.TempDir(), nil))
-	must.ErrorContains(t, h.SendSwitch(t.Context(), "sw3", "SIGUSR1"), "SIGUSR1 is the sense switch sw3, which the node sends that leads the run: give the signal to its allocation, the one with index 0")
+	const text = "SIGUSR1 is the sense switch sw3, which the node sends that leads the run: give the signal to "
+	const unknown = "the allocation with index 0 of the job's group that has no first_node"
+	leads := ownership.Owner{Run: "x", Job: "crash", Task: "lsdyna", Alloc: "0f3c9e1a", Node: ownership.Node{Name: "crash01"}}
+	other, ended, nobody := leads, leads, leads
+	other.Job, ended.Ended, nobody.Alloc = "bar", new(time.Now()), ""
+	for name, c := range map[string]struct {
+		owner *ownership.Owner
+		want  string
+	}{
+		"the folder is the leading node's": {&leads, "allocation 0f3c9e1a on node crash01"},
+		"another job has the folder":       {&other, unknown},
+		"an earlier run had it":            {&ended, unknown},
+		"nobody has it":                    {nil, unknown},
+		"its record names no allocation":   {&nobody, unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if c.owner != nil {
+				c.owner.Version = 1
+				data, err := json.Marshal(c.owner)
+				must.NoError(t, err)
+				must.NoError(t, os.WriteFile(filepath.Join(dir, ownership.OwnerFile), data, 0o600))
+			}
+			h := newFollower(t, folderIn(dir))
+			h.run.Load().NodesKey = member.Key("", "crash", "lsdyna")
+			must.EqError(t, h.SendSwitch(t.Context(), "sw3", "SIGUSR1"), text+c.want)
+		})
+	}
+	t.Run("the folder does not answer", func(t *testing.T) {
+		h := newFollower(t, hung(t))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		must.EqError(t, h.SendSwitch(ctx, "sw3", "SIGUSR1"), text+unknown)
+	})
 }

@@ -58,11 +58,11 @@ func (h *Handle) SendSwitch(ctx context.Context, name, signal string) error {
 	if r == nil {
 		return fmt.Errorf("%s is the sense switch %s, and the run's record does not tell its folder", signal, name)
 	}
-	if r.isFollower() {
-		return fmt.Errorf("%s is the sense switch %s, which the node sends that leads the run: give the signal to its allocation, the one with index 0", signal, name)
-	}
 	ctx, cancel := context.WithTimeout(ctx, requestPatience)
 	defer cancel()
+	if r.isFollower() {
+		return fmt.Errorf("%s is the sense switch %s, which the node sends that leads the run: give the signal to %s", signal, name, h.leadingAlloc(ctx, r))
+	}
 	v, err := r.watcher.Look(ctx)
 	if err != nil {
 		return fmt.Errorf("%s is the sense switch %s, which cannot be written: %w", signal, name, err)
