@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // Fill leaves no byte free on a folder's file system.
@@ -46,8 +48,20 @@ func Protect(folder string, pid func() int) (undo func() error, err error) {
 		return nil, err
 	}
 	undo = func() error { return inside("umount", "-l", folder) }
-	if err := inside("mount", "-o", "remount,bind,ro", folder); err != nil {
-		return nil, errors.Join(err, undo())
+	for began := time.Now(); ; <-time.After(readOnlyPause) {
+		err := inside("mount", "-o", "remount,bind,ro", folder)
+		switch {
+		case err == nil:
+			return undo, nil
+		case time.Since(began) > readOnlyPatience || !strings.Contains(err.Error(), "busy"):
+			return nil, errors.Join(err, undo())
+		}
 	}
-	return undo, nil
 }
+
+// A folder cannot be made read-only while somebody writes there: the driver does, for
+// moments.
+const (
+	readOnlyPatience = 20 * time.Second
+	readOnlyPause    = 20 * time.Millisecond
+)
