@@ -28,8 +28,12 @@ DESCRIPTION
   knows nothing of.
 
   The outcome is completed only where LS-DYNA says so and its end time was
-  reached; stopped (a sense switch, or an end before the end time), error,
-  license, killed, running, or unknown where the outputs simply end. A path on a
+  reached, or the modes or cycles it was asked for were computed; stopped (a sense
+  switch, or an end before the end time), error (also a crash, with its signal),
+  license, killed (by somebody, a limit or the kernel), running, or unknown where
+  the outputs simply end. Of several runs of one process (case) each counts, else
+  the last. stdout is found by what it holds, and the file with stderr by its
+  name. The message files of all ranks are read. A path on a
   file server that has not answered for eight seconds is an error. Of a run over
   several nodes it says whom the run waited for, or which nodes it had, and which
   of them asked for its stop; one that was lost is in the reason.
@@ -169,11 +173,15 @@ func reportRow(r output.Report) []screen.Line {
 		screen.Text(screen.Seconds(r.ElapsedSeconds)), screen.Text(screen.Seconds(r.ETASeconds)), screen.Text(screen.Between(r.ETALowSeconds, r.ETAHighSeconds)),
 		screen.Text(screen.Number(r.Errors)), screen.Text(screen.Number(r.Warnings)),
 	}
-	if r.Time != nil && r.EndTime != nil && *r.EndTime > 0 {
+	if r.Time != nil && r.EndTime != nil && *r.EndTime > 0 && *r.Time <= relaxing**r.EndTime {
 		row[4] = screen.Text(fmt.Sprintf("%.0f %%", 100**r.Time / *r.EndTime))
 	}
 	return row
 }
+
+// relaxing is the part of the end time beyond which a problem time is one of the dynamic
+// relaxation, which comes before the transient and has a time of its own.
+const relaxing = 1.1
 
 func outcomeStyle(kind output.Kind) screen.Style {
 	switch kind {

@@ -33,9 +33,11 @@ type Facts struct {
 	Warnings    int64
 	Errors      int64
 	FirstErrors []SolverError
+	Unnumbered  string // text of the first error without a number
 	Dumps       []Dump
 	PlotStates  int64 // d3plot states written, by the solver's own lines
 	Ending
+	Process
 	Nodes       string // of a run over several: whom it waits for, then which it has
 	NodesStop   string // which node of such a run asked for its stop
 	NodesEnded  string // why such a run was ended, "" where it ended by itself
@@ -55,6 +57,7 @@ type Header struct {
 
 // Licence is what an output holds about the solver's licence.
 type Licence struct {
+	LicenceAsked   bool   // the solver printed which licences it looks for
 	LicenceGranted bool   // the solver printed so, or works on the deck
 	LicenceKind    string // ansys, network, local; "" not known
 	LicenceTrouble string // first line about a licence problem; often harmless
@@ -86,23 +89,33 @@ type Ending struct {
 	KillFile     bool   // kill file detected
 	SenseSwitch  string // the switch that ended the run, e.g. stop
 	Termination  string // any other `*** termination … ***` line
-	Crash        string // a line of the Fortran runtime or of mpirun about a signal or a crash
+	Eigenvalues  bool   // the run computes modes
+	Crash        string // a line about a signal or a crash: of the Fortran runtime, a launcher, a shell
+	CrashSignal  int    // the signal that it names; 0 none
+	Limit        string // a line of a batch system or the kernel, which ended the run
+	Cancelled    string // a line that says that the run was cancelled, and not why
+	MPIFatal     string // a line of the MPI library, which ended the run
+	Broken       string // why the solution cannot go on, where no `*** Error` says so
 	RankExit     string // by MPICH's launcher: which rank ended first, with which exit code
 	StudentLimit bool   // error 70043: more elements than the licence allows
 	Banner       Banner
+	PlainError   bool // "Error termination", as a solver prints it that has not begun yet
 	EndBlock     bool // the closing block, and a banner after it, are there
 }
 
 // SolverError is one `*** Error` of the solver.
 type SolverError struct {
-	Code  int    `json:"code"`  // e.g. 40500
+	Code  int    `json:"code"`  // e.g. 40500; 0 where the solver prints none
 	Class string `json:"class"` // KEY, STR, INI, SOL, IMP or OTH
 	Text  string `json:"text"`  // the indented text below, in one line, cut at maxErrorText bytes
 }
 
 // String is the error as the solver prints it, e.g. `*** Error 40500 (SOL+500) …`.
 func (e SolverError) String() string {
-	text := fmt.Sprintf("*** Error %d", e.Code)
+	text := "*** Error"
+	if e.Code != 0 {
+		text = fmt.Sprintf("*** Error %d", e.Code)
+	}
 	if e.Class != "" {
 		text += fmt.Sprintf(" (%s+%d)", e.Class, e.Code%10000)
 	}
@@ -168,4 +181,10 @@ func (f Facts) clone() Facts {
 	f.Dumps = slices.Clone(f.Dumps)
 	f.Rate = f.Rate.clone()
 	return f
+}
+
+// Around reports whether those around the solver said how it ended: a launcher, a batch
+// system, a shell, a runtime, the kernel.
+func (e *Ending) Around() bool {
+	return e.Crash != "" || e.Limit != "" || e.Cancelled != "" || e.MPIFatal != "" || e.RankExit != ""
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
@@ -26,6 +28,7 @@ var rules = [256][]lineRule{
 		{"*** Error ", (*Reader).solverError},
 		{"*** Warning ", (*Reader).warning},
 		{"*** termination ", (*Reader).termination},
+		{"*** NaN detected", (*Reader).broken},
 		{"*** kill file detected", func(r *Reader, _ []byte) { r.facts.KillFile = true; r.facts.reach(PhaseEnding) }},
 	},
 	'N': {
@@ -35,6 +38,8 @@ var rules = [256][]lineRule{
 	'E': {
 		{"E r r o r ", func(r *Reader, rest []byte) { r.banner(rest, ErrorBanner) }},
 		{"Executing with ", (*Reader).licenceGranted},
+		{"Error termination", func(r *Reader, _ []byte) { r.facts.PlainError = true }},
+		{"Exit code:", (*Reader).exitCode},
 		{"Elapsed time ", (*Reader).elapsed},
 	},
 	'P': {
@@ -52,6 +57,8 @@ var rules = [256][]lineRule{
 		{"|  Revision:", (*Reader).revision},
 		{"|  Precision  :", (*Reader).precision},
 	},
+	'C': {{"Command line options:", (*Reader).commandLine}},
+	'L': {{"License option", func(r *Reader, _ []byte) { r.begun, r.facts.LicenceAsked = true, true }}},
 	'D': {{"Date: ", (*Reader).headerDate}},
 	't': {
 		{"termination time...", (*Reader).endTime},
@@ -67,18 +74,11 @@ var rules = [256][]lineRule{
 		{"BEGIN implicit ", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseSolving); r.facts.Implicit = true }},
 	},
 	'f': {{"forrtl: ", func(r *Reader, rest []byte) { r.crash("forrtl: ", rest) }}},
-	'm': {
-		{"mpirun noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }},
-		{"mpirun.openmpi noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }},
-		{"mpiexec noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }},
-	},
 	'n': {
 		{"ncpu=", (*Reader).threadsAsked},
 		{strings.TrimLeft(NodesLine, " "), (*Reader).nodes},
 	},
 	'>': {{">", (*Reader).commandEcho}},
-	'p': {{"prterun noticed that process rank ", func(r *Reader, rest []byte) { r.crash("mpirun: rank ", rest) }}},
-	's': {{"signal ", (*Reader).noticeSignal}},
 	'=': {
 		{"=   PID ", (*Reader).hydraHost},
 		{"=   RANK ", (*Reader).hydraHost},
@@ -88,27 +88,54 @@ var rules = [256][]lineRule{
 	'Y': {{"YOUR APPLICATION TERMINATED WITH THE EXIT STRING: ", (*Reader).hydraSignal}},
 }
 
-// classify takes a line without leading blanks; it is not empty.
-func (r *Reader) classify(text []byte) {
+// classify takes a line without leading blanks; it is not empty. It reports whether the
+// line is one of LS-DYNA or of its launcher.
+func (r *Reader) classify(text []byte) bool {
 	for _, rule := range rules[text[0]] {
 		if len(text) >= len(rule.prefix) && string(text[:len(rule.prefix)]) == rule.prefix {
 			rule.take(r, text[len(rule.prefix):])
-			return
+			return true
 		}
 	}
-	if !r.facts.LicenceGranted {
+	f := &r.facts
+	if !f.LicenceGranted {
 		r.licenceProblem(text)
 	}
+	if f.Time == 0 && !f.Eigenvalues && !f.EndBlock {
+		f.Eigenvalues = asksModes(text)
+	}
+	return false
 }
 
-// solverError takes ` *** Error 40500 (SOL+500)`. Rows of asterisks, notes and
-// `*** Error` without a number do not count as errors.
+// asksModes reports whether a line says that the run computes eigenvalues. The echo of
+// the input names them with the number 0 where it does not.
+func asksModes(text []byte) bool {
+	at := bytes.Index(text, []byte("igenvalue"))
+	if at < 0 {
+		return false
+	}
+	n, found := firstInteger(text[at:])
+	return !found || n > 0
+}
+
+// solverError takes ` *** Error 40500 (SOL+500)`, and an error without a number:
+// ` *** Error NaN detected on processor #         30  <<<`. Rows of asterisks and notes
+// are none. Only those with a number are counted.
 func (r *Reader) solverError(rest []byte) {
+	f := &r.facts
 	code, class, ok := numbered(rest)
 	if !ok {
+		text := strings.TrimRight(sanitize.HideServers(sanitize.Line(rest, maxErrorText)), " <*")
+		if text == "" || strings.HasPrefix(text, "termination") {
+			return
+		}
+		if strings.HasPrefix(text, "in `") { // the C library, before it aborts the process
+			r.crashBy(int(unix.SIGABRT), text)
+			return
+		}
+		keepFirst(&f.Unnumbered, []byte(text))
 		return
 	}
-	f := &r.facts
 	f.Errors++
 	if code == studentLimit {
 		f.StudentLimit = true
@@ -156,8 +183,16 @@ func (r *Reader) termination(rest []byte) {
 		f.SenseSwitch = strings.TrimSpace(strings.TrimPrefix(text, "due to sense switch:"))
 	default:
 		f.Termination = sanitize.HideServers(text)
+		if strings.Contains(text, "out-of-range") || strings.Contains(text, "NaN") {
+			f.Broken = "termination " + f.Termination
+		}
 	}
 	f.reach(PhaseEnding)
+}
+
+// broken takes ` *** NaN detected.  Please check message file from processor for detail.`.
+func (r *Reader) broken(rest []byte) {
+	keepFirst(&r.facts.Broken, append([]byte("NaN detected"), rest...))
 }
 
 // banner takes `N o r m a l    t e r m i n a t i o n`. Between the two words are 4
@@ -247,15 +282,26 @@ func (r *Reader) endTime(rest []byte) {
 // header begins a run. A second header in the same file begins another run: the
 // facts before it are of the run before.
 func (r *Reader) header() {
-	if f := &r.facts; f.Runs > 0 {
+	f := &r.facts
+	before := f.LastWall
+	switch {
+	case r.goesOn(f):
+		*f = f.next()
+	case f.Runs > 0:
 		*f = Facts{Runs: f.Runs}
 	}
-	r.inError, r.hydra = false, ""
-	r.facts.Runs++
+	r.inError, r.hydra, r.noticeLeft, r.exitFollows = false, "", 0, false
+	f.Runs++
 	if r.date != 0 {
-		r.facts.Started = time.Unix(r.date, 0).UTC()
+		f.Started = time.Unix(r.date, 0).UTC()
+		r.pause = 0
+		if before != 0 {
+			r.pause = seconds(r.date - before)
+		}
 	}
-	r.facts.reach(PhaseLicence)
+	r.date, r.begun = 0, false
+	r.plain = r.plain || r.prefix == nil
+	f.reach(PhaseLicence)
 }
 
 // headerDate takes `Date: 05/20/2026      Time: 15:05:29`, printed above the
@@ -267,7 +313,7 @@ func (r *Reader) headerDate(rest []byte) {
 	}
 	short := append(append([]byte(nil), fields[0][:6]...), fields[0][8:]...)
 	if wall, ok := wallClock(short, fields[2]); ok {
-		r.date = wall
+		r.date, r.begun = wall, true
 	}
 }
 
@@ -319,16 +365,6 @@ func (r *Reader) precision(rest []byte) {
 	}
 }
 
-// crash takes `forrtl: error (78): process killed (SIGTERM)` of the Fortran
-// runtime, and `mpirun noticed that process rank 1 with PID 0 on node x exited on
-// signal 9 (Killed).` of Open MPI.
-func (r *Reader) crash(who string, rest []byte) {
-	// A launcher that names the first rank which failed ends the others by SIGTERM.
-	if r.facts.Crash == "" || strings.HasPrefix(who, "mpi") && strings.Contains(r.facts.Crash, "SIGTERM") {
-		r.facts.Crash = sanitize.HideServers(sanitize.Line(append([]byte(who), rest...), maxFactText))
-	}
-}
-
 // threadsAsked takes the ncpu= of the echoed command line. It holds until the
 // closing block gives the number that was used.
 func (r *Reader) threadsAsked(rest []byte) {
@@ -337,11 +373,7 @@ func (r *Reader) threadsAsked(rest []byte) {
 	}
 }
 
-func (r *Reader) commandEcho(rest []byte) {
-	if _, after, ok := bytes.Cut(rest, []byte(" ncpu=")); ok {
-		r.threadsAsked(after)
-	}
-}
+func (r *Reader) commandEcho(rest []byte) { r.arguments(rest) }
 
 // firstInteger reads the first digits in a text.
 func firstInteger(b []byte) (int64, bool) {

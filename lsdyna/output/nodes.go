@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 )
@@ -97,8 +99,8 @@ func (r *Reader) hydraCode(rest []byte) {
 		return
 	}
 	r.facts.RankExit = sanitize.HideServers(fmt.Sprintf("%sended with exit code %d", r.hydra, code))
-	if code != sigtermExit && strings.Contains(r.facts.Crash, "SIGTERM") {
-		r.facts.Crash = "" // of a rank that was ended because this one had
+	if code != sigtermExit && r.facts.CrashSignal == int(unix.SIGTERM) {
+		r.facts.Crash, r.facts.CrashSignal = "", 0 // of a rank that was ended because this one had
 	}
 }
 
@@ -107,15 +109,5 @@ func (r *Reader) hydraCode(rest []byte) {
 func (r *Reader) hydraSignal(rest []byte) {
 	if r.hydra != "" {
 		r.crash(r.hydra+"exited on signal: ", rest)
-	}
-}
-
-// noticeEnd is the end of Open MPI's notice where the signal is on the next line.
-const noticeEnd = "exited on"
-
-// noticeSignal takes that line: "signal 9 (Killed)." of Open MPI 5.
-func (r *Reader) noticeSignal(rest []byte) {
-	if f := &r.facts; strings.HasPrefix(f.Crash, "mpi") && strings.HasSuffix(f.Crash, noticeEnd) {
-		f.Crash = sanitize.HideServers(sanitize.Line(append([]byte(f.Crash+" signal "), rest...), maxFactText))
 	}
 }

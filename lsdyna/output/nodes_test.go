@@ -155,10 +155,10 @@ func TestDecide_ofARunOverSeveralNodes(t *testing.T) {
 		"stopped without a switch":       {nodesThere + solving(t) + stopped, exited, Stopped, "the run over several nodes was stopped: the leading node crash01 (allocation 77aa) got SIGTERM: t = "},
 		"a node is lost after the end":   {nodesThere + done + lost, exited, Completed, "; exit code 1"},
 		"the leading node out of memory": {nodesThere + solving(t) + lost, Exit{Known: true, Signal: 9, OOMKilled: true}, Killed, "out of memory"},
-		"a rank is killed, Open MPI":     {nodesThere + solving(t) + openMPI, exited, Killed, "ended by a signal: mpirun: rank 1 with PID 0 on node lsdyna-node-1-crash02 exited on signal 9 (Killed)."},
+		"a rank is killed, Open MPI":     {nodesThere + solving(t) + openMPI, exited, Killed, "ended by signal 9 (SIGKILL): mpirun: rank 1 with PID 0 on node lsdyna-node-1-crash02 exited on signal 9 (Killed)."},
 		"a rank is killed, Open MPI 5":   {nodesThere + solving(t) + openMPI5, exited, Killed, "exited on signal 9 (Killed)."},
-		"a rank is killed, Hydra":        {nodesThere + solving(t) + hydra("9", "Killed (signal 9)"), Exit{Known: true, Code: 9}, Killed, "ended by a signal: mpiexec: a rank (process 4711) on node lsdyna-node-1-crash02 exited on signal: Killed (signal 9)"},
-		"a rank is killed, Intel MPI":    {nodesThere + solving(t) + intelMPI, Exit{Known: true, Code: 9}, Killed, "ended by a signal: mpiexec: rank 1 (process 4711) on node lsdyna-node-1-crash02"},
+		"a rank is killed, Hydra":        {nodesThere + solving(t) + hydra("9", "Killed (signal 9)"), Exit{Known: true, Code: 9}, Killed, "ended by signal 9 (SIGKILL): mpiexec: a rank (process 4711) on node lsdyna-node-1-crash02 exited on signal: Killed (signal 9)"},
+		"a rank is killed, Intel MPI":    {nodesThere + solving(t) + intelMPI, Exit{Known: true, Code: 9}, Killed, "ended by signal 9 (SIGKILL): mpiexec: rank 1 (process 4711) on node lsdyna-node-1-crash02"},
 		"a rank ended, Hydra":            {nodesThere + solving(t) + hydra("3", ""), Exit{Known: true, Code: 3}, Failed, "crashed: mpiexec: a rank (process 4711) on node lsdyna-node-1-crash02 ended with exit code 3"},
 		"stopped by another node":        {nodesThere + nodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n" + string(fixture(t, "stopped-sense-switch.stdout")), exited, Stopped, "stopped by sense switch"},
 	} {

@@ -5,10 +5,12 @@ package output
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
 // Kind is the verdict on a run.
@@ -32,7 +34,23 @@ type Exit struct {
 	Signal    int // 0 for none
 	OOMKilled bool
 	Running   bool // the process lives
+
+	Launcher lsdyna.MPI // of the ranks, which decides what Code means; "" none, or not known
 }
+
+// signal is the signal that ended the ranks, by the exit code of their launcher; 0 for
+// none. MPICH's and Intel's pass on the status that wait(2) gave: an exit code of its
+// own is not among these numbers for LS-DYNA, which exits with 0 to 3.
+func (e Exit) signal() int {
+	hydra := e.Launcher == lsdyna.MPICH || e.Launcher == lsdyna.IntelMPI
+	if hydra && slices.Contains(rawStatus, e.Code) {
+		return e.Code
+	}
+	return passedOn(e.Code)
+}
+
+// rawStatus are the signals that are told by a wait status without its upper byte.
+var rawStatus = []int{4, 5, 6, 7, 8, 9, 11, 15}
 
 // Outcome is the verdict on a run, with its reason.
 type Outcome struct {
@@ -56,7 +74,7 @@ func Decide(s Snapshot, e Exit) Outcome {
 	if !e.Running && s.Banner != NoBanner && o.Kind != Killed {
 		o.Reason += e.oddEnd()
 	}
-	return o
+	return s.ofProcess(o)
 }
 
 // verdict goes through the table of outcomes from the most certain row down.
@@ -69,6 +87,8 @@ func verdict(s Snapshot, e Exit) (Kind, string) {
 	case s.Banner == NormalBanner:
 		return normalEnd(s, e)
 	case s.Banner == ErrorBanner:
+		return errorEnd(s)
+	case s.PlainError && s.Crash == "" && s.Limit == "":
 		return errorEnd(s)
 	}
 	return noBanner(s, e)
@@ -83,11 +103,18 @@ func normalEnd(s Snapshot, e Exit) (Kind, string) {
 	reached := s.HasTime && s.EndTime > 0 && s.Time >= reachedShare*s.EndTime
 	switch {
 	case (e.Signal != 0 || e.OOMKilled) && !s.EndBlock:
-		return Killed, "ended by " + e.cause() + " while LS-DYNA was closing its files: " + s.Summary()
+		kind, cause := e.ended()
+		return kind, cause + " while LS-DYNA was closing its files: " + s.Summary()
+	case s.Broken != "":
+		return Failed, "normal termination, but not of a valid solution: " + s.Broken + s.at()
 	case s.SenseSwitch != "":
 		return Stopped, fmt.Sprintf("stopped by sense switch %s%s", s.SenseSwitch, s.at())
 	case s.KillFile:
 		return Stopped, "stopped by a sense switch in d3kil" + s.at()
+	case s.Eigenvalues && s.HasTime && s.Time == 0 && s.Termination == "":
+		return Completed, "normal termination of an eigenvalue analysis, which takes no time steps: " + s.Summary()
+	case strings.Contains(s.Termination, "cycle"):
+		return Completed, "normal termination at the number of cycles that was asked for (termination " + s.Termination + "): " + s.Summary()
 	case s.HasTime && s.EndTime > 0 && !reached:
 		return Stopped, "normal termination before the end time" + s.because() + s.at()
 	case s.TimeReached && reached:
@@ -117,30 +144,28 @@ func errorEnd(s Snapshot) (Kind, string) {
 	return Failed, "error termination without an error number" + s.because() + s.at()
 }
 
-// noBanner judges a run whose outputs end without a banner.
+// noBanner judges a run whose outputs end without a banner: by how its process ended,
+// then by what its outputs say, what says most first.
 func noBanner(s Snapshot, e Exit) (Kind, string) {
+	if e.OOMKilled || e.Signal != 0 {
+		kind, cause := e.ended()
+		return kind, cause + s.at()
+	}
+	if kind, reason := ofNodes(s); kind != "" {
+		return kind, reason + s.at()
+	}
+	if kind, reason := said(s); kind != "" {
+		return kind, reason + s.at()
+	}
+	signal := e.signal()
 	switch {
-	case e.OOMKilled:
-		return Killed, "ended by " + e.cause() + s.at()
-	case e.Signal != 0:
-		return Killed, "ended by " + e.cause() + s.at()
-	case strings.HasPrefix(s.NodesEnded, NodesLost):
-		return Killed, s.NodesEnded + s.at()
-	case strings.HasPrefix(s.NodesEnded, NodesStopped):
-		return Stopped, s.NodesEnded + s.at()
-	case s.NodesEnded != "":
-		return Failed, s.NodesEnded + s.at()
-	case strings.Contains(s.Crash, "SIGTERM"), strings.Contains(s.Crash, "process killed"), strings.Contains(s.Crash, "exited on signal"):
-		return Killed, "ended by a signal: " + s.Crash + s.at()
-	case s.Crash != "":
-		return Failed, "crashed: " + s.Crash + s.at()
-	case s.Errors > 0:
-		return Failed, "ended without a banner after: " + s.firstError() + s.at()
 	case !s.LicenceGranted && s.LicenceTrouble != "":
 		return LicenceError, "no licence: " + s.LicenceTrouble
-	case e.Known && e.Code > 128 && e.Code <= 128+64:
-		// A shell or mpirun passes on a signal in this way.
-		return Killed, fmt.Sprintf("ended by %s (exit code %d)", signalName(e.Code-128), e.Code) + s.at()
+	case s.Cancelled != "":
+		return Killed, "cancelled: " + s.Cancelled + s.at()
+	case e.Known && signal != 0 && (s.RankExit == "" || signal != e.Code):
+		kind, cause := bySignal(signal)
+		return kind, fmt.Sprintf("%s (exit code %d)", cause, e.Code) + s.at()
 	case s.RankExit != "": // says less than an error, a licence or a signal
 		return Failed, "crashed: " + s.RankExit + s.at() + s.lastWords()
 	case e.Known && e.Code != 0:
@@ -151,19 +176,67 @@ func noBanner(s Snapshot, e Exit) (Kind, string) {
 	return Unknown, "exit status unknown, and LS-DYNA printed no end" + s.at() + s.lastWords()
 }
 
+// ofNodes judges what the leading node of a run over several nodes wrote.
+func ofNodes(s Snapshot) (Kind, string) {
+	switch {
+	case s.NodesEnded == "":
+		return "", ""
+	case strings.HasPrefix(s.NodesEnded, NodesLost):
+		return Killed, s.NodesEnded
+	case strings.HasPrefix(s.NodesEnded, NodesStopped):
+		return Stopped, s.NodesEnded
+	}
+	return Failed, s.NodesEnded
+}
+
+// said judges what the outputs say of an end without a banner. A limit outweighs all:
+// what is printed after it follows from it. So does what is printed after a crash or an
+// error: launchers end the other ranks by signals, and batch systems cancel the step.
+func said(s Snapshot) (Kind, string) {
+	lost := s.MPIFatal != "" && containsAny(strings.ToLower(s.MPIFatal), lostPeer)
+	signalled := s.Crash != "" && s.CrashSignal != 0
+	switch {
+	case s.Limit != "":
+		return Killed, "ended from outside: " + s.Limit
+	case s.Crash != "" && crashWeight(s.CrashSignal) == crashWeight(0) && (s.MPIFatal == "" || s.CrashSignal != int(unix.SIGABRT)):
+		return Failed, crashed(s)
+	case s.Errors > 0:
+		return Failed, "ended without a banner after: " + s.firstError()
+	case s.Broken != "":
+		return Failed, "ended without a banner: " + s.Broken
+	case s.MPIFatal != "" && (!lost || !signalled):
+		return Failed, "ended by MPI: " + s.MPIFatal
+	case signalled:
+		kind, cause := bySignal(s.CrashSignal)
+		return kind, cause + ": " + s.Crash
+	}
+	return "", ""
+}
+
+// crashed names the signal of a crash, if it is known.
+func crashed(s Snapshot) string {
+	if s.CrashSignal == 0 {
+		return "crashed: " + s.Crash
+	}
+	_, cause := bySignal(s.CrashSignal)
+	return cause + ": " + s.Crash
+}
+
+// ended is the verdict on how the process ended, of one that somebody saw end by a
+// signal.
+func (e Exit) ended() (Kind, string) {
+	if e.OOMKilled {
+		return Killed, "ended by " + e.cause()
+	}
+	return bySignal(e.Signal)
+}
+
 // cause names what ended the process.
 func (e Exit) cause() string {
 	if e.OOMKilled {
 		return "the kernel: out of memory (raise resources.memory, or lower memory=)"
 	}
 	return signalName(e.Signal)
-}
-
-func signalName(n int) string {
-	if name := unix.SignalName(syscall.Signal(n)); name != "" {
-		return fmt.Sprintf("signal %d (%s)", n, name)
-	}
-	return fmt.Sprintf("signal %d", n)
 }
 
 // oddEnd is what the exit status adds to the banner.

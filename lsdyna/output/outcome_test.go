@@ -69,9 +69,11 @@ func TestDecide(t *testing.T) {
 		{"gone with a signal", cut(nil), killed, Killed, "signal 9 (SIGKILL)"},
 		{"gone with a launcher's signal", cut(nil), exited(137), Killed, "signal 9 (SIGKILL) (exit code 137)"},
 		{"out of memory", cut(nil), Exit{Known: true, Signal: 9, OOMKilled: true}, Killed, "out of memory"},
-		{"forrtl names the signal", cut(func(s *Snapshot) { s.Crash = "forrtl: error (78): process killed (SIGTERM)" }), exited(1), Killed, "SIGTERM"},
+		{"forrtl names the signal", cut(func(s *Snapshot) { s.Crash, s.CrashSignal = "forrtl: error (78): process killed (SIGTERM)", 15 }), exited(1), Killed, "SIGTERM"},
 		{"nobody saw it end", cut(func(s *Snapshot) { s.LastWords = `a "line"` }), Exit{}, Unknown, `exit status unknown, and LS-DYNA printed no end: t = 0.01 of 0.02, 10001 cycles, 2m5s, 0 errors, 0 warnings; last words: "a \"line\""`},
-		{"mpirun names the signal", cut(func(s *Snapshot) { s.Crash = "mpirun: rank 1 with PID 0 on node x exited on signal 9 (Killed)." }), Exit{}, Killed, "rank 1"},
+		{"mpirun names the signal", cut(func(s *Snapshot) {
+			s.Crash, s.CrashSignal = "mpirun: rank 1 with PID 0 on node x exited on signal 9 (Killed).", 9
+		}), Exit{}, Killed, "rank 1"},
 		{"nothing at all", Snapshot{}, exited(0), Unknown, "no cycle was run"},
 		{"alive", cut(nil), Exit{Running: true}, Running, "t = 0.01 of 0.02"},
 	} {

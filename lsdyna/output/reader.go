@@ -5,6 +5,8 @@ package output
 
 import (
 	"bytes"
+	"strings"
+	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 )
@@ -23,6 +25,17 @@ type Reader struct {
 	nodesMark string // of the leading node's lines; "" for none
 	hydra     string // the rank that ended first, by Hydra; "" not known
 
+	decoder decoder
+	prefix  linePrefix    // of the lines of this file; nil none
+	plain   bool          // the lines have no prefix
+	begun   bool          // what a process prints at its start was seen, and no header since
+	inEcho  bool          // lines may belong to the echo of the command line
+	pause   time.Duration // between the last run of the file and this one
+
+	noticed     []byte // the beginning of Open MPI's notice of a rank that ended
+	noticeLeft  int    // how many further lines may belong to it
+	exitFollows bool   // Open MPI's line with an exit code may follow
+
 	// The columns of the last progress line and their values, which save time.
 	lastDt, lastDate [8]byte
 	dt               float64
@@ -33,6 +46,7 @@ type Reader struct {
 // Write takes the next bytes. It never fails.
 func (r *Reader) Write(p []byte) (int, error) {
 	n := len(p)
+	p = r.decoder.decode(p)
 	defer r.keepLast()
 	if len(r.partial) > 0 || r.cut {
 		end := bytes.IndexByte(p, '\n')
@@ -85,14 +99,22 @@ func (r *Reader) Facts() Facts { return r.facts.clone() }
 func (r *Reader) Final() Facts {
 	last := *r
 	last.facts = r.facts.clone()
-	if len(r.partial) > 0 {
-		last.line(r.partial)
+	last.noticed = bytes.Clone(r.noticed)
+	text := r.partial
+	if rest := r.decoder.rest(); len(rest) > 0 {
+		text = rest
+	}
+	if len(text) > 0 {
+		last.line(text)
 		last.keepLast()
 	}
 	return last.facts
 }
 
-var lsoptPrefix = []byte("[STDOUT] ")
+var (
+	lsoptPrefix = []byte("[STDOUT] ")
+	utf8Mark    = []byte("\xef\xbb\xbf") // of UTF-8, at the beginning of a file
+)
 
 // line takes one line without its line feed.
 func (r *Reader) line(line []byte) {
@@ -105,8 +127,12 @@ func (r *Reader) line(line []byte) {
 	if len(line) > 0 && line[0] == 0 {
 		line = bytes.TrimLeft(line, "\x00")
 	}
-	if len(line) > 0 && line[0] == '[' {
-		line = bytes.TrimPrefix(line, lsoptPrefix)
+	if len(line) > 0 && (line[0] == '[' || line[0] == 0xef) {
+		line = bytes.TrimPrefix(bytes.TrimPrefix(line, utf8Mark), lsoptPrefix)
+	}
+	prefixed := false
+	if !r.plain || r.prefix != nil {
+		line, prefixed = r.bare(line)
 	}
 	if r.inError && r.errorText(line) {
 		if len(bytes.TrimSpace(line)) > 0 {
@@ -123,10 +149,41 @@ func (r *Reader) line(line []byte) {
 	for i < len(line) && (line[i] == ' ' || line[i] == '\t') {
 		i++
 	}
-	if i < len(line) {
-		r.last = line
-		r.classify(line[i:])
+	if i == len(line) {
+		r.inEcho, r.noticeLeft = false, 0
+		return
 	}
+	if meaningful(line[i:]) {
+		r.last = line
+	}
+	if r.inEcho && i >= echoIndent {
+		r.arguments(line[i:])
+		return
+	}
+	r.inEcho = false
+	if r.noticeLeft > 0 {
+		r.noticeGoesOn(line[i:])
+		return
+	}
+	if !r.classify(line[i:]) && (line[0] != ' ' || prefixed && i <= maxIndent) {
+		r.around(line[i:])
+	}
+}
+
+// meaningful reports whether a line may be the last words of a run: no row of one
+// character, and no line of a traceback.
+func meaningful(text []byte) bool {
+	switch first, last := text[0], text[len(text)-1]; {
+	case strings.IndexByte("-=_*+#|", first) >= 0 && (last == first || last == ' '):
+		return false
+	case first == '=' && bytes.Contains(text, []byte("CLEAN")):
+		return false
+	case last == 'n' && bytes.HasSuffix(text, []byte("Unknown")), bytes.HasPrefix(text, []byte("Image ")), bytes.HasSuffix(text, []byte("End of error message ***")):
+		return false
+	case first == '[' && last == ']' && bytes.Contains(text, []byte("[0x")):
+		return false
+	}
+	return true
 }
 
 // errorText takes a line as part of an error's text, and reports whether it is

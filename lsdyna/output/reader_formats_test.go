@@ -71,7 +71,43 @@ var encodings = map[string]func([]byte) []byte{
 	"Latin-1 titles between": func(b []byte) []byte {
 		return bytes.ReplaceAll(b, []byte("\n\n"), []byte("\n\n Fu\xdfg\xe4ngerschutz \xe9tude\n\n"))
 	},
+	"UTF-16 of PowerShell":         func(b []byte) []byte { return append([]byte{0xff, 0xfe}, wide(b, 0)...) },
+	"UTF-16 without its mark":      func(b []byte) []byte { return wide(b, 0) },
+	"UTF-16, the other byte first": func(b []byte) []byte { return append([]byte{0xfe, 0xff}, wide(b, 1)...) },
+	"the other, without its mark":  func(b []byte) []byte { return wide(b, 1) },
+	"UTF-16 with CRLF":             func(b []byte) []byte { return wide(bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")), 0) },
+	"UTF-8 with its mark":          func(b []byte) []byte { return append([]byte("\xef\xbb\xbf"), b...) },
+	"docker compose":               func(b []byte) []byte { return prefixLines(b, "solver-1  | ") },
+	"Open MPI's tag":               func(b []byte) []byte { return prefixLines(b, "[1,0]<stdout>:") },
+	"Open MPI 5's tag":             func(b []byte) []byte { return prefixLines(b, "[prterun-fe12-77@1,0]<stdout>: ") },
+	"srun's label":                 func(b []byte) []byte { return prefixLines(b, "0: ") },
+	"srun's label, of many ranks":  func(b []byte) []byte { return prefixLines(b, "  7: ") },
+	"Hydra's rank":                 func(b []byte) []byte { return prefixLines(b, "[0] ") },
+	"a time":                       func(b []byte) []byte { return prefixTimes(b, "2024-03-0%d06:%02d:%02d.000000001Z ") },
+	"a log of the system":          func(b []byte) []byte { return prefixTimes(b, "Mar 0%d 06:%02d:%02d fe12 ls-dyna[42]: ") },
+	"a label, CRLF": func(b []byte) []byte {
+		return bytes.ReplaceAll(prefixLines(b, "solver-1  | "), []byte("\n"), []byte("\r\n"))
+	},
 	"no last line end": func(b []byte) []byte { return bytes.TrimRight(b, "\n") },
+}
+
+// wide is ASCII text as UTF-16, with its NUL bytes after the others or, with 1, before.
+func wide(b []byte, first int) []byte {
+	out := make([]byte, 2*len(b))
+	for i, c := range b {
+		out[2*i+first] = c
+	}
+	return out
+}
+
+func prefixTimes(b []byte, format string) []byte {
+	var out []byte
+	i := 0
+	for line := range bytes.Lines(b) {
+		out = append(fmt.Appendf(out, format, 1+i/3600, i/60%60, i%60), line...)
+		i++
+	}
+	return out
 }
 
 func prefixLines(b []byte, prefix string) []byte {

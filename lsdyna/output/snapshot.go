@@ -21,6 +21,7 @@ type Snapshot struct {
 	Dumps            []Dump // oldest first, at most the newest maxDumps
 	PlotStates       int64  // d3plot states written, by the solver's own lines
 	Ending
+	Process
 	LastWords   string // the last line that is not blank, of the first source
 	Estimate           // of time, from the dated lines
 	Nodes       string // of a run over several: whom it waits for, then which it has

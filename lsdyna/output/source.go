@@ -40,6 +40,7 @@ func Combine(all []Source) Snapshot {
 	s := Snapshot{Phase: PhaseStarting, Started: newest}
 	var latest *Facts
 	var rates []Estimator
+	unnumbered := ""
 	for i := range all {
 		f := &all[i].Facts
 		if !f.Started.IsZero() && newest.Sub(f.Started) > sameRun {
@@ -47,11 +48,12 @@ func Combine(all []Source) Snapshot {
 		}
 		if all[i].Kind == lsdyna.KindStderr {
 			// LS-DYNA itself prints nothing there.
-			s.Crash, s.RankExit = cmp.Or(s.Crash, f.Crash), cmp.Or(s.RankExit, f.RankExit)
+			s.addAround(f.Ending)
 			continue
 		}
 		s.Sources = append(s.Sources, all[i].Name)
 		s.add(f)
+		unnumbered = cmp.Or(unnumbered, f.Unnumbered)
 		if all[i].Kind == lsdyna.KindStdout { // the leading node writes nothing else
 			s.Nodes, s.NodesStop, s.NodesEnded = f.Nodes, f.NodesStop, f.NodesEnded
 		}
@@ -62,6 +64,7 @@ func Combine(all []Source) Snapshot {
 			rates = append(rates, f.Rate)
 		}
 	}
+	s.AddUnnumbered(unnumbered)
 	if latest != nil {
 		s.newest(latest)
 		s.pace(latest, mergeRates(rates))
@@ -90,6 +93,7 @@ func (s *Snapshot) add(f *Facts) {
 	s.Header.add(f.Header)
 	s.Licence.add(f.Licence)
 	s.Ending.add(f.Ending)
+	s.Process.add(f.Process)
 	s.EndTime = cmp.Or(s.EndTime, f.EndTime)
 	s.Warnings, s.Errors = max(s.Warnings, f.Warnings), max(s.Errors, f.Errors)
 	if s.FirstError == nil && len(f.FirstErrors) > 0 {
@@ -107,6 +111,14 @@ func (s *Snapshot) add(f *Facts) {
 	}
 }
 
+// AddUnnumbered takes an error without a number, which counts where there is none with
+// one, and nothing says that the run ended well. text may be empty.
+func (s *Snapshot) AddUnnumbered(text string) {
+	if text != "" && s.Errors == 0 && s.Banner != NormalBanner {
+		s.Errors, s.FirstError = 1, &SolverError{Text: text}
+	}
+}
+
 func (h *Header) add(other Header) {
 	h.Version = cmp.Or(h.Version, other.Version)
 	h.Revision = cmp.Or(h.Revision, other.Revision)
@@ -116,6 +128,7 @@ func (h *Header) add(other Header) {
 }
 
 func (l *Licence) add(other Licence) {
+	l.LicenceAsked = l.LicenceAsked || other.LicenceAsked
 	l.LicenceGranted = l.LicenceGranted || other.LicenceGranted
 	l.LicenceKind = cmp.Or(l.LicenceKind, other.LicenceKind)
 	l.LicenceTrouble = cmp.Or(l.LicenceTrouble, other.LicenceTrouble)
@@ -127,13 +140,26 @@ func (e *Ending) add(other Ending) {
 	e.KillFile = e.KillFile || other.KillFile
 	e.SenseSwitch = cmp.Or(e.SenseSwitch, other.SenseSwitch)
 	e.Termination = cmp.Or(e.Termination, other.Termination)
-	e.Crash = cmp.Or(e.Crash, other.Crash)
-	e.RankExit = cmp.Or(e.RankExit, other.RankExit)
+	e.Eigenvalues = e.Eigenvalues || other.Eigenvalues
+	e.Broken = cmp.Or(e.Broken, other.Broken)
+	e.PlainError = e.PlainError || other.PlainError
+	e.addAround(other)
 	e.StudentLimit = e.StudentLimit || other.StudentLimit
 	if e.Banner != ErrorBanner && other.Banner != NoBanner {
 		e.Banner = other.Banner // an error banner in any source outweighs a normal one
 	}
 	e.EndBlock = e.EndBlock || other.EndBlock
+}
+
+// addAround takes what those around the solver printed.
+func (e *Ending) addAround(other Ending) {
+	if e.Crash == "" || other.Crash != "" && crashWeight(other.CrashSignal) > crashWeight(e.CrashSignal) {
+		e.Crash, e.CrashSignal = other.Crash, other.CrashSignal
+	}
+	e.RankExit = cmp.Or(e.RankExit, other.RankExit)
+	e.Limit = cmp.Or(e.Limit, other.Limit)
+	e.Cancelled = cmp.Or(e.Cancelled, other.Cancelled)
+	e.MPIFatal = cmp.Or(e.MPIFatal, other.MPIFatal)
 }
 
 // newest takes the facts of the source with the newest problem time.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,16 +25,24 @@ type DumpFiles struct {
 	Bytes   int64    // in all
 	ModTime time.Time
 	empty   bool // one of the files has no content
+	last    int  // the highest rank that has a file
 }
 
 // whole reports whether no file is missing or empty. ranks is the number of MPI
-// ranks, or 0 if it is not known; then missing files of ranks are not noticed.
+// ranks, or 0 if it is not known; then only a missing file of a rank below another's is
+// noticed.
 func (d DumpFiles) whole(ranks int) bool {
 	if d.empty || len(d.Files) == 0 {
 		return false
 	}
-	perRank := d.Files[0] != d.Name
-	return !perRank || ranks == 0 || len(d.Files) == ranks
+	perRank := len(d.Files) > 1 || d.Files[0] != d.Name
+	switch {
+	case !perRank:
+		return true
+	case ranks > 0:
+		return len(d.Files) == ranks
+	}
+	return d.last == len(d.Files)-1
 }
 
 // dumps lists the restart files in the folder by name.
@@ -58,6 +67,9 @@ func (f *Folder) dumps() (map[string]DumpFiles, error) {
 		d := found[name]
 		d.Name = name
 		d.Files = append(d.Files, file)
+		if rank, err := strconv.Atoi(strings.TrimPrefix(file, name+".")); err == nil {
+			d.last = max(d.last, rank)
+		}
 		d.Bytes += st.Size
 		d.empty = d.empty || st.Size == 0
 		if modified := time.Unix(st.Mtim.Unix()); modified.After(d.ModTime) {
@@ -114,14 +126,27 @@ func newestDump(found map[string]DumpFiles, said string) (DumpFiles, bool) {
 	return newest, ok
 }
 
-// hasDump reports whether the files of a dump that the solver named are there.
-func (f *Folder) hasDump(said string) bool {
+// dumpFor is the name by which r= takes a dump that the solver named, or nil if not all
+// of its files are there.
+func (f *Folder) dumpFor(said string, s output.Snapshot) *string {
 	found, err := f.dumps()
 	if err != nil {
-		return false
+		return nil
 	}
 	d, ok := newestDump(found, said)
-	return ok && d.whole(0)
+	if !ok || !d.whole(ranksOf(s)) {
+		return nil
+	}
+	return &d.Name
+}
+
+// ranksOf is the number of ranks by which a run's dumps are written, 0 if it is not
+// known: outputs of a hybrid run count processors.
+func ranksOf(s output.Snapshot) int {
+	if s.Parallel == lsdyna.MPP {
+		return s.Processors
+	}
+	return 0
 }
 
 // DumpState is how far a dump that was asked for has come.
@@ -178,10 +203,7 @@ func (w *DumpWatch) Look(folder *Folder, s output.Snapshot) DumpState {
 		return state
 	}
 	state.Dump, state.Said = *last, true
-	ranks := 0
-	if s.Parallel == lsdyna.MPP {
-		ranks = s.Processors
-	}
+	ranks := ranksOf(s)
 	d, ok := newestDump(found, last.Name)
 	if !ok || !d.whole(ranks) || !w.fresh(d) {
 		return state
@@ -243,10 +265,7 @@ func (k *DumpKeeper) Look(folder *Folder, s output.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	ranks := 0
-	if s.Parallel == lsdyna.MPP {
-		ranks = s.Processors
-	}
+	ranks := ranksOf(s)
 	files, ok := newestDump(found, last.Name)
 	if k.still++; !ok || !files.whole(ranks) || files.Bytes != k.files.Bytes {
 		k.still, k.noted = 0, false

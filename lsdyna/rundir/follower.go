@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
@@ -41,6 +43,7 @@ type Follower struct {
 	snapshot  output.Snapshot
 	lastError string
 	atEnd     bool // stdout was read to its end, the last time
+	heads     map[string]head
 }
 
 // NewFollower starts at the beginning of the run's outputs.
@@ -77,8 +80,11 @@ func (f *Follower) Drain(ctx context.Context) (output.Snapshot, error) {
 		}
 	}
 	f.update(true)
-	if f.snapshot.Errors == 0 && f.snapshot.Banner != output.NormalBanner {
+	if f.snapshot.Banner != output.NormalBanner && (f.snapshot.Errors == 0 || f.snapshot.FirstError.Code == 0) {
 		f.readRanks(ctx)
+	}
+	if f.opts.anyJob {
+		f.readCases(ctx)
 	}
 	return f.snapshot, f.once(err)
 }
@@ -88,30 +94,6 @@ func (f *Follower) Drain(ctx context.Context) (output.Snapshot, error) {
 func (f *Follower) Told() bool {
 	src := f.sources[lsdyna.KindStdout]
 	return f.atEnd && src != nil && src.reader.Facts().Banner != output.NoBanner
-}
-
-// readRanks takes the errors in the message files of MPP ranks above 0. Each rank
-// prints its own errors there, of which the outputs of rank 0 may hold none.
-func (f *Follower) readRanks(ctx context.Context) {
-	names, _ := f.folder.names() // what cannot be listed cannot be read
-	slices.Sort(names)
-	read := 0
-	for _, name := range names {
-		out, _ := lsdyna.ParseOutputName(name)
-		if out.Kind != lsdyna.KindMessag || out.Rank == 0 || read == maxCandidates || !f.ours(out) || !f.written(name) {
-			continue
-		}
-		read++
-		facts, err := f.folder.readWhole(ctx, name)
-		if err != nil || len(facts.FirstErrors) == 0 {
-			continue
-		}
-		f.snapshot.Errors += facts.Errors
-		f.snapshot.StudentLimit = f.snapshot.StudentLimit || facts.StudentLimit
-		if f.snapshot.FirstError == nil {
-			f.snapshot.FirstError = &facts.FirstErrors[0]
-		}
-	}
 }
 
 // ours reports whether an output's name is one of this run's.
@@ -138,6 +120,8 @@ func (f *Follower) once(err error) error {
 	return err
 }
 
+var orderOfKinds = []lsdyna.OutputKind{lsdyna.KindStdout, lsdyna.KindMessag, lsdyna.KindD3hsp, lsdyna.KindStatus, lsdyna.KindStderr}
+
 // poll reads up to pollBytes of each source; more is true while there is a rest.
 func (f *Follower) poll() (more bool, err error) {
 	var errs []error
@@ -145,7 +129,7 @@ func (f *Follower) poll() (more bool, err error) {
 		errs = append(errs, err)
 	}
 	changed := false
-	for _, kind := range []lsdyna.OutputKind{lsdyna.KindStdout, lsdyna.KindMessag, lsdyna.KindD3hsp, lsdyna.KindStatus, lsdyna.KindStderr} {
+	for _, kind := range orderOfKinds {
 		name, err := f.choose(kind)
 		if err != nil {
 			errs = append(errs, err)
@@ -210,7 +194,7 @@ func (f *Follower) list() error {
 }
 
 // choose is the name of the file of a kind that is this run's: of those that were
-// written to since its start, the one written to last. It is "" if there is none.
+// written to since its start, the one of the last run. It is "" if there is none.
 func (f *Follower) choose(kind lsdyna.OutputKind) (string, error) {
 	switch kind {
 	case lsdyna.KindStdout:
@@ -218,7 +202,7 @@ func (f *Follower) choose(kind lsdyna.OutputKind) (string, error) {
 	case lsdyna.KindStderr:
 		return f.opts.Stderr, nil
 	}
-	best, newest := "", time.Time{}
+	var best candidate
 	var errs []error
 	for _, name := range f.names[kind] {
 		st, err := f.folder.stat(name)
@@ -231,12 +215,34 @@ func (f *Follower) choose(kind lsdyna.OutputKind) (string, error) {
 		if f.opts.Old.unchanged(name, st) {
 			continue
 		}
-		modified := time.Unix(st.Mtim.Unix())
-		if best == "" || modified.After(newest) {
-			best, newest = name, modified
+		c := candidate{name: name, stat: st}
+		c.out, _ = lsdyna.ParseOutputName(name)
+		if best.name == "" || f.isLater(&c, &best) {
+			best = c
 		}
 	}
-	return best, errors.Join(errs...)
+	return best.name, errors.Join(errs...)
+}
+
+// candidate is an output that may be the run's.
+type candidate struct {
+	name string
+	out  lsdyna.OutputName
+	stat unix.Stat_t
+}
+
+// isLater reports whether a is of a later run than b: by the dates in their headers, else
+// by the numbers in their names, else by when they were written to last, which a copy
+// does not keep.
+func (f *Follower) isLater(a, b *candidate) bool {
+	beganA, beganB := f.began(a.name, a.stat.Ino, a.stat.Size), f.began(b.name, b.stat.Ino, b.stat.Size)
+	if !beganA.IsZero() && !beganB.IsZero() && !beganA.Equal(beganB) {
+		return beganA.After(beganB)
+	}
+	if a.out.JobID == b.out.JobID && a.out.Sequence != b.out.Sequence {
+		return a.out.Sequence > b.out.Sequence
+	}
+	return a.stat.Mtim.Nano() > b.stat.Mtim.Nano()
 }
 
 // read reads what was not read yet of a source.

@@ -4,14 +4,8 @@
 package rundir
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
-	"io"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -26,8 +20,8 @@ func (f *Folder) Report(ctx context.Context, name string, running bool) (output.
 		return output.Report{}, err
 	}
 	report := output.NewReport(snapshot, output.Exit{Running: running})
-	if d := snapshot.LastDump(); d != nil && !f.hasDump(d.Name) {
-		report.RestartFile = nil
+	if d := snapshot.LastDump(); d != nil {
+		report.RestartFile = f.dumpFor(d.Name, snapshot)
 	}
 	if name == "" {
 		report.LastRuns, _ = f.History() // nothing else depends on it
@@ -41,11 +35,11 @@ func inspectFolder(ctx context.Context, folder *Folder, name string) (output.Sna
 	if name != "" {
 		return inspectFile(ctx, folder, name)
 	}
-	stdout, err := folder.findStdout()
+	found, err := folder.findStreams()
 	if err != nil {
 		return output.Snapshot{}, err
 	}
-	follower := NewFollower(folder, FollowOptions{Stdout: stdout, anyJob: true})
+	follower := NewFollower(folder, FollowOptions{Stdout: found.stdout, Stderr: found.stderr, anyJob: true})
 	snapshot, err := follower.Drain(ctx)
 	if len(snapshot.Sources) == 0 {
 		if err == nil {
@@ -65,63 +59,20 @@ func inspectFile(ctx context.Context, folder *Folder, name string) (output.Snaps
 	if out, ok := lsdyna.ParseOutputName(name); ok && out.Kind != lsdyna.KindDump {
 		kind = out.Kind
 	}
-	return output.Combine([]output.Source{{Name: name, Kind: kind, Facts: facts}}), nil
+	sources := []output.Source{{Name: name, Kind: kind, Facts: facts}}
+	if kind == lsdyna.KindStdout && facts.Banner == output.NoBanner {
+		sources = append(sources, folder.readStderr(ctx, name)...)
+	}
+	return output.Combine(sources), nil
 }
 
-// Bounds of the search for a stdout file of unknown name.
-const (
-	maxSniffed = 64
-	sniffBytes = 64 << 10
-)
-
-// findStdout searches for the file that holds the solver's stdout. Whoever started
-// the run chose its name. So files with usual names are opened, and the newest that
-// begins like LS-DYNA's stdout is taken.
-func (f *Folder) findStdout() (string, error) {
-	names, err := f.list(mayBeStdout)
-	if err != nil {
-		return "", err
-	}
-	best, newest := "", time.Time{}
-	for _, name := range names[:min(len(names), maxSniffed)] {
-		if modified, ok := f.sniff(name); ok && (best == "" || modified.After(newest)) {
-			best, newest = name, modified
+// readStderr reads the file with the stderr of a run, which its name beside that of
+// stdout shows, if there is one.
+func (f *Folder) readStderr(ctx context.Context, stdout string) []output.Source {
+	for _, name := range lsdyna.StderrNames(stdout) {
+		if facts, err := f.readWhole(ctx, name); err == nil && facts.Around() {
+			return []output.Source{{Name: name, Kind: lsdyna.KindStderr, Facts: facts}}
 		}
 	}
-	return cmp.Or(best, lsdyna.DefaultStdout), nil
-}
-
-func mayBeStdout(name string) bool {
-	if _, known := lsdyna.ParseOutputName(name); known {
-		return false
-	}
-	lower := strings.ToLower(name)
-	for _, word := range []string{"stdout", ".log", ".out", "screen", "output"} {
-		if strings.Contains(lower, word) {
-			return true
-		}
-	}
-	return slices.Contains([]string{"out", "log", "nohup"}, lower)
-}
-
-// sniff reports whether a file begins like LS-DYNA's stdout, and when it was last
-// written to.
-func (f *Folder) sniff(name string) (time.Time, bool) {
-	file, err := f.Open(name)
-	if err != nil {
-		return time.Time{}, false
-	}
-	defer file.Close()
-	state, err := stateOf(file)
-	if err != nil {
-		return time.Time{}, false
-	}
-	buf := make([]byte, sniffBytes)
-	n, _ := io.ReadFull(file, buf)
-	for _, mark := range []string{"|  Version :", "t e r m i n a t i o n", "Executing with "} {
-		if bytes.Contains(buf[:n], []byte(mark)) {
-			return state.ModTime, true
-		}
-	}
-	return time.Time{}, false
+	return nil
 }
