@@ -169,9 +169,9 @@ func TestConnection_AReplayedHelloIsRefused(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, again) }()
 	must.Error(t, (<-other).err)
 
-	again, far = pair(t)
+	third, far := pair(t)
 	other = accept(t, far, secret)
-	_, err = dialWith(again, func(c *tls.Conn) error {
+	_, err = dialWith(third, func(c *tls.Conn) error {
 		_, err := c.Write(proof[:])
 		return err
 	})
