@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/eta"
 )
 
 // Bounds of what is kept of a run. Everything beyond is counted, not kept.
@@ -78,7 +79,7 @@ type Progress struct {
 // Clock is what the dates of an output hold, by the solver's own clock.
 type Clock struct {
 	LastWall       int64 // seconds of the last dated line
-	Rate           Estimator
+	Rate           eta.Estimator
 	HasElapsed     bool
 	ElapsedSeconds int64 // of the closing block
 }
@@ -170,7 +171,7 @@ func (f Facts) After(before Facts) Facts {
 		return before // nothing yet: it is being written
 	}
 	if f.Started.IsZero() || before.Started.IsZero() || f.Started.Equal(before.Started) {
-		f.Rate = mergeRates([]Estimator{before.Rate, f.Rate})
+		f.Rate = eta.Merge([]eta.Estimator{before.Rate, f.Rate})
 	}
 	return f
 }
@@ -179,7 +180,7 @@ func (f Facts) After(before Facts) Facts {
 func (f Facts) clone() Facts {
 	f.FirstErrors = slices.Clone(f.FirstErrors)
 	f.Dumps = slices.Clone(f.Dumps)
-	f.Rate = f.Rate.clone()
+	f.Rate = f.Rate.Clone()
 	return f
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/signals"
 )
 
 // Kind is the verdict on a run.
@@ -46,7 +47,7 @@ func (e Exit) signal() int {
 	if hydra && slices.Contains(rawStatus, e.Code) {
 		return e.Code
 	}
-	return passedOn(e.Code)
+	return signals.PassedOn(e.Code)
 }
 
 // rawStatus are the signals that are told by a wait status without its upper byte.
@@ -236,7 +237,7 @@ func (e Exit) cause() string {
 	if e.OOMKilled {
 		return "the kernel: out of memory (raise resources.memory, or lower memory=)"
 	}
-	return signalName(e.Signal)
+	return signals.Name(e.Signal)
 }
 
 // oddEnd is what the exit status adds to the banner.
@@ -274,4 +275,12 @@ func (s Snapshot) because() string {
 		return ""
 	}
 	return " (termination " + s.Termination + ")"
+}
+
+// bySignal is the verdict on what a signal ended: a crash is an error.
+func bySignal(n int) (Kind, string) {
+	if signals.IsCrash(n) {
+		return Failed, "crashed with " + signals.Name(n)
+	}
+	return Killed, "ended by " + signals.Name(n)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/textenc"
 )
 
 // Reader turns the text of one output file into facts: stdout, messag, mes0000,
@@ -25,7 +26,7 @@ type Reader struct {
 	nodesMark string // of the leading node's lines; "" for none
 	hydra     string // the rank that ended first, by Hydra; "" not known
 
-	decoder decoder
+	decoder textenc.Decoder
 	prefix  linePrefix    // of the lines of this file; nil none
 	plain   bool          // the lines have no prefix
 	begun   bool          // what a process prints at its start was seen, and no header since
@@ -46,7 +47,7 @@ type Reader struct {
 // Write takes the next bytes. It never fails.
 func (r *Reader) Write(p []byte) (int, error) {
 	n := len(p)
-	p = r.decoder.decode(p)
+	p = r.decoder.Decode(p)
 	defer r.keepLast()
 	if len(r.partial) > 0 || r.cut {
 		end := bytes.IndexByte(p, '\n')
@@ -101,7 +102,7 @@ func (r *Reader) Final() Facts {
 	last.facts = r.facts.clone()
 	last.noticed = bytes.Clone(r.noticed)
 	text := r.partial
-	if rest := r.decoder.rest(); len(rest) > 0 {
+	if rest := r.decoder.Rest(); len(rest) > 0 {
 		text = rest
 	}
 	if len(text) > 0 {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/eta"
 )
 
 func fixtureBytes(tb testing.TB) map[string][]byte {
@@ -87,8 +88,8 @@ func TestReader_estimatorStaysBounded(t *testing.T) {
 		fmt.Fprintf(&r, "%8d t %.4E dt 1.07E-03 write d3plot file            08/%02d/24 %02d:%02d:%02d\n",
 			i, float64(i)*1e-3, 1+i/86400, i/3600%24, i/60%60, i%60)
 	}
-	must.LessEq(t, maxSamples, len(r.facts.Rate.samples))
-	must.Greater(t, maxSamples/4, len(r.facts.Rate.samples))
+	must.LessEq(t, eta.MaxSamples, r.facts.Rate.Len())
+	must.Greater(t, eta.MaxSamples/4, r.facts.Rate.Len())
 }
 
 func TestWallClock_countsLikeTheCalendar(t *testing.T) {

@@ -3,9 +3,7 @@
 
 package output
 
-import (
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
-)
+import "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 
 // Report is what happened in a run folder or an output file. Its JSON is the
 // inspect command's: flat, with null for what is not known.

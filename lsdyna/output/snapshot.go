@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/eta"
 )
 
 // Snapshot is what all outputs of a run hold up to now, put together.
@@ -35,7 +37,7 @@ type Snapshot struct {
 type Estimate struct {
 	Elapsed         time.Duration // printed at the end, else from the start to the last dated line; 0 not known
 	HasETA          bool
-	Remaining       Forecast      // wall time to the end; only with HasETA
+	Remaining       eta.Forecast  // wall time to the end; only with HasETA
 	NoETA           string        // why a run that solves has none, "" where it has one
 	SwitchDelay     time.Duration // until the solver reads d3kil again; 0 not known
 	CyclesPerSecond float64       // over the run; 0 not known

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/eta"
 )
 
 // Source is what one output file of a run holds.
@@ -39,7 +40,7 @@ func Combine(all []Source) Snapshot {
 	}
 	s := Snapshot{Phase: PhaseStarting, Started: newest}
 	var latest *Facts
-	var rates []Estimator
+	var rates []eta.Estimator
 	unnumbered := ""
 	for i := range all {
 		f := &all[i].Facts
@@ -67,7 +68,7 @@ func Combine(all []Source) Snapshot {
 	s.AddUnnumbered(unnumbered)
 	if latest != nil {
 		s.newest(latest)
-		s.pace(latest, mergeRates(rates))
+		s.pace(latest, eta.Merge(rates))
 	}
 	return s
 }
@@ -171,18 +172,18 @@ func (s *Snapshot) newest(f *Facts) {
 
 // pace takes what follows from problem time and wall clock, by the dated lines of all
 // sources.
-func (s *Snapshot) pace(latest *Facts, rate Estimator) {
+func (s *Snapshot) pace(latest *Facts, rate eta.Estimator) {
 	start := s.Started.Unix()
-	if n := len(rate.samples); n > 0 {
-		first, last := rate.samples[0], rate.samples[n-1]
-		if s.Started.IsZero() || start > last.wall {
-			start = first.wall
+	first, last := rate.Span()
+	if rate.Len() > 0 {
+		if s.Started.IsZero() || start > last.Wall {
+			start = first.Wall
 		}
 		if s.Elapsed == 0 && start > 0 {
-			s.Elapsed = seconds(last.wall - start)
+			s.Elapsed = seconds(last.Wall - start)
 		}
-		if took := last.wall - first.wall; took > 0 && last.cycle > first.cycle {
-			s.CyclesPerSecond = float64(last.cycle-first.cycle) / float64(took)
+		if took := last.Wall - first.Wall; took > 0 && last.Cycle > first.Cycle {
+			s.CyclesPerSecond = float64(last.Cycle-first.Cycle) / float64(took)
 		}
 	}
 	if s.Phase != PhaseSolving {
@@ -195,21 +196,21 @@ func (s *Snapshot) pace(latest *Facts, rate Estimator) {
 		s.NoETA = "its end time is not known: neither stdout nor d3hsp tells it"
 	case !(s.Time < s.EndTime):
 		s.NoETA = "its end time is reached"
-	case len(rate.samples) == 0:
+	case rate.Len() == 0:
 		s.NoETA = "no progress line has a date"
-	case rate.samples[0].problem > 0:
+	case first.Problem > 0:
 		s.NoETA = "only one progress line is there yet"
 	default:
 		s.NoETA = "it is at its first step"
 	}
-	if len(rate.samples) == 0 {
+	if rate.Len() == 0 {
 		return
 	}
 	steps := cyclesBetweenLooks
 	if latest.Implicit {
 		steps = 1
 	}
-	delay, _ := rate.Forecast(rate.samples[len(rate.samples)-1].problem + float64(steps)*s.Dt)
+	delay, _ := rate.Forecast(last.Problem + float64(steps)*s.Dt)
 	s.SwitchDelay = delay.Likely
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/signals"
 )
 
 // maxWords is how much of a line is searched for the words of those around the solver:
@@ -41,9 +42,6 @@ var mpiFatal = []string{
 // lostPeer are the words by which an MPI error is known for one that follows from the end
 // of another rank.
 var lostPeer = []string{"connection", "communication", "socket", "peer", "remote", "broken pipe"}
-
-// ends are the verbs beside which "signal" names what ended a process.
-var ends = []string{"killed", "terminated", "termination", "exited", "caught", "received", "died", "ended", "crashed", "abnormal", "dumped"}
 
 // heapCorruption are the words of a C library that is about to abort the process.
 var heapCorruption = []string{"double free or corruption", "corrupted size vs", "corrupted double-linked", "free(): invalid", "malloc(): ", "munmap_chunk(): ", "stack smashing detected", "terminate called "}
@@ -83,7 +81,7 @@ func keepFirst(kept *string, text []byte) {
 // of its own with Open MPI.
 func (r *Reader) mpiWords(text []byte, lower string) {
 	f := &r.facts
-	n := signalNumber(lower)
+	n := signals.Number(lower)
 	switch {
 	case n != 0: // Platform MPI: rank 3 killed before MPI_Finalize() with signal 11
 		r.crash("", text)
@@ -98,7 +96,7 @@ func (r *Reader) mpiWords(text []byte, lower string) {
 // processEnd takes the words about the end of a process: by a signal, or with an exit
 // code.
 func (r *Reader) processEnd(text []byte, lower string) {
-	n := namedSignal(lower)
+	n := signals.OfLine(lower)
 	if n != 0 {
 		r.crashBy(n, sanitize.HideServers(sanitize.Line(text, maxFactText)))
 		return
@@ -109,7 +107,7 @@ func (r *Reader) processEnd(text []byte, lower string) {
 	}
 	for _, words := range []string{"exited with code ", "exited with exit code ", "exit code ", "exit code: ", "exit status: ", "exit status ", "exited with status "} {
 		if _, after, found := strings.Cut(lower, words); found {
-			r.rankCode(leading(strings.TrimLeft(after, " ")), text)
+			r.rankCode(signals.Leading(strings.TrimLeft(after, " ")), text)
 			return
 		}
 	}
@@ -121,7 +119,7 @@ func (r *Reader) processEnd(text []byte, lower string) {
 
 // rankCode takes the exit code of a process. One above 128 stands for a signal.
 func (r *Reader) rankCode(code int, text []byte) {
-	if n := passedOn(code); n != 0 {
+	if n := signals.PassedOn(code); n != 0 {
 		r.crashBy(n, sanitize.HideServers(sanitize.Line(text, maxFactText)))
 	} else if code > 0 {
 		keepFirst(&r.facts.RankExit, text)
@@ -140,75 +138,12 @@ func (r *Reader) exitCode(rest []byte) {
 	r.rankCode(int(code), []byte(fmt.Sprintf("mpirun: a process ended with exit code %d", code)))
 }
 
-// namedSignal is the signal that ended a process, by a line of a shell, of a launcher,
-// of a runtime or of the kernel; 0 if the line does not say that.
-func namedSignal(lower string) int {
-	if n := shellSignal(lower); n != 0 && !strings.Contains(lower, "=") && wholeLine(lower) {
-		return n // of dash, csh, or a command of a script
-	}
-	if strings.HasPrefix(lower, "zsh: ") {
-		return shellSignal(strings.TrimPrefix(lower, "zsh: "))
-	}
-	if _, after, found := strings.Cut(lower, "line "); found && leading(after) >= 0 { // bash
-		_, after, _ = strings.Cut(after, ":")
-		return shellSignal(strings.TrimLeft(after, " 0123456789"))
-	}
-	if lower != "" && lower[0] == '[' { // job control, Open MPI's "[host:pid] Signal: …"
-		_, after, _ := strings.Cut(lower, "]")
-		if name, found := strings.CutPrefix(after, " signal: "); found {
-			return signalIn(name)
-		}
-		if n := shellSignal(strings.TrimLeft(after, "+- 0123456789")); n != 0 {
-			return n
-		}
-	}
-	if strings.HasPrefix(lower, "srun: ") { // srun: error: node07: tasks 0-3: Killed
-		if at := strings.LastIndex(lower, ": "); strings.Contains(lower, ": task") {
-			return shellSignal(lower[at+2:])
-		}
-	}
-	switch {
-	case strings.Contains(lower, "segfault at "): // the kernel
-		return int(unix.SIGSEGV)
-	case strings.Contains(lower, "code=killed"), strings.Contains(lower, "code=dumped"): // systemd
-		_, status, _ := strings.Cut(lower, "status=")
-		return max(leading(status), 0)
-	case strings.Contains(lower, "]: ") && leading(lower[strings.LastIndex(lower, "]: ")+3:]) >= 0: // ksh
-		return shellSignal(strings.TrimLeft(lower[strings.LastIndex(lower, "]: ")+3:], " 0123456789"))
-	case strings.Contains(lower, "signal") && !strings.HasPrefix(lower, "signal ") && containsAny(lower, ends):
-		if n := signalNumber(lower); n != 0 {
-			return n
-		}
-		for _, w := range runtimeWords {
-			if strings.Contains(lower, w.word) {
-				return int(w.signal)
-			}
-		}
-	}
-	return 0
-}
-
-// wholeLine reports whether a line is a shell's word and nothing more, or with the
-// command behind it as zsh and csh print it: a sentence may begin with such a word.
-func wholeLine(lower string) bool {
-	bare := strings.TrimSpace(strings.TrimSuffix(strings.TrimSuffix(lower, "(core dumped)"), "(coredump)"))
-	if name, number, found := strings.Cut(bare, ": "); found && leading(number) > 0 { // macOS: Killed: 9
-		bare = name
-	}
-	for _, w := range shellWords {
-		if bare == w.word {
-			return true
-		}
-	}
-	return strings.Contains(lower, "(core")
-}
-
 // crash takes `forrtl: error (78): process killed (SIGTERM)` of the Fortran
 // runtime, and `mpirun noticed that process rank 1 with PID 0 on node x exited on
 // signal 9 (Killed).` of Open MPI.
 func (r *Reader) crash(who string, rest []byte) {
 	text := sanitize.HideServers(sanitize.Line(append([]byte(who), rest...), maxFactText))
-	r.crashBy(signalIn(text), text)
+	r.crashBy(signals.In(text), text)
 }
 
 // crashBy keeps what ended the run's processes. A launcher ends the others when the
@@ -224,7 +159,7 @@ func crashWeight(signal int) int {
 	switch {
 	case signal == int(unix.SIGTERM):
 		return 1
-	case signal == 0 || IsCrash(signal):
+	case signal == 0 || signals.IsCrash(signal):
 		return 3
 	}
 	return 2

@@ -20,6 +20,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/internal/names"
 )
 
 // Identity is what a dump depends on: it continues only with the same deck,
@@ -75,7 +76,7 @@ type Record struct {
 	Identity Identity      `json:"identity"`
 	Started  time.Time     `json:"started"`            // of the first start from the deck, by our clock
 	Includes []string      `json:"includes,omitempty"` // files that the deck includes and that could be read
-	Included nameFilter    `json:"included,omitempty"` // the same, where they are too many to be named
+	Included names.Filter  `json:"included,omitempty"` // the same, where they are too many to be named
 	Earlier  []output.Dump `json:"earlier,omitempty"`  // dumps of other runs, by the outputs that were there at that start
 	Chosen   *output.Dump  `json:"chosen,omitempty"`   // dump that the last start began with
 	Bad      []output.Dump `json:"bad,omitempty"`      // dumps that the solver could not begin with

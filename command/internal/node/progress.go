@@ -17,6 +17,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 )
 
 // FolderTimeout is how long a command waits for run folders. They often lie on
@@ -65,7 +66,7 @@ func follow(t *Task) *follower {
 		},
 		As: t.User.Do,
 	})}
-	f.watcher.SetSolver(rundir.Workplace{
+	f.watcher.SetSolver(workplace.Place{
 		Solver: t.Process.Solver(), Path: t.RunDir(), Dir: rundir.DirID{Dev: t.Details.RunDevice, Ino: t.Details.RunInode},
 	})
 	return f

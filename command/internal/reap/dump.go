@@ -13,6 +13,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -77,7 +78,7 @@ func (c *candidate) watch() *watch.Watcher {
 		As:   user.Do, Follow: follow, Run: c.record.ID.String(),
 	})
 	rec, _ := c.proc.Record()
-	w.SetSolver(rundir.Workplace{Solver: rec.Solver(), Path: d.RunPath(), Dir: rundir.DirID{Dev: d.RunDevice, Ino: d.RunInode}})
+	w.SetSolver(workplace.Place{Solver: rec.Solver(), Path: d.RunPath(), Dir: rundir.DirID{Dev: d.RunDevice, Ino: d.RunInode}})
 	return w
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -26,8 +27,8 @@ func Owner(id state.ID, d *state.Details) ownership.Owner {
 }
 
 // Workplace is where the solver of a record works.
-func Workplace(d *state.Details, rec pidfile.Record) rundir.Workplace {
-	return rundir.Workplace{
+func Workplace(d *state.Details, rec pidfile.Record) workplace.Place {
+	return workplace.Place{
 		Solver: rec.Solver(), Path: filepath.Join(d.RunBase, d.RunFolder),
 		Dir: rundir.DirID{Dev: d.RunDevice, Ino: d.RunInode},
 	}

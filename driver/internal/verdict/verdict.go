@@ -18,6 +18,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 )
 
 // Exit is what is known of the solver's end.
@@ -46,7 +47,7 @@ type Cause struct {
 // are.
 func Decide(s output.Snapshot, exit Exit, why Cause, unread error, folder string) output.Outcome {
 	o := output.Decide(s, exit.Exit)
-	var gone *rundir.GoneError
+	var gone *workplace.GoneError
 	switch {
 	case why.Reason != "":
 		o = output.Outcome{Kind: why.Kind, Reason: why.Reason, FirstError: o.FirstError}

@@ -16,6 +16,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 )
 
 // How often a watcher looks at its folder: usually, and while a sense switch is
@@ -64,7 +65,7 @@ type View struct {
 	Open     bool         // the folder is open
 	Err      error        // why it is not
 	Dir      rundir.DirID // the folder itself, once it was open
-	Gone     error        // a *rundir.GoneError while the path does not lead to where the run's solver works
+	Gone     error        // a *workplace.GoneError while the path does not lead to where the run's solver works
 	Held     error        // why it could not be held for the run (Hold); an *ownership.OwnedError where another run has it
 	Switch   *SwitchView  // the last sense switch that was sent, nil for none
 }
@@ -81,7 +82,7 @@ type Watcher struct {
 	changed  chan struct{}
 	view     atomic.Pointer[View]
 	busy     atomic.Pointer[time.Time] // since when the file system is waited for
-	solver   atomic.Pointer[rundir.Workplace]
+	solver   atomic.Pointer[workplace.Place]
 	ctx      context.Context
 	cancel   context.CancelFunc
 	ended    chan struct{}
@@ -147,7 +148,7 @@ func (w *Watcher) Stalled() time.Duration {
 
 // SetSolver says where the run's solver works: while the folder's path does not lead
 // there, nothing is read or written under it.
-func (w *Watcher) SetSolver(place rundir.Workplace) { w.solver.Store(&place) }
+func (w *Watcher) SetSolver(place workplace.Place) { w.solver.Store(&place) }
 
 // Close ends the watching without waiting: an answer of the file system that is
 // still under way is waited for by the goroutine alone. See Done.
@@ -168,7 +169,7 @@ func (w *Watcher) Do(ctx context.Context, do func(*rundir.Folder) error) error {
 	})
 }
 
-// checkPlace returns a *rundir.GoneError where what lies under the folder's path is not
+// checkPlace returns a *workplace.GoneError where what lies under the folder's path is not
 // this run's.
 func (w *Watcher) checkPlace() error {
 	w.unplaced = 0

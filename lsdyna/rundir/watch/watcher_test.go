@@ -21,6 +21,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 )
 
 func TestWatcher_readsWhatTheSolverWrites(t *testing.T) {
@@ -206,7 +207,7 @@ func TestWatcher_leavesAFolderAloneThatIsNotTheSolvers(t *testing.T) {
 	must.NoError(t, cmd.Start())
 	end := sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	t.Cleanup(end)
-	place := rundir.Workplace{Solver: procfs.Identity{PID: cmd.Process.Pid}, Path: s.dir}
+	place := workplace.Place{Solver: procfs.Identity{PID: cmd.Process.Pid}, Path: s.dir}
 	var err error
 	place.Solver.StartTicks, err = procfs.StartTicks(procfs.Root, cmd.Process.Pid)
 	must.NoError(t, err)
@@ -229,7 +230,7 @@ func TestWatcher_leavesAFolderAloneThatIsNotTheSolvers(t *testing.T) {
 	must.NoError(t, err)
 	refuses := func() {
 		t.Helper()
-		var gone *rundir.GoneError
+		var gone *workplace.GoneError
 		must.True(t, errors.As(w.Send(soon(t), Sending{Switch: sw1}), &gone))
 		_, err := w.Look(soon(t))
 		must.True(t, errors.As(err, &gone))

@@ -154,11 +154,11 @@ var All = []Mistake{
 	},
 	{
 		Name: "does not see that a run folder is removed", Rule: check.ToldTrue, Fault: "run folder removed",
-		Edits: []mutant.Edit{mutant.Begin("Workplace.Check", "return true, nil")},
+		Edits: []mutant.Edit{mutant.Begin("Place.Check", "return true, nil")},
 	},
 	{
 		Name: "does not see that a run folder on a file server is removed", Rule: check.ToldTrue, Fault: "run folder removed",
-		Edits: []mutant.Edit{mutant.Replace("Workplace.Check", "errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESTALE)", "false")},
+		Edits: []mutant.Edit{mutant.Replace("Place.Check", "errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESTALE)", "false")},
 	},
 	{
 		Name: "waits for no record at the end of a stop", Rule: check.NoneInvented, Fault: "state_dir of a wrong mode",

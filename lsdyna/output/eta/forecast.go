@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package output
+package eta
 
 import (
 	"math"
@@ -47,7 +47,7 @@ var steadyShares = []float64{.14, .2, .28, .4, .56, .8, 1}
 // more is left. It needs two samples with a second and some problem time between them.
 func (e Estimator) Forecast(end float64) (Forecast, bool) {
 	n := len(e.samples)
-	if n < 2 || !(end > e.samples[n-1].problem) || math.IsInf(end, 0) {
+	if n < 2 || !(end > e.samples[n-1].Problem) || math.IsInf(end, 0) {
 		return Forecast{}, false
 	}
 	w := e.work(end)
@@ -60,7 +60,7 @@ func (e Estimator) Forecast(end float64) (Forecast, bool) {
 	}
 	likely := math.Sqrt(recent) * math.Sqrt(w.steadyPace(recent))
 	low, high := w.extremes(likely)
-	first, last := e.samples[0].problem, e.samples[n-1].problem
+	first, last := e.samples[0].Problem, e.samples[n-1].Problem
 	rest := (end/2 - last/2) / (end/2 - first/2) // of the run's problem time; halves stay finite
 	low /= 1.1 + .4*rest*rest
 	high *= 1.1 + .8*rest*rest
@@ -82,21 +82,21 @@ func wallTime(s float64) time.Duration {
 // work is a history in which the run's progress is counted in what takes equally
 // long: problem time or, where the time step has a trend, cycles.
 type work struct {
-	wall []float64 // seconds since the first sample, without pauses
+	wall []float64 // seconds since the first Sample, without pauses
 	done []float64
 	left float64
 }
 
 func (e Estimator) work(end float64) work {
 	n := len(e.samples)
-	w := work{wall: make([]float64, n), done: make([]float64, n), left: end - e.samples[n-1].problem}
+	w := work{wall: make([]float64, n), done: make([]float64, n), left: end - e.samples[n-1].Problem}
 	for i, s := range e.samples {
-		w.wall[i], w.done[i] = float64(s.wall-e.samples[0].wall), s.problem
+		w.wall[i], w.done[i] = float64(s.Wall-e.samples[0].Wall), s.Problem
 	}
 	if cycles, ok := e.cyclesLeft(end); ok {
 		w.left = cycles
 		for i, s := range e.samples {
-			w.done[i] = float64(s.cycle)
+			w.done[i] = float64(s.Cycle)
 		}
 	}
 	w.dropPauses()
@@ -211,21 +211,21 @@ const (
 // as in a part that is compressed more and more: the step falls with 1/t there.
 func (e Estimator) cyclesLeft(end float64) (float64, bool) {
 	n := len(e.samples)
-	last := e.samples[n-1].problem
-	begin := last - trendShare*(last-e.samples[0].problem)
+	last := e.samples[n-1].Problem
+	begin := last - trendShare*(last-e.samples[0].Problem)
 	var cut [4]int // samples that divide it into three
 	for k := range cut {
 		at := begin + (last-begin)*float64(k)/3
-		cut[k] = min(sort.Search(n, func(i int) bool { return e.samples[i].problem >= at }), n-1)
+		cut[k] = min(sort.Search(n, func(i int) bool { return e.samples[i].Problem >= at }), n-1)
 	}
 	var density, middle [3]float64
 	for k := range density {
 		a, b := e.samples[cut[k]], e.samples[cut[k+1]]
-		if cut[k] == cut[k+1] || a.cycle <= 0 || b.cycle <= a.cycle {
+		if cut[k] == cut[k+1] || a.Cycle <= 0 || b.Cycle <= a.Cycle {
 			return 0, false
 		}
-		density[k] = float64(b.cycle-a.cycle) / (b.problem - a.problem)
-		middle[k] = a.problem/2 + b.problem/2
+		density[k] = float64(b.Cycle-a.Cycle) / (b.Problem - a.Problem)
+		middle[k] = a.Problem/2 + b.Problem/2
 	}
 	first, second := (density[1]-density[0])/(middle[1]-middle[0]), (density[2]-density[1])/(middle[2]-middle[1])
 	bend := first / second

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package output
+package eta
 
 import (
 	"cmp"
@@ -97,7 +97,7 @@ func TestEstimator_stepTriedAgain(t *testing.T) {
 		e.Add(100_021+int64(i), float64(i)*.001, int64(i)*10)
 	}
 	must.Between(t, 490*time.Second, e.left(t), 700*time.Second)
-	must.True(t, slices.IsSortedFunc(e.samples, func(a, b sample) int { return cmp.Compare(a.problem, b.problem) }))
+	must.True(t, slices.IsSortedFunc(e.samples, func(a, b Sample) int { return cmp.Compare(a.Problem, b.Problem) }))
 }
 
 func TestEstimator_goesOnWhenTheClockIsSetBack(t *testing.T) {
@@ -114,18 +114,18 @@ func TestEstimator_goesOnWhenTheClockIsSetBack(t *testing.T) {
 }
 
 func TestEstimator_beginsAnewWithAnotherRunsLines(t *testing.T) {
-	for name, run := range map[string][3]sample{
+	for name, run := range map[string][3]Sample{
 		"much earlier":         {{10_000, .1, 0}, {20_000, .2, 0}, {5_000, .3, 0}},
 		"earlier and not done": {{10_000, .5, 0}, {10_100, .6, 0}, {9_000, .3, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var e Estimator
 			for _, s := range run {
-				e.Add(s.wall, s.problem, s.cycle)
+				e.Add(s.Wall, s.Problem, s.Cycle)
 			}
 			_, ok := e.Forecast(1)
 			must.False(t, ok)
-			e.Add(run[2].wall+100, .4, 0)
+			e.Add(run[2].Wall+100, .4, 0)
 			must.Eq(t, 600*time.Second, e.left(t))
 		})
 	}
@@ -153,16 +153,16 @@ func TestMergeRates(t *testing.T) {
 		"the same, a little later":    {[]Estimator{stdout, same}, 800 * time.Second},
 		"all":                         {[]Estimator{stdout, same, shifted, one}, 500 * time.Second},
 		"two with one line each":      {[]Estimator{{samples: stdout.samples[:1]}, one}, 500 * time.Second},
-		"what is merged twice is one": {[]Estimator{mergeRates([]Estimator{stdout, one}), one}, 500 * time.Second},
+		"what is merged twice is one": {[]Estimator{Merge([]Estimator{stdout, one}), one}, 500 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			merged := mergeRates(tc.all)
+			merged := Merge(tc.all)
 			left := merged.left(t)
 			must.Between(t, tc.left-15*time.Second, left, tc.left+15*time.Second)
-			must.LessEq(t, maxSamples, len(merged.samples))
+			must.LessEq(t, MaxSamples, len(merged.samples))
 		})
 	}
-	must.Eq(t, Estimator{}, mergeRates(nil))
+	must.Eq(t, Estimator{}, Merge(nil))
 	must.Len(t, 21, stdout.samples, must.Sprint("what is merged is not changed"))
 }
 
@@ -175,7 +175,7 @@ func TestMergeRates_staysBounded(t *testing.T) {
 		}
 		all = append(all, e)
 	}
-	must.LessEq(t, maxSamples, len(mergeRates(all).samples))
+	must.LessEq(t, MaxSamples, len(Merge(all).samples))
 }
 
 func FuzzEstimator(f *testing.F) {
@@ -191,7 +191,7 @@ func FuzzEstimator(f *testing.F) {
 			other.Add(w3-i, t2/float64(i), i)
 			other.Add(w2, t1*float64(i), w2)
 		}
-		for _, e := range []Estimator{e, other, mergeRates([]Estimator{e, other})} {
+		for _, e := range []Estimator{e, other, Merge([]Estimator{e, other})} {
 			f, ok := e.Forecast(end)
 			must.True(t, f.Low >= 0 && f.Low <= f.Likely && f.Likely <= f.High)
 			must.True(t, ok || f == Forecast{})

@@ -1,30 +1,42 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package output
+// Package eta estimates how long a run will still take, from its progress lines.
+package eta
 
 import (
 	"cmp"
 	"slices"
 )
 
-// maxSamples bounds the history that an Estimator keeps.
-const maxSamples = 256
+// MaxSamples bounds the history that an Estimator keeps.
+const MaxSamples = 256
 
 // Estimator estimates how long a run will still take, from the wall clock, problem
 // time and cycle of its progress lines. LS-DYNA's own estimate is printed once and
 // has a median error above 100 %. Forecast says how it is done.
 type Estimator struct {
-	samples []sample // the newest last; wall does not fall, problem time rises
+	samples []Sample // the newest last; wall does not fall, problem time rises
 	gap     int64    // least seconds between two kept samples
 	ahead   int64    // seconds that were added to a clock that was set back
 }
 
-// sample is one progress line.
-type sample struct {
-	wall    int64 // seconds
-	problem float64
-	cycle   int64 // 0 not known
+// Sample is one progress line.
+type Sample struct {
+	Wall    int64 // seconds
+	Problem float64
+	Cycle   int64 // 0 not known
+}
+
+// Len is how many samples are kept.
+func (e Estimator) Len() int { return len(e.samples) }
+
+// Span returns the first and the last of the samples; zero values where there are none.
+func (e Estimator) Span() (first, last Sample) {
+	if len(e.samples) > 0 {
+		first, last = e.samples[0], e.samples[len(e.samples)-1]
+	}
+	return first, last
 }
 
 // Bounds of what differs between the lines of one run. Buffers are written in turn,
@@ -45,14 +57,14 @@ func (e *Estimator) Add(wall int64, t float64, cycle int64) {
 	n := len(e.samples)
 	if n > 1 { // most lines of a large output only move the last sample
 		last := &e.samples[n-1]
-		if t > last.problem && wall >= last.wall && wall-e.samples[n-2].wall < max(e.gap, 1) {
-			*last = sample{wall, t, cycle}
+		if t > last.Problem && wall >= last.Wall && wall-e.samples[n-2].Wall < max(e.gap, 1) {
+			*last = Sample{wall, t, cycle}
 			return
 		}
 	}
-	if n > 0 && wall < e.samples[n-1].wall-clockJitter {
-		back := e.samples[n-1].wall - wall
-		if t < e.samples[n-1].problem || back > maxSetBack {
+	if n > 0 && wall < e.samples[n-1].Wall-clockJitter {
+		back := e.samples[n-1].Wall - wall
+		if t < e.samples[n-1].Problem || back > maxSetBack {
 			// Another run's lines begin: they cannot be compared with those before.
 			*e, wall = Estimator{}, wall-e.ahead
 		} else {
@@ -60,40 +72,40 @@ func (e *Estimator) Add(wall int64, t float64, cycle int64) {
 			wall += back
 		}
 	}
-	e.put(sample{wall, t, cycle})
+	e.put(Sample{wall, t, cycle})
 }
 
 // maxWall is beyond any date that an output can hold. It keeps sums in range.
 const maxWall = 1 << 40
 
 // put takes a sample that is not older than the last.
-func (e *Estimator) put(s sample) {
+func (e *Estimator) put(s Sample) {
 	n := len(e.samples)
-	for n > 0 && s.problem < e.samples[n-1].problem { // a step is tried again with a smaller dt
+	for n > 0 && s.Problem < e.samples[n-1].Problem { // a step is tried again with a smaller dt
 		n--
 		e.samples = e.samples[:n]
 	}
 	if n > 0 {
-		s.wall = max(s.wall, e.samples[n-1].wall)
+		s.Wall = max(s.Wall, e.samples[n-1].Wall)
 	}
 	switch {
-	case n > 0 && s.problem == e.samples[n-1].problem:
+	case n > 0 && s.Problem == e.samples[n-1].Problem:
 		e.samples[n-1] = s
 		return
-	case n > 1 && s.wall-e.samples[n-2].wall < max(e.gap, 1):
+	case n > 1 && s.Wall-e.samples[n-2].Wall < max(e.gap, 1):
 		e.samples[n-1] = s
 		return
 	}
-	if n == maxSamples {
+	if n == MaxSamples {
 		e.thin()
 	}
 	e.samples = append(e.samples, s)
 }
 
-// thin keeps every other sample, and the newest.
+// thin keeps every other Sample, and the newest.
 func (e *Estimator) thin() {
 	n := len(e.samples)
-	e.gap = max(2*e.gap, 2*(e.samples[n-1].wall-e.samples[0].wall)/int64(n))
+	e.gap = max(2*e.gap, 2*(e.samples[n-1].Wall-e.samples[0].Wall)/int64(n))
 	kept := 0
 	for i := 0; i < n-1; i += 2 {
 		e.samples[kept] = e.samples[i]
@@ -103,20 +115,20 @@ func (e *Estimator) thin() {
 	e.samples = e.samples[:kept+1]
 }
 
-func (e Estimator) clone() Estimator {
+func (e Estimator) Clone() Estimator {
 	e.samples = slices.Clone(e.samples)
 	return e
 }
 
-// mergeRates makes one history of those of a run's outputs. Each holds other lines:
+// Merge makes one history of those of a run's outputs. Each holds other lines:
 // stdout is written late, status.out is written anew with one line. The first has the
 // run's clock. One whose clock differs from it is moved by the difference that it shows
 // at equal problem times.
-func mergeRates(all []Estimator) Estimator {
+func Merge(all []Estimator) Estimator {
 	var merged Estimator
 	for _, e := range all {
 		if len(merged.samples) == 0 {
-			merged = e.clone()
+			merged = e.Clone()
 		} else if len(e.samples) > 0 {
 			merged = merged.merge(e)
 		}
@@ -129,14 +141,14 @@ func (e Estimator) merge(other Estimator) Estimator {
 	behind := e.clockOf(other)
 	lines := slices.Clone(e.samples)
 	for _, s := range other.samples {
-		s.wall += behind
+		s.Wall += behind
 		lines = append(lines, s)
 	}
-	slices.SortStableFunc(lines, func(a, b sample) int {
-		return cmp.Or(cmp.Compare(a.wall, b.wall), cmp.Compare(a.problem, b.problem))
+	slices.SortStableFunc(lines, func(a, b Sample) int {
+		return cmp.Or(cmp.Compare(a.Wall, b.Wall), cmp.Compare(a.Problem, b.Problem))
 	})
 	for _, s := range lines {
-		if n := len(merged.samples); n > 0 && s.problem < merged.samples[n-1].problem && s.wall <= merged.samples[n-1].wall+clockJitter {
+		if n := len(merged.samples); n > 0 && s.Problem < merged.samples[n-1].Problem && s.Wall <= merged.samples[n-1].Wall+clockJitter {
 			continue // the same step, printed to another output a moment later
 		}
 		merged.put(s)
@@ -149,8 +161,8 @@ func (e Estimator) merge(other Estimator) Estimator {
 func (e Estimator) clockOf(other Estimator) int64 {
 	var behind []int64
 	for _, s := range other.samples {
-		if wall, ok := e.wallAt(s.problem); ok {
-			behind = append(behind, wall-s.wall)
+		if wall, ok := e.wallAt(s.Problem); ok {
+			behind = append(behind, wall-s.Wall)
 		}
 	}
 	if len(behind) == 0 {
@@ -166,14 +178,14 @@ func (e Estimator) clockOf(other Estimator) int64 {
 
 // wallAt is when the run was at a problem time within the history.
 func (e Estimator) wallAt(t float64) (int64, bool) {
-	i, found := slices.BinarySearchFunc(e.samples, t, func(s sample, t float64) int { return cmp.Compare(s.problem, t) })
+	i, found := slices.BinarySearchFunc(e.samples, t, func(s Sample, t float64) int { return cmp.Compare(s.Problem, t) })
 	switch {
 	case found:
-		return e.samples[i].wall, true
+		return e.samples[i].Wall, true
 	case i == 0 || i == len(e.samples):
 		return 0, false
 	}
 	a, b := e.samples[i-1], e.samples[i]
-	part := (t/2 - a.problem/2) / (b.problem/2 - a.problem/2) // halves stay finite
-	return a.wall + int64(part*float64(b.wall-a.wall)), part >= 0 && part <= 1
+	part := (t/2 - a.Problem/2) / (b.Problem/2 - a.Problem/2) // halves stay finite
+	return a.Wall + int64(part*float64(b.Wall-a.Wall)), part >= 0 && part <= 1
 }

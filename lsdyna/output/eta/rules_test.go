@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package output
+package eta
 
 import (
 	"bytes"
@@ -22,15 +22,15 @@ import (
 // ends later.
 type history struct {
 	name  string
-	lines []sample
+	lines []Sample
 	end   float64 // time
 }
 
 // until is the history of the first part of the wall time.
 func (h history) until(share float64) history {
-	first, last := h.lines[0].wall, h.lines[len(h.lines)-1].wall
+	first, last := h.lines[0].Wall, h.lines[len(h.lines)-1].Wall
 	n := 0
-	for n < len(h.lines) && float64(h.lines[n].wall-first) <= share*float64(last-first) {
+	for n < len(h.lines) && float64(h.lines[n].Wall-first) <= share*float64(last-first) {
 		n++
 	}
 	h.lines = h.lines[:n]
@@ -39,16 +39,16 @@ func (h history) until(share float64) history {
 
 // left is the wall time from the last line of a part to the end.
 func (h history) left(part history) float64 {
-	return float64(h.lines[len(h.lines)-1].wall - part.lines[len(part.lines)-1].wall)
+	return float64(h.lines[len(h.lines)-1].Wall - part.lines[len(part.lines)-1].Wall)
 }
 
 // since is the pace since a line, held to the end time.
 func (h history) since(from int) float64 {
 	a, b := h.lines[from], h.lines[len(h.lines)-1]
-	if b.problem <= a.problem {
+	if b.Problem <= a.Problem {
 		return math.Inf(1)
 	}
-	return float64(b.wall-a.wall) * (h.end - b.problem) / (b.problem - a.problem)
+	return float64(b.Wall-a.Wall) * (h.end - b.Problem) / (b.Problem - a.Problem)
 }
 
 // overall is the estimate elapsed × end/t.
@@ -56,9 +56,9 @@ func (h history) overall() float64 { return h.since(0) }
 
 // window is the pace of the last part of the wall time.
 func (h history) window(share float64) float64 {
-	last := h.lines[len(h.lines)-1].wall - h.lines[0].wall
-	return h.since(slices.IndexFunc(h.lines, func(s sample) bool {
-		return float64(s.wall-h.lines[0].wall) >= (1-share)*float64(last)
+	last := h.lines[len(h.lines)-1].Wall - h.lines[0].Wall
+	return h.since(slices.IndexFunc(h.lines, func(s Sample) bool {
+		return float64(s.Wall-h.lines[0].Wall) >= (1-share)*float64(last)
 	}))
 }
 
@@ -67,7 +67,7 @@ func (h history) halfWindow() float64 { return h.window(.5) }
 func (h history) forecast() (Forecast, bool) {
 	var e Estimator
 	for _, s := range h.lines {
-		e.Add(s.wall, s.problem, s.cycle)
+		e.Add(s.Wall, s.Problem, s.Cycle)
 	}
 	return e.Forecast(h.end)
 }
@@ -137,7 +137,7 @@ func meanError(runs []history, estimate func(history) float64) (sum float64) {
 // realHistories are real runs, where they are there.
 func realHistories(tb testing.TB) (all []history) {
 	tb.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", "..", "shared", "samples", "progress", "*.tsv"))
+	files, err := filepath.Glob(filepath.Join("..", "..", "..", "..", "shared", "samples", "progress", "*.tsv"))
 	must.NoError(tb, err)
 	for _, name := range files {
 		data, err := os.ReadFile(name)
@@ -149,8 +149,8 @@ func realHistories(tb testing.TB) (all []history) {
 			case len(f) == 3 && f[1] == "end_time":
 				h.end, err = strconv.ParseFloat(f[2], 64)
 			case len(f) == 4 && f[0] != "#":
-				var s sample
-				_, err = fmt.Sscan(f[0]+" "+f[1]+" "+f[3], &s.wall, &s.problem, &s.cycle)
+				var s Sample
+				_, err = fmt.Sscan(f[0]+" "+f[1]+" "+f[3], &s.Wall, &s.Problem, &s.Cycle)
 				h.lines = append(h.lines, s)
 			}
 			must.NoError(tb, err, must.Sprint(name, string(line)))
@@ -196,7 +196,7 @@ func makeHistory(name string, phases []phase, seed uint64, from float64) history
 		pauseAt = r.IntN(lines)
 	}
 	for i := range lines + 1 {
-		h.lines = append(h.lines, sample{int64(wall), min(x, 1) * h.end, int64(cycle)})
+		h.lines = append(h.lines, Sample{int64(wall), min(x, 1) * h.end, int64(cycle)})
 		p := phases[slices.IndexFunc(phases, func(p phase) bool { return min(x, 1) <= p.until })]
 		n := cycles * step * p.cycles(x)
 		load = math.Exp(.9*math.Log(load) + r.NormFloat64()*.03)
@@ -274,7 +274,7 @@ func BenchmarkETA(b *testing.B) {
 	}
 	var e Estimator
 	for _, s := range makeHistory("even", madeKinds["even"], 3, 0).lines {
-		e.Add(s.wall, s.problem, s.cycle)
+		e.Add(s.Wall, s.Problem, s.Cycle)
 	}
 	for b.Loop() {
 		e.Forecast(.08)

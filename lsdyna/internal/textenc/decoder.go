@@ -1,7 +1,8 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package output
+// Package textenc turns the encodings in which outputs are stored into UTF-8.
+package textenc
 
 import "unicode/utf8"
 
@@ -15,8 +16,8 @@ const (
 	utf16be
 )
 
-// decoder turns UTF-16 into UTF-8. Any other text goes through as it is.
-type decoder struct {
+// Decoder turns UTF-16 into UTF-8. Any other text goes through as it is.
+type Decoder struct {
 	is   encoding
 	half []byte // the beginning that does not decide yet, or the first byte of a character
 	text []byte // the buffer of what was decoded last
@@ -45,8 +46,8 @@ func decide(b []byte) encoding {
 	return single
 }
 
-// decode returns the next text. It is valid until the next call.
-func (d *decoder) decode(p []byte) []byte {
+// Decode returns the next text. It is valid until the next call.
+func (d *Decoder) Decode(p []byte) []byte {
 	if d.is == undecided {
 		d.half = append(d.half, p...)
 		if d.is = decide(d.half); d.is == undecided {
@@ -79,15 +80,15 @@ func (d *decoder) decode(p []byte) []byte {
 
 // character takes two bytes. A pair of surrogates becomes two marks of what cannot be
 // shown: no word that matters has one.
-func (d *decoder) character(a, b byte) {
+func (d *Decoder) character(a, b byte) {
 	if d.is == utf16be {
 		a, b = b, a
 	}
 	d.text = utf8.AppendRune(d.text, rune(b)<<8|rune(a))
 }
 
-// rest is the text that is left when nothing more will come.
-func (d *decoder) rest() []byte {
+// Rest is the text that is left when nothing more will come.
+func (d *Decoder) Rest() []byte {
 	if d.is == undecided {
 		return d.half
 	}

@@ -1,7 +1,9 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package output
+// Package signals knows the words by which shells, launchers, runtimes and the kernel name
+// the signal that ended a process.
+package signals
 
 import (
 	"fmt"
@@ -71,15 +73,15 @@ var runtimeWords = []signalWord{
 // maxSignal is the largest number that is taken for a signal.
 const maxSignal = 64
 
-// signalIn is the signal that a text names, by its name or number; 0 for none.
-func signalIn(text string) int {
+// In is the signal that a text names, by its name or number; 0 for none.
+func In(text string) int {
 	lower := strings.ToLower(text)
 	for _, w := range runtimeWords {
 		if strings.Contains(lower, w.word) {
 			return int(w.signal)
 		}
 	}
-	if n := signalNumber(lower); n != 0 {
+	if n := Number(lower); n != 0 {
 		return n
 	}
 	for _, w := range shellWords {
@@ -90,8 +92,8 @@ func signalIn(text string) int {
 	return 0
 }
 
-// signalNumber reads "signal 9", "signal: 9 (Killed)" and "signal termination: 9".
-func signalNumber(lower string) int {
+// Number reads "signal 9", "signal: 9 (Killed)" and "signal termination: 9".
+func Number(lower string) int {
 	for rest := lower; ; {
 		_, after, found := strings.Cut(rest, "signal")
 		if !found {
@@ -99,14 +101,14 @@ func signalNumber(lower string) int {
 		}
 		rest = after
 		after = strings.TrimLeft(strings.TrimPrefix(after, " termination"), ": ")
-		if n := leading(after); n > 0 && n <= maxSignal {
+		if n := Leading(after); n > 0 && n <= maxSignal {
 			return n
 		}
 	}
 }
 
-// leading is the number at the beginning of a text, -1 if there is none.
-func leading(text string) int {
+// Leading is the number at the beginning of a text, -1 if there is none.
+func Leading(text string) int {
 	end := 0
 	for end < len(text) && text[end] >= '0' && text[end] <= '9' {
 		end++
@@ -118,8 +120,8 @@ func leading(text string) int {
 	return int(n)
 }
 
-// shellSignal is the signal of which a shell's word begins a text; 0 for none.
-func shellSignal(lower string) int {
+// OfShell is the signal of which a shell's word begins a text; 0 for none.
+func OfShell(lower string) int {
 	for _, w := range shellWords {
 		rest, found := strings.CutPrefix(lower, w.word)
 		if found && (rest == "" || strings.IndexByte(" (:\t", rest[0]) >= 0) {
@@ -129,26 +131,18 @@ func shellSignal(lower string) int {
 	return 0
 }
 
-// passedOn is the signal that an exit code stands for, as shells and most launchers pass
+// PassedOn is the signal that an exit code stands for, as shells and most launchers pass
 // one on; 0 for none.
-func passedOn(code int) int {
+func PassedOn(code int) int {
 	if code > 128 && code <= 128+maxSignal {
 		return code - 128
 	}
 	return 0
 }
 
-func signalName(n int) string {
+func Name(n int) string {
 	if name := unix.SignalName(syscall.Signal(n)); name != "" {
 		return fmt.Sprintf("signal %d (%s)", n, name)
 	}
 	return fmt.Sprintf("signal %d", n)
-}
-
-// bySignal is the verdict on what a signal ended: a crash is an error.
-func bySignal(n int) (Kind, string) {
-	if IsCrash(n) {
-		return Failed, "crashed with " + signalName(n)
-	}
-	return Killed, "ended by " + signalName(n)
 }

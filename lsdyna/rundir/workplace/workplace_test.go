@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir
+package workplace
 
 import (
 	"errors"
@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
 // workingIn starts a process in a folder, which ends with the test.
@@ -35,13 +36,13 @@ func workingIn(t *testing.T, dir string) procfs.Identity {
 	return id
 }
 
-func TestWorkplace_Check(t *testing.T) {
+func TestPlace_Check(t *testing.T) {
 	remove := func(t *testing.T, dir string) { must.NoError(t, os.Remove(dir)) }
 	remake := func(t *testing.T, dir string) { remove(t, dir); must.NoError(t, os.Mkdir(dir, 0o755)) }
 	move := func(t *testing.T, dir string) { must.NoError(t, os.Rename(dir, dir+"-elsewhere")) }
 	for name, c := range map[string]struct {
 		change     func(t *testing.T, dir string)
-		place      func(w *Workplace) // what is different of it
+		place      func(w *Place) // what is different of it
 		gone       bool
 		words      string
 		throughOld bool // by a link that leads to the folder's parent
@@ -49,12 +50,12 @@ func TestWorkplace_Check(t *testing.T) {
 		"it is there":                           {change: func(*testing.T, string) {}},
 		"it was removed":                        {change: remove, gone: true, words: " was removed under its solver: process "},
 		"it was removed and made anew":          {change: remake, gone: true, words: " was removed under its solver: process "},
-		"the same, of a run of an older plugin": {change: remake, place: func(w *Workplace) { w.Dir = DirID{} }, gone: true, words: " was removed "},
+		"the same, of a run of an older plugin": {change: remake, place: func(w *Place) { w.Dir = rundir.DirID{} }, gone: true, words: " was removed "},
 		"its path has a link":                   {change: remove, throughOld: true, gone: true, words: " was removed "},
 		"it was moved":                          {change: move, gone: true, words: " was moved, or unmounted, under its solver"},
-		"the solver went elsewhere by itself":   {change: remove, place: func(w *Workplace) { w.Path += "/other"; w.Dir = DirID{Dev: 1, Ino: 1} }},
-		"it works in another one by that path":  {change: remove, place: func(w *Workplace) { w.Dir.Ino++ }},
-		"the solver has ended":                  {change: remove, place: func(w *Workplace) { w.Solver.StartTicks++ }},
+		"the solver went elsewhere by itself":   {change: remove, place: func(w *Place) { w.Path += "/other"; w.Dir = rundir.DirID{Dev: 1, Ino: 1} }},
+		"it works in another one by that path":  {change: remove, place: func(w *Place) { w.Dir.Ino++ }},
+		"the solver has ended":                  {change: remove, place: func(w *Place) { w.Solver.StartTicks++ }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			parent := t.TempDir()
@@ -62,7 +63,7 @@ func TestWorkplace_Check(t *testing.T) {
 			must.NoError(t, os.Mkdir(dir, 0o755))
 			id, err := dirAt(dir)
 			must.NoError(t, err)
-			w := Workplace{Solver: workingIn(t, dir), Path: dir, Dir: id}
+			w := Place{Solver: workingIn(t, dir), Path: dir, Dir: id}
 			if c.throughOld {
 				link := filepath.Join(t.TempDir(), "link")
 				must.NoError(t, os.Symlink(parent, link))
@@ -87,7 +88,7 @@ func TestWorkplace_Check(t *testing.T) {
 }
 
 // A file server does not know a folder any more that is removed, unlike a local disk.
-func TestWorkplace_Check_onAFileServer(t *testing.T) {
+func TestPlace_Check_onAFileServer(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "run")
 	must.NoError(t, os.Mkdir(dir, 0o755))
@@ -96,16 +97,16 @@ func TestWorkplace_Check_onAFileServer(t *testing.T) {
 	for name, c := range map[string]struct {
 		cwd   string // what the kernel says of the working directory, which nobody can look at
 		path  string
-		dir   DirID
+		dir   rundir.DirID
 		gone  string
 		leads bool
 	}{
 		"removed":                       {dir + "x (deleted)", dir + "x", id, "was removed under its solver: process ", false},
-		"removed, of an older plugin":   {dir + "x (deleted)", dir + "x", DirID{}, "still works in it, and what it writes is lost", false},
+		"removed, of an older plugin":   {dir + "x (deleted)", dir + "x", rundir.DirID{}, "still works in it, and what it writes is lost", false},
 		"removed, its path has a link":  {"/export/runx (deleted)", dir + "x", id, "was removed", false},
 		"another folder was removed":    {parent + "/other (deleted)", dir + "x", id, "", false},
 		"the server forgot it at first": {dir + " (deleted)", dir, id, "", true},
-		"nobody noted which it was":     {dir + " (deleted)", dir, DirID{}, "", false},
+		"nobody noted which it was":     {dir + " (deleted)", dir, rundir.DirID{}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			solver := workingIn(t, parent)
@@ -118,7 +119,7 @@ func TestWorkplace_Check_onAFileServer(t *testing.T) {
 				must.NoError(t, os.WriteFile(filepath.Join(proc, file), data, 0o644))
 			}
 			must.NoError(t, os.Symlink(c.cwd, filepath.Join(proc, pid, "cwd")))
-			leads, err := Workplace{Solver: solver, Path: c.path, Dir: c.dir}.Check(proc)
+			leads, err := Place{Solver: solver, Path: c.path, Dir: c.dir}.Check(proc)
 			must.Eq(t, c.leads, leads)
 			if c.gone == "" {
 				must.NoError(t, err)

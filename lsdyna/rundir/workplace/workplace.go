@@ -1,7 +1,9 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package rundir
+// Package workplace finds out whether the path of a run folder still leads to where its
+// solver works.
+package workplace
 
 import (
 	"errors"
@@ -14,14 +16,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
-// Workplace is where a solver that lives works: its working directory, whatever path
+// Place is where a solver that lives works: its working directory, whatever path
 // leads there by now.
-type Workplace struct {
+type Place struct {
 	Solver procfs.Identity
-	Path   string // of the run folder when the solver was started
-	Dir    DirID  // the run folder then; the zero value where nobody noted it
+	Path   string       // of the run folder when the solver was started
+	Dir    rundir.DirID // the run folder then; the zero value where nobody noted it
 }
 
 // GoneError says that the path of a run folder does not lead to where its solver works
@@ -29,8 +32,8 @@ type Workplace struct {
 type GoneError struct {
 	Path    string
 	PID     int
-	Dir     DirID // the solver's working directory; the zero value where that is not known
-	Removed bool  // that folder is removed; else it was moved, or its file system unmounted
+	Dir     rundir.DirID // the solver's working directory; the zero value where that is not known
+	Removed bool         // that folder is removed; else it was moved, or its file system unmounted
 }
 
 func (e *GoneError) Error() string {
@@ -39,7 +42,7 @@ func (e *GoneError) Error() string {
 		what, so = "removed", "what it writes is lost"
 	}
 	where := ""
-	if e.Dir != (DirID{}) {
+	if e.Dir != (rundir.DirID{}) {
 		where = fmt.Sprintf(" (device %d:%d, inode %d)", unix.Major(e.Dir.Dev), unix.Minor(e.Dir.Dev), e.Dir.Ino)
 	}
 	return fmt.Sprintf("the run folder %s was %s under its solver: process %d still works in it%s, and %s", e.Path, what, e.PID, where, so)
@@ -62,7 +65,7 @@ const deleted = " (deleted)"
 // *GoneError where it does not and that was the run folder. Neither is certain where the
 // solver has ended, may not be looked at, or went elsewhere by itself, or where the file
 // system fails. proc is where /proc is. It waits for the file system.
-func (w Workplace) Check(proc string) (leads bool, err error) {
+func (w Place) Check(proc string) (leads bool, err error) {
 	if !w.Solver.Alive(proc) {
 		return false, nil
 	}
@@ -78,7 +81,7 @@ func (w Workplace) Check(proc string) (leads bool, err error) {
 	case removed && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESTALE)):
 		// A file server does not know a removed folder any more, unlike a local disk.
 		works, err, was = w.Dir, nil, filepath.Base(path) == filepath.Base(w.Path)
-	case w.Dir == (DirID{}):
+	case w.Dir == (rundir.DirID{}):
 		was = path == w.Path
 	}
 	if err != nil || !was {
@@ -87,7 +90,7 @@ func (w Workplace) Check(proc string) (leads bool, err error) {
 	named, err := dirAt(w.Path)
 	missing := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
 	switch {
-	case err == nil && works == (DirID{}):
+	case err == nil && works == (rundir.DirID{}):
 		return false, nil // it may be the same
 	case err == nil && named == works:
 		return true, nil
@@ -98,10 +101,10 @@ func (w Workplace) Check(proc string) (leads bool, err error) {
 }
 
 // dirAt returns which folder a path leads to.
-func dirAt(path string) (DirID, error) {
+func dirAt(path string) (rundir.DirID, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
-		return DirID{}, &os.PathError{Op: "stat", Path: path, Err: err}
+		return rundir.DirID{}, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return DirID{Dev: uint64(st.Dev), Ino: st.Ino}, nil //nolint:unconvert // a type of its own on some architectures
+	return rundir.DirID{Dev: uint64(st.Dev), Ino: st.Ino}, nil //nolint:unconvert // a type of its own on some architectures
 }
