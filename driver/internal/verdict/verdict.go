@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"syscall"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/signals"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 )
@@ -94,9 +94,6 @@ func OfFollower(told nodes.Ended, unread error, exit Exit, why Cause) output.Out
 	return output.Outcome{Kind: told.Kind, Reason: told.Reason}
 }
 
-// crashes are the signals by which a solver dies of its own doing.
-var crashes = []syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGABRT, syscall.SIGFPE, syscall.SIGILL, syscall.SIGSYS, syscall.SIGTRAP}
-
 // DumpIsBad reports whether a run ended of its own doing before it got beyond the
 // problem time of its dump: an error, a crash, or silence. What others did to it (a
 // stop, a kill, no licence, no memory) says nothing about its dump. stopped says that
@@ -113,7 +110,7 @@ func DumpIsBad(dumped float64, s output.Snapshot, exit output.Exit, o output.Out
 		if sig == 0 && exit.Code > 128 { // passed on by a shell or mpirun
 			sig = exit.Code - 128
 		}
-		return slices.Contains(crashes, syscall.Signal(sig))
+		return signals.IsCrash(sig)
 	}
 	return o.Kind == output.Unknown && exit.Known
 }
