@@ -16,6 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/health"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 )
 
@@ -50,7 +51,10 @@ OPTIONS
             for or which nodes it had, and which of them asked for its stop),
             last_runs (run, started_at, began, ended_at,
             outcome, reason, exit_code, signal, restart_file; of a folder that the
-            driver used). What is not known is null.
+            driver used), health (energies by glstat, energy_ratio,
+            hourglass_percent, added_mass_percent, time_step, quiet_seconds,
+            frequent_warnings, failed_first, notes of what is out of the ordinary,
+            energies_missing). What is not known is null.
 
 EXIT STATUS
   0 when every path was read, whatever happened there; 1 when one could not be
@@ -231,8 +235,37 @@ func describeReport(r output.Report) []string {
 			lines = append(lines, *text)
 		}
 	}
+	lines = append(lines, describeHealth(r.Health)...)
 	for _, run := range r.LastRuns {
 		lines = append(lines, "run of "+run.String())
+	}
+	return lines
+}
+
+// describeHealth says how a run does, or did: what is out of the ordinary, and the most
+// frequent warnings.
+func describeHealth(h *health.Health) []string {
+	if h == nil {
+		return nil
+	}
+	var lines, energies []string
+	add := func(v *float64, format string) {
+		if v != nil {
+			energies = append(energies, fmt.Sprintf(format, *v))
+		}
+	}
+	add(h.Ratio, "energy ratio %.4g")
+	add(h.HourglassPercent, "hourglass energy %.3g %%")
+	add(h.MassPercent, "added mass %.3g %%")
+	add(h.Dt, "time step %.3g")
+	if len(energies) > 0 && h.Time != nil {
+		lines = append(lines, fmt.Sprintf("at t = %.4g: %s", *h.Time, strings.Join(energies, ", ")))
+	}
+	for _, note := range h.Notes {
+		lines = append(lines, "out of the ordinary: "+note)
+	}
+	for _, kind := range h.Kinds {
+		lines = append(lines, fmt.Sprintf("%s: %d (%s) %s", screen.Plural(int(kind.Count), "warning"), kind.Code, kind.Class, kind.Text))
 	}
 	return lines
 }

@@ -48,6 +48,15 @@ DESCRIPTION
     lsdyna_task_eta_seconds               estimate of the time left
     lsdyna_task_eta_low_seconds, lsdyna_task_eta_high_seconds
                                           four of five runs end between these
+    lsdyna_task_energy_ratio              total energy by initial energy and external
+                                          work, by glstat
+    lsdyna_task_hourglass_ratio           hourglass energy by the largest internal one
+    lsdyna_task_added_mass_ratio          mass added by mass scaling, by the physical
+    lsdyna_task_time_step, lsdyna_task_largest_time_step
+                                          in the deck's own unit of time
+    lsdyna_task_quiet_seconds             since something was written to the outputs of
+                                          a run that solves
+    lsdyna_task_warnings_by_code_total    by code: the most frequent kinds
     lsdyna_task_exit_code                 of tasks that have ended
 
   A series that is not known is left out.

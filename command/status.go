@@ -30,7 +30,8 @@ DESCRIPTION
   column is a physical core, a row one of its hardware threads; a letter is a
   task of the table below the drawing. Of a task whose run is on several nodes
   it says which of them this is, whom the run waits for, and then which nodes it
-  has. What is not as it should be follows in words, and for tasks that were
+  has. What is not as it should be, of a task or in the energies, mass and time step
+  of its run, follows in words, and for tasks that were
   started several times how their last runs began and ended.
 
   The plugin need not run. A task is alive when its record's lock is held or when
@@ -57,7 +58,10 @@ OPTIONS
                   are null where a core is free) and tasks (job_id, alloc_id,
                   task, state, pid, cores, time, end_time, progress_ratio,
                   eta_seconds with eta_low_seconds and eta_high_seconds, between
-                  which four of five runs end, notes, last_runs, ...). Tasks
+                  which four of five runs end, health (energy_ratio,
+                  hourglass_percent, added_mass_percent, time_step,
+                  quiet_seconds, frequent_warnings, failed_first, notes of what
+                  is out of the ordinary, ...), notes, last_runs, ...). Tasks
                   whose run is on several nodes have nodes, node_index (0 leads)
                   and, once they are known, nodes_text (whom the run waits for,
                   then which nodes it has), nodes_waiting (true while it waits)

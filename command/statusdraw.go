@@ -278,6 +278,11 @@ func (d *statusDrawing) notes() []screen.Line {
 		if p := &t.Progress; p.Known && p.Snapshot.NoETA != "" && t.Running(d.Now) > time.Minute {
 			add(string(glyph)+": ", "no estimate of the time left: "+p.Snapshot.NoETA)
 		}
+		if t.Progress.Known {
+			for _, note := range t.Health(d.Now).Notes {
+				add(string(glyph)+": ", note)
+			}
+		}
 	}
 	for _, note := range d.State.Notes {
 		add("Note: ", note)

@@ -22,6 +22,7 @@ type vectors struct {
 	taskVectors
 	nodesVectors
 	solverVectors
+	healthVectors
 }
 
 type machineVectors struct {
@@ -65,8 +66,8 @@ func newVectors(registry prometheus.Registerer) *vectors {
 	single := func(name, help string) prometheus.Gauge {
 		return auto.NewGauge(prometheus.GaugeOpts{Namespace: metricsNamespace, Name: name, Help: help})
 	}
-	counter := func(name, help string) *prometheus.CounterVec {
-		return auto.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Name: name, Help: help}, taskLabels)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return auto.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Name: name, Help: help}, append(labels, taskLabels...))
 	}
 	core := append([]string{"cpu", "numa_node", "package"}, taskLabels...)
 	return &vectors{
@@ -106,6 +107,7 @@ func newVectors(registry prometheus.Registerer) *vectors {
 			errors:   counter("task_errors_total", "Errors that the solver has printed."),
 			warnings: counter("task_warnings_total", "Warnings that the solver has printed."),
 		},
+		newHealthVectors(gauge, counter("task_warnings_by_code_total", "Warnings of the most frequent kinds, by LS-DYNA's number.", "code")),
 	}
 }
 
@@ -123,6 +125,7 @@ func (v *vectors) set(r node.Report) {
 		v.taskVectors.set(&t, labels)
 		v.nodesVectors.set(&t.TaskNodes, labels)
 		v.solverVectors.set(&t.TaskProgress, labels)
+		v.healthVectors.set(t.Health, labels)
 	}
 }
 

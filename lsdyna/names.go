@@ -95,12 +95,13 @@ const (
 	KindD3hsp  OutputKind = "d3hsp"
 	KindStatus OutputKind = "status.out"
 	KindStderr OutputKind = "stderr"
-	KindDump   OutputKind = "dump" // not text
+	KindGlstat OutputKind = "glstat" // global statistics: energies, added mass, time step
+	KindDump   OutputKind = "dump"   // not text
 )
 
 // ParseOutputName recognises the outputs that a run's state is read from:
-// messag, messag01, mes0000, mes010000, d3hsp, d3hsp01, status.out, d3dump01,
-// d3dump01.0000, d3full01, runrsf, each also behind "jobid.".
+// messag, messag01, mes0000, mes010000, d3hsp, d3hsp01, glstat, glstat01, status.out,
+// d3dump01, d3dump01.0000, d3full01, runrsf, each also behind "jobid.".
 func ParseOutputName(name string) (OutputName, bool) {
 	for i := 0; ; {
 		if out, ok := parseBareName(name[i:]); ok {
@@ -125,6 +126,9 @@ func parseBareName(name string) (OutputName, bool) {
 	case strings.HasPrefix(name, "d3hsp"):
 		seq, ok := sequence(name[len("d3hsp"):])
 		return OutputName{Kind: KindD3hsp, Sequence: seq}, ok
+	case strings.HasPrefix(name, "glstat"):
+		seq, ok := sequence(name[len("glstat"):])
+		return OutputName{Kind: KindGlstat, Sequence: seq}, ok
 	case strings.HasPrefix(name, "mes"):
 		return parseRankMessages(name[len("mes"):])
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/eta"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/tally"
 )
 
 // Bounds of what is kept of a run. Everything beyond is counted, not kept.
@@ -31,8 +32,10 @@ type Facts struct {
 	Licence
 	Progress
 	Clock
-	Warnings    int64
-	Errors      int64
+	Warnings int64
+	Kinds    tally.Tally // of warnings
+	Errors   int64
+	Mass
 	FirstErrors []SolverError
 	Unnumbered  string // text of the first error without a number
 	Dumps       []Dump
@@ -72,8 +75,18 @@ type Progress struct {
 	Time      float64 // problem time
 	Cycle     int64
 	Dt        float64 // time step
+	LargestDt float64 // up to now
+	Signs     int64   // lines that tell that the solution goes on: of cycles, and of implicit steps and iterations
 	FinalTime bool    // Time is the closing block's Problem time
 	Implicit  bool
+}
+
+// Mass is what a run with mass scaling prints of it before its first cycle. glstat has it
+// later on.
+type Mass struct {
+	HasAddedMass     bool
+	AddedMass        float64 // in the deck's unit
+	AddedMassPercent float64 // of the physical mass; 0 where that is not printed
 }
 
 // Clock is what the dates of an output hold, by the solver's own clock.
@@ -172,6 +185,8 @@ func (f Facts) After(before Facts) Facts {
 	}
 	if f.Started.IsZero() || before.Started.IsZero() || f.Started.Equal(before.Started) {
 		f.Rate = eta.Merge([]eta.Estimator{before.Rate, f.Rate})
+		f.Signs += before.Signs
+		f.LargestDt = max(f.LargestDt, before.LargestDt)
 	}
 	return f
 }
@@ -180,6 +195,7 @@ func (f Facts) After(before Facts) Facts {
 func (f Facts) clone() Facts {
 	f.FirstErrors = slices.Clone(f.FirstErrors)
 	f.Dumps = slices.Clone(f.Dumps)
+	f.Kinds = f.Kinds.Clone()
 	f.Rate = f.Rate.Clone()
 	return f
 }

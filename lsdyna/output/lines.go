@@ -13,6 +13,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/stamp"
 )
 
 // lineRule is one kind of line: what it begins with, without leading blanks, and
@@ -41,6 +42,7 @@ var rules = [256][]lineRule{
 		{"Error termination", func(r *Reader, _ []byte) { r.facts.PlainError = true }},
 		{"Exit code:", (*Reader).exitCode},
 		{"Elapsed time ", (*Reader).elapsed},
+		{"Equilibrium established ", (*Reader).sign},
 	},
 	'P': {
 		{"Problem time ", (*Reader).problemTime},
@@ -57,6 +59,10 @@ var rules = [256][]lineRule{
 		{"|  Revision:", (*Reader).revision},
 		{"|  Precision  :", (*Reader).precision},
 	},
+	'p': {
+		{"physical mass=", (*Reader).physicalMass},
+		{"percentage increase =", (*Reader).massIncrease},
+	},
 	'C': {{"Command line options:", (*Reader).commandLine}},
 	'L': {{"License option", func(r *Reader, _ []byte) { r.begun, r.facts.LicenceAsked = true, true }}},
 	'D': {{"Date: ", (*Reader).headerDate}},
@@ -68,10 +74,14 @@ var rules = [256][]lineRule{
 		{"initialization completed", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseInitialising) }},
 		{"input of data is completed", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseInitialising) }},
 	},
-	'I': {{"Initial reading of file", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseReading) }}},
+	'I': {
+		{"Initial reading of file", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseReading) }},
+		{"Iteration:", (*Reader).sign},
+	},
+	'a': {{"added mass ", (*Reader).addedMass}},
 	'B': {
 		{"Beginning of keyword reader", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseReading) }},
-		{"BEGIN implicit ", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseSolving); r.facts.Implicit = true }},
+		{"BEGIN implicit ", func(r *Reader, rest []byte) { r.facts.onDeck(PhaseSolving); r.facts.Implicit = true; r.sign(rest) }},
 	},
 	'f': {{"forrtl: ", func(r *Reader, rest []byte) { r.crash("forrtl: ", rest) }}},
 	'n': {
@@ -142,7 +152,7 @@ func (r *Reader) solverError(rest []byte) {
 	}
 	if len(f.FirstErrors) < maxErrors {
 		f.FirstErrors = append(f.FirstErrors, SolverError{Code: code, Class: class})
-		r.inError = true
+		r.inText = ofError
 	}
 }
 
@@ -150,9 +160,15 @@ func (r *Reader) solverError(rest []byte) {
 // which a student licence ends with. No banner follows.
 const studentLimit = 70043
 
+// warning takes ` *** Warning 21129 (STR+1129)`. Of each kind the first one's text is kept.
 func (r *Reader) warning(rest []byte) {
-	if _, _, ok := numbered(rest); ok {
-		r.facts.Warnings++
+	code, class, ok := numbered(rest)
+	if !ok {
+		return
+	}
+	r.facts.Warnings++
+	if r.facts.Kinds.Count(code, class) {
+		r.inText = ofWarning
 	}
 }
 
@@ -290,7 +306,7 @@ func (r *Reader) header() {
 	case f.Runs > 0:
 		*f = Facts{Runs: f.Runs}
 	}
-	r.inError, r.hydra, r.noticeLeft, r.exitFollows = false, "", 0, false
+	r.inText, r.hydra, r.noticeLeft, r.exitFollows = ofNothing, "", 0, false
 	f.Runs++
 	if r.date != 0 {
 		f.Started = time.Unix(r.date, 0).UTC()
@@ -312,7 +328,7 @@ func (r *Reader) headerDate(rest []byte) {
 		return
 	}
 	short := append(append([]byte(nil), fields[0][:6]...), fields[0][8:]...)
-	if wall, ok := wallClock(short, fields[2]); ok {
+	if wall, ok := stamp.Wall(short, fields[2]); ok {
 		r.date, r.begun = wall, true
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/linelabel"
 )
 
 // maxPrefix bounds what is taken for the prefix of a line.
@@ -16,55 +17,10 @@ const maxPrefix = 120
 // one of the columns that are left.
 const maxIndent = 3
 
-// linePrefix is what launchers and log collectors put before each line: "[1,0]<stdout>:"
-// of mpirun, "0: " of srun, "lsdyna-1  | " of docker compose, a time. Its digits and the
-// name of the stream change from line to line. Blanks at its end belong to no column.
-type linePrefix []byte
-
-// strip returns what follows the prefix in a line.
-func (p linePrefix) strip(line []byte) ([]byte, bool) {
-	i := skipBlanks(line, 0)
-	for j := skipBlanks(p, 0); j < len(p); {
-		switch c := p[j]; {
-		case i >= len(line):
-			return line, false
-		case isDigit(c) && isDigit(line[i]):
-			i, j = skipDigits(line, i), skipDigits(p, j)
-		case c == ' ' && line[i] == ' ':
-			i, j = skipBlanks(line, i), skipBlanks(p, j)
-		case c == line[i]:
-			i, j = i+1, j+1
-		case bytes.HasPrefix(p[j:], []byte("out>")) && bytes.HasPrefix(line[i:], []byte("err>")),
-			bytes.HasPrefix(p[j:], []byte("err>")) && bytes.HasPrefix(line[i:], []byte("out>")),
-			bytes.HasPrefix(p[j:], []byte("out ")) && bytes.HasPrefix(line[i:], []byte("err ")): // stdout and stderr
-			i, j = i+3, j+3
-		default:
-			return line, false
-		}
-	}
-	return line[i:], true
-}
-
-func isDigit(c byte) bool { return c-'0' <= 9 }
-
-func skipDigits(b []byte, i int) int {
-	for i < len(b) && isDigit(b[i]) {
-		i++
-	}
-	return i
-}
-
-func skipBlanks(b []byte, i int) int {
-	for i < len(b) && b[i] == ' ' {
-		i++
-	}
-	return i
-}
-
 // learnPrefix finds the prefix of a line that LS-DYNA prints, and has something before
 // it. It looks for what no sentence holds: the box of the header, its date, the licence
 // option, an error with its number, a progress line.
-func learnPrefix(line []byte) (linePrefix, bool) {
+func learnPrefix(line []byte) (linelabel.Label, bool) {
 	at := bytes.Index(line, []byte("|  Version : "))
 	if at < 0 {
 		at = bytes.Index(line, []byte(" License option : "))
@@ -85,7 +41,7 @@ func learnPrefix(line []byte) (linePrefix, bool) {
 	if len(prefix) == 0 {
 		return nil, false
 	}
-	return linePrefix(bytes.Clone(prefix)), true
+	return linelabel.Label(bytes.Clone(prefix)), true
 }
 
 // headerDateAt finds "Date: 05/20/2026      Time: 15:05:29".
@@ -128,7 +84,7 @@ func progressAt(line []byte) int {
 // bare is a line without its prefix, and reports whether it had one.
 func (r *Reader) bare(line []byte) ([]byte, bool) {
 	if r.prefix != nil {
-		if rest, ok := r.prefix.strip(line); ok {
+		if rest, ok := r.prefix.Strip(line); ok {
 			return alignProgress(rest), true
 		}
 	}
@@ -144,7 +100,7 @@ func (r *Reader) bare(line []byte) ([]byte, bool) {
 		return line, false
 	}
 	r.prefix = prefix
-	rest, _ := prefix.strip(line)
+	rest, _ := prefix.Strip(line)
 	return alignProgress(rest), true
 }
 

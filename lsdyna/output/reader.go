@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/linelabel"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/textenc"
 )
@@ -20,18 +21,18 @@ type Reader struct {
 	facts     Facts
 	partial   []byte // the beginning of a line whose end has not come yet
 	cut       bool   // partial has reached maxLine: the rest of the line is dropped
-	inError   bool   // lines may belong to the text of the last of facts.FirstErrors
+	inText    inText // lines may belong to the text of an error or a warning
 	date      int64  // seconds of the header's date, printed before the header itself
 	last      []byte // the last line that is not blank, in the bytes being written
 	nodesMark string // of the leading node's lines; "" for none
 	hydra     string // the rank that ended first, by Hydra; "" not known
 
 	decoder textenc.Decoder
-	prefix  linePrefix    // of the lines of this file; nil none
-	plain   bool          // the lines have no prefix
-	begun   bool          // what a process prints at its start was seen, and no header since
-	inEcho  bool          // lines may belong to the echo of the command line
-	pause   time.Duration // between the last run of the file and this one
+	prefix  linelabel.Label // of the lines of this file; nil none
+	plain   bool            // the lines have no prefix
+	begun   bool            // what a process prints at its start was seen, and no header since
+	inEcho  bool            // lines may belong to the echo of the command line
+	pause   time.Duration   // between the last run of the file and this one
 
 	noticed     []byte // the beginning of Open MPI's notice of a rank that ended
 	noticeLeft  int    // how many further lines may belong to it
@@ -135,7 +136,7 @@ func (r *Reader) line(line []byte) {
 	if !r.plain || r.prefix != nil {
 		line, prefixed = r.bare(line)
 	}
-	if r.inError && r.errorText(line) {
+	if r.inText != ofNothing && r.errorText(line) {
 		if len(bytes.TrimSpace(line)) > 0 {
 			r.last = line
 		}
@@ -187,25 +188,41 @@ func meaningful(text []byte) bool {
 	return true
 }
 
-// errorText takes a line as part of an error's text, and reports whether it is
-// part of it. The text is indented below the error and ends with an empty line;
-// lines of blanks may come before it.
+// inText is what the text that is being read belongs to.
+type inText uint8
+
+const (
+	ofNothing inText = iota
+	ofError          // the last of facts.FirstErrors
+	ofWarning        // the kind of warning that was counted last
+)
+
+// errorText takes a line as part of the text of an error or a warning, and reports
+// whether it is part of it. The text is indented below the error and ends with an empty
+// line; lines of blanks may come before it.
 func (r *Reader) errorText(line []byte) bool {
-	e := &r.facts.FirstErrors[len(r.facts.FirstErrors)-1]
+	kept, most := r.facts.Kinds.Text(), maxFactText
+	if r.inText == ofError {
+		kept, most = &r.facts.FirstErrors[len(r.facts.FirstErrors)-1].Text, maxErrorText
+	}
 	text := bytes.TrimSpace(line)
 	switch {
-	case len(text) == 0 && e.Text == "":
-		r.inError = len(line) > 0
+	case len(text) == 0 && *kept == "":
+		if len(line) == 0 {
+			r.inText = ofNothing
+		}
 		return true
 	case len(text) == 0, !bytes.HasPrefix(line, []byte("    ")), bytes.HasPrefix(text, []byte("***")), isProgress(line), inHeader(text):
-		r.inError = false
+		r.inText = ofNothing
 		return len(text) == 0
 	}
-	if e.Text != "" {
-		e.Text += " "
+	if *kept != "" {
+		*kept += " "
 	}
-	e.Text = sanitize.HideServers(sanitize.Line(append([]byte(e.Text), text...), maxErrorText))
-	r.inError = len(e.Text) < maxErrorText
+	*kept = sanitize.HideServers(sanitize.Line(append([]byte(*kept), text...), most))
+	if len(*kept) >= most {
+		r.inText = ofNothing
+	}
 	return true
 }
 

@@ -92,21 +92,6 @@ func TestReader_estimatorStaysBounded(t *testing.T) {
 	must.Greater(t, eta.MaxSamples/4, r.facts.Rate.Len())
 }
 
-func TestWallClock_countsLikeTheCalendar(t *testing.T) {
-	at := func(date, clock string) int64 {
-		n, ok := wallClock([]byte(date), []byte(clock))
-		must.True(t, ok, must.Sprint(date, clock))
-		return n
-	}
-	must.Eq(t, 1709164800, at("02/29/24", "00:00:00"))
-	must.Eq(t, 1709251200, at("03/01/24", "00:00:00"))
-	must.Eq(t, 1735689599, at("12/31/24", "23:59:59"))
-	for _, bad := range [][2]string{{"13/01/24", "00:00:00"}, {"01/00/24", "00:00:00"}, {"01/01/24", "24:00:00"}, {"01-01-24", "00:00:00"}, {"1/1/24", "0:0:0"}} {
-		_, ok := wallClock([]byte(bad[0]), []byte(bad[1]))
-		must.False(t, ok, must.Sprint(bad))
-	}
-}
-
 // FuzzReader checks that no bytes crash the reader or make it keep much, and that
 // its facts do not depend on the pieces in which it gets them, or on being asked in
 // between.

@@ -3,7 +3,10 @@
 
 package output
 
-import "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+import (
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/health"
+)
 
 // Report is what happened in a run folder or an output file. Its JSON is the
 // inspect command's: flat, with null for what is not known.
@@ -29,7 +32,8 @@ type Report struct {
 	NoETA          *string           `json:"eta_missing"`      // why a run that solves has none
 	NodesText      *string           `json:"nodes_text"`       // of a run over several: whom it waits for, then which it has
 	NodesStop      *string           `json:"nodes_stop"`       // which node of such a run asked for its stop
-	LastRuns       []PastRun         `json:"last_runs"`        // under the driver, the oldest first; of a folder only
+	Health         *health.Health    `json:"health"`
+	LastRuns       []PastRun         `json:"last_runs"` // under the driver, the oldest first; of a folder only
 }
 
 // NewReport makes a report of a snapshot and its verdict. It has no path.

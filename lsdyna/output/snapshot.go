@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/eta"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/glstat"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/tally"
 )
 
 // Snapshot is what all outputs of a run hold up to now, put together.
@@ -19,9 +21,11 @@ type Snapshot struct {
 	Licence
 	Progress
 	Warnings, Errors int64
-	FirstError       *SolverError
-	Dumps            []Dump // oldest first, at most the newest maxDumps
-	PlotStates       int64  // d3plot states written, by the solver's own lines
+	Kinds            tally.Tally // of warnings
+	Mass
+	FirstError *SolverError
+	Dumps      []Dump // oldest first, at most the newest maxDumps
+	PlotStates int64  // d3plot states written, by the solver's own lines
 	Ending
 	Process
 	LastWords   string // the last line that is not blank, of the first source
@@ -31,6 +35,9 @@ type Snapshot struct {
 	NodesEnded  string // why such a run was ended, "" where it ended by itself
 	MemoryWords int64  // size of the static pool that the solver needed; 0 not known
 	Sources     []string
+
+	Energies *glstat.Stats // by glstat, or by the d3hsp of a run whose glstat is binary; nil where none tells
+	Written  time.Time     // when one of the sources was last written to, by the clock of the folder's file system; zero not known
 }
 
 // Estimate is how long a run has taken and will take.

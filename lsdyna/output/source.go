@@ -96,6 +96,12 @@ func (s *Snapshot) add(f *Facts) {
 	s.Ending.add(f.Ending)
 	s.Process.add(f.Process)
 	s.EndTime = cmp.Or(s.EndTime, f.EndTime)
+	if f.Warnings > s.Warnings { // stdout leaves out what comes after the fiftieth of a kind
+		s.Kinds = f.Kinds
+	}
+	if f.HasAddedMass {
+		s.Mass = f.Mass
+	}
 	s.Warnings, s.Errors = max(s.Warnings, f.Warnings), max(s.Errors, f.Errors)
 	if s.FirstError == nil && len(f.FirstErrors) > 0 {
 		first := f.FirstErrors[0]
@@ -105,6 +111,8 @@ func (s *Snapshot) add(f *Facts) {
 		s.Dumps = f.Dumps
 	}
 	s.PlotStates = max(s.PlotStates, f.PlotStates)
+	s.Signs += f.Signs
+	s.LargestDt = max(s.LargestDt, f.LargestDt)
 	s.LastWords = cmp.Or(s.LastWords, f.LastLine)
 	s.MemoryWords = max(s.MemoryWords, f.MemoryWords)
 	if f.HasElapsed {
@@ -165,9 +173,9 @@ func (e *Ending) addAround(other Ending) {
 
 // newest takes the facts of the source with the newest problem time.
 func (s *Snapshot) newest(f *Facts) {
-	end := s.EndTime
+	end, signs, dt := s.EndTime, s.Signs, s.LargestDt
 	s.Progress = f.Progress
-	s.EndTime = end
+	s.EndTime, s.Signs, s.LargestDt = end, signs, dt
 }
 
 // pace takes what follows from problem time and wall clock, by the dated lines of all

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/glstat"
 )
 
 // maxCandidates bounds how many files of one kind are considered.
@@ -120,7 +121,7 @@ func (f *Follower) once(err error) error {
 	return err
 }
 
-var orderOfKinds = []lsdyna.OutputKind{lsdyna.KindStdout, lsdyna.KindMessag, lsdyna.KindD3hsp, lsdyna.KindStatus, lsdyna.KindStderr}
+var orderOfKinds = []lsdyna.OutputKind{lsdyna.KindStdout, lsdyna.KindMessag, lsdyna.KindD3hsp, lsdyna.KindStatus, lsdyna.KindStderr, lsdyna.KindGlstat}
 
 // poll reads up to pollBytes of each source; more is true while there is a rest.
 func (f *Follower) poll() (more bool, err error) {
@@ -131,7 +132,8 @@ func (f *Follower) poll() (more bool, err error) {
 	changed := false
 	for _, kind := range orderOfKinds {
 		name, err := f.choose(kind)
-		if err != nil {
+		optional := kind == lsdyna.KindGlstat // how a run ended does not depend on it
+		if err != nil && !optional {
 			errs = append(errs, err)
 		}
 		if name == "" {
@@ -143,7 +145,7 @@ func (f *Follower) poll() (more bool, err error) {
 		}
 		changed = changed || n > 0
 		more = more || rest
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err != nil && !optional && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
@@ -155,10 +157,27 @@ func (f *Follower) poll() (more bool, err error) {
 
 func (f *Follower) update(final bool) {
 	facts := make([]output.Source, 0, len(f.sources))
+	var written time.Time
 	for kind, src := range f.sources {
-		facts = append(facts, output.Source{Name: src.name, Kind: kind, Facts: src.facts(final)})
+		if src.modified.After(written) {
+			written = src.modified
+		}
+		if src.reader != nil {
+			facts = append(facts, output.Source{Name: src.name, Kind: kind, Facts: src.facts(final)})
+		}
 	}
 	f.snapshot = output.Combine(facts)
+	f.snapshot.Written, f.snapshot.Energies = written, f.energies()
+}
+
+// energies are the global statistics, of the glstat before the d3hsp.
+func (f *Follower) energies() (s *glstat.Stats) {
+	for _, kind := range []lsdyna.OutputKind{lsdyna.KindGlstat, lsdyna.KindD3hsp} {
+		if src := f.sources[kind]; src != nil && s == nil {
+			s = src.stats.Stats()
+		}
+	}
+	return s
 }
 
 // list lists the outputs, if the folder's entries have changed since the last time.
@@ -269,7 +288,7 @@ func (f *Follower) read(kind lsdyna.OutputKind, name string) (n int64, more bool
 		if err != nil || !fresh {
 			return 0, false, err
 		}
-		next := &followed{name: name, inode: state.Inode, offset: start, reader: &output.Reader{}}
+		next := newFollowed(kind, name, state.Inode, start)
 		if src != nil && src.name == name && kind == lsdyna.KindStatus {
 			past := src.facts(false)
 			next.past = &past

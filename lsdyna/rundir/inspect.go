@@ -6,6 +6,7 @@ package rundir
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -20,6 +21,12 @@ func (f *Folder) Report(ctx context.Context, name string, running bool) (output.
 		return output.Report{}, err
 	}
 	report := output.NewReport(snapshot, output.Exit{Running: running})
+	var now time.Time
+	if report.Outcome == output.Running {
+		now = time.Now()
+	}
+	health := snapshot.Health(now)
+	report.Health = &health
 	if d := snapshot.LastDump(); d != nil {
 		report.RestartFile = f.dumpFor(d.Name, snapshot)
 	}
@@ -51,19 +58,27 @@ func inspectFolder(ctx context.Context, folder *Folder, name string) (output.Sna
 }
 
 func inspectFile(ctx context.Context, folder *Folder, name string) (output.Snapshot, error) {
-	facts, err := folder.readWhole(ctx, name)
-	if err != nil {
-		return output.Snapshot{}, err
-	}
 	kind := lsdyna.KindStdout
 	if out, ok := lsdyna.ParseOutputName(name); ok && out.Kind != lsdyna.KindDump {
 		kind = out.Kind
 	}
-	sources := []output.Source{{Name: name, Kind: kind, Facts: facts}}
-	if kind == lsdyna.KindStdout && facts.Banner == output.NoBanner {
+	src, err := folder.readAs(ctx, kind, name)
+	if err != nil {
+		return output.Snapshot{}, err
+	}
+	var sources []output.Source
+	if src.reader != nil {
+		sources = append(sources, output.Source{Name: name, Kind: kind, Facts: src.reader.Final()})
+	}
+	if kind == lsdyna.KindStdout && sources[0].Banner == output.NoBanner {
 		sources = append(sources, folder.readStderr(ctx, name)...)
 	}
-	return output.Combine(sources), nil
+	s := output.Combine(sources)
+	s.Written = src.modified
+	if src.stats != nil {
+		s.Energies = src.stats.Stats()
+	}
+	return s, nil
 }
 
 // readStderr reads the file with the stderr of a run, which its name beside that of

@@ -15,6 +15,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/glstat"
 )
 
 // Bounds of reading an output.
@@ -32,9 +33,32 @@ type followed struct {
 	name     string
 	inode    uint64
 	offset   int64
-	modified time.Time // when it was written to last, by the folder's clock
-	reader   *output.Reader
-	past     *output.Facts // of the same output before it was written anew; nil: it was not
+	modified time.Time      // when it was written to last, by the folder's clock
+	reader   *output.Reader // nil of a glstat
+	stats    *glstat.Reader // of a glstat, and of a d3hsp, where those of a binary glstat may be; else nil
+	past     *output.Facts  // of the same output before it was written anew; nil: it was not
+}
+
+// newFollowed begins to read an output at an offset.
+func newFollowed(kind lsdyna.OutputKind, name string, inode uint64, offset int64) *followed {
+	s := &followed{name: name, inode: inode, offset: offset}
+	if kind == lsdyna.KindGlstat || kind == lsdyna.KindD3hsp {
+		s.stats = &glstat.Reader{InListing: kind == lsdyna.KindD3hsp}
+	}
+	if kind != lsdyna.KindGlstat {
+		s.reader = &output.Reader{}
+	}
+	return s
+}
+
+// take takes the next bytes.
+func (s *followed) take(b []byte) {
+	if s.reader != nil {
+		_, _ = s.reader.Write(b)
+	}
+	if s.stats != nil {
+		_, _ = s.stats.Write(b)
+	}
 }
 
 // maxRewritten is the largest file that is taken for one that is written anew as a
@@ -66,26 +90,36 @@ func (s *followed) facts(final bool) output.Facts {
 
 // readWhole reads one output to its end.
 func (f *Folder) readWhole(ctx context.Context, name string) (output.Facts, error) {
-	file, err := f.Open(name)
+	src, err := f.readAs(ctx, lsdyna.KindMessag, name)
 	if err != nil {
 		return output.Facts{}, err
+	}
+	return src.reader.Final(), nil
+}
+
+// readAs reads one output of a kind to its end.
+func (f *Folder) readAs(ctx context.Context, kind lsdyna.OutputKind, name string) (*followed, error) {
+	file, err := f.Open(name)
+	if err != nil {
+		return nil, err
 	}
 	defer file.Close()
 	state, err := stateOf(file)
 	if err != nil {
-		return output.Facts{}, err
+		return nil, err
 	}
-	src := followed{name: name, inode: state.Inode, reader: &output.Reader{}}
+	src := newFollowed(kind, name, state.Inode, 0)
+	src.modified = state.ModTime
 	for src.offset < state.Size && ctx.Err() == nil {
 		n, err := src.advance(f, file, state.Size)
 		if err != nil {
-			return output.Facts{}, fmt.Errorf("read %s: %w", file.Name(), err)
+			return nil, fmt.Errorf("read %s: %w", file.Name(), err)
 		}
 		if n == 0 {
 			break
 		}
 	}
-	return src.reader.Final(), ctx.Err()
+	return src, ctx.Err()
 }
 
 // advance reads up to size, but no more than pollBytes. It skips the holes of a
@@ -99,7 +133,7 @@ func (s *followed) advance(f *Folder, file *os.File, size int64) (int64, error) 
 		f.answers.Add(1)
 		read += n
 		s.offset += int64(n)
-		_, _ = s.reader.Write(buf[:n])
+		s.take(buf[:n])
 		if err != nil && err != io.EOF {
 			return s.offset - begin, err
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/health"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
@@ -30,6 +31,16 @@ type Progress struct {
 	Known    bool             // the snapshot is of this task, perhaps an old one
 	Err      error            // why it is not as new as it should be
 	LastRuns []output.PastRun // in its folder, the oldest first, with the task's own
+}
+
+// Health is how the task's run does. Its outputs' times are by the clock of the run
+// folder's file system, which is compared with this machine's: for silence of half an hour
+// and more that is exact enough.
+func (t *Task) Health(now time.Time) health.Health {
+	if !t.Live() || t.Progress.Err != nil {
+		now = time.Time{} // silence would say nothing
+	}
+	return t.Progress.Snapshot.Health(now)
 }
 
 var (

@@ -69,6 +69,8 @@ func (s *State) taskReport(t *Task) TaskReport {
 	if t.Progress.Known {
 		r.Version = known(t.Progress.Snapshot.Version)
 		r.TaskProgress = progressReport(&t.Progress.Snapshot)
+		health := t.Health(s.Now)
+		r.Health = &health
 	}
 	return r
 }

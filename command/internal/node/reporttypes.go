@@ -8,6 +8,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/health"
 )
 
 // Report is what `status -json` prints. What is not known is null.
@@ -50,6 +51,7 @@ type TaskReport struct {
 	TaskCores
 	TaskSolver
 	TaskProgress
+	Health   *health.Health   `json:"health"`    // of its run; null: not known
 	LastRuns []output.PastRun `json:"last_runs"` // in its run folder, the oldest first; null: not known
 	Notes    []string         `json:"notes"`
 }

@@ -143,3 +143,23 @@ func Solving(lines int, endTime float64) string {
 	}
 	return b.String()
 }
+
+// Statistics is a glstat of one block: energy ratio, hourglass energy beside an internal
+// energy of 100, per cent of added mass.
+func Statistics(time, ratio, hourglass, mass float64) string {
+	var b strings.Builder
+	b.WriteString("\n\n dt of cycle       7 is controlled by shell           4711 of part        12\n\n")
+	row := func(name string, v float64) {
+		fmt.Fprintf(&b, " %s%s%14.5E\n", name, strings.Repeat(".", 31-len(name)), v)
+	}
+	row("time", time)
+	row("time step", 1e-6)
+	row("kinetic energy", 800)
+	row("internal energy", 100)
+	row("hourglass energy ", hourglass)
+	row("total energy", 900+hourglass)
+	row("total energy / initial energy", ratio)
+	row("added mass", mass/1000)
+	row("percentage increase", mass)
+	return b.String()
+}
