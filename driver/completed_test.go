@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 )
 
 // contents is what lies in the run folder, beside the driver's own files.
@@ -74,9 +75,9 @@ func TestStart_ACompletedRunIsNotBegunAgainInItsAllocation(t *testing.T) {
 // where it calls an allocation failed, must not: a service's task that ended, or one that
 // completed and then exited with an error.
 func TestStart_ACompletedRunInAnotherAllocation(t *testing.T) {
-	clean := func(*rundir.Completion) {}
+	clean := func(*ended.Completion) {}
 	for name, c := range map[string]struct {
-		ended  func(*rundir.Completion)
+		ended  func(*ended.Completion)
 		again  bool // Nomad has started the task again
 		mode   string
 		change func(t *testing.T, folder string)
@@ -84,12 +85,12 @@ func TestStart_ACompletedRunInAnotherAllocation(t *testing.T) {
 	}{
 		"run again by somebody":            {ended: clean},
 		"replaced by Nomad":                {ended: clean, again: true, keeps: true},
-		"told as a failure: exit code":     {ended: func(c *rundir.Completion) { c.Code = 1 }, keeps: true},
-		"told as a failure: signal":        {ended: func(c *rundir.Completion) { c.Signal = 9 }, keeps: true},
-		"told as a failure: nobody saw it": {ended: func(c *rundir.Completion) { c.ExitKnown = false }, keeps: true},
-		"told as a failure: out of memory": {ended: func(c *rundir.Completion) { c.OOMKilled = true }, keeps: true},
-		"of a version without decks":       {ended: func(c *rundir.Completion) { c.Deck = "" }, again: true, keeps: true},
-		"of another job":                   {ended: func(c *rundir.Completion) { c.Job = "other" }, again: true},
+		"told as a failure: exit code":     {ended: func(c *ended.Completion) { c.Code = 1 }, keeps: true},
+		"told as a failure: signal":        {ended: func(c *ended.Completion) { c.Signal = 9 }, keeps: true},
+		"told as a failure: nobody saw it": {ended: func(c *ended.Completion) { c.ExitKnown = false }, keeps: true},
+		"told as a failure: out of memory": {ended: func(c *ended.Completion) { c.OOMKilled = true }, keeps: true},
+		"of a version without decks":       {ended: func(c *ended.Completion) { c.Deck = "" }, again: true, keeps: true},
+		"of another job":                   {ended: func(c *ended.Completion) { c.Job = "other" }, again: true},
 		"as the job says":                  {ended: clean, again: true, mode: "never"},
 		"with another deck": {ended: clean, again: true, change: func(t *testing.T, folder string) {
 			appendLine(t, filepath.Join(folder, "main.k"), "$ a comment")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/share"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 )
 
 // isFollower reports whether another node leads the run.
@@ -17,7 +18,7 @@ func (s *start) isFollower() bool { return s.share.Follows() }
 // checkCompletedAsFollower finds out whether this allocation took part in a run that has
 // completed.
 func (s *start) checkCompletedAsFollower() error {
-	var done *rundir.Completion
+	var done *ended.Completion
 	err := s.inFolder(func(f *rundir.Folder) (err error) {
 		done, err = s.share.Completed(f, s.cfg, s.id)
 		return err

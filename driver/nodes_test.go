@@ -11,21 +11,22 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 )
 
 // Where the leading node's task begins nothing, since the run has completed and Nomad
 // may repeat it by itself, the other nodes' wait for nothing.
 func TestStart_AFollowerOfACompletedRunInAnotherAllocation(t *testing.T) {
 	for name, c := range map[string]struct {
-		change  func(*rundir.Completion)
+		change  func(*ended.Completion)
 		restart string
 		ends    bool
 	}{
-		"replaced by Nomad":           {change: func(c *rundir.Completion) { c.Restarted = true }, ends: true},
-		"told as a failure":           {change: func(c *rundir.Completion) { c.Code = 1 }, ends: true},
-		"run again by somebody":       {change: func(*rundir.Completion) {}},
-		"of another job":              {change: func(c *rundir.Completion) { c.Restarted, c.Job = true, "other" }},
-		"to be computed as it may be": {change: func(c *rundir.Completion) { c.Restarted = true }, restart: "never"},
+		"replaced by Nomad":           {change: func(c *ended.Completion) { c.Restarted = true }, ends: true},
+		"told as a failure":           {change: func(c *ended.Completion) { c.Code = 1 }, ends: true},
+		"run again by somebody":       {change: func(*ended.Completion) {}},
+		"of another job":              {change: func(c *ended.Completion) { c.Restarted, c.Job = true, "other" }},
+		"to be computed as it may be": {change: func(c *ended.Completion) { c.Restarted = true }, restart: "never"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, func(config *settings.Config) {

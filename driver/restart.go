@@ -63,7 +63,7 @@ func (s *start) chooseRestart() error {
 
 // chooseDump takes the newest complete dump of an earlier start of this very run.
 func (s *start) chooseDump() error {
-	run := restart.Run{Deck: s.run.deck, Solver: s.job.Solver, Options: s.options, Command: s.command, Stdout: stdoutName}
+	run := restart.Run{Deck: s.run.deck, Solver: s.job.Solver, Options: s.options, Command: s.command, Stdout: stdoutName, Watch: s.job.Watch.Encode()}
 	choice, err := s.d.patience.decks.Choose(s.d.ctx, s.run.watcher, run)
 	if rundir.Unavailable(err) {
 		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", s.run.path(), err), true)

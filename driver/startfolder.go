@@ -20,6 +20,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -37,10 +38,10 @@ type runFolder struct {
 	unlock    func()   // lets other starts into the folder
 	lock      *os.File // the folder's, for the supervisor; nil before it is taken and after the launch
 	old       rundir.Outputs
-	deck      deck.Deck          // where dumps may be chosen by it
-	completed *rundir.Completion // the allocation has completed the run already
-	before    *rundir.Record     // another one has, and what the folder's record says of that is old once this run begins
-	began     string             // what was chosen to begin with, and why
+	deck      deck.Deck         // where dumps may be chosen by it
+	completed *ended.Completion // the allocation has completed the run already
+	before    *rundir.Record    // another one has, and what the folder's record says of that is old once this run begins
+	began     string            // what was chosen to begin with, and why
 }
 
 func (r *runFolder) path() string { return filepath.Join(r.base, r.rel) }

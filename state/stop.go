@@ -22,6 +22,7 @@ type Stop struct {
 	Deadline time.Time       `json:"deadline"`            // when everything is killed
 	Signal   string          `json:"signal"`              // follows the sense switch
 	LastDump json.RawMessage `json:"last_dump,omitempty"` // newest dump before the stop (package lsdyna)
+	Cause    json.RawMessage `json:"cause,omitempty"`     // why the driver itself stops the run (package driver); nothing where somebody else does
 }
 
 // maxStop bounds what is read back, in bytes.

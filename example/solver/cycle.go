@@ -208,7 +208,9 @@ func (r *run) switches() (outcome, bool, error) {
 			r.told = true
 			r.list.print(Stdout|Messag, "%s", estimate(cpuTime(), time.Since(r.watch.start), r.fraction()))
 		}
-		r.writeStatus()
+		if !r.hushed() {
+			r.writeStatus()
+		}
 	}
 	sw, err := r.ranks.Broadcast(sw)
 	if err != nil || sw == "" {
@@ -220,6 +222,7 @@ func (r *run) switches() (outcome, bool, error) {
 // obey carries out a sense switch.
 func (r *run) obey(sw string) (outcome, bool, error) {
 	s, l := r.solve.State, r.list
+	r.obeyed = true
 	switch sw {
 	case "sw1", "swd":
 		l.print(Everywhere, " \n *** kill file detected - terminating ****\n")
@@ -272,6 +275,9 @@ func (r *run) fraction() float64 {
 // step is the time step to print: before the first cycle, the one to come.
 func (r *run) step() float64 {
 	if s := r.solve.State; s.Step > 0 {
+		if r.faults.past("dt_collapse", s.Cycle) > 0 {
+			return s.Step / 1000
+		}
 		return s.Step
 	}
 	if slow := r.solve.Model.Smallest(r.solve.State.X, 1); len(slow) > 0 {
@@ -282,8 +288,16 @@ func (r *run) step() float64 {
 
 // event prints a progress line.
 func (r *run) event(what string) {
+	if r.hushed() {
+		return
+	}
 	s := r.solve.State
 	r.list.progress(Everywhere, s.Cycle+1, s.Time, r.step(), what)
+}
+
+// hushed says whether nothing is to be printed.
+func (r *run) hushed() bool {
+	return !r.obeyed && r.faults.past("quiet", r.solve.State.Cycle) > 0
 }
 
 // end prints the end block and its banners and gives the exit code.

@@ -37,6 +37,11 @@ failures (N is a cycle; with MPP they strike rank=R, default 0):
   exit_code=C          exit with C whatever happened
   short=F              normal termination at fraction F of the end time
   warnings=N           print N warnings
+  energy_drift=N       in glstat the energy ratio rises by 1 % a cycle from N on
+  dt_collapse=N        the time step that is printed falls to a thousandth at N
+  added_mass=P         in glstat P per cent of mass are added
+  quiet=N              print nothing from cycle N on, and go on computing, until a
+                       sense switch comes
   element_limit=N      *** Error 70043 when the model has more than N elements
   license_refused      no licence; leaves without a banner
   license_wait=S       wait S seconds for a licence (forever: without end)
@@ -56,6 +61,7 @@ var faultNames = map[string]bool{
 	"hang": true, "vanish": true, "truncate_dump": false, "exit_code": true, "short": true,
 	"warnings": true, "element_limit": true, "license_refused": false, "license_wait": true,
 	"ignore_sigterm": false, "ignore_d3kil": false, "child": true, "rank": true,
+	"energy_drift": true, "dt_collapse": true, "added_mass": true, "quiet": true,
 }
 
 // parseFaults reads failures such as "hang=50,ignore_sigterm".
@@ -89,6 +95,14 @@ func (f Faults) number(name string, otherwise float64) float64 {
 // due says whether a failure strikes this rank at this cycle.
 func (f Faults) due(name string, rank, cycle int) bool {
 	return f.has(name) && int(f.number(name, 0)) == cycle && int(f.number("rank", 0)) == rank
+}
+
+// past says for how many cycles a failure that lasts has been there; 0 where it is not.
+func (f Faults) past(name string, cycle int) int {
+	if !f.has(name) {
+		return 0
+	}
+	return max(cycle-int(f.number(name, 0))+1, 0)
 }
 
 // strike carries out the failures that need nothing of the run. It returns

@@ -78,7 +78,11 @@ func (r *run) statistics() error {
 		kind, element = slow[0].Kind, slow[0].ID
 	}
 	r.watch.lap(timeOther)
-	err := r.glstat.write([]byte(glstatRecord(s.Cycle+1, s.Time, r.step(), kind, element, r.solve.Energies(), p.Initial)))
+	if r.hushed() {
+		return nil
+	}
+	wrong := unsound{drift: 1 + float64(r.faults.past("energy_drift", s.Cycle))/100, percent: r.faults.number("added_mass", 0)}
+	err := r.glstat.write([]byte(glstatRecord(s.Cycle+1, s.Time, r.step(), kind, element, r.solve.Energies(), p.Initial, wrong)))
 	r.watch.lap(timeASCII)
 	return err
 }

@@ -47,8 +47,14 @@ func glstatHead(title string, id identity) string {
 	return fmt.Sprintf(" %-72.72s\n                    ls-dyna %s %s date %s\n", title, id.version(), underlined, built)
 }
 
+// unsound is what a run's statistics show that it does not have.
+type unsound struct {
+	drift   float64 // the energy ratio is so many times too large
+	percent float64 // of added mass
+}
+
 // glstatRecord is one record of global statistics.
-func glstatRecord(cycle int, t, dt float64, kind uint8, element int, e solution.Energies, initial float64) string {
+func glstatRecord(cycle int, t, dt float64, kind uint8, element int, e solution.Energies, initial float64, wrong unsound) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n\n dt of cycle %7d is controlled by %s %9d\n\n", cycle, kindNames[kind], element)
 	row := func(name string, v float64) {
@@ -56,7 +62,7 @@ func glstatRecord(cycle int, t, dt float64, kind uint8, element int, e solution.
 	}
 	ratio := 1.0
 	if initial != 0 {
-		ratio = e.Total() / initial
+		ratio = e.Total() / initial * wrong.drift
 	}
 	row("time", t)
 	row("time step", dt)
@@ -77,7 +83,9 @@ func glstatRecord(cycle int, t, dt float64, kind uint8, element int, e solution.
 	row("global x velocity", e.Velocity[0])
 	row("global y velocity", e.Velocity[1])
 	row("global z velocity", e.Velocity[2])
-	b.WriteString("\n\n added mass.....................   0.00000E+00\n percentage increase............   0.00000E+00\n")
+	b.WriteString("\n\n")
+	row("added mass", e.Mass*wrong.percent/100)
+	row("percentage increase", wrong.percent)
 	return b.String()
 }
 

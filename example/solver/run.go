@@ -67,6 +67,7 @@ type run struct {
 	glstat *Growing
 	began  int // cycle at which this execution began
 	told   bool
+	obeyed bool // a sense switch
 	alone  bool // this rank ends while others may go on
 }
 

@@ -21,6 +21,7 @@ const (
 	LogFile  = "supervisor.log" // what the supervisor had to say
 
 	UnclaimedFile = "unclaimed.json" // Nomad has not asked for the run: package state
+	WatchFile     = "watch.json"     // what was told of the run's health: package state
 )
 
 // EndMark is what a supervisor writes to the lock file of its run folder when the run

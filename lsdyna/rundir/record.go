@@ -20,6 +20,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/internal/names"
 )
 
@@ -86,7 +87,9 @@ type Record struct {
 	// Completed: the last run in the folder is this one, and LS-DYNA completed it. All
 	// else but what its deck includes is empty then. Who forges it keeps the user's own
 	// task from computing.
-	Completed *Completion `json:"completed,omitempty"`
+	Completed *ended.Completion `json:"completed,omitempty"`
+
+	Watch *ended.WatchStop `json:"watch,omitempty"` // the run was stopped for what its model does
 }
 
 // DumpFile is the files of a dump, as they were at one time.

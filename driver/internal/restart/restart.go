@@ -8,6 +8,7 @@ package restart
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,6 +24,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -32,7 +34,8 @@ type Run struct {
 	Solver  lsdyna.Solver
 	Options launch.Options
 	Command launch.Command
-	Stdout  string // the name of the file that takes the solver's stdout
+	Stdout  string          // the name of the file that takes the solver's stdout
+	Watch   json.RawMessage // bounds of the run's health
 }
 
 // Choice is where a run begins.
@@ -64,6 +67,10 @@ func Choose(ctx context.Context, f *rundir.Folder, r Run) (Choice, error) {
 		return Choice{}, structs.NewRecoverableError(fmt.Errorf(
 			"input: %s, which the deck includes and the run in this folder has read, cannot be opened now: put it back, where the task's user may read it, and the run goes on from its dump; restart = \"never\" begins anew", lost), true)
 	}
+	if recorded.Identity == now && recorded.Watch.Holds(r.Watch) {
+		return Choice{}, stoppedBefore(recorded.Watch)
+	}
+	recorded.Watch = nil
 	chosen, err := rundir.SelectRestart(ctx, f, recorded, now, r.Stdout)
 	if err != nil {
 		return Choice{}, unsure(err)
@@ -78,6 +85,12 @@ func Choose(ctx context.Context, f *rundir.Folder, r Run) (Choice, error) {
 		choice.Notes = append(choice.Notes, fmt.Sprintf("A dump that turns out to be bad will be tried again: %v", err))
 	}
 	return choice, nil
+}
+
+// stoppedBefore is the error of a start that would meet again what its run was stopped
+// for. Nomad's restart policy does not try it again: nothing changes by that.
+func stoppedBefore(w *ended.WatchStop) error {
+	return fmt.Errorf("the run in this folder was %s: from its dump, or its deck, it would come to the same. Change the deck, and it begins anew; change or remove that bound in watch, and it goes on from its dump; restart = \"never\" or the name of a dump starts it as it is", w)
 }
 
 // unsure is the error of a start that cannot tell where it would begin.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/watchdog"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
@@ -33,6 +34,7 @@ type TaskSettings struct {
 	Stop         *lsdyna.Switch // tried before the signal; nil for none
 	Shortage     Shortage
 	StartTimeout time.Duration // 0 for none
+	Watch        watchdog.Bounds
 }
 
 // Shortage is what a task does when there are fewer free cores than it asks for.
@@ -93,6 +95,7 @@ func (s *Settings) ParseTask(c TaskConfig) (*TaskSettings, error) {
 	if t.StartTimeout, err = time.ParseDuration(c.StartTimeout); err != nil || t.StartTimeout < 0 {
 		p.add("start_timeout must be a duration such as \"10m\", or \"0s\" for none, not %q", c.StartTimeout)
 	}
+	t.Watch = parseWatch(c.Watch, &p)
 	t.checkNodes(s, c, &p)
 	if known && t.Nodes > 1 {
 		t.checkNodesSolver(&p)

@@ -21,6 +21,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -120,12 +121,12 @@ func (s Share) Stream(name string) string {
 // Completed returns how a run has completed in which an allocation took part as a node
 // that does not lead, and whose task ends so as well: the leading node would not come.
 // nil where the run has not completed; fs.ErrNotExist where it has not ended.
-func (s Share) Completed(f *rundir.Folder, cfg *drivers.TaskConfig, id state.ID) (*rundir.Completion, error) {
+func (s Share) Completed(f *rundir.Folder, cfg *drivers.TaskConfig, id state.ID) (*ended.Completion, error) {
 	told, err := nodes.ReadEnded(f.Path(), s.Key, s.Index, id.Alloc)
 	if err != nil || told.Kind != output.Completed { // whatever the exit code, as on the leading node
 		return nil, err
 	}
-	return &rundir.Completion{
+	return &ended.Completion{
 		Namespace: cfg.Namespace, Job: cfg.JobID, Alloc: id.Alloc, Task: id.Task,
 		Reason: told.Reason, Finished: told.At, ExitKnown: true, Code: told.Code,
 	}, nil

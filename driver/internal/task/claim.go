@@ -28,11 +28,11 @@ func (h *Handle) checkClaimed() {
 	}
 	h.alerts.unclaimed = true
 	h.logger.Warn("Nomad does not ask for a run that lives: its allocation is gone", "pid", h.PID(), "way_out", h.WayOut())
-	if err := h.noteUnclaimed(h.found); err != nil {
+	if err := h.kept.NoteUnclaimed(h.found); err != nil {
 		h.logger.Warn("cannot note that Nomad does not ask for a run", "error", err)
 	}
 	if h.IsAttached() { // just now
-		_ = h.noteClaimed()
+		_ = h.kept.NoteClaimed()
 	}
 }
 

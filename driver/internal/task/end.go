@@ -14,6 +14,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -89,7 +90,7 @@ func (h *Handle) end(ctx context.Context) {
 // endAsCompleted ends a task that had nothing to do as the run ended that its
 // allocation had completed before.
 func (h *Handle) endAsCompleted(r *run) {
-	var c rundir.Completion
+	var c ended.Completion
 	o := output.Outcome{Kind: output.Completed}
 	if err := json.Unmarshal(r.Completed, &c); err != nil {
 		o.Kind, c.Reason = output.Unknown, fmt.Sprintf("unknown: cannot tell how the completed run ended: %v", err)
@@ -142,7 +143,10 @@ func (h *Handle) endLeftovers(ctx context.Context) bool {
 // told as one. The solver may have ended by that one's switch before this one came to
 // sending it, or to finding that it lies there.
 func (h *Handle) recallStop(ctx context.Context, r *run) {
-	order, err := h.readStop()
+	order, err := h.kept.ReadStop()
+	if err == nil {
+		h.recall(order)
+	}
 	if err != nil || !h.over && !(h.adopted && order.Began.Before(h.found)) {
 		return
 	}

@@ -16,9 +16,12 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/keeper"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/monotonic"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/watchdog"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
@@ -36,7 +39,7 @@ type Handle struct {
 	Binder *placement.Binder
 
 	origin
-	keeping
+	kept keeper.Keeper
 	*life
 	run     atomic.Pointer[run]     // nil until its details are known
 	process atomic.Pointer[process] // never nil
@@ -65,6 +68,7 @@ type origin struct {
 type run struct {
 	state.Details
 	watcher *watch.Watcher
+	dog     *watchdog.Watchdog // of Run's goroutine alone; nil until it is needed
 }
 
 // process is the supervisor and the solver as seen from here, and what the pid
@@ -122,7 +126,7 @@ func New(o Options) *Handle {
 			adopted: o.Watcher == nil, found: time.Now(), over: o.Over,
 		},
 	}
-	h.keeping.init(o.Record)
+	h.kept.Init(o.Record)
 	h.stopper.init()
 	h.ctx, h.abandon = context.WithCancel(context.Background())
 	h.setProcess(o.Process, o.PID, o.Spec)
@@ -184,7 +188,7 @@ func (h *Handle) Attach(details func() *state.Details, env map[string]string) (f
 		return false
 	}
 	h.env.Store(&env)
-	if err := h.noteClaimed(); err != nil {
+	if err := h.kept.NoteClaimed(); err != nil {
 		h.logger.Warn("cannot note that Nomad has asked for the run", "error", err)
 	}
 	if h.run.Load() != nil {
@@ -238,7 +242,7 @@ func (h *Handle) setProcess(p *supervisor.Process, rec pidfile.Record, spec *sup
 		if d := h.Details(); d != nil {
 			recorded = d.StartedAt
 		}
-		return startedAt(rec, recorded)
+		return monotonic.StartedAt(rec, recorded)
 	})
 	if old := h.process.Swap(&process{Process: p, record: rec, spec: spec, began: begins}); old != nil && old.Process != p {
 		old.Close() // Run takes the new one at its next round

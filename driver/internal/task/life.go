@@ -105,6 +105,15 @@ func (l *life) endFor(c verdict.Cause) bool {
 	return true
 }
 
+// recallCause notes why an earlier process had the run stopped, where nothing else is known.
+func (l *life) recallCause(c verdict.Cause) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cause == (verdict.Cause{}) {
+		l.cause = c
+	}
+}
+
 func (l *life) why() verdict.Cause {
 	l.mu.Lock()
 	defer l.mu.Unlock()

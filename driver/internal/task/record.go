@@ -5,8 +5,6 @@ package task
 
 import (
 	"context"
-	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
@@ -14,68 +12,14 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
-// keeping is where what is known of a run is kept. A run that Nomad hands over while
-// state_dir cannot be used has no record until Manage brings it: what Nomad's driver
-// state tells of it is enough to watch it, to signal it and to stop it with a dump.
-type keeping struct {
-	record atomic.Pointer[state.Record]
-	there  chan struct{} // closed when record is set
-}
-
-// errUnmanaged is the error of what needs the record of a run that has none yet.
-var errUnmanaged = errors.New("the run's record cannot be used yet")
-
-func (k *keeping) init(r *state.Record) {
-	k.there = make(chan struct{})
-	if r != nil {
-		k.keep(r)
-	}
-}
-
-// keep sets the record. It must be called once at most.
-func (k *keeping) keep(r *state.Record) {
-	k.record.Store(r)
-	close(k.there)
-}
-
 // Record returns the run's record, nil while it cannot be used.
-func (k *keeping) Record() *state.Record { return k.record.Load() }
-
-func (k *keeping) readStop() (state.Stop, error) {
-	if r := k.Record(); r != nil {
-		return r.ReadStop()
-	}
-	return state.Stop{}, errUnmanaged
-}
-
-func (k *keeping) writeStop(s state.Stop) error {
-	if r := k.Record(); r != nil {
-		return r.WriteStop(s)
-	}
-	return errUnmanaged
-}
-
-// noteUnclaimed notes that Nomad does not ask for the run, and noteClaimed that it does
-// after all.
-func (k *keeping) noteUnclaimed(since time.Time) error {
-	if r := k.Record(); r != nil {
-		return r.WriteUnclaimed(since)
-	}
-	return errUnmanaged
-}
-
-func (k *keeping) noteClaimed() error {
-	if r := k.Record(); r != nil {
-		return r.Claimed()
-	}
-	return nil
-}
+func (h *Handle) Record() *state.Record { return h.kept.Record() }
 
 // Manage brings the record of a run that had none, with its processes as they are
 // found by it and what its pid file says. It must be called once at most.
 func (h *Handle) Manage(r *state.Record, p *supervisor.Process, pid pidfile.Record) {
 	h.SetProcess(p, pid)
-	h.keep(r)
+	h.kept.Keep(r)
 }
 
 // awaitRecord waits, at the end of a run whose record cannot be used, until it can:
@@ -100,7 +44,7 @@ func (h *Handle) awaitRecord(ctx context.Context) bool {
 			giveUp = time.After(h.patience.Stopped)
 		}
 		select {
-		case <-h.there:
+		case <-h.kept.There():
 			return true
 		case <-giveUp:
 			return true

@@ -30,7 +30,7 @@ func (h *Handle) Run(driver context.Context) {
 	h.resumeStop(ctx)
 	ticker := time.NewTicker(roundInterval)
 	defer ticker.Stop()
-	known, there := h.known, h.there
+	known, there := h.known, h.kept.There()
 	var changed <-chan struct{}
 	for freed := false; ; {
 		gone := h.Process().Gone()
@@ -99,6 +99,7 @@ func (h *Handle) round(ctx context.Context) {
 	h.tellNodes(v.Snapshot)
 	h.checkLicence(r, v.Snapshot)
 	h.checkStart(ctx, r, v)
+	h.checkHealth(ctx, r, v)
 }
 
 // alerts is what was told of a run already.

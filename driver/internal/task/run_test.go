@@ -353,7 +353,7 @@ func TestRun_TellsOfAStopThatAnEarlierPluginBegan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newTold(t, state.Details{Stop: "sw1"}, folderIn(t.TempDir()))
 			h.origin.adopted, h.over, h.found = c.origin.adopted, c.origin.over, found
-			h.keeping.init(&state.Record{Dir: t.TempDir()})
+			h.kept.Init(&state.Record{Dir: t.TempDir()})
 			must.NoError(t, h.Record().WriteStop(state.Stop{Began: found.Add(c.began)}))
 			h.recallStop(t.Context(), h.run.Load())
 			must.Eq(t, c.want, h.View().Switch != nil)

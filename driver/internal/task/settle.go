@@ -12,6 +12,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 )
@@ -24,7 +25,8 @@ const settlePatience = 30 * time.Second
 // allocation, and a dump from which the solver could not go on is not to be tried again.
 func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, exit verdict.Exit, o output.Outcome) {
 	rejected := false
-	err := h.insist(ctx, r, o.Success() || r.Restart != "", func(f *rundir.Folder) error {
+	stopped := h.stoppedByWatch(r, o)
+	err := h.insist(ctx, r, o.Success() || r.Restart != "" || stopped != nil, func(f *rundir.Folder) error {
 		if err := ownership.Of(f).CheckOwner(h.ID.String()); err != nil {
 			return err // the record is another run's by now
 		}
@@ -39,9 +41,10 @@ func (h *Handle) settleRecord(ctx context.Context, r *run, s output.Snapshot, ex
 		case r.Restart != "" && recorded.Chosen != nil && verdict.DumpIsBad(recorded.Chosen.Time, s, exit.Exit, o, h.wasStopped()):
 			recorded.RejectChosen()
 			rejected = true
-		default:
+		case stopped == nil || r.Deck == "" || recorded.Identity.Deck != r.Deck: // or the record is of another run
 			return nil
 		}
+		recorded.Watch = stopped
 		return f.WriteRecord(recorded)
 	})
 	if rejected {
@@ -75,11 +78,11 @@ func (h *Handle) insist(ctx context.Context, r *run, much bool, do func(*rundir.
 
 // completion is what the folder's record keeps of a run that completed. was is what it
 // kept before.
-func (h *Handle) completion(r *run, exit verdict.Exit, o output.Outcome, was rundir.Record) *rundir.Completion {
+func (h *Handle) completion(r *run, exit verdict.Exit, o output.Outcome, was rundir.Record) *ended.Completion {
 	if c := was.Completed; c != nil && c.Alloc == h.ID.Alloc && c.Task == h.ID.Task {
 		return c // by a plugin that ended before it could tell Nomad
 	}
-	return &rundir.Completion{
+	return &ended.Completion{
 		Deck:      r.Deck,
 		Namespace: r.Namespace, Job: r.JobID, Alloc: h.ID.Alloc, Task: h.ID.Task, Reason: o.Reason, Finished: exit.At().UTC(),
 		ExitKnown: exit.Known, Code: exit.Code, Signal: exit.Signal, OOMKilled: exit.OOMKilled,

@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/keeper"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/monotonic"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -68,7 +70,7 @@ func (h *Handle) Stop(ctx context.Context, timeout time.Duration, sig syscall.Si
 	}
 	order, first := h.stopOrder(time.Now())
 	order.Deadline, order.Signal = time.Now().Add(timeout), unix.SignalName(sig)
-	if err := h.writeStop(order); err != nil {
+	if err := h.kept.WriteStop(order); err != nil {
 		h.logger.Warn("cannot record the stop; a plugin that comes after this one will not finish it", "error", err)
 	}
 	return h.carryOut(ctx, order, first, "Stopping with "+h.stopSwitchName())
@@ -84,11 +86,11 @@ func (h *Handle) stopSwitchName() string {
 // stopOrder returns the stop that was begun before, or a new one, and whether it is
 // new.
 func (h *Handle) stopOrder(now time.Time) (order state.Stop, first bool) {
-	order, err := h.readStop()
+	order, err := h.kept.ReadStop()
 	if err == nil {
 		return order, false
 	}
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errUnmanaged) {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, keeper.ErrUnmanaged) {
 		h.logger.Warn("cannot read what was stopped before", "error", err)
 	}
 	order = state.Stop{Began: now}
@@ -109,7 +111,7 @@ func (h *Handle) recordDump(order state.Stop, v *watch.SwitchView) {
 		return
 	}
 	order.LastDump = encodeDump(v.Before)
-	if err := h.writeStop(order); err != nil {
+	if err := h.kept.WriteStop(order); err != nil {
 		h.logger.Warn("cannot record the dump before the stop", "error", err)
 	}
 }
@@ -122,13 +124,14 @@ func (h *Handle) resumeStop(ctx context.Context) {
 	if h.Details() == nil || h.over {
 		return
 	}
-	order, err := h.readStop()
+	order, err := h.kept.ReadStop()
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errUnmanaged) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, keeper.ErrUnmanaged) {
 			h.logger.Error("cannot resume the stop of a task", "error", err)
 		}
 		return
 	}
+	h.recall(order)
 	ctx, cancel := context.WithCancel(ctx)
 	// Before the phase changes: a Stop that sees the new one ends this one.
 	if !h.stopper.resumed.CompareAndSwap(nil, &cancel) {
@@ -139,7 +142,7 @@ func (h *Handle) resumeStop(ctx context.Context) {
 		cancel()
 		return
 	}
-	order.Deadline = resumedDeadline(order, time.Now())
+	order.Deadline = monotonic.ResumedDeadline(order, time.Now(), leastGrace)
 	h.stopBy(order.Deadline)
 	h.routines.Go(func() {
 		defer cancel()

@@ -38,8 +38,9 @@ func (e Exit) At() time.Time {
 
 // Cause is why the driver itself ends a run; zero where it does not.
 type Cause struct {
-	Kind   output.Kind
-	Reason string
+	Kind   output.Kind `json:"kind"`
+	Reason string      `json:"reason"`
+	Model  bool        `json:"model,omitempty"` // it is the model's doing: the run would come to it again from its dump
 }
 
 // Decide makes the outcome of what the solver wrote, how it exited, and why the driver
@@ -49,8 +50,8 @@ func Decide(s output.Snapshot, exit Exit, why Cause, unread error, folder string
 	o := output.Decide(s, exit.Exit)
 	var gone *workplace.GoneError
 	switch {
-	case why.Reason != "":
-		o = output.Outcome{Kind: why.Kind, Reason: why.Reason, FirstError: o.FirstError}
+	case why.Reason != "" && !o.Success(): // it may have come to its end before it was ended
+		o = output.Outcome{Kind: why.Kind, Reason: why.Reason, FirstError: o.FirstError, RestartFile: o.RestartFile}
 	case errors.As(unread, &gone):
 		o = output.Outcome{Kind: output.Unknown, Reason: "unknown: " + gone.Lost() + lastKnown(s)}
 	case errors.Is(unread, fs.ErrNotExist) && !exit.Rebooted:

@@ -1,7 +1,10 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package task
+// Package monotonic turns times in records into this process's monotonic clock. Those in
+// records are by the wall clock, which steps when somebody sets it or when a time server is
+// reached late after a boot. What ends a run must not go by such a step.
+package monotonic
 
 import (
 	"time"
@@ -13,14 +16,9 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
-// Times in records are by the wall clock, which steps when somebody sets it or when
-// a time server is reached late after a boot. What ends a run must not go by such a
-// step: the times here are turned into this process's monotonic clock as soon as
-// they are read.
-
-// startedAt returns when a run began: by its process's start, which the kernel
+// StartedAt returns when a run began: by its process's start, which the kernel
 // counts from the boot, and where that is not known by the record.
-func startedAt(rec pidfile.Record, recorded time.Time) time.Time {
+func StartedAt(rec pidfile.Record, recorded time.Time) time.Time {
 	age, ok := processAge(rec)
 	if !ok {
 		age = time.Since(recorded)
@@ -43,11 +41,11 @@ func processAge(rec pidfile.Record) (time.Duration, bool) {
 	return max(time.Duration(now.Nano())-time.Duration(rec.StartTime)*tick, 0), true
 }
 
-// resumedDeadline is the deadline of a stop that an earlier plugin began: what is
-// left of its time, but leastGrace at least unless it had less from the start, and
+// ResumedDeadline is the deadline of a stop that an earlier plugin began: what is
+// left of its time, but least at least unless it had less from the start, and
 // never more than it had.
-func resumedDeadline(order state.Stop, now time.Time) time.Time {
+func ResumedDeadline(order state.Stop, now time.Time, least time.Duration) time.Time {
 	whole := order.Deadline.Sub(order.Began)
-	left := min(max(order.Deadline.Sub(now), min(leastGrace, whole)), whole)
+	left := min(max(order.Deadline.Sub(now), min(least, whole)), whole)
 	return now.Add(left)
 }

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package task
+package monotonic
 
 import (
 	"os"
@@ -14,6 +14,8 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
+
+const leastGrace = 10 * time.Second
 
 func TestResumedDeadline_NeverMoreThanTheStopHadAndSomeGraceWhateverTheClock(t *testing.T) {
 	t.Parallel()
@@ -29,7 +31,7 @@ func TestResumedDeadline_NeverMoreThanTheStopHadAndSomeGraceWhateverTheClock(t *
 		t.Run(name, func(t *testing.T) {
 			began := now.Add(c.began)
 			order := state.Stop{Began: began, Deadline: began.Add(c.whole)}
-			must.Eq(t, c.left, resumedDeadline(order, now).Sub(now))
+			must.Eq(t, c.left, ResumedDeadline(order, now, leastGrace).Sub(now))
 		})
 	}
 }
@@ -44,7 +46,7 @@ func TestStartedAt_GoesByTheProcessNotByTheClock(t *testing.T) {
 	must.NoError(t, err)
 	yesterday := time.Now().Add(-24 * time.Hour).Round(0)
 	rec := pidfile.Record{PID: os.Getpid(), StartTime: self, BootID: boot}
-	old := func(rec pidfile.Record) bool { return time.Since(startedAt(rec, yesterday)) > 23*time.Hour }
+	old := func(rec pidfile.Record) bool { return time.Since(StartedAt(rec, yesterday)) > 23*time.Hour }
 	must.False(t, old(rec))
 	rec.BootID = "another boot's"
 	must.True(t, old(rec))
