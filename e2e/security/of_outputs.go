@@ -112,7 +112,7 @@ var ofOutputs = []removal{
 	},
 	{
 		lineEndless, "a line is kept as a whole", []string{"TestReader_keepsLittleOfALineWithoutEnd"}, []mutant.Edit{
-			mutant.Never("(*Reader).hold", "len(p) > room"),
+			mutant.Never("output.(*Reader).hold", "len(p) > room"),
 		},
 	},
 	{
