@@ -46,7 +46,7 @@ func (d *statusDrawing) tasks() []screen.Line {
 	} else {
 		lines = append(lines, d.table()...)
 	}
-	return slices.Concat(lines, d.shares(), d.ended(), d.notes(), d.lastRuns())
+	return slices.Concat(lines, d.perTask((*node.Task).Share), d.perTask(d.loss), d.ended(), d.notes(), d.lastRuns())
 }
 
 func (d *statusDrawing) freeLine() screen.Line {
@@ -184,11 +184,15 @@ func barStyle(mark screen.Style) screen.Style {
 	return screen.Plain
 }
 
-// shares says of tasks whose runs are on several nodes which part they have.
-func (d *statusDrawing) shares() []screen.Line {
+// loss says what of a task is lost with its machine.
+func (d *statusDrawing) loss(t *node.Task) string { return t.Loss(d.Now) }
+
+// perTask says of tasks what there is to say beside the table: which part they have of
+// runs on several nodes, and what would be lost.
+func (d *statusDrawing) perTask(say func(*node.Task) string) []screen.Line {
 	var lines []screen.Line
 	for _, t := range d.Live() {
-		share := t.Share()
+		share := say(t)
 		if share == "" {
 			continue
 		}

@@ -26,6 +26,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -224,21 +225,21 @@ func (d *Driver) StopTask(taskID string, timeout time.Duration, signal string) e
 	return h.Stop(d.ctx, timeout, sig)
 }
 
-// SignalTask sends a signal to the solver. SIGUSR1 and SIGUSR2 are sense
-// switches; they go to the solver's d3kil.
+// SignalTask sends a signal to the solver. SIGUSR1, SIGUSR2 and the names of sense
+// switches are such; they go to the solver's d3kil.
 func (d *Driver) SignalTask(taskID string, signal string) error {
 	h, err := d.task(taskID)
 	if err != nil {
 		return err
 	}
+	name, isSwitch := switches.OfSignal(signal)
 	sig, err := task.LookupSignal(signal)
-	if err != nil {
+	switch {
+	case !isSwitch && err != nil:
 		return err
-	}
-	if h.IsGone() {
+	case h.IsGone():
 		return errors.New("the solver has ended")
-	}
-	if name, ok := task.SwitchOfSignal[sig]; ok {
+	case isSwitch:
 		return h.SendSwitch(d.ctx, name, signal)
 	}
 	return h.Signal(sig)

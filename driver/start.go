@@ -331,6 +331,7 @@ func (s *start) makeDetails() (*state.Details, error) {
 		CoresAsked: s.place.asked, Reserved: !s.place.reserved.IsEmpty(), CgroupParent: s.place.parent, Placement: s.place.lease.Reason,
 		Nodes: s.share.Of, NodeIndex: s.share.Index, NodesKey: s.share.Key,
 		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Watch: s.job.Watch.Encode(), Old: old, Deck: s.run.deck.Hash, Completed: completed,
+		Checkpoint: s.job.Checkpoint.Every, CheckpointKeep: s.job.Checkpoint.Keep,
 	}, nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/killfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -267,7 +268,7 @@ func (s *start) writeFiles() error {
 		if err := f.WriteFiles(s.command.Files); err != nil {
 			return fmt.Errorf("work_dir: %w", err)
 		}
-		if err := f.ClearSwitch(); err != nil {
+		if err := killfile.Clear(f); err != nil {
 			return fmt.Errorf("work_dir: remove an old sense switch: %w", err)
 		}
 		if s.run.before != nil && s.job.Restart.Mode != settings.RestartAuto {

@@ -253,12 +253,80 @@ func TestSignal_TheEffectOfEachSenseSwitchIsTold(t *testing.T) {
 
 	goOn := r.freeze()
 	must.NoError(t, n.SignalTask(r.id, "SIGUSR1"))
-	must.ErrorContains(t, n.SignalTask(r.id, "SIGUSR2"), "an earlier sense switch was not taken yet")
+	must.NoError(t, n.SignalTask(r.id, "SIGUSR2"), must.Sprint("it waits"))
 	ended := r.stopping(patience)
 	must.ErrorContains(t, n.SignalTask(r.id, "SIGUSR2"), "is being stopped")
 	goOn()
 	must.NoError(t, <-ended)
 	n.hears(r.id, "Stopping with sw1, dump d3dump03 written at t = ")
+	n.hears(r.id, "Switch sw3: the run was stopped before the solver took it")
+	n.hears(r.id, "Switch sw4 was not sent: the run is being stopped")
+}
+
+// Each of two signals in a row has its result, also where the plugin was killed before the
+// solver took the first.
+func TestSignal_TwoAtOnceAreBothTold(t *testing.T) {
+	for name, meanwhile := range map[string]func(n *node, r *run){
+		"in one plugin":        func(*node, *run) {},
+		"the plugin is killed": func(n *node, r *run) { n.restart(); r.comeBack() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			r := n.start(slowJob("ncpu = 1"))
+			r.computes()
+			goOn := r.freeze()
+			must.NoError(t, n.SignalTask(r.id, "SIGUSR1"))
+			must.NoError(t, n.SignalTask(r.id, "swn"))
+			must.NoError(t, n.SignalTask(r.id, "SIGUSR2"))
+			meanwhile(n, r)
+			goOn()
+			n.hears(r.id, "Switch sw3, dump d3dump01 written at t = ")
+			n.hears(r.id, "Switch swn: the solver took it")
+			n.hears(r.id, "Switch sw4: plot state written at t = ")
+			_, err := os.Stat(filepath.Join(r.folder, "d3dump02"))
+			must.ErrorIs(t, err, os.ErrNotExist)
+		})
+	}
+}
+
+// Switches of newer versions of LS-DYNA are sent by their names; what is none is refused.
+func TestSignal_SwitchesByTheirNames(t *testing.T) {
+	n := newNode(t)
+	r := n.start(slowJob("ncpu = 1"))
+	r.computes()
+	for sw, effect := range map[string]string{
+		"sw2": "Switch sw2: the solver says: sense switch 2: time", "swz": "Switch swz: the solver says: sense switch not recognized",
+		"endtime=9": "Switch endtime=9: the solver took it", "swa": "Switch swa: output buffers flushed",
+	} {
+		must.NoError(t, n.SignalTask(r.id, sw))
+		n.hears(r.id, effect)
+	}
+	for sw, words := range map[string]string{
+		"sw1": "ends the run: nomad alloc stop does that", "stop": "unknown signal", "sw5": "unknown signal", "sw1\nx": "unknown signal", "TERM": "unknown signal",
+	} {
+		must.ErrorContains(t, n.SignalTask(r.id, sw), words)
+	}
+	must.True(t, alive(r.pid))
+}
+
+// A solver that leaves d3kil obeys it again and again: one dump and no more is to come of a
+// signal, and the next signal has its own effect.
+func TestSignal_SolverThatLeavesTheSwitch(t *testing.T) {
+	n := newNode(t)
+	j := slowJob("ncpu = 1", "keep_d3kil")
+	j.env["STANDIN_POLL"] = "10" // once more after two seconds, however busy the machine is
+	r := n.start(j)
+	r.computes()
+	for i := range 3 {
+		must.NoError(t, n.SignalTask(r.id, "SIGUSR1"))
+		n.hears(r.id, fmt.Sprintf("Switch sw3, dump d3dump%02d written at t = ", i+1))
+		must.NoError(t, n.SignalTask(r.id, "SIGUSR2"))
+		eventually(t, "its plot state", func() bool { return strings.Count(r.saidByNow(), "Switch sw4: plot state written") == i+1 })
+	}
+	must.StrContains(t, r.saidByNow(), "the solver left d3kil, which was removed")
+	_, err := os.Stat(filepath.Join(r.folder, "d3kil"))
+	must.ErrorIs(t, err, os.ErrNotExist)
+	must.StrNotContains(t, r.read("stdout"), "d3dump04")
 }
 
 func TestSignal_NoSwitchForASolverThatDoesNotCompute(t *testing.T) {

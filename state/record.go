@@ -132,7 +132,9 @@ type Details struct {
 	Restart      string        `json:"restart"`   // dump that the run began with, "" for the deck
 	StartTimeout time.Duration `json:"start_timeout_ns"`
 
-	Watch json.RawMessage `json:"watch,omitempty"` // bounds of the run's health (package driver); nothing for none
+	Watch          json.RawMessage `json:"watch,omitempty"`           // bounds of the run's health (package driver); nothing for none
+	Checkpoint     time.Duration   `json:"checkpoint_ns,omitempty"`   // between dumps; 0 for none
+	CheckpointKeep int             `json:"checkpoint_keep,omitempty"` // that stay
 
 	StartFailed bool            `json:"start_failed,omitempty"` // Nomad was told so, but not everything could be ended
 	Old         json.RawMessage `json:"old_outputs,omitempty"`  // what lay in the run folder before (package lsdyna)

@@ -195,7 +195,7 @@ func (r *run) switches() (outcome, bool, error) {
 	sw, junk := "", ""
 	if r.ranks.Rank == 0 {
 		if !r.faults.has("ignore_d3kil") {
-			sw, junk = readSwitch(killFile)
+			sw, junk = readSwitch(killFile, r.faults.has("keep_d3kil"))
 		}
 		select {
 		case sw = <-r.typed:

@@ -47,6 +47,7 @@ failures (N is a cycle; with MPP they strike rank=R, default 0):
   license_wait=S       wait S seconds for a licence (forever: without end)
   ignore_sigterm       live on after SIGTERM
   ignore_d3kil         never look for d3kil
+  keep_d3kil           obey d3kil, and leave it
   child=S              leave a child process behind that sleeps S seconds,
                        in its own session
   rank=R               the rank that the cycle failures strike
@@ -60,7 +61,7 @@ var faultNames = map[string]bool{
 	"error": true, "negative_volume": true, "abort": true, "segv": true, "kill": true, "oom": true,
 	"hang": true, "vanish": true, "truncate_dump": false, "exit_code": true, "short": true,
 	"warnings": true, "element_limit": true, "license_refused": false, "license_wait": true,
-	"ignore_sigterm": false, "ignore_d3kil": false, "child": true, "rank": true,
+	"ignore_sigterm": false, "ignore_d3kil": false, "keep_d3kil": false, "child": true, "rank": true,
 	"energy_drift": true, "dt_collapse": true, "added_mass": true, "quiet": true,
 }
 

@@ -333,7 +333,7 @@ func (r *run) prepare(m *solution.Model, s *solution.State) {
 	if r.dump == nil {
 		r.plan.Initial = r.solve.Energies().Total()
 	}
-	l.print(D3hsp, "%s", keywordCounts(m.Count, len(m.NodeIDs), len(m.Props), r.plan.EndTime))
+	l.print(D3hsp, "%s", keywordCounts(m.Count, len(m.NodeIDs), len(m.Props), r.plan.EndTime, r.plan.DumpEvery))
 	l.print(Everywhere, "\n initial kinetic energy = %s\n", fortran(r.plan.Initial, 8))
 	l.print(Stdout|D3hsp, "\n termination time                  = %s\n", fortran(r.plan.EndTime, 3))
 	l.print(Everywhere, "\n Memory required to begin solution      : %7dK\n", m.Words()/1000)

@@ -12,15 +12,18 @@ import (
 // killFile is where a user leaves a sense switch, in the run folder.
 const killFile = "d3kil"
 
-// readSwitch reads and deletes the kill file. It returns "" when there is none
+// readSwitch reads and deletes the kill file; LSF's manual says that LS-DYNA keeps it.
+// It returns "" when there is none
 // or when its content is no switch; what is not understood is returned in junk.
-func readSwitch(path string) (sw, junk string) {
+func readSwitch(path string, keep bool) (sw, junk string) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", ""
 	}
-	if err := os.Remove(path); err != nil {
-		return "", ""
+	if !keep {
+		if err := os.Remove(path); err != nil {
+			return "", ""
+		}
 	}
 	return parseSwitch(string(text))
 }
@@ -34,7 +37,7 @@ func parseSwitch(text string) (sw, junk string) {
 	}
 	word := strings.TrimSuffix(fields[0], ".")
 	switch word {
-	case "sw1", "sw2", "sw3", "sw4", "swa", "swb", "swc", "swd", "stop", "quit":
+	case "sw1", "sw2", "sw3", "sw4", "swa", "swb", "swc", "swd", "swn", "stop", "quit":
 		return word, ""
 	}
 	if _, ok := switchEndTime(fields[0]); ok {

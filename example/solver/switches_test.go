@@ -68,6 +68,14 @@ func TestSwitches(t *testing.T) {
 	}
 }
 
+func TestKeptSwitchIsObeyedAgainAndAgain(t *testing.T) {
+	dir := folder(t, "solid_bar_impact")
+	write(t, filepath.Join(dir, killFile), "sw3.")
+	j := solve(t, 0, dir, "i=main.k", "ncycle=30", "STANDIN_POLL=10", "STANDIN_FAULT=keep_d3kil")
+	demand(t, j.stdout(), "write d3dump01 file", "write d3dump02 file", "write d3dump03 file", "termination cycle reached")
+	j.file(killFile)
+}
+
 func TestEndTimeSwitchStopsEarlier(t *testing.T) {
 	dir := folder(t, "solid_bar_impact")
 	write(t, filepath.Join(dir, killFile), "endtime=1.0e-3")

@@ -239,8 +239,11 @@ func estimate(cpu, clock time.Duration, fraction float64) string {
 		line("estimated total clock time", clock.Seconds()/f) + line("estimated clock time to complete", clock.Seconds()/f*(1-f))
 }
 
+// noDumps is what LS-DYNA prints where the deck asks for no dumps.
+const noDumps = 99999999
+
 // keywordCounts is the part of d3hsp that says how big the model is.
-func keywordCounts(elements [4]int, nodes int, parts int, endTime float64) string {
+func keywordCounts(elements [4]int, nodes int, parts int, endTime float64, dumpEvery int) string {
 	var b strings.Builder
 	row := func(name, value string) {
 		fmt.Fprintf(&b, "\n    %s%s%s\n", name, strings.Repeat(".", max(0, 47-len(name))), value)
@@ -252,5 +255,9 @@ func keywordCounts(elements [4]int, nodes int, parts int, endTime float64) strin
 	row("number of beam elements", fmt.Sprintf("%8d", elements[2]))
 	row("number of shell elements", fmt.Sprintf("%8d", elements[1]))
 	row("termination time", "    "+fortranZero(endTime, 4))
+	if dumpEvery <= 0 {
+		dumpEvery = noDumps
+	}
+	row("number of cycles between restart dumps", fmt.Sprintf("%8d", dumpEvery))
 	return b.String()
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/rank"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/killfile"
 )
 
 // leader runs on the leading node.
@@ -277,7 +278,7 @@ func memory2(all []member.Record) []string {
 // stop asks the solver to end, for a node whose task is to be stopped. It reports false
 // where the solver cannot be asked. ctx ends with the run.
 func (l *leader) stop(ctx context.Context, who member.Record) bool {
-	sw, err := lsdyna.ParseSwitch(l.Stop)
+	sw, err := lsdyna.ParseStop(l.Stop)
 	if err != nil {
 		say(output.NodesStop+"the job has no sense switch for that, ending the launcher", who.Node)
 		return false
@@ -289,7 +290,7 @@ func (l *leader) stop(ctx context.Context, who member.Record) bool {
 		say(output.NodesStop+"the solver does not look at sense switches yet and has nothing to dump, ending the launcher", who.Node)
 		return false
 	}
-	if err := inFolder(func(f *rundir.Folder) error { return f.WriteSwitch(sw) }); err != nil {
+	if err := inFolder(func(f *rundir.Folder) error { return killfile.Write(f, sw) }); err != nil {
 		say("cannot write the sense switch %s: %v", l.Stop, err)
 		return false
 	}
@@ -323,12 +324,13 @@ func (l *leader) stopsItself(ctx context.Context) bool {
 	look := time.NewTicker(ownStopLook)
 	defer look.Stop()
 	for {
-		pending := false
+		var pending lsdyna.Switch
 		err := inFolder(func(f *rundir.Folder) (err error) {
-			pending, err = f.SwitchPending()
+			pending, _, err = killfile.Read(f)
 			return err
 		})
-		if err == nil && pending {
+		// A checkpoint's or an operator's may lie there.
+		if err == nil && (pending.Terminates || pending.Unknown && pending.Word() == l.Stop) {
 			return true
 		}
 		select {
@@ -344,7 +346,7 @@ func (l *leader) clearSwitch() {
 	if !l.sent.Load() {
 		return
 	}
-	if err := inFolder((*rundir.Folder).ClearSwitch); err != nil {
+	if err := inFolder(killfile.Clear); err != nil {
 		say("cannot remove the sense switch that the solver did not take: %v", err)
 	}
 }

@@ -152,6 +152,7 @@ const (
 
 // The leading node's own stop sends the switch: a second one would mean a second dump.
 func TestStop_OneSwitch(t *testing.T) {
+	const checkpointLies = "another node is stopped, and a checkpoint was asked for"
 	for name, c := range map[string]struct {
 		pending     bool
 		stop        string
@@ -159,6 +160,7 @@ func TestStop_OneSwitch(t *testing.T) {
 		sent, asked bool
 	}{
 		"another node is stopped":         {false, "sw1", computing, true, true},
+		checkpointLies:                    {false, "sw1", computing, true, true},
 		"all nodes are stopped":           {true, "sw1", computing, false, true},
 		"the job has no switch for that ": {false, "", computing, false, false},
 		"the solver waits for a licence":  {false, "sw1", header, false, false},
@@ -169,6 +171,9 @@ func TestStop_OneSwitch(t *testing.T) {
 			must.NoError(t, os.WriteFile("stdout", []byte(c.printed), 0o600))
 			if c.pending {
 				must.NoError(t, os.WriteFile(lsdyna.KillFile, []byte("sw1.\n"), 0o600))
+			}
+			if name == checkpointLies {
+				must.NoError(t, os.WriteFile(lsdyna.KillFile, []byte("sw3.\n"), 0o600))
 			}
 			l := &leader{Config: Config{Stop: c.stop}}
 			must.Eq(t, c.asked, l.stop(t.Context(), member.Record{Node: "n1"}))

@@ -40,6 +40,7 @@ type Facts struct {
 	Unnumbered  string // text of the first error without a number
 	Dumps       []Dump
 	PlotStates  int64 // d3plot states written, by the solver's own lines
+	Switching
 	Ending
 	Process
 	Nodes       string // of a run over several: whom it waits for, then which it has
@@ -88,6 +89,19 @@ type Mass struct {
 	AddedMass        float64 // in the deck's unit
 	AddedMassPercent float64 // of the physical mass; 0 where that is not printed
 }
+
+// Switching is what an output holds about sense switches, and what tells their effects
+// from what the deck asks for.
+type Switching struct {
+	Flushes     int64  // progress lines that say so
+	SwitchLines int64  // lines about sense switches
+	SwitchLine  string // the last of them
+	DumpEvery   int64  // cycles between the dumps that the deck asks for, NoDumps where it asks for none; 0 not known
+}
+
+// NoDumps is the number of cycles between dumps that LS-DYNA prints where the deck asks
+// for none.
+const NoDumps = 99999999
 
 // Clock is what the dates of an output hold, by the solver's own clock.
 type Clock struct {

@@ -30,6 +30,7 @@ var rules = [256][]lineRule{
 		{"*** Warning ", (*Reader).warning},
 		{"*** termination ", (*Reader).termination},
 		{"*** NaN detected", (*Reader).broken},
+		{"*** sense switch ", (*Reader).switchLine},
 		{"*** kill file detected", func(r *Reader, _ []byte) { r.facts.KillFile = true; r.facts.reach(PhaseEnding) }},
 	},
 	'N': {
@@ -86,8 +87,10 @@ var rules = [256][]lineRule{
 	'f': {{"forrtl: ", func(r *Reader, rest []byte) { r.crash("forrtl: ", rest) }}},
 	'n': {
 		{"ncpu=", (*Reader).threadsAsked},
+		{"number of cycles between restart dumps", (*Reader).dumpEvery},
 		{strings.TrimLeft(NodesLine, " "), (*Reader).nodes},
 	},
+	's': {{"sense switch ", (*Reader).switchLine}},
 	'>': {{">", (*Reader).commandEcho}},
 	'=': {
 		{"=   PID ", (*Reader).hydraHost},
@@ -205,6 +208,15 @@ func (r *Reader) termination(rest []byte) {
 	}
 	f.reach(PhaseEnding)
 }
+
+// switchLine takes what a solver prints about a sense switch.
+func (r *Reader) switchLine(rest []byte) {
+	r.facts.SwitchLines++
+	r.facts.SwitchLine = "sense switch " + sanitize.HideServers(sanitize.Line(rest, maxFactText))
+}
+
+// dumpEvery takes `number of cycles between restart dumps.........99999999`.
+func (r *Reader) dumpEvery(rest []byte) { r.facts.DumpEvery, _ = firstInteger(rest) }
 
 // broken takes ` *** NaN detected.  Please check message file from processor for detail.`.
 func (r *Reader) broken(rest []byte) {

@@ -51,8 +51,13 @@ func (r *Reader) progress(line []byte) {
 	if dated {
 		f.LastWall = wall
 	}
-	if len(line) >= colEventEnd && line[colEvent] == 'w' {
-		r.written(line[colEvent:colEventEnd], t, cycle, wall)
+	if len(line) >= colEventEnd {
+		switch line[colEvent] {
+		case 'w':
+			r.written(line[colEvent:colEventEnd], t, cycle, wall)
+		case 'f':
+			f.Flushes++
+		}
 	}
 	if f.FinalTime {
 		return // MPP prints one more progress line after the closing block

@@ -5,6 +5,7 @@ package output
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type Snapshot struct {
 	FirstError *SolverError
 	Dumps      []Dump // oldest first, at most the newest maxDumps
 	PlotStates int64  // d3plot states written, by the solver's own lines
+	Switching
 	Ending
 	Process
 	LastWords   string // the last line that is not blank, of the first source
@@ -56,6 +58,17 @@ func (s Snapshot) LastDump() *Dump {
 		return nil
 	}
 	return &s.Dumps[len(s.Dumps)-1]
+}
+
+// DumpsAfter is the restart files that came after one, the oldest first; all of them
+// where that is nil or was too long ago to be known.
+func (s Snapshot) DumpsAfter(last *Dump) []Dump {
+	for i := range slices.Backward(s.Dumps) {
+		if last != nil && last.Same(s.Dumps[i]) {
+			return s.Dumps[i+1:]
+		}
+	}
+	return s.Dumps
 }
 
 // seconds is a time that a solver printed; nonsense stays in range.

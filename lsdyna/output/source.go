@@ -113,6 +113,7 @@ func (s *Snapshot) add(f *Facts) {
 	s.PlotStates = max(s.PlotStates, f.PlotStates)
 	s.Signs += f.Signs
 	s.LargestDt = max(s.LargestDt, f.LargestDt)
+	s.Switching.add(f.Switching)
 	s.LastWords = cmp.Or(s.LastWords, f.LastLine)
 	s.MemoryWords = max(s.MemoryWords, f.MemoryWords)
 	if f.HasElapsed {
@@ -126,6 +127,13 @@ func (s *Snapshot) AddUnnumbered(text string) {
 	if text != "" && s.Errors == 0 && s.Banner != NormalBanner {
 		s.Errors, s.FirstError = 1, &SolverError{Text: text}
 	}
+}
+
+func (s *Switching) add(other Switching) {
+	if other.SwitchLines > s.SwitchLines {
+		s.SwitchLines, s.SwitchLine = other.SwitchLines, other.SwitchLine
+	}
+	s.Flushes, s.DumpEvery = max(s.Flushes, other.Flushes), cmp.Or(s.DumpEvery, other.DumpEvery)
 }
 
 func (h *Header) add(other Header) {

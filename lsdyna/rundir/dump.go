@@ -28,10 +28,10 @@ type DumpFiles struct {
 	last    int  // the highest rank that has a file
 }
 
-// whole reports whether no file is missing or empty. ranks is the number of MPI
+// Whole reports whether no file is missing or empty. ranks is the number of MPI
 // ranks, or 0 if it is not known; then only a missing file of a rank below another's is
 // noticed.
-func (d DumpFiles) whole(ranks int) bool {
+func (d DumpFiles) Whole(ranks int) bool {
 	if d.empty || len(d.Files) == 0 {
 		return false
 	}
@@ -45,8 +45,8 @@ func (d DumpFiles) whole(ranks int) bool {
 	return d.last == len(d.Files)-1
 }
 
-// dumps lists the restart files in the folder by name.
-func (f *Folder) dumps() (map[string]DumpFiles, error) {
+// AllDumps lists the restart files in the folder by name.
+func (f *Folder) AllDumps() (map[string]DumpFiles, error) {
 	names, err := f.names()
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (f *Folder) dumps() (map[string]DumpFiles, error) {
 
 // Dumps lists the names of the restart files in the folder, as r= takes them.
 func (f *Folder) Dumps() ([]string, error) {
-	found, err := f.dumps()
+	found, err := f.AllDumps()
 	return slices.Sorted(maps.Keys(found)), err
 }
 
@@ -94,7 +94,7 @@ func (f *Folder) CheckDump(name string) error {
 		return err
 	}
 	there := "none. Set restart to \"auto\" or \"never\""
-	if found, err := f.dumps(); err == nil && len(found) > 0 {
+	if found, err := f.AllDumps(); err == nil && len(found) > 0 {
 		const few = 10
 		names := slices.Sorted(maps.Keys(found))
 		there = strings.Join(names[max(0, len(names)-few):], ", ") + ". Name one of them, \"auto\" or \"never\""
@@ -112,11 +112,11 @@ func findDump(found map[string]DumpFiles, said, jobID string) (DumpFiles, bool) 
 	if d, ok := found[own]; ok {
 		return d, true
 	}
-	return newestDump(found, said)
+	return NewestDump(found, said)
 }
 
-// newestDump is findDump for a dump that was just written, by whatever jobid.
-func newestDump(found map[string]DumpFiles, said string) (DumpFiles, bool) {
+// NewestDump is findDump for a dump that was just written, by whatever jobid.
+func NewestDump(found map[string]DumpFiles, said string) (DumpFiles, bool) {
 	newest, ok := found[said]
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		if d := found[name]; strings.HasSuffix(name, "."+said) && (!ok || d.ModTime.After(newest.ModTime)) {
@@ -129,20 +129,20 @@ func newestDump(found map[string]DumpFiles, said string) (DumpFiles, bool) {
 // dumpFor is the name by which r= takes a dump that the solver named, or nil if not all
 // of its files are there.
 func (f *Folder) dumpFor(said string, s output.Snapshot) *string {
-	found, err := f.dumps()
+	found, err := f.AllDumps()
 	if err != nil {
 		return nil
 	}
-	d, ok := newestDump(found, said)
-	if !ok || !d.whole(ranksOf(s)) {
+	d, ok := NewestDump(found, said)
+	if !ok || !d.Whole(RanksOf(s)) {
 		return nil
 	}
 	return &d.Name
 }
 
-// ranksOf is the number of ranks by which a run's dumps are written, 0 if it is not
+// RanksOf is the number of ranks by which a run's dumps are written, 0 if it is not
 // known: outputs of a hybrid run count processors.
-func ranksOf(s output.Snapshot) int {
+func RanksOf(s output.Snapshot) int {
 	if s.Parallel == lsdyna.MPP {
 		return s.Processors
 	}
@@ -170,6 +170,7 @@ const (
 type DumpWatch struct {
 	Since time.Time    // when it was asked for, by this machine's clock
 	Last  *output.Dump // newest dump that the solver had printed then, nil for none
+	First bool         // of several the first counts: the run goes on, and others may follow
 
 	since time.Time // the same by the folder's clock; zero: not known yet
 	still int
@@ -182,7 +183,7 @@ type DumpWatch struct {
 // tenths of a second.
 func (w *DumpWatch) Look(folder *Folder, s output.Snapshot) DumpState {
 	var state DumpState
-	found, err := folder.dumps()
+	found, err := folder.AllDumps()
 	if err != nil {
 		return state
 	}
@@ -198,14 +199,18 @@ func (w *DumpWatch) Look(folder *Folder, s output.Snapshot) DumpState {
 	}
 	w.all = all
 	state.Growing = all > 0 && w.quiet < dumpQuiet
-	last := s.LastDump()
-	if last == nil || (w.Last != nil && w.Last.Same(*last)) {
+	since := s.DumpsAfter(w.Last)
+	if len(since) == 0 {
 		return state
 	}
-	state.Dump, state.Said = *last, true
-	ranks := ranksOf(s)
-	d, ok := newestDump(found, last.Name)
-	if !ok || !d.whole(ranks) || !w.fresh(d) {
+	last := since[len(since)-1]
+	if w.First {
+		last = since[0]
+	}
+	state.Dump, state.Said = last, true
+	ranks := RanksOf(s)
+	d, ok := NewestDump(found, last.Name)
+	if !ok || !d.Whole(ranks) || !w.fresh(d) {
 		return state
 	}
 	state.Files, state.Exists = d, true
@@ -261,13 +266,13 @@ func (k *DumpKeeper) Look(folder *Folder, s output.Snapshot) error {
 	if k.noted && folder.bytesOf(k.files) == k.files.Bytes {
 		return nil
 	}
-	found, err := folder.dumps()
+	found, err := folder.AllDumps()
 	if err != nil {
 		return err
 	}
-	ranks := ranksOf(s)
-	files, ok := newestDump(found, last.Name)
-	if k.still++; !ok || !files.whole(ranks) || files.Bytes != k.files.Bytes {
+	ranks := RanksOf(s)
+	files, ok := NewestDump(found, last.Name)
+	if k.still++; !ok || !files.Whole(ranks) || files.Bytes != k.files.Bytes {
 		k.still, k.noted = 0, false
 	}
 	if k.files = files; k.still < dumpStill {

@@ -83,6 +83,7 @@ type Record struct {
 	Bad      []output.Dump `json:"bad,omitempty"`      // dumps that the solver could not begin with
 	Before   []DumpFile    `json:"before"`             // dumps that were there at that start, the newest; nil in records of a version that did not look
 	Whole    []WholeDump   `json:"whole,omitempty"`    // dumps that were seen complete, those among them behind which the solver was silent
+	Asked    []AskedDump   `json:"asked,omitempty"`    // dumps that sense switches of ours brought about
 
 	// Completed: the last run in the folder is this one, and LS-DYNA completed it. All
 	// else but what its deck includes is empty then. Who forges it keeps the user's own
@@ -106,6 +107,19 @@ type WholeDump struct {
 	Bytes int64 `json:"bytes"` // of all its files
 }
 
+// AskedDump is a whole dump that a sense switch of ours brought about.
+type AskedDump struct {
+	WholeDump
+	File       string    `json:"file"` // as r= takes it
+	ModTime    time.Time `json:"mtime"`
+	Checkpoint bool      `json:"checkpoint,omitempty"` // it is removed when there are enough newer ones
+}
+
+// IsThere reports whether files are those of the dump, as they were.
+func (a AskedDump) IsThere(files DumpFiles, ranks int) bool {
+	return files.Name == a.File && files.Whole(ranks) && files.Bytes == a.Bytes && files.ModTime.Equal(a.ModTime)
+}
+
 // maxRecord bounds a record, in bytes, and the others how many dumps of other runs, bad
 // ones and whole ones it holds, which take some 100 bytes each.
 const (
@@ -114,6 +128,7 @@ const (
 	maxBad     = 64
 	maxWhole   = 16
 	maxBefore  = 32
+	maxAsked   = 64
 )
 
 // NewRecord begins the record of a run that starts from the deck. The dumps that the
@@ -125,7 +140,7 @@ func NewRecord(ctx context.Context, folder *Folder, id Identity, stdout string) 
 	if err != nil {
 		return Record{}, err
 	}
-	found, err := folder.dumps()
+	found, err := folder.AllDumps()
 	if err != nil {
 		return Record{}, err
 	}
@@ -183,6 +198,20 @@ func (f *Folder) NoteWhole(d output.Dump, files DumpFiles) error {
 	r.Whole = slices.DeleteFunc(r.Whole, func(w WholeDump) bool { return w.Same(d) })
 	r.Whole = append(r.Whole, WholeDump{Dump: d, Bytes: files.Bytes})
 	r.Whole = r.Whole[max(len(r.Whole)-maxWhole, 0):]
+	return f.WriteRecord(r)
+}
+
+// NoteAsked replaces the dumps that sense switches brought about in the run's record;
+// there may be none (NoteWhole).
+func (f *Folder) NoteAsked(asked []AskedDump) error {
+	r, err := f.ReadRecord()
+	if errors.Is(err, os.ErrNotExist) || err == nil && r.Identity == (Identity{}) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.Asked = asked[max(len(asked)-maxAsked, 0):]
 	return f.WriteRecord(r)
 }
 

@@ -41,7 +41,7 @@ func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted 
 	if d := recorded.Identity.difference(wanted); d != "" {
 		return RestartChoice{Why: "starting from the deck: " + d}, nil
 	}
-	found, err := folder.dumps()
+	found, err := folder.AllDumps()
 	if err != nil {
 		return RestartChoice{}, err
 	}
@@ -76,7 +76,7 @@ func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted 
 // there are none.
 func (r Record) refuses(dump output.Dump, files DumpFiles, ranks int) string {
 	switch {
-	case !files.whole(ranks):
+	case !files.Whole(ranks):
 		return dump.Name + " is not there, or not with the files of all ranks"
 	case r.isOlder(files):
 		return dump.Name + " is older than this run"

@@ -100,7 +100,7 @@ func startStandin(t *testing.T, dir string, s lsdyna.Solver, o launch.Options) *
 	o.Env["PATH"], o.Env["HOME"] = os.Getenv("PATH"), dir
 	o.Root = os.Getuid() == 0
 	must.NoError(t, folder.CheckInput(o.Input))
-	must.NoError(t, folder.ClearSwitch())
+	_ = os.Remove(filepath.Join(dir, lsdyna.KillFile))
 	cmd, err := launch.Build(s, o)
 	must.NoError(t, err)
 	must.NoError(t, folder.WriteFiles(cmd.Files))
@@ -239,15 +239,13 @@ func TestStandin_stopWithADumpThenGoOn(t *testing.T) {
 	run := startStandin(t, dir, solver, o)
 	before := run.until("cycles", cycling)
 	watch := DumpWatch{Since: time.Now(), Last: before.LastDump()}
-	must.NoError(t, run.folder.WriteSwitch(mustSwitch(t, "sw1")))
+	must.NoError(t, run.folder.WriteFile(lsdyna.KillFile, []byte("sw1.\n")))
 	var state DumpState
 	run.until("a complete dump", func(s output.Snapshot) bool {
 		state = watch.Look(run.folder, s)
 		return state.Complete
 	})
-	pending, err := run.folder.SwitchPending()
-	must.NoError(t, err)
-	must.False(t, pending, must.Sprint("the solver took the switch"))
+	must.FileNotExists(t, filepath.Join(dir, lsdyna.KillFile), must.Sprint("the solver took the switch"))
 	_, outcome := run.wait()
 	must.Eq(t, output.Stopped, outcome.Kind, must.Sprint(outcome.Reason))
 	must.Eq(t, state.Dump.Name, outcome.RestartFile)

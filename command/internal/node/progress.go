@@ -31,6 +31,7 @@ type Progress struct {
 	Known    bool             // the snapshot is of this task, perhaps an old one
 	Err      error            // why it is not as new as it should be
 	LastRuns []output.PastRun // in its folder, the oldest first, with the task's own
+	Dump     *WrittenDump     // the newest; nil where there is none, or it is not known
 }
 
 // Health is how the task's run does. Its outputs' times are by the clock of the run
@@ -55,6 +56,7 @@ type follower struct {
 	watcher *watch.Watcher
 	read    atomic.Pointer[output.Snapshot] // newest, of the watcher's goroutine
 	past    atomic.Pointer[[]output.PastRun]
+	dump    atomic.Pointer[WrittenDump]
 	shown   *output.Snapshot // newest that was returned
 
 	outputs *rundir.Follower // of the watcher's goroutine alone; nil until the folder was open
@@ -112,6 +114,7 @@ func (f *follower) readOn(ctx context.Context, folder *rundir.Folder, o rundir.F
 		cancel()
 		f.read.Store(&snapshot)
 		if ended {
+			f.dump.Store(findDump(folder, f.dump.Load(), snapshot))
 			return err
 		}
 		if ctx.Err() != nil {
@@ -132,6 +135,7 @@ func (f *follower) progress(err error) Progress {
 	if newest != nil {
 		p.Snapshot, p.Known = *newest, true
 	}
+	p.Dump = f.dump.Load()
 	if past := f.past.Load(); past != nil {
 		p.LastRuns = *past
 	}

@@ -65,6 +65,7 @@ func (s *State) taskReport(t *Task) TaskReport {
 		},
 		LastRuns: t.Progress.LastRuns, Notes: notNil(t.Notes),
 	}
+	r.TaskDump = dumpReport(t, s.Now)
 	s.addTimes(&r.TaskProcess, t)
 	if t.Progress.Known {
 		r.Version = known(t.Progress.Snapshot.Version)

@@ -51,7 +51,8 @@ type TaskReport struct {
 	TaskCores
 	TaskSolver
 	TaskProgress
-	Health   *health.Health   `json:"health"`    // of its run; null: not known
+	Health *health.Health `json:"health"` // of its run; null: not known
+	TaskDump
 	LastRuns []output.PastRun `json:"last_runs"` // in its run folder, the oldest first; null: not known
 	Notes    []string         `json:"notes"`
 }

@@ -25,7 +25,7 @@ const answerPatience = 10 * time.Second
 // waits for that until ctx ends. It says what came of it; "" where there is nothing to
 // ask for.
 func (c *candidate) stopWithDump(ctx context.Context) string {
-	sw, err := lsdyna.ParseSwitch(c.details.Stop)
+	sw, err := lsdyna.ParseStop(c.details.Stop)
 	if ctx.Err() != nil || c.damaged != nil || c.details.Stop == "" || c.details.RunBase == "" || err != nil {
 		return ""
 	}

@@ -6,6 +6,7 @@ package settings
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,13 @@ type TaskSettings struct {
 	Shortage     Shortage
 	StartTimeout time.Duration // 0 for none
 	Watch        watchdog.Bounds
+	Checkpoint   Checkpoint
+}
+
+// Checkpoint says how often a run writes a dump and goes on.
+type Checkpoint struct {
+	Every time.Duration // 0: never
+	Keep  int           // the newest that stay
 }
 
 // Shortage is what a task does when there are fewer free cores than it asks for.
@@ -96,6 +104,7 @@ func (s *Settings) ParseTask(c TaskConfig) (*TaskSettings, error) {
 		p.add("start_timeout must be a duration such as \"10m\", or \"0s\" for none, not %q", c.StartTimeout)
 	}
 	t.Watch = parseWatch(c.Watch, &p)
+	t.Checkpoint = parseCheckpoint(c, &p)
 	t.checkNodes(s, c, &p)
 	if known && t.Nodes > 1 {
 		t.checkNodesSolver(&p)
@@ -204,14 +213,44 @@ func parseStop(text string, p *problems) *lsdyna.Switch {
 	if text == "" {
 		return nil
 	}
-	sw, err := lsdyna.ParseSwitch(text)
+	sw, err := lsdyna.ParseStop(text)
 	switch {
+	case slices.Contains([]string{"none", "off", "never", "false"}, strings.ToLower(text)):
+		p.add("stop = %q is no sense switch; use \"\" for none", text)
 	case err != nil:
-		p.add("stop: %w", err)
-	case !sw.Terminates:
-		p.add("stop = %q does not end a run; use sw1 (dump and terminate), swd or stop, or \"\" for none", text)
+		p.add("stop: %w, or \"\" for none", err)
 	}
 	return &sw
+}
+
+// Of checkpoints.
+const (
+	leastCheckpoint = time.Second
+	keepCheckpoints = 2 // the newest may be cut by what ends the run
+)
+
+func parseCheckpoint(c TaskConfig, p *problems) Checkpoint {
+	o := Checkpoint{Keep: keepCheckpoints}
+	if c.CheckpointKeep != nil {
+		o.Keep = *c.CheckpointKeep
+	}
+	switch {
+	case o.Keep < 1:
+		p.add("checkpoint_keep = %d: give the number of checkpoints that stay, at least 1, or leave it out for %d", o.Keep, keepCheckpoints)
+	case c.Checkpoint == "" && c.CheckpointKeep != nil:
+		p.add("checkpoint_keep is for checkpoints: set checkpoint to their interval, e.g. \"1h\"")
+	}
+	if c.Checkpoint == "" {
+		return Checkpoint{}
+	}
+	var err error
+	if o.Every, err = time.ParseDuration(c.Checkpoint); err != nil || o.Every < leastCheckpoint && o.Every != 0 {
+		p.add("checkpoint must be a duration such as \"1h\", at least %s, or \"\" for none, not %q", leastCheckpoint, c.Checkpoint)
+	}
+	if slices.Contains(c.Args, "d=nodump") {
+		p.add("checkpoint writes dumps, which d=nodump in args suppresses: remove one of them")
+	}
+	return o
 }
 
 // String is the restart as a job says it.

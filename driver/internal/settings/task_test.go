@@ -48,6 +48,20 @@ func TestTaskConfig_Defaults(t *testing.T) {
 	must.Eq(t, "sw1", task.StopName())
 }
 
+func TestTaskConfig_Checkpoints(t *testing.T) {
+	for block, want := range map[string]Checkpoint{
+		``:                  {},
+		`checkpoint = "1h"`: {Every: time.Hour, Keep: 2},
+		"checkpoint = \"90m\"\ncheckpoint_keep = 5": {Every: 90 * time.Minute, Keep: 5},
+	} {
+		var got TaskConfig
+		hclutils.NewConfigParser(TaskSpec).ParseHCL(t, "config {\nsolver = \"r14\"\ninput = \"main.k\"\n"+block+"\n}", &got)
+		task, err := soundSettings(t).ParseTask(got)
+		must.NoError(t, err)
+		must.Eq(t, want, task.Checkpoint, must.Sprint(block))
+	}
+}
+
 func TestTaskConfig_Everything(t *testing.T) {
 	var got TaskConfig
 	hclutils.NewConfigParser(TaskSpec).ParseHCL(t, `config {
@@ -94,7 +108,7 @@ func TestParseTask_Choices(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, want, task.Restart, must.Sprintf("restart = %q", restart))
 	}
-	for stop, want := range map[string]string{"": "", "SW1": "sw1", "swd.": "swd", "stop": "stop"} {
+	for stop, want := range map[string]string{"": "", "SW1": "sw1", "swd.": "swd", "stop": "stop", "swz": "swz"} {
 		c := soundTask()
 		c.Stop = stop
 		task, err := s.ParseTask(c)
@@ -126,8 +140,15 @@ func TestParseTask_SaysWhatToWrite(t *testing.T) {
 		"work_dir is elsewhere":     {func(c *TaskConfig) { c.WorkDir = "/etc" }, `work_dir "/etc" is not below one of this node's work_roots ("/scratch")`},
 		"work_dir only looks right": {func(c *TaskConfig) { c.WorkDir = "/scratchy/x" }, `is not below one of`},
 		"work_dir leads out":        {func(c *TaskConfig) { c.WorkDir = "/scratch/../etc" }, `is not below one of`},
-		"stop is no switch":         {func(c *TaskConfig) { c.Stop = "sw9" }, `stop: "sw9" is not a sense switch`},
-		"stop does not end":         {func(c *TaskConfig) { c.Stop = "sw2" }, `stop = "sw2" does not end a run`},
+		"stop is no switch":         {func(c *TaskConfig) { c.Stop = "sw!" }, `stop: "sw!" is not a sense switch`},
+		"stop does not end":         {func(c *TaskConfig) { c.Stop = "sw2" }, `stop: "sw2" does not end a run`},
+		"stop is none":              {func(c *TaskConfig) { c.Stop = "none" }, `stop = "none" is no sense switch; use "" for none`},
+		"checkpoint is no time":     {func(c *TaskConfig) { c.Checkpoint = "hourly" }, `checkpoint must be a duration such as "1h"`},
+		"checkpoint below a second": {func(c *TaskConfig) { c.Checkpoint = "1ms" }, `at least 1s`},
+		"checkpoint below zero":     {func(c *TaskConfig) { c.Checkpoint = "-1h" }, `checkpoint must be a duration`},
+		"no checkpoint stays":       {func(c *TaskConfig) { c.Checkpoint, c.CheckpointKeep = "1h", new(int) }, `checkpoint_keep = 0: give the number of checkpoints that stay, at least 1`},
+		"checkpoint_keep alone":     {func(c *TaskConfig) { two := 2; c.CheckpointKeep = &two }, `checkpoint_keep is for checkpoints: set checkpoint`},
+		"checkpoint without dumps":  {func(c *TaskConfig) { c.Checkpoint, c.Args = "1h", []string{"d=nodump"} }, `d=nodump in args suppresses`},
 		"unknown shortage":          {func(c *TaskConfig) { c.Shortage = "wait" }, `shortage must be "unpinned" or "retry", not "wait"`},
 		"start_timeout is no time":  {func(c *TaskConfig) { c.StartTimeout = "soon" }, `start_timeout must be a duration such as "10m"`},
 		"restart leads elsewhere":   {func(c *TaskConfig) { c.Restart = "old/d3dump01" }, `restart must be "auto", "never" or the name of a dump in work_dir such as "d3dump01", not "old/d3dump01"`},
@@ -243,7 +264,7 @@ func TestParseTask_OnANodeWithoutSolvers(t *testing.T) {
 
 func TestParseTask_ReportsEverythingAtOnce(t *testing.T) {
 	_, err := soundSettings(t).ParseTask(TaskConfig{
-		Command: "c", WorkDir: "/etc", Stop: "sw9", Shortage: "wait", Restart: "a/b", StartTimeout: "soon",
+		Command: "c", WorkDir: "/etc", Stop: "sw!", Shortage: "wait", Restart: "a/b", StartTimeout: "soon",
 	})
 	must.Error(t, err)
 	var keys []string

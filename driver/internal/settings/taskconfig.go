@@ -32,6 +32,9 @@ var TaskSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"silence":      withDefault("silence", "string", `""`),
 		"action":       withDefault("action", "string", `"event"`),
 	})),
+
+	"checkpoint":      withDefault("checkpoint", "string", `""`),
+	"checkpoint_keep": hclspec.NewAttr("checkpoint_keep", "number", false),
 })
 
 // TaskConfig is the config block of a task.
@@ -54,6 +57,9 @@ type TaskConfig struct {
 	Shortage     string       `codec:"shortage"`
 	StartTimeout string       `codec:"start_timeout"`
 	Watch        *WatchConfig `codec:"watch"`
+
+	Checkpoint     string `codec:"checkpoint"`
+	CheckpointKeep *int   `codec:"checkpoint_keep"` // nil: not said
 }
 
 // WatchConfig bounds what a run's health may be. "" is no bound. Numbers are strings: Nomad

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -62,6 +63,8 @@ func (h *Handle) end(ctx context.Context) {
 		h.endAsFollower(ctx, r, exit)
 		return
 	}
+	r.switches.Load(h.Record())
+	r.switches.Recall(ctx)
 	h.recallStop(ctx, r)
 	v, err := h.readOutputs(ctx, r)
 	if ctx.Err() != nil {
@@ -81,7 +84,8 @@ func (h *Handle) end(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // what is not noted in the folder must not be told to Nomad: it starts the task again
 	}
-	h.tellSwitch(v.Switch, ending{succeeded: outcome.Success(), clean: clean})
+	h.tellSwitches(v, switches.Ending{Succeeded: outcome.Success(), Clean: clean})
+	h.refuseSwitches(r, "the run has ended")
 	h.Events.EmitRedacted(Sentence(outcome.Reason))
 	h.tellWhereResultsAre(r)
 	h.conclude(verdict.Result(outcome, exit.Exit), outcome, exit.At())
@@ -150,11 +154,11 @@ func (h *Handle) recallStop(ctx context.Context, r *run) {
 	if err != nil || !h.over && !(h.adopted && order.Began.Before(h.found)) {
 		return
 	}
-	sw, err := lsdyna.ParseSwitch(r.Stop)
+	sw, err := lsdyna.ParseStop(r.Stop)
 	if err != nil {
 		return
 	}
-	_ = r.watcher.Recall(ctx, watch.Sending{Switch: sw, Asked: order.Began, LastDump: lastDump(order.LastDump)})
+	_ = r.watcher.Recall(ctx, watch.Sending{Switch: sw, Asked: order.Began, LastDump: switches.DecodeDump(order.LastDump)})
 }
 
 // readOutputs reads the last of the outputs. A folder that cannot be read is waited

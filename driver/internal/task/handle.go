@@ -20,6 +20,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/monotonic"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/watchdog"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -67,8 +68,10 @@ type origin struct {
 // run is what is known of a run from its details: with them comes its folder.
 type run struct {
 	state.Details
-	watcher *watch.Watcher
-	dog     *watchdog.Watchdog // of Run's goroutine alone; nil until it is needed
+	watcher     *watch.Watcher
+	switches    *switches.Queue
+	checkpoints *checkpoints
+	dog         *watchdog.Watchdog // of Run's goroutine alone; nil until it is needed
 }
 
 // process is the supervisor and the solver as seen from here, and what the pid
@@ -144,7 +147,8 @@ func (h *Handle) setDetails(d state.Details, w *watch.Watcher) {
 	if w == nil {
 		w = h.watch(d)
 	}
-	h.run.Store(&run{Details: d, watcher: w})
+	q := switches.New(switches.Options{Watcher: w, Keep: d.CheckpointKeep, Unless: h.checkStopping, Logger: h.logger})
+	h.run.Store(&run{Details: d, watcher: w, switches: q, checkpoints: newCheckpoints(&d)})
 	close(h.known)
 	h.nameSolver()
 	h.holdFolder()

@@ -61,7 +61,7 @@ func (h *Handle) dumpForWatch(ctx context.Context, r *run) {
 		defer cancel()
 		sw, err := lsdyna.ParseSwitch(watchSwitch)
 		if err == nil {
-			err = r.watcher.Send(ctx, watch.Sending{Switch: sw})
+			err = r.switches.Send(ctx, sw, false)
 		}
 		if err != nil && h.Phase() < Stopping {
 			h.say("Watch: no dump could be asked for: %v", err)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
@@ -82,7 +83,7 @@ func (h *Handle) tellNodes(s output.Snapshot) {
 // the launch daemon asks for it when it gets a signal. The ranks of this node are the
 // leading node's to end, within this one's time.
 func (h *Handle) stopFollower(ctx context.Context, order state.Stop, doing string) error {
-	h.say("%s: asking the node that leads the run to stop it; it has %s", doing, short(time.Until(order.Deadline)))
+	h.say("%s: asking the node that leads the run to stop it; it has %s", doing, switches.Short(time.Until(order.Deadline)))
 	if err := h.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		h.logger.Warn("cannot signal the launch daemon", "error", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -53,7 +54,7 @@ func (h *Handle) Run(driver context.Context) {
 			there = nil
 			h.resumeStop(ctx)
 		case <-changed:
-			h.tellSwitch(h.run.Load().watcher.View().Switch, ending{})
+			h.goOn(ctx, h.run.Load())
 		case <-ticker.C:
 			h.round(ctx)
 		}
@@ -91,7 +92,7 @@ func (h *Handle) round(ctx context.Context) {
 		return
 	}
 	v := r.watcher.View()
-	h.tellSwitch(v.Switch, ending{})
+	h.goOn(ctx, r)
 	h.tellStalled(r.watcher.Stalled())
 	h.tellGone(v.Gone)
 	h.tellHeld(v.Held)
@@ -100,6 +101,7 @@ func (h *Handle) round(ctx context.Context) {
 	h.checkLicence(r, v.Snapshot)
 	h.checkStart(ctx, r, v)
 	h.checkHealth(ctx, r, v)
+	h.checkCheckpoint(ctx, r, v)
 }
 
 // alerts is what was told of a run already.
@@ -115,7 +117,8 @@ type alerts struct {
 
 	delayKnown, delayTold bool // of the time a switch takes
 
-	sent toldSwitch
+	sent        switches.Told
+	checkpoints toldCheckpoints
 }
 
 // checkSupervisor notices that the supervisor was killed under a live solver.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
@@ -179,12 +180,12 @@ func TestRun_EachSwitchIsToldOnce(t *testing.T) {
 	dump.Files.Bytes = 2e6
 	h := newTold(t, state.Details{}, folderIn(t.TempDir()))
 	for range 2 {
-		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked}, ending{})
-		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second)}, ending{})
-		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second), Dump: dump}, ending{})
+		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked}, switches.Ending{})
+		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second)}, switches.Ending{})
+		h.tellSwitch(&watch.SwitchView{Switch: sw3, Asked: asked, Taken: asked.Add(time.Second), Dump: dump}, switches.Ending{})
 	}
-	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(time.Second), Plot: true, PlotTime: 0.75}, ending{})
-	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(2 * time.Second), Ended: true}, ending{})
+	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(time.Second), Plot: true, PlotTime: 0.75}, switches.Ending{})
+	h.tellSwitch(&watch.SwitchView{Switch: sw4, Asked: asked.Add(2 * time.Second), Ended: true}, switches.Ending{})
 	must.StrHasPrefix(t, "Switch sw3, dump d3dump01 written at t = 5.0000E-01, 2.0 MB, in ", h.next(t))
 	must.StrHasPrefix(t, "Switch sw4: plot state written at t = 7.5000E-01, in ", h.next(t))
 	must.Eq(t, "Switch sw4: the run ended before the solver took it", h.next(t))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/keeper"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/monotonic"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -95,7 +96,7 @@ func (h *Handle) stopOrder(now time.Time) (order state.Stop, first bool) {
 	}
 	order = state.Stop{Began: now}
 	if r := h.run.Load(); r != nil {
-		order.LastDump = encodeDump(r.watcher.View().Snapshot.LastDump())
+		order.LastDump = switches.EncodeDump(r.watcher.View().Snapshot.LastDump())
 	}
 	return order, true
 }
@@ -107,10 +108,10 @@ func (h *Handle) recordDump(order state.Stop, v *watch.SwitchView) {
 	if v == nil || v.Before == nil {
 		return
 	}
-	if was := lastDump(order.LastDump); was != nil && was.Same(*v.Before) {
+	if was := switches.DecodeDump(order.LastDump); was != nil && was.Same(*v.Before) {
 		return
 	}
-	order.LastDump = encodeDump(v.Before)
+	order.LastDump = switches.EncodeDump(v.Before)
 	if err := h.kept.WriteStop(order); err != nil {
 		h.logger.Warn("cannot record the dump before the stop", "error", err)
 	}
@@ -193,7 +194,7 @@ func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, first bool,
 	if r == nil || r.Stop == "" || left <= 0 {
 		return false
 	}
-	sw, err := lsdyna.ParseSwitch(r.Stop)
+	sw, err := lsdyna.ParseStop(r.Stop)
 	if err != nil {
 		return false
 	}
@@ -224,10 +225,10 @@ func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, first bool,
 		return false // it does not look at switches yet, and there is nothing to dump
 	}
 	err = h.sendStop(asking, r, watch.Sending{
-		Switch: sw, Asked: order.Began, Again: true, First: first, LastDump: lastDump(order.LastDump),
+		Switch: sw, Asked: order.Began, Again: true, First: first, LastDump: switches.DecodeDump(order.LastDump),
 		Written: func() {
 			grace := time.Until(until)
-			h.say("%s; the solver has %s for it%s", doing, short(grace), tooShort(v.Snapshot, grace))
+			h.say("%s; the solver has %s for it%s", doing, switches.Short(grace), tooShort(v.Snapshot, grace))
 		},
 	})
 	if err != nil {
@@ -252,7 +253,7 @@ func (h *Handle) sendStop(ctx context.Context, r *run, s watch.Sending) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(switchLook):
+		case <-time.After(switches.Look):
 		}
 	}
 }
@@ -274,7 +275,7 @@ func (h *Handle) firstLook(ctx context.Context, r *run) (watch.View, error) {
 		select {
 		case <-ctx.Done():
 			return v, errors.Join(err, v.Err)
-		case <-time.After(switchLook):
+		case <-time.After(switches.Look):
 		}
 	}
 }
@@ -285,7 +286,7 @@ func (h *Handle) awaitSwitch(ctx context.Context, r *run, until, deadline time.T
 	look := time.NewTimer(time.Until(until)) // a late look would take the signal's time
 	defer look.Stop()
 	held := false
-	for ; ; look.Reset(switchLook) {
+	for ; ; look.Reset(switches.Look) {
 		select {
 		case <-h.Process().Done():
 			return true

@@ -15,6 +15,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/killfile"
 )
 
 func TestWatcher_switchUntilItsDumpIsComplete(t *testing.T) {
@@ -27,7 +28,7 @@ func TestWatcher_switchUntilItsDumpIsComplete(t *testing.T) {
 	written := false
 	must.NoError(t, w.Send(soon(t), Sending{Switch: sw, Written: func() { written = true }}))
 	must.True(t, written)
-	must.ErrorIs(t, w.Send(soon(t), Sending{Switch: sw}), rundir.ErrSwitchPending)
+	must.ErrorIs(t, w.Send(soon(t), Sending{Switch: sw}), killfile.ErrPending)
 	v := w.View()
 	must.NotNil(t, v.Switch)
 	must.True(t, v.Switch.Taken.IsZero())

@@ -15,13 +15,14 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/dumps"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 )
 
 // How often a watcher looks at its folder: usually, and while a sense switch is
-// followed. switchHaste is how long a switch that does not end the run is followed
-// closely. placeLooks is after how many looks at an open folder it is found out again
+// followed. switchHaste is how long after it was taken a switch that does not end the
+// run is followed closely. placeLooks is after how many looks at an open folder it is found out again
 // whether its path still leads there.
 const (
 	lookInterval   = 2 * time.Second
@@ -59,15 +60,17 @@ type Options struct {
 // View is what a Watcher knows. It is a copy that nobody changes.
 type View struct {
 	Snapshot output.Snapshot
-	Looks    int64        // finished looks at the outputs; 0: nothing is known of them yet
-	At       time.Time    // when the last of them began at which the file system did not fail
-	Told     bool         // Finish has read how the run ended, from stdout, if maybe not all else
-	Open     bool         // the folder is open
-	Err      error        // why it is not
-	Dir      rundir.DirID // the folder itself, once it was open
-	Gone     error        // a *workplace.GoneError while the path does not lead to where the run's solver works
-	Held     error        // why it could not be held for the run (Hold); an *ownership.OwnedError where another run has it
-	Switch   *SwitchView  // the last sense switch that was sent, nil for none
+	Looks    int64         // finished looks at the outputs; 0: nothing is known of them yet
+	At       time.Time     // when the last of them began at which the file system did not fail
+	Told     bool          // Finish has read how the run ended, from stdout, if maybe not all else
+	Open     bool          // the folder is open
+	Err      error         // why it is not
+	Dir      rundir.DirID  // the folder itself, once it was open
+	Gone     error         // a *workplace.GoneError while the path does not lead to where the run's solver works
+	Held     error         // why it could not be held for the run (Hold); an *ownership.OwnedError where another run has it
+	Switch   *SwitchView   // the last sense switch that was sent, nil for none
+	Former   *SwitchView   // the one whose place a switch took that ends the run, nil for none
+	Dump     *dumps.Newest // the newest dump, nil for none
 }
 
 // Watcher owns the run folder of one run: its open descriptor, the reading of
@@ -88,10 +91,13 @@ type Watcher struct {
 	ended    chan struct{}
 
 	// Of the goroutine alone.
-	folder *ownership.Folder
-	follow *rundir.Follower
-	sent   *sentSwitch
-	dumps  rundir.DumpKeeper
+	folder  *ownership.Folder
+	follow  *rundir.Follower
+	sent    *sentSwitch
+	former  *sentSwitch // the one whose place sent took
+	dumps   rundir.DumpKeeper
+	written dumps.Keeper
+	dumped  time.Time // when it was looked how far dumps are
 
 	holding  holding
 	unplaced int    // looks since checkPlace
@@ -229,7 +235,7 @@ func (w *Watcher) Finish(ctx context.Context) (View, error) {
 			// later run.
 			return errors.Join(err, ctx.Err())
 		}
-		return errors.Join(err, w.followSwitch(f, s, true))
+		return errors.Join(err, w.followSwitch(f, s, true, true))
 	})
 	return w.View(), err
 }
@@ -319,10 +325,13 @@ func (w *Watcher) watching() bool { return w.follow != nil || w.options.Follow !
 
 // pause is how long to wait before the next look.
 func (w *Watcher) pause() time.Duration {
-	if w.sent != nil && w.sent.closely() {
-		return min(switchInterval, w.options.interval)
+	pause := w.options.interval
+	for _, s := range []*sentSwitch{w.sent, w.former} {
+		if s != nil {
+			pause = min(pause, s.pause(w.options.interval))
+		}
 	}
-	return w.options.interval
+	return pause
 }
 
 // open opens the folder where it is not open.
@@ -386,15 +395,23 @@ func (w *Watcher) look() error {
 		}
 	})
 	// First what a later start needs, then what is told.
-	return errors.Join(err, w.keepDump(s), w.followSwitch(w.folder.Folder, s, false))
+	due := time.Since(w.dumped) >= switchInterval*3/4 // that they do not grow is told by looks some time apart
+	if due {
+		w.dumped = time.Now()
+	}
+	err = errors.Join(err, w.keepDump(s, due), w.followSwitch(w.folder.Folder, s, due, false))
+	if newest, ok := w.written.Newest(w.folder.Folder, s); ok && (w.View().Dump == nil || *w.View().Dump != newest) {
+		w.publish(func(v *View) { v.Dump = &newest })
+	}
+	return err
 }
 
 // keepDump has the run's record say that the newest dump is complete, once it is.
-func (w *Watcher) keepDump(s output.Snapshot) error {
+func (w *Watcher) keepDump(s output.Snapshot, due bool) error {
 	if last := s.LastDump(); last == nil || last.Followed {
 		return nil
 	}
-	if err := w.checkMine(); err != nil {
+	if err := w.checkMine(); err != nil || !due {
 		return err
 	}
 	return w.dumps.Look(w.folder.Folder, s)

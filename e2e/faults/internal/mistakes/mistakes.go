@@ -170,6 +170,6 @@ var All = []Mistake{
 	},
 	{
 		Name: "tells of a signal again and again", Rule: check.ToldTrue, Fault: "signals in a row",
-		Edits: []mutant.Edit{mutant.Drop("(*Handle).tellSwitch", "told.effect = true")},
+		Edits: []mutant.Edit{mutant.Drop("(*Told).Effect", "told.effect = true")},
 	},
 }

@@ -1,0 +1,48 @@
+# Copyright The nomad-driver-lsdyna Authors
+# SPDX-License-Identifier: MPL-2.0
+
+# A long run on a node that may die: the solver writes a dump every hour, of which the
+# newest three stay, and the next start goes on from the newest.
+
+variable "solver" {
+  default = "r14-smp-d"
+}
+
+variable "run_dir" {
+  default     = "/scratch/box-crush-checkpoint"
+  description = "folder with a copy of example/decks/shell_box_crush, writable for the task's user"
+}
+
+job "box-crush-checkpoint" {
+  type = "batch"
+
+  group "run" {
+    restart {
+      attempts = 3
+      interval = "24h"
+      delay    = "15s"
+      mode     = "fail"
+    }
+
+    task "lsdyna" {
+      driver = "lsdyna"
+
+      config {
+        solver          = var.solver
+        work_dir        = var.run_dir
+        input           = "main.k"
+        ncpu            = 1
+        checkpoint      = "1h"
+        checkpoint_keep = 3
+        restart         = "auto"
+      }
+
+      kill_timeout = "10m"
+
+      resources {
+        cpu    = 1000
+        memory = 500
+      }
+    }
+  }
+}
