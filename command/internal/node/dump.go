@@ -66,7 +66,7 @@ func (t *Task) Loss(now time.Time) string {
 	if !t.Progress.Known || t.Progress.Snapshot.Phase != output.PhaseSolving {
 		return ""
 	}
-	text := ""
+	var text string
 	switch d := t.Progress.Dump; {
 	case d != nil:
 		text = fmt.Sprintf("newest dump %s of t = %.4g, %s old", d.Name, d.Time, screen.Duration(max(now.Sub(d.At), 0)))
