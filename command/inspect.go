@@ -32,7 +32,11 @@ DESCRIPTION
   reached, or the modes or cycles it was asked for were computed; stopped (a sense
   switch, or an end before the end time), error (also a crash, with its signal),
   license, killed (by somebody, a limit or the kernel), running, or unknown where
-  the outputs simply end. Of several runs of one process (case) each counts, else
+  the outputs simply end. A run is running where it is certain that it lives: the
+  solver of the run that has the folder, or any process that writes its outputs, is
+  one of this machine's, or, of a run on another machine, the folder's lock is held.
+  Everybody who may read the folder sees the first, its owner and root all of them.
+  Of several runs of one process (case) each counts, else
   the last. stdout is found by what it holds, and the file with stderr by its
   name. The message files of all ranks are read. A path on a
   file server that has not answered for eight seconds is an error. Of a run over
@@ -40,13 +44,14 @@ DESCRIPTION
   of them asked for its stop; one that was lost is in the reason.
 
 OPTIONS
-  -running  The run is alive: outputs without an end are running, with an
-            estimate of the time left, instead of unknown.
+  -running  The run is alive, as you know: outputs without an end are running, with
+            an estimate of the time left, also where nothing here proves it.
   -json     One object for each path, in the order given: path, outcome, reason,
             time, end_time, cycle, version, parallel, precision, processors,
             warnings, errors, first_error (code, class, text), restart_file,
             elapsed_seconds, eta_seconds with eta_low_seconds and eta_high_seconds
             (four of five runs end between them), eta_missing (why there is none),
+            lives_by (what proves that it runs),
             nodes_text and nodes_stop (of a run over several nodes: whom it waited
             for or which nodes it had, and which of them asked for its stop),
             last_runs (run, started_at, began, ended_at,
@@ -202,6 +207,9 @@ func outcomeStyle(kind output.Kind) screen.Style {
 // describeReport says what a table has no room for.
 func describeReport(r output.Report) []string {
 	lines := []string{r.Reason}
+	if r.LivesBy != nil {
+		lines = append(lines, *r.LivesBy)
+	}
 	switch {
 	case r.ETASeconds != nil:
 		lines = append(lines, fmt.Sprintf("about %s left (%s to %s)", screen.Seconds(r.ETASeconds), screen.Seconds(r.ETALowSeconds), screen.Seconds(r.ETAHighSeconds)))

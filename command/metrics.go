@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/history"
 )
 
 const metricsHelp = `USAGE
@@ -58,6 +59,9 @@ DESCRIPTION
                                           a run that solves
     lsdyna_task_warnings_by_code_total    by code: the most frequent kinds
     lsdyna_task_exit_code                 of tasks that have ended
+    lsdyna_runs_total                     by outcome: runs that have ended on this
+                                          node, since its history began
+    lsdyna_core_seconds_total             by outcome: cores times wall time of them
 
   A series that is not known is left out.
 
@@ -106,6 +110,11 @@ func runMetrics(ctx context.Context, args []string, s streams) error {
 	}
 	registry := prometheus.NewRegistry()
 	newVectors(registry).set(state.Report())
+	if totals, err := history.ReadTotals(r.StateDir); err == nil {
+		setTotals(registry, totals)
+	} else {
+		fmt.Fprintf(s.err, "%s metrics: the counters of runs that have ended are left out: %s\n", program, screen.Clean(err.Error()))
+	}
 	if *textfile != "" {
 		if err := prometheus.WriteToTextfile(*textfile, registry); err != nil {
 			return fmt.Errorf("write %s: %w", *textfile, err)

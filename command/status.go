@@ -19,10 +19,11 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/public"
 )
 
 const statusHelp = `USAGE
-  nomad-driver-lsdyna status [-state-dir DIR] [-watch] [-json]
+  nomad-driver-lsdyna status [-state-dir DIR] [-status-dir DIR] [-watch] [-json]
       [-smt isolate|share] [-usable LIST] [-sysfs DIR]
 
 DESCRIPTION
@@ -40,10 +41,14 @@ DESCRIPTION
   place. Cores that Nomad has reserved for tasks of other drivers come from
   Nomad's cgroups.
 
-  It has to run as the agent's user, usually root.
+  The agent's user, usually root, sees all tasks. Everybody else sees his own, and
+  of the others which cores they take ("x"): what the plugin wrote to status_dir a
+  moment ago. Where the plugin does not run any more, it is said how old that is.
 
 OPTIONS
   -state-dir DIR  The agent's state_dir (/var/lib/nomad-driver-lsdyna).
+  -status-dir DIR The agent's status_dir (/run/nomad-driver-lsdyna), which is read
+                  where state_dir is another user's.
   -watch          Draw again every two seconds until interrupted. With -json,
                   one object a line.
   -smt MODE       isolate or share, instead of the agent's cores.smt, for the number
@@ -55,8 +60,9 @@ OPTIONS
   -json           An object with physical_cores, logical_cores,
                   hyper_threading_enabled, available_cores, cores (index, job_id,
                   pid, alloc_id, task, idle, reserved, drift, ...; job_id and pid
-                  are null where a core is free) and tasks (job_id, alloc_id,
-                  task, state, pid, cores, time, end_time, progress_ratio,
+                  are null where a core is free, or taken by a task of another
+                  user, which is not told: then taken is true) and tasks (job_id,
+                  alloc_id, task, state, pid, cores, time, end_time, progress_ratio,
                   eta_seconds with eta_low_seconds and eta_high_seconds, between
                   which four of five runs end, health (energy_ratio,
                   hourglass_percent, added_mass_percent, time_step,
@@ -80,6 +86,7 @@ const watchEvery = 2 * time.Second
 func runStatus(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("status")
 	newReader := readerFlags(fs)
+	statusDir := fs.String("status-dir", public.DefaultDir, "")
 	watch := fs.Bool("watch", false, "")
 	asJSON := fs.Bool("json", false, "")
 	if err := parseOnly(fs, args); err != nil {
@@ -90,6 +97,7 @@ func runStatus(ctx context.Context, args []string, s streams) error {
 		return err
 	}
 	defer r.Close()
+	r.StatusDir = *statusDir
 	if *watch {
 		return watchStatus(ctx, r, *asJSON, s)
 	}

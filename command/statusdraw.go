@@ -41,8 +41,10 @@ func (d *statusDrawing) machine() []screen.Line {
 func (d *statusDrawing) tasks() []screen.Line {
 	d.marks.assign(d.Live())
 	lines := []screen.Line{nil}
-	if len(d.Live()) == 0 {
+	if len(d.Live()) == 0 && d.Others == nil {
 		lines = append(lines, screen.Text("No task runs."))
+	} else if len(d.Live()) == 0 {
+		lines = append(lines, screen.Text("No task of yours runs."))
 	} else {
 		lines = append(lines, d.table()...)
 	}
@@ -59,6 +61,9 @@ func (d *statusDrawing) freeLine() screen.Line {
 		l.Add(screen.Plain, " ("+unit+")")
 	}
 	l.Add(screen.Plain, fmt.Sprintf(", %s", screen.Plural(len(d.Live()), "task")))
+	if d.Others != nil {
+		l.Add(screen.Plain, fmt.Sprintf(" of yours, %d of other users", d.Others.Tasks))
+	}
 	return l
 }
 
@@ -71,6 +76,8 @@ func (d *statusDrawing) cell(cpu topology.CPU) machine.Cell {
 	case len(use.Bound) == 1:
 		glyph, style := d.marks.of(use.Bound[0])
 		return machine.Cell{Glyph: glyph, Style: style}
+	case use.Taken:
+		return machine.Cell{Glyph: 'x', Style: screen.Dim, Meaning: "another user's task"}
 	case len(use.Drifting) > 0:
 		return machine.Cell{Glyph: '!', Style: screen.Red, Meaning: "used, but not owned"}
 	case d.Reserved.Contains(cpu.Index):
@@ -91,7 +98,7 @@ func (d *statusDrawing) cell(cpu topology.CPU) machine.Cell {
 func (d *statusDrawing) caption(cpus cpuset.Set) string {
 	free := d.Usable.Difference(d.Reserved).Intersect(cpus)
 	for cpu := range cpus.All() {
-		if t, _ := d.Use(cpu).Owner(); t != nil {
+		if t, _ := d.Use(cpu).Owner(); t != nil || d.Use(cpu).Taken {
 			free.Remove(cpu)
 		}
 	}

@@ -168,7 +168,7 @@ func (d *Driver) newHandle(o task.Options) *task.Handle {
 // complete adds what every handle has: its logger, its events, its cores.
 func (d *Driver) complete(o *task.Options) {
 	id := o.ID
-	o.Patience = d.patience.ends
+	o.Patience, o.Ledger = d.patience.ends, d.ledger
 	o.Successor = func() bool { return d.livesBeside(id) }
 	o.Logger = d.logger.With("alloc_id", id.Alloc, "task", id.Task)
 	if o.Events == nil {

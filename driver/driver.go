@@ -19,8 +19,10 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/accounts"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/board"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/keylock"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/ledger"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/restart"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runs"
@@ -36,7 +38,7 @@ import (
 type Driver struct {
 	ctx    context.Context
 	logger hclog.Logger
-	events *events.Hub
+	told
 	lookups
 	starts   keylock.Locks // by allocation and task, and by run folder: no two starts at once
 	runs     *runs.Table
@@ -52,6 +54,13 @@ type Driver struct {
 	closed bool
 
 	unmanaged []*unmanaged // their records cannot be used yet
+}
+
+// told is what is told of runs, by whoever asks for it.
+type told struct {
+	events *events.Hub
+	ledger *ledger.Ledger
+	board  *board.Board
 }
 
 // lookups ask for what a file server or a directory may take long to tell.
@@ -86,7 +95,7 @@ func New(ctx context.Context, logger hclog.Logger) *Driver {
 	return &Driver{
 		ctx:      ctx,
 		logger:   logger.Named(DriverName),
-		events:   events.NewHub(ctx),
+		told:     told{events: events.NewHub(ctx), ledger: ledger.New(logger), board: board.New(logger)},
 		lookups:  lookups{solvers: solvercheck.New(os.Stat), accounts: accounts.New(ctx, accounts.Options{})},
 		patience: waiting{ends: task.DefaultPatience, decks: restart.DefaultPatience, vacancy: folderPatience},
 		agent:    agent{settings: &settings.Settings{}},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/board"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/statedir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -42,9 +43,12 @@ func (d *Driver) ready() error {
 	if err := store.WriteSettings(cores.Settings()); err != nil {
 		d.logger.Warn("the status command has to guess this configuration", "error", err)
 	}
+	d.ledger.Open(store.Dir())
 	d.mu.Lock()
 	d.store = store
 	d.mu.Unlock()
+	d.routines.Go(func() { d.ledger.Run(d.ctx, store.Dir()) })
+	d.board.Start(d.ctx, board.Options{Dir: agent.settings.StatusDir, Runs: d.runs, Cores: cores})
 	d.adoptAll(store)
 	d.manageAll()
 	return nil

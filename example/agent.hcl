@@ -19,6 +19,9 @@ plugin "nomad-driver-lsdyna" {
   config {
     enabled   = true
     state_dir = "/var/lib/nomad-driver-lsdyna" # root only; on a disk, not on a tmpfs
+    # Here each user's own tasks are told, for the status command of those who are not
+    # root; "" for none.
+    status_dir = "/run/nomad-driver-lsdyna"
 
     cores {
       usable = ""        # cpuset list such as "0-15,32-47"; "" for all that Nomad may use

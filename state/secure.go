@@ -12,11 +12,19 @@ import (
 	"syscall"
 )
 
+// stateDir is what errors call a state_dir.
+const stateDir = "state_dir"
+
+// CheckWay refuses the way to a folder that somebody else could lead elsewhere: each
+// folder and link on it belongs to root or this process's user, and nobody else may write
+// there. what is what errors call the folder, which need not be there.
+func CheckWay(what, dir string) error { return checkWay(what, dir) }
+
 // secureDir makes a folder that only its owner may enter, and checks one that
 // was there before.
 func secureDir(dir string) error {
 	// Before the folder is made: root makes nothing where others lead it.
-	if err := checkWay(dir); err != nil {
+	if err := checkWay(stateDir, dir); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -29,7 +37,7 @@ func secureDir(dir string) error {
 // foreign owner, or permissions for others. Whoever can write here can make
 // root end any process.
 func checkDir(dir string) error {
-	if err := checkWay(dir); err != nil {
+	if err := checkWay(stateDir, dir); err != nil {
 		return err
 	}
 	info, err := os.Lstat(dir)
@@ -72,7 +80,7 @@ const maxLinks = 40
 // access control list (unless it is sticky, as /tmp is: there each entry is its owner's). Links on the way are
 // followed when the agent's user or root made them, and their targets are checked
 // as well. What is not there yet is not checked.
-func checkWay(dir string) error {
+func checkWay(what, dir string) error {
 	todo, links := splitWay(filepath.Dir(filepath.Clean(dir))), 0
 	at := "/"
 	for {
@@ -81,18 +89,18 @@ func checkWay(dir string) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("check the way to state_dir: %w", err)
+			return fmt.Errorf("check the way to %s: %w", what, err)
 		}
-		if err := checkStep(at, dir, info); err != nil {
+		if err := checkStep(what, at, dir, info); err != nil {
 			return err
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			if links++; links > maxLinks {
-				return fmt.Errorf("state_dir %s: too many symbolic links on the way", dir)
+				return fmt.Errorf("%s %s: too many symbolic links on the way", what, dir)
 			}
 			target, err := os.Readlink(at)
 			if err != nil {
-				return fmt.Errorf("check the way to state_dir: %w", err)
+				return fmt.Errorf("check the way to %s: %w", what, err)
 			}
 			if !filepath.IsAbs(target) {
 				target = filepath.Join(filepath.Dir(at), target)
@@ -112,27 +120,27 @@ func splitWay(path string) []string {
 }
 
 // checkStep looks at one folder or link above state_dir.
-func checkStep(at, dir string, info fs.FileInfo) error {
+func checkStep(what, at, dir string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return fmt.Errorf("state_dir %s: the owner of %s cannot be told", dir, at)
+		return fmt.Errorf("%s %s: the owner of %s cannot be told", what, dir, at)
 	}
 	if uid := int(stat.Uid); uid != 0 && uid != os.Geteuid() {
-		return fmt.Errorf("state_dir %s: %s on the way belongs to uid %d, who could exchange what is below; name a folder that only root leads to", dir, at, uid)
+		return fmt.Errorf("%s %s: %s on the way belongs to uid %d, who could exchange what is below; name a folder that only root leads to", what, dir, at, uid)
 	}
 	if info.Mode()&(fs.ModeSymlink|fs.ModeSticky) != 0 {
 		return nil // a link's mode says nothing
 	}
 	list, err := readACL(at, accessACL)
 	if err != nil {
-		return fmt.Errorf("check the way to state_dir: %w", err)
+		return fmt.Errorf("check the way to %s: %w", what, err)
 	}
 	if who := writer(list, stat.Gid); who != "" {
-		return fmt.Errorf("state_dir %s: an access control list lets %s write %s on the way, and so exchange what is below; remove the list (setfacl -b %s), or name another folder", dir, who, at, at)
+		return fmt.Errorf("%s %s: an access control list lets %s write %s on the way, and so exchange what is below; remove the list (setfacl -b %s), or name another folder", what, dir, who, at, at)
 	}
 	perm := info.Mode().Perm()
 	if perm&0o002 != 0 || perm&0o020 != 0 && stat.Gid != 0 && list == nil {
-		return fmt.Errorf("state_dir %s: others may write %s on the way (mode %04o), and so exchange what is below; chmod go-w it, or name another folder", dir, at, perm)
+		return fmt.Errorf("%s %s: others may write %s on the way (mode %04o), and so exchange what is below; chmod go-w it, or name another folder", what, dir, at, perm)
 	}
 	return nil
 }

@@ -152,6 +152,12 @@ var ofOutputs = []removal{
 		lineTerminal, "status shows what users wrote", []string{"TestStatus_showsNoControlCharactersOfUsers"}, cleansNothing,
 	},
 	{
+		lineTerminal, "history shows what users wrote", []string{"TestHistory_showsNoControlCharactersOfUsers"}, cleansNothing,
+	},
+	{
+		lineTerminal, "status shows what an owner forged", []string{"TestStatus_believesNoForgedFile"}, cleansNothing,
+	},
+	{
 		lineTerminal, "Nomad is told what users wrote", []string{"TestRedact_isOnePrintableLine", "TestStart_WhatIsToldOfAFolderIsPrintable"}, []mutant.Edit{
 			mutant.Never("events.Plain", "case r == utf8.RuneError || !unicode.IsPrint(r):"),
 		},

@@ -12,6 +12,8 @@ const (
 	lineWay      = "Somebody exchanges a folder above it"
 	lineLog      = "Root writes its log to a `state_dir`"
 	lineRecords  = "Records are read or written by others"
+	lineStatus   = "`status_dir` tells a user of another's tasks"
+	lineTold     = "`status_dir` tells what `status` does not"
 	lineNames    = "A task's name leads out of `state_dir`"
 	lineIdentity = "Root signals the wrong process"
 	lineReap     = "`reap` ends a run or loses an exit status"
@@ -138,6 +140,53 @@ var ofRecords = []removal{
 	{
 		lineRecords, "a pid file may be of any size", []string{"TestReadFile_TakesNothingButAModestFile"}, []mutant.Edit{
 			mutant.Drop("durable.ReadFile", "if len(data) > limit"),
+		},
+	},
+	{
+		lineRecords, "the history is written through a link", []string{"TestAppend_FollowsNoLinkAndWaitsForNoFIFO"}, []mutant.Edit{
+			mutant.DropFlag("durable.Append", "syscall.O_NOFOLLOW"),
+		},
+	},
+	{
+		lineStatus, "everybody reads what a user is told", []string{"TestDir_eachUserReadsHisOwn"}, []mutant.Edit{
+			mutant.Replace("(*Dir).Write", "0o400", "0o444"),
+		},
+	},
+	{
+		lineStatus, "everybody can hold its lock", []string{"TestDir_eachUserReadsHisOwn"}, []mutant.Edit{
+			mutant.Replace("durable.Lock", "0o600", "0o644"),
+		},
+	},
+	{
+		lineStatus, "others may write there", []string{"TestOpen_refusesAFolderThatOthersPrepare"}, []mutant.Edit{
+			mutant.Never("public.check", "info.Mode().Perm()&0o022 != 0"),
+		},
+	},
+	{
+		lineStatus, "another user's folder is taken", []string{"TestOpen_refusesAFolderThatOthersPrepare"}, []mutant.Edit{
+			mutant.Never("public.check", "ok && int(st.Uid) != os.Geteuid()"),
+		},
+	},
+	{
+		lineStatus, "a link is taken", []string{"TestOpen_refusesAFolderThatOthersPrepare"}, []mutant.Edit{
+			mutant.Replace("public.check", "os.Lstat", "os.Stat"),
+		},
+	},
+	{
+		lineStatus, "nobody asks who may write above it", []string{"TestOpen_refusesAFolderThatOthersPrepare"}, []mutant.Edit{
+			mutant.Never("public.Open", `if err := state.CheckWay("status_dir", path); err != nil`),
+		},
+	},
+	{
+		// The kernel's word is the other layer.
+		lineStatus, "a stranger is shown another's tasks", []string{"TestStatus_showsAStrangerWhichCoresAreTaken"}, []mutant.Edit{
+			mutant.Replace("(*Facts).readTold", "os.Geteuid()", "54321"),
+			mutant.Replace("(*Dir).Write", "0o400", "0o444"),
+		},
+	},
+	{
+		lineTold, "a user's home is told", []string{"TestTold_leavesOutWhatStatusDoesNotTell"}, []mutant.Edit{
+			mutant.Replace("public.Told", "d.User", "d.Home"),
 		},
 	},
 	{

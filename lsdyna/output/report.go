@@ -30,6 +30,7 @@ type Report struct {
 	ETALowSeconds  *float64          `json:"eta_low_seconds"`  // four of five runs end between these two
 	ETAHighSeconds *float64          `json:"eta_high_seconds"` //
 	NoETA          *string           `json:"eta_missing"`      // why a run that solves has none
+	LivesBy        *string           `json:"lives_by"`         // what proves that it runs; null: it does not, or the caller said so
 	NodesText      *string           `json:"nodes_text"`       // of a run over several: whom it waits for, then which it has
 	NodesStop      *string           `json:"nodes_stop"`       // which node of such a run asked for its stop
 	Health         *health.Health    `json:"health"`

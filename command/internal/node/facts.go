@@ -12,6 +12,8 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/public"
 )
 
 // Facts are what was read at one moment.
@@ -31,6 +34,7 @@ type Facts struct {
 	Tasks         []*Task        // live and ended, the oldest first
 	NomadUsable   cpuset.Set     // what Nomad may use, as its cgroups say; empty: not known
 	NomadReserved cpuset.Set     // what Nomad has reserved for tasks of any driver
+	Others        *Others        // of tasks that are not told; nil: all are
 	Warnings      []string       // of the topology
 	Notes         []string
 }
@@ -49,6 +53,7 @@ type Overrides struct {
 // Reader reads the machine's state, again and again for status -watch.
 type Reader struct {
 	StateDir  string
+	StatusDir string // asked where state_dir is another user's; "": not
 	Sysfs     string // stands for /sys, "" is /sys
 	Overrides Overrides
 	Timeout   time.Duration // for run folders
@@ -72,15 +77,37 @@ func (r *Reader) Facts(ctx context.Context) (*Facts, error) {
 		return nil, err
 	}
 	f := &Facts{Now: time.Now(), Topology: topo, Warnings: warnings}
-	if f.Tasks, f.Settings, f.Notes, err = readRecords(r.StateDir); err != nil {
+	f.Tasks, f.Settings, f.Notes, err = readRecords(r.StateDir)
+	told := r.isTold(err)
+	if told {
+		err = f.readTold(r.StatusDir, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	f.readReservations(nomadcgroup.Below(filepath.Join(cmp.Or(r.Sysfs, "/sys"), "fs/cgroup")))
+	if told {
+		return f, nil // the plugin has told of the progress, too
+	}
 	if r.folders == nil {
 		r.folders = followers{}
 	}
 	r.folders.read(ctx, f.Live(), r.Timeout)
 	return f, nil
+}
+
+// isTold reports whether what there is comes from status_dir: where state_dir is another
+// user's, or is not there and this one could not read the agent's.
+func (r *Reader) isTold(err error) bool {
+	if r.StatusDir == "" {
+		return false
+	}
+	var closed *ClosedError
+	if errors.As(err, &closed) {
+		return true
+	}
+	_, missing := os.Lstat(r.StateDir)
+	return errors.Is(missing, os.ErrNotExist) && os.Geteuid() != 0 && public.Is(r.StatusDir)
 }
 
 // Close closes the run folders.

@@ -35,7 +35,7 @@ func (s *State) coreReport(cpu topology.CPU) CoreReport {
 	row := CoreReport{
 		Index: cpu.Index, Core: cpu.Core, Package: cpu.Package, NUMANode: cpu.NUMANode, Kind: cpu.Kind.String(),
 		Managed: s.Usable.Contains(cpu.Index), Reserved: s.Reserved.Contains(cpu.Index),
-		Claims: len(use.Bound), Drift: len(use.Drifting) > 0,
+		Claims: len(use.Bound), Drift: len(use.Drifting) > 0, Taken: use.Taken,
 	}
 	if cpu.L3 != topology.None {
 		row.L3 = &cpu.L3

@@ -33,9 +33,10 @@ type CoreReport struct {
 	NUMANode int     `json:"numa_node"`
 	L3       *int    `json:"l3"`
 	Kind     string  `json:"kind"`
-	Managed  bool    `json:"managed"`  // the driver may give it out
-	Idle     bool    `json:"idle"`     // an idle sibling: held by a job that does not run on it
-	Reserved bool    `json:"reserved"` // by Nomad, for somebody else
+	Managed  bool    `json:"managed"`         // the driver may give it out
+	Idle     bool    `json:"idle"`            // an idle sibling: held by a job that does not run on it
+	Reserved bool    `json:"reserved"`        // by Nomad, for somebody else
+	Taken    bool    `json:"taken,omitempty"` // by a task of another user, which is not told
 	AllocID  *string `json:"alloc_id"`
 	Task     *string `json:"task"`
 	Claims   int     `json:"claims"` // tasks bound to it; more than 1 is wrong

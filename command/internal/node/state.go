@@ -30,6 +30,7 @@ type Use struct {
 	Idle     *Task   // holds it as an idle sibling
 	Drifting []*Task // may run there and should not
 	Blocked  bool    // sibling of a reserved CPU: nobody's, but not to be had
+	Taken    bool    // by a task that is not told
 }
 
 // Owner returns who has the CPU, also as an idle sibling; nil for nobody.
@@ -71,7 +72,7 @@ func (s *State) use(cpu int) *Use {
 func (s *State) countAvailable() {
 	taken := s.Reserved
 	for cpu, u := range s.cpus {
-		if t, _ := u.Owner(); t != nil {
+		if t, _ := u.Owner(); t != nil || u.Taken {
 			taken.Add(cpu)
 		}
 	}
@@ -95,6 +96,7 @@ func (s *State) assignCPUs(smt allocator.SMT) {
 		s.Options.SMT = s.inferSMT()
 	}
 	s.Options.Layout = allocator.Layout(s.Settings.Layout)
+	s.assignOthers()
 	if s.Options.SMT == allocator.SMTShare {
 		return
 	}
@@ -107,6 +109,24 @@ func (s *State) assignCPUs(smt allocator.SMT) {
 				u.Idle = t
 			}
 		}
+	}
+}
+
+// assignOthers marks the CPUs of tasks that are not told.
+func (s *State) assignOthers() {
+	if s.Others == nil {
+		return
+	}
+	for cpu := range s.Others.CPUs.All() {
+		if len(s.use(cpu).Bound) == 0 {
+			s.use(cpu).Taken = true
+		}
+	}
+	if s.Options.SMT == allocator.SMTShare {
+		return
+	}
+	for cpu := range s.Topology.CoresOf(s.Others.CPUs).Difference(s.Others.CPUs).All() {
+		s.use(cpu).Blocked = true
 	}
 }
 

@@ -89,8 +89,11 @@ func OpenState(dir string) (store *state.Store, notes []string, err error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, []string{fmt.Sprintf("there is no state_dir %s: the plugin has not run on this machine yet, or keeps its records elsewhere (-state-dir)", dir)}, nil
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		err = mayRead(dir, info)
+	case errors.Is(err, os.ErrPermission):
+		err = &ClosedError{Dir: dir}
 	}
 	if err != nil {
 		return nil, nil, err
@@ -99,16 +102,26 @@ func OpenState(dir string) (store *state.Store, notes []string, err error) {
 	return store, nil, err
 }
 
-// mayRead returns an error that says which user can read a state_dir.
+// ClosedError says that a state_dir is another user's.
+type ClosedError struct {
+	Dir string
+	UID int // whose it is
+}
+
+func (e *ClosedError) Error() string {
+	if e.UID == 0 {
+		return fmt.Sprintf("state_dir %s is for root only; run this as root (sudo)", e.Dir)
+	}
+	return fmt.Sprintf("state_dir %s belongs to uid %d, the agent's user; run this as that user", e.Dir, e.UID)
+}
+
+// mayRead returns a *ClosedError where another user can read a state_dir.
 func mayRead(dir string, info os.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || int(stat.Uid) == os.Geteuid() {
 		return nil
 	}
-	if stat.Uid == 0 {
-		return fmt.Errorf("state_dir %s is for root only; run this as root (sudo)", dir)
-	}
-	return fmt.Errorf("state_dir %s belongs to uid %d, the agent's user; run this as that user", dir, stat.Uid)
+	return &ClosedError{dir, int(stat.Uid)}
 }
 
 func readTask(record *state.Record) (*Task, error) {

@@ -19,11 +19,15 @@ import (
 
 // Owner is what a run folder tells other nodes of the run that has it.
 func Owner(id state.ID, d *state.Details) ownership.Owner {
-	return ownership.Owner{
+	o := ownership.Owner{
 		Run: id.String(), Namespace: d.Namespace, Job: d.JobID, Alloc: id.Alloc, Task: id.Task,
 		Node: ownership.ThisNode(d.NodeID, d.NodeName), Since: d.StartedAt.UTC(),
 		InAlloc: d.InAlloc(),
 	}
+	if d.RunInode != 0 {
+		o.Dir = &ownership.Dir{Device: d.RunDevice, Inode: d.RunInode}
+	}
+	return o
 }
 
 // Workplace is where the solver of a record works.

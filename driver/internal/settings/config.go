@@ -3,7 +3,11 @@
 
 package settings
 
-import "github.com/hashicorp/nomad/plugins/shared/hclspec"
+import (
+	"github.com/hashicorp/nomad/plugins/shared/hclspec"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/public"
+)
 
 // DefaultStateDir is where records are kept when the agent's configuration
 // does not say.
@@ -12,8 +16,9 @@ const DefaultStateDir = "/var/lib/nomad-driver-lsdyna"
 // Spec describes the agent's plugin block. Nomad turns the block into
 // JSON before it decodes it, so attributes that are maps are block attributes.
 var Spec = hclspec.NewObject(map[string]*hclspec.Spec{
-	"enabled":   withDefault("enabled", "bool", "true"),
-	"state_dir": withDefault("state_dir", "string", `"`+DefaultStateDir+`"`),
+	"enabled":    withDefault("enabled", "bool", "true"),
+	"state_dir":  withDefault("state_dir", "string", `"`+DefaultStateDir+`"`),
+	"status_dir": withDefault("status_dir", "string", `"`+public.DefaultDir+`"`),
 	"cores": hclspec.NewBlock("cores", false, hclspec.NewObject(map[string]*hclspec.Spec{
 		"usable": withDefault("usable", "string", `""`),
 		"smt":    withDefault("smt", "string", `"isolate"`),
@@ -52,6 +57,7 @@ func withDefault(name, kind, literal string) *hclspec.Spec {
 type Config struct {
 	Enabled      bool                    `codec:"enabled"`
 	StateDir     string                  `codec:"state_dir"`
+	StatusDir    string                  `codec:"status_dir"` // "": nothing is told to jobs' owners
 	Cores        CoresConfig             `codec:"cores"`
 	Solvers      map[string]SolverConfig `codec:"solver"`
 	License      *LicenseConfig          `codec:"license"`

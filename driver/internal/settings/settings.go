@@ -31,6 +31,7 @@ import (
 type Settings struct {
 	Enabled      bool
 	StateDir     string     // absolute
+	StatusDir    string     // absolute and clean; "": nothing is told to jobs' owners
 	Usable       cpuset.Set // CPUs that the operator names; empty: all that Nomad may use
 	Allocator    allocator.Options
 	Memory       placement.MemoryMode
@@ -60,6 +61,7 @@ func Parse(c Config) (*Settings, error) {
 	if !filepath.IsAbs(s.StateDir) {
 		p.add("state_dir must be an absolute path, not %q", s.StateDir)
 	}
+	s.parseStatusDir(c.StatusDir, &p)
 	s.parseCores(c.Cores, &p)
 	s.parseSolvers(c.Solvers, &p)
 	s.parseLicense(c.License, &p)
@@ -72,6 +74,21 @@ func Parse(c Config) (*Settings, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// parseStatusDir keeps the two folders apart: one is root's alone.
+func (s *Settings) parseStatusDir(dir string, p *problems) {
+	if dir == "" {
+		return
+	}
+	s.StatusDir = filepath.Clean(dir)
+	below := func(a, b string) bool { return a == b || strings.HasPrefix(a, b+"/") }
+	switch stateDir := filepath.Clean(s.StateDir); {
+	case !filepath.IsAbs(dir) || s.StatusDir == "/":
+		p.add("status_dir must be an absolute path below /, or \"\" for none, not %q", dir)
+	case below(s.StatusDir, stateDir) || below(stateDir, s.StatusDir):
+		p.add("status_dir %q and state_dir %q must not contain each other: one is for everybody, one for root alone", dir, s.StateDir)
+	}
 }
 
 // problems collects everything that is wrong with a block.

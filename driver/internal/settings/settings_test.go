@@ -15,11 +15,12 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/public"
 )
 
 func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 	none := Config{
-		Enabled: true, StateDir: "/var/lib/nomad-driver-lsdyna", MaxProcesses: 32768,
+		Enabled: true, StateDir: "/var/lib/nomad-driver-lsdyna", StatusDir: "/run/nomad-driver-lsdyna", MaxProcesses: 32768,
 	}
 	for name, c := range map[string]struct {
 		hcl  string
@@ -29,6 +30,7 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 		"everything": {`
 			enabled   = false
 			state_dir = "/srv/lsdyna"
+			status_dir = ""
 			cores {
 			  usable = "0-15,32-47"
 			  smt    = "share"
@@ -82,7 +84,7 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 			cores {
 			  smt = "share"
 			}`,
-			Config{Enabled: true, StateDir: DefaultStateDir, Cores: CoresConfig{SMT: "share", Layout: "pack", Memory: "preferred"}, MaxProcesses: 32768}},
+			Config{Enabled: true, StateDir: DefaultStateDir, StatusDir: public.DefaultDir, Cores: CoresConfig{SMT: "share", Layout: "pack", Memory: "preferred"}, MaxProcesses: 32768}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got Config
@@ -112,6 +114,9 @@ func TestParse_SaysWhatToWrite(t *testing.T) {
 	}{
 		"nothing wrong":            {func(*Config) {}, ""},
 		"relative state_dir":       {func(c *Config) { c.StateDir = "state" }, `state_dir must be an absolute path, not "state"`},
+		"relative status_dir":      {func(c *Config) { c.StatusDir = "run" }, `status_dir must be an absolute path below /, or "" for none, not "run"`},
+		"status_dir in state_dir":  {func(c *Config) { c.StatusDir = "/var/lib/x/status" }, `status_dir "/var/lib/x/status" and state_dir "/var/lib/x" must not contain each other`},
+		"state_dir in status_dir":  {func(c *Config) { c.StatusDir = "/var/lib/" }, "must not contain each other"},
 		"usable is no list":        {func(c *Config) { c.Cores.Usable = "0-x" }, `cores: usable must be a list of CPUs such as "0-15,32-47"`},
 		"unknown smt":              {func(c *Config) { c.Cores.SMT = "off" }, `cores: smt is "off": use "isolate"`},
 		"unknown memory":           {func(c *Config) { c.Cores.Memory = "local" }, `cores: memory must be preferred, strict or none, not "local"`},

@@ -88,7 +88,7 @@ func (h *Handle) end(ctx context.Context) {
 	h.refuseSwitches(r, "the run has ended")
 	h.Events.EmitRedacted(Sentence(outcome.Reason))
 	h.tellWhereResultsAre(r)
-	h.conclude(verdict.Result(outcome, exit.Exit), outcome, exit.At())
+	h.finish(v.Snapshot, outcome, exit)
 }
 
 // endAsCompleted ends a task that had nothing to do as the run ended that its

@@ -27,9 +27,9 @@ func (h *Handle) holdFolder() {
 		return
 	}
 	o := runfolder.Owner(h.ID, &r.Details)
-	for _, id := range []procfs.Identity{p.record.Supervisor(), p.record.Solver()} {
+	for i, id := range []procfs.Identity{p.record.Supervisor(), p.record.Solver()} {
 		if id.Known() {
-			o.Processes = append(o.Processes, ownership.Process{PID: id.PID, StartTicks: id.StartTicks})
+			o.Processes = append(o.Processes, ownership.Process{PID: id.PID, StartTicks: id.StartTicks, Solver: i == 1})
 		}
 	}
 	if p.spec != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/keeper"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/ledger"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/monotonic"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
@@ -40,7 +41,8 @@ type Handle struct {
 	Binder *placement.Binder
 
 	origin
-	kept keeper.Keeper
+	kept   keeper.Keeper
+	ledger ledger.Once
 	*life
 	run     atomic.Pointer[run]     // nil until its details are known
 	process atomic.Pointer[process] // never nil
@@ -117,6 +119,7 @@ type Options struct {
 	Successor func() bool
 	Binder    *placement.Binder
 	Events    *events.Stream
+	Ledger    *ledger.Ledger // nil: how the run ends is not noted
 	Logger    hclog.Logger
 }
 
@@ -130,6 +133,7 @@ func New(o Options) *Handle {
 		},
 	}
 	h.kept.Init(o.Record)
+	h.ledger.Ledger = o.Ledger
 	h.stopper.init()
 	h.ctx, h.abandon = context.WithCancel(context.Background())
 	h.setProcess(o.Process, o.PID, o.Spec)
@@ -295,7 +299,9 @@ func (h *Handle) Result() *drivers.ExitResult { r, _ := h.final(); return r }
 func (h *Handle) Abandon() {
 	// The result before Run returns: by it Run gives back the folder of a run that is over.
 	o := output.Outcome{Kind: output.Unknown, Reason: "unknown: the task was destroyed before its outputs were read"}
-	h.conclude(verdict.Result(o, output.Exit{}), o, time.Now()) // nothing, where its processes live or the result is final
+	if h.IsGone() && !h.IsEnded() {
+		h.finish(h.View().Snapshot, o, verdict.Exit{})
+	}
 	h.abandon()
 	h.Events.Forget()
 }

@@ -114,7 +114,7 @@ func (h *Handle) endAsFollower(ctx context.Context, r *run, exit verdict.Exit) {
 	}
 	o.Reason = h.Events.Redact(o.Reason)
 	h.Events.EmitRedacted(Sentence(o.Reason))
-	h.conclude(verdict.Result(o, exit.Exit), o, exit.At())
+	h.finish(output.Snapshot{}, o, exit)
 }
 
 // readEnded reads what the leading node told of the end. A folder that cannot be read is

@@ -107,7 +107,11 @@ plugin "raw_exec" {
 }
 `, server, a.Config.networkInterface(), a.Config.ReservableCores, DriverName)
 	if a.Config.Plugin != "" {
-		hcl += fmt.Sprintf("\nplugin %q {\n  config {\n%s\n  }\n}\n", PluginName, a.Config.PluginConfig)
+		config := a.Config.PluginConfig
+		if !strings.Contains(config, "status_dir") { // agents beside each other have one each
+			config = fmt.Sprintf("    status_dir = %q\n%s", a.Path("status"), config)
+		}
+		hcl += fmt.Sprintf("\nplugin %q {\n  config {\n%s\n  }\n}\n", PluginName, config)
 	}
 	return hcl
 }

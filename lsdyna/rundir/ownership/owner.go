@@ -47,6 +47,9 @@ type Owner struct {
 	// another node.
 	InAlloc bool `json:"in_alloc,omitempty"`
 
+	// Dir is the folder itself, by which a copy of it is known; nil: not known.
+	Dir *Dir `json:"folder,omitempty"`
+
 	// Processes are those without which the run is over, and Cgroup lists all of
 	// them where there are cgroups.
 	Processes []Process `json:"processes,omitempty"`
@@ -109,6 +112,13 @@ func (n Node) isHiddenFrom(other Node) bool {
 type Process struct {
 	PID        int    `json:"pid"`
 	StartTicks uint64 `json:"start_time"` // clock ticks after boot
+	Solver     bool   `json:"solver,omitempty"`
+}
+
+// Dir is a folder of the owner's node.
+type Dir struct {
+	Device uint64 `json:"device"`
+	Inode  uint64 `json:"inode"`
 }
 
 // String names the run for messages.

@@ -14,14 +14,15 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/live"
 )
 
 // answerTimeout is how long Inspect waits for one answer of a file system.
 const answerTimeout = 8 * time.Second
 
 // Inspect reads a run folder or one output file to its end, or until ctx ends. A run
-// without an end is Unknown, or Running with an ETA if the caller knows that it is
-// running. The path is trusted, the folder's content is not.
+// without an end is Running, with an ETA, if it is certain that it lives (package live) or
+// the caller knows it, and else Unknown. The path is trusted, the folder's content is not.
 //
 // Reading may take as long as there is something to read. The error wraps
 // rundir.ErrNoAnswer when the file system has not answered for eight seconds.
@@ -73,7 +74,7 @@ func (i *inspection) run(ctx context.Context) (report output.Report, err error) 
 	go i.watchAnswers(answering, giveUp)
 	read := make(chan output.Report, 1)
 	err = watcher.Do(answering, func(folder *rundir.Folder) error {
-		r, err := folder.Report(answering, name, i.running)
+		r, err := i.report(answering, folder, name)
 		r.Path = i.path
 		read <- r
 		return err
@@ -87,6 +88,23 @@ func (i *inspection) run(ctx context.Context) (report output.Report, err error) 
 		return report, err
 	}
 	return <-read, nil
+}
+
+// report reads the outputs. Whether the run lives is found out before and after: one that
+// ended meanwhile is read once more.
+func (i *inspection) report(ctx context.Context, folder *rundir.Folder, name string) (output.Report, error) {
+	proof := live.Of(folder, name)
+	r, err := folder.Report(ctx, name, i.running || proof != nil)
+	if i.running || proof == nil || err != nil {
+		return r, err
+	}
+	if !proof.Holds() {
+		return folder.Report(ctx, name, false)
+	}
+	if r.Outcome == output.Running {
+		r.LivesBy = &proof.Text
+	}
+	return r, nil
 }
 
 // watchAnswers gives up when the file system has not answered for the timeout.
