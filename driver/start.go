@@ -326,7 +326,7 @@ func (s *start) makeDetails() (*state.Details, error) {
 		TaskID: s.cfg.ID, JobID: s.cfg.JobID, JobName: s.cfg.JobName, Namespace: s.cfg.Namespace,
 		Group: s.cfg.TaskGroupName, Task: s.cfg.Name, AllocID: s.cfg.AllocID, AllocDir: s.cfg.AllocDir,
 		NodeID: s.cfg.NodeID, NodeName: s.cfg.NodeName, StartedAt: time.Now(), User: s.user.Name, UID: s.user.UID, GID: s.user.GID, Groups: s.user.Groups, Home: s.user.Home,
-		Solver: s.job.Solver.Name, Parallel: string(s.job.Solver.Parallel), Precision: string(s.job.Solver.Precision),
+		Solver: s.job.Solver.Name, Parallel: string(s.job.Solver.Parallel), Precision: string(s.job.Solver.Precision), MPI: string(s.job.Solver.MPI),
 		RunBase: s.run.base, RunFolder: s.run.rel, RunDevice: dir.Dev, RunInode: dir.Ino, Stdout: stdoutName, Input: s.job.Input, LSDynaJob: s.job.JobID,
 		CoresAsked: s.place.asked, Reserved: !s.place.reserved.IsEmpty(), CgroupParent: s.place.parent, Placement: s.place.lease.Reason,
 		Nodes: s.share.Of, NodeIndex: s.share.Index, NodesKey: s.share.Key,

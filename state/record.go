@@ -116,6 +116,7 @@ type Details struct {
 	Solver    string `json:"solver"` // name in the agent's configuration, "" for a command of the job's own
 	Parallel  string `json:"parallel"`
 	Precision string `json:"precision"`
+	MPI       string `json:"mpi,omitempty"`        // whose launcher runs the ranks, "" for none; not in records of old plugins
 	RunBase   string `json:"run_base"`             // the trusted folder: the task directory or a work root
 	RunFolder string `json:"run_dir"`              // below RunBase
 	RunDevice uint64 `json:"run_device,omitempty"` // the run folder itself, at the start

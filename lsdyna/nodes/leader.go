@@ -359,7 +359,7 @@ func (l *leader) judge(code int) (output.Kind, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), judgePatience)
 	defer cancel()
 	s, err := l.outputs(ctx)
-	o := output.Decide(s, output.Exit{Known: true, Code: code})
+	o := output.Decide(s, output.Exit{Known: true, Code: code, Launcher: l.Solver.MPI})
 	if err != nil && s.Phase == "" { // nothing was read at all
 		return output.Unknown, fmt.Sprintf("unknown: outputs unreadable: %v", err)
 	}

@@ -63,6 +63,7 @@ func (h *Handle) end(ctx context.Context) {
 		h.endAsFollower(ctx, r, exit)
 		return
 	}
+	exit.Launcher = lsdyna.MPI(r.MPI)
 	r.switches.Load(h.Record())
 	r.switches.Recall(ctx)
 	h.recallStop(ctx, r)
