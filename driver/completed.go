@@ -58,7 +58,8 @@ func (s *start) checkRepeated() error {
 		return nil
 	}
 	done := s.run.before.Completed
-	if s.job.Restart.Mode == settings.RestartAuto && done.NomadRepeats() && done.IsTask(s.cfg.Namespace, s.cfg.JobID, s.cfg.Name) {
+	same := s.job.Restart.Mode == settings.RestartAuto || s.job.Restart.Mode == settings.RestartFrom && s.job.Restart.Dump == done.From
+	if same && done.NomadRepeats() && done.IsTask(s.cfg.Namespace, s.cfg.JobID, s.cfg.Name) {
 		if err := s.readDeck(); err != nil {
 			return err
 		}
@@ -67,7 +68,7 @@ func (s *start) checkRepeated() error {
 			return nil
 		}
 	}
-	if !s.isFollower() {
+	if !s.isFollower() && s.job.Restart.Mode != settings.RestartFrom {
 		s.events = append(s.events, fmt.Sprintf("Beginning anew, over the results of %s", done))
 	}
 	return nil

@@ -19,9 +19,9 @@ import (
 const readTimeout = time.Minute
 
 // identifyDeck reads the deck, which tells whether the dumps of an earlier start are of
-// this run. It comes before cores are taken: nobody should wait for them meanwhile.
+// this run, and whether it is one for a small restart. It comes before cores are taken: nobody should wait for them meanwhile.
 func (s *start) identifyDeck() error {
-	if s.job.Restart.Mode != settings.RestartAuto || s.isFollower() {
+	if s.job.Restart.Mode == settings.RestartNever || s.isFollower() {
 		return nil // nobody asks for dumps that fit
 	}
 	return s.readDeck()
@@ -44,26 +44,10 @@ func (s *start) readDeck() error {
 
 // chooseRestart finds where the run begins: with the deck, or with a dump.
 func (s *start) chooseRestart() error {
-	if s.isFollower() {
+	if s.isFollower() || s.job.Restart.Mode == settings.RestartNever {
 		return nil
 	}
-	switch s.job.Restart.Mode {
-	case settings.RestartNever:
-		return nil
-	case settings.RestartAuto:
-		return s.chooseDump()
-	}
-	if err := s.inFolder(func(f *rundir.Folder) error { return f.CheckDump(s.job.Restart.Dump) }); err != nil {
-		return fmt.Errorf("restart: %w", err)
-	}
-	s.options.Restart = s.job.Restart.Dump
-	s.events = append(s.events, "Restarting from "+s.job.Restart.Dump+", as the job says")
-	return s.rebuildCommand()
-}
-
-// chooseDump takes the newest complete dump of an earlier start of this very run.
-func (s *start) chooseDump() error {
-	run := restart.Run{Deck: s.run.deck, Solver: s.job.Solver, Options: s.options, Command: s.command, Stdout: stdoutName, Watch: s.job.Watch.Encode()}
+	run := restart.Run{Deck: s.run.deck, Solver: s.job.Solver, Options: s.options, Command: s.command, Stdout: stdoutName, Dump: s.job.Restart.Dump, Watch: s.job.Watch.Encode()}
 	choice, err := s.d.patience.decks.Choose(s.d.ctx, s.run.watcher, run)
 	if rundir.Unavailable(err) {
 		return structs.NewRecoverableError(fmt.Errorf("work_dir %s: %w", s.run.path(), err), true)
@@ -76,7 +60,7 @@ func (s *start) chooseDump() error {
 	if choice.Dump == "" {
 		return nil
 	}
-	s.options.Restart = choice.Dump
+	s.options.Restart, s.options.Both = choice.Dump, choice.Both
 	return s.rebuildCommand()
 }
 

@@ -186,8 +186,6 @@ func (s *start) noteBeginning(ctx context.Context) {
 		return // it has nothing to do
 	case s.run.began != "":
 		past.Began = s.run.began
-	case s.options.Restart != "":
-		past.Began = "restarting from " + s.options.Restart + ", as the job says"
 	default:
 		past.Began = "starting from the deck"
 	}
@@ -271,7 +269,7 @@ func (s *start) writeFiles() error {
 		if err := killfile.Clear(f); err != nil {
 			return fmt.Errorf("work_dir: remove an old sense switch: %w", err)
 		}
-		if s.run.before != nil && s.job.Restart.Mode != settings.RestartAuto {
+		if s.run.before != nil && s.job.Restart.Mode == settings.RestartNever {
 			return f.WriteRecord(rundir.Record{})
 		}
 		return nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -226,7 +227,7 @@ func TestUpgrade_GoldenRunRecord(t *testing.T) {
 	defer folder.Close()
 	recorded, err := folder.ReadRecord()
 	must.NoError(t, err)
-	must.Eq(t, rundir.Identity{
+	must.Eq(t, identity.Identity{
 		Deck:   "1f3e54982a6e88e260cc98d6e9a749541cf39ece393ce466fd6e4c6046584e35",
 		Solver: "standin_smp_d_R14:5232446", Parallel: lsdyna.SMP, Precision: lsdyna.Double, Processors: 1, Ranks: 1,
 	}, recorded.Identity)

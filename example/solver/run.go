@@ -287,6 +287,9 @@ func (r *run) accept(inputErr error) bool {
 		var errors []deck.Message
 		model, state, errors = solution.Build(r.deck)
 		l.keyword(errors)
+	if r.dump != nil && r.deck != nil && len(r.deck.Nodes) > 0 {
+		l.error("KEY", 305, "*NODE is no keyword of a small restart: the restart file holds the model")
+	}
 		r.plan = newPlan(r.deck, r.args)
 		if r.plan.EndTime <= 0 && r.plan.EndCycle <= 0 {
 			l.error("KEY", 131, "no termination time is given: *CONTROL_TERMINATION is missing")

@@ -23,6 +23,7 @@ type Options struct {
 	Memory2 string   // memory2= in words, "auto" or "" (MPP and hybrid only)
 	JobID   string   // jobid=
 	Restart string   // name of a dump (d3dump01, d3full01, runrsf), "" to start from the deck
+	Both    bool     // the deck stands beside Restart: a small restart, or a full one
 	Args    []string // further arguments, passed on untouched
 
 	Nodes    int  // on which the run is, each with NCPU; 0 counts as 1
@@ -95,7 +96,7 @@ func Build(s lsdyna.Solver, o Options) (Command, error) {
 // manual.
 func solverArgs(s lsdyna.Solver, o Options, plan rankPlan, mem memoryPlan) []string {
 	var args []string
-	if o.Restart == "" || lsdyna.IsFullDump(o.Restart) {
+	if o.takesInput() {
 		// A simple restart takes everything from the dump; a deck beside it
 		// would make it a small restart.
 		args = append(args, "i="+o.Input)
@@ -127,8 +128,13 @@ var ours = map[string]string{
 	"i": "input", "ncpu": "ncpu", "memory": "memory", "memory2": "memory2", "jobid": "jobid", "r": "restart",
 }
 
+// takesInput reports whether the solver reads the deck.
+func (o Options) takesInput() bool {
+	return o.Restart == "" || o.Both || lsdyna.IsFullDump(o.Restart)
+}
+
 func (o Options) validate(s lsdyna.Solver) error {
-	if o.Restart == "" || lsdyna.IsFullDump(o.Restart) {
+	if o.takesInput() {
 		if err := lsdyna.ValidatePath("input", o.Input); err != nil {
 			return err
 		}
@@ -191,6 +197,15 @@ func validateArg(arg string) error {
 		return fmt.Errorf("args has %q, which would override what the driver sets; use %s in the task configuration instead", arg, ours)
 	}
 	return nil
+}
+
+// HasCases reports whether arguments have the solver make several runs, one for each
+// *CASE of its deck.
+func HasCases(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		word, _, _ := strings.Cut(strings.ToLower(arg), "=")
+		return strings.TrimLeft(word, "-") == "case"
+	})
 }
 
 // inherited are the prefixes of variables that a task's environment may hold without

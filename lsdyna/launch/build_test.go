@@ -49,6 +49,7 @@ func TestBuild_solverArguments(t *testing.T) {
 		{"simple restart", smpSolver(), Options{Input: "main.k", Restart: "d3dump02"}, "r=d3dump02 ncpu=1"},
 		{"restart of a job", smpSolver(), Options{Restart: "j1.d3dump02", JobID: "j1"}, "r=j1.d3dump02 ncpu=1 jobid=j1"},
 		{"running restart", smpSolver(), Options{Restart: "runrsf"}, "r=runrsf ncpu=1"},
+		{"small restart", smpSolver(), Options{Input: "small.k", Restart: "d3dump02", Both: true}, "i=small.k r=d3dump02 ncpu=1"},
 		{"full restart", smpSolver(), Options{Input: "main.k", Restart: "d3full01"}, "i=main.k r=d3full01 ncpu=1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -74,6 +75,7 @@ func TestBuild_refusesAndSaysWhatToDo(t *testing.T) {
 		"letters, digits":        {Input: "main.k", JobID: "../x"},
 		"begin with a letter":    {Input: "main.k", JobID: ".x"},
 		"at most 80":             {Input: "main.k", JobID: strings.Repeat("x", 81)},
+		"input is empty; give":   {Restart: "d3dump01", Both: true},
 		"not the name of a dump": {Input: "main.k", Restart: "main.k"},
 		"restart = \"../d3dump0": {Input: "main.k", Restart: "../d3dump01"},
 		"use input in":           {Input: "main.k", Args: []string{"I=other.k"}},

@@ -87,10 +87,18 @@ func (f *Folder) Dumps() ([]string, error) {
 }
 
 // CheckDump reports why there can be no restart from a dump, by the name that r=
-// takes: nothing in the folder has it. The error is for the user.
-func (f *Folder) CheckDump(name string) error {
+// takes: nothing in the folder has it, or not all ranks' files are there. The error is
+// for the user. ranks is as for Whole.
+func (f *Folder) CheckDump(name string, ranks int) error {
 	files, err := f.list(func(file string) bool { return file == name || strings.HasPrefix(file, name+".") })
-	if err != nil || len(files) > 0 {
+	if err != nil {
+		return err
+	}
+	if len(files) > 0 {
+		found, err := f.AllDumps()
+		if d := found[name]; err == nil && len(d.Files) > 0 && !d.Whole(ranks) {
+			return fmt.Errorf("%s in the run folder %s is not whole: files there: %d, and each rank (%d) needs one with content", name, f.path, len(d.Files), max(ranks, d.last+1))
+		}
 		return err
 	}
 	there := "none. Set restart to \"auto\" or \"never\""

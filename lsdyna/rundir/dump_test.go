@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 )
 
 func TestDumpWatch_waitsForLineFileAndStillness(t *testing.T) {
@@ -101,7 +103,7 @@ func TestDumpWatch_findsADumpBesideOneWithoutItsJobID(t *testing.T) {
 	must.NoError(t, os.Chtimes(write(t, dir, "d3dump01", "another run's"), old, old))
 	follower := NewFollower(folder, FollowOptions{JobID: "j7"})
 	watch, keeper := DumpWatch{Since: time.Now()}, DumpKeeper{}
-	must.NoError(t, folder.WriteRecord(Record{Identity: Identity{Deck: "d"}}))
+	must.NoError(t, folder.WriteRecord(Record{Identity: identity.Identity{Deck: "d"}}))
 	write(t, dir, "stdout", dumpLine(100, .001, "write d3dump01 file", 1))
 	write(t, dir, "j7.d3dump01", "its own")
 	var state DumpState

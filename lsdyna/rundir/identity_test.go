@@ -14,6 +14,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 )
 
 func TestIdentity_seesChangesInTheDeckAndItsIncludes(t *testing.T) {
@@ -26,20 +27,20 @@ func TestIdentity_seesChangesInTheDeckAndItsIncludes(t *testing.T) {
 	write(t, dir, "longname.k", "*PART\n")
 	solver := lsdyna.Solver{Path: write(t, dir, "dyna", "binary")}
 	folder := openFolder(t, dir)
-	identity := func() Identity {
+	current := func() identity.Identity {
 		o := launch.Options{Input: "main.k", NCPU: 2}
 		cmd, err := launch.Build(solver, o)
 		must.NoError(t, err)
-		id, err := NewIdentity(hashed(t, folder, "main.k"), solver, o, cmd)
+		id, err := identity.New(hashed(t, folder, "main.k"), solver, o, cmd)
 		must.NoError(t, err)
 		return id
 	}
-	was := identity()
-	must.Eq(t, was, identity())
-	must.Eq(t, Identity{Deck: was.Deck, Solver: "dyna:6", Parallel: lsdyna.SMP, Precision: lsdyna.Double, Processors: 2, Ranks: 1}, was)
+	was := current()
+	must.Eq(t, was, current())
+	must.Eq(t, identity.Identity{Deck: was.Deck, Solver: "dyna:6", Parallel: lsdyna.SMP, Precision: lsdyna.Double, Processors: 2, Ranks: 1}, was)
 	for _, name := range []string{"main.k", "parts/mesh.k", "parts/nodes.k", "other.k", "longname.k"} {
 		appendTo(t, filepath.Join(dir, name), "$\n")
-		now := identity()
+		now := current()
 		must.NotEq(t, was.Deck, now.Deck, must.Sprint(name))
 		was = now
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 )
 
 // An include that is away now does not make another deck of it; one that the deck does
@@ -60,7 +61,7 @@ func TestRecord_LostOfThousands(t *testing.T) {
 			for i := range files {
 				was.Includes = append(was.Includes, fmt.Sprintf("parts/of/the/vehicle/%05d.k", i))
 			}
-			record := Record{Identity: Identity{Deck: "d"}}
+			record := Record{Identity: identity.Identity{Deck: "d"}}
 			record.Reads(was)
 			must.NoError(t, folder.WriteRecord(record))
 			record, err := folder.ReadRecord()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 )
 
 // A run in a folder with very many outputs of earlier ones has a record of modest size,
@@ -103,7 +104,7 @@ func TestSnapshot_endsWithItsContext(t *testing.T) {
 // A record that can be written can be read.
 func TestRecord_isBounded(t *testing.T) {
 	folder := openFolder(t, t.TempDir())
-	r := Record{Identity: Identity{Deck: "deck"}}
+	r := Record{Identity: identity.Identity{Deck: "deck"}}
 	for i := range 1000 {
 		r.Chosen = &output.Dump{Name: "d3dump01", Cycle: int64(i)}
 		r.RejectChosen()
@@ -124,7 +125,7 @@ func TestRecord_isBounded(t *testing.T) {
 func TestRecord_holdsTheMostOfEverything(t *testing.T) {
 	dump := output.Dump{Name: "d3dump01", Time: 1.2345678901234567e-05, Cycle: 1<<40 - 1, Wall: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), Followed: true}
 	long := strings.Repeat("x", 240) + ".d3dump01"
-	r := Record{Identity: Identity{Deck: strings.Repeat("f", 64), JobID: long}, Started: time.Now(), Chosen: &dump}
+	r := Record{Identity: identity.Identity{Deck: strings.Repeat("f", 64), JobID: long}, Started: time.Now(), Chosen: &dump}
 	r.Reads(deck.Deck{Includes: slices.Repeat([]string{long}, 1000)})
 	r.Earlier, r.Bad = slices.Repeat([]output.Dump{dump}, maxEarlier), slices.Repeat([]output.Dump{dump}, maxBad)
 	r.Whole = slices.Repeat([]WholeDump{{Dump: dump, Bytes: 1 << 50}}, maxWhole)

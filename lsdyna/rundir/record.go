@@ -17,55 +17,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/internal/names"
 )
-
-// Identity is what a dump depends on: it continues only with the same deck,
-// executable, precision and number of processors.
-type Identity struct {
-	Deck       string           `json:"deck"`   // HashDeck's
-	Solver     string           `json:"solver"` // name and size of the executable: its path may differ from client to client
-	Parallel   lsdyna.Parallel  `json:"parallel"`
-	Precision  lsdyna.Precision `json:"precision"`
-	Processors int              `json:"processors"`
-	Ranks      int              `json:"ranks"`
-	JobID      string           `json:"jobid,omitempty"`
-}
-
-// NewIdentity takes the size of the executable. deck is what HashDeck returned, and
-// cmd what launch.Build made of the same solver and options.
-func NewIdentity(deck string, s lsdyna.Solver, o launch.Options, cmd launch.Command) (Identity, error) {
-	s = s.WithDefaults()
-	info, err := os.Stat(s.Path)
-	if err != nil {
-		return Identity{}, fmt.Errorf("identify the solver: %w", err)
-	}
-	return Identity{
-		Deck: deck, Solver: fmt.Sprintf("%s:%d", filepath.Base(s.Path), info.Size()), Parallel: s.Parallel, Precision: s.Precision,
-		Processors: cmd.Ranks * cmd.Threads, Ranks: cmd.Ranks, JobID: o.JobID,
-	}, nil
-}
-
-// difference is what differs, as a text for the operator, or "".
-func (i Identity) difference(now Identity) string {
-	switch {
-	case i.Deck != now.Deck:
-		return "the deck or a file it includes was changed"
-	case i.Solver != now.Solver:
-		return fmt.Sprintf("the solver was %s and is %s", i.Solver, now.Solver)
-	case i.Parallel != now.Parallel || i.Precision != now.Precision:
-		return fmt.Sprintf("the solver was %s %s precision and is %s %s precision", i.Parallel, i.Precision, now.Parallel, now.Precision)
-	case i.Processors != now.Processors || i.Ranks != now.Ranks:
-		return fmt.Sprintf("the run had %d processors in %d ranks and has %d in %d", i.Processors, i.Ranks, now.Processors, now.Ranks)
-	case i.JobID != now.JobID:
-		return fmt.Sprintf("jobid was %q and is %q", i.JobID, now.JobID)
-	}
-	return ""
-}
 
 // RecordFile is the file in the run folder that keeps a run's identity. It is there
 // and not in the driver's state, so that it moves to another client with the folder.
@@ -74,16 +30,18 @@ const RecordFile = ".lsdyna-run.json"
 // Record is what RecordFile holds. The task's user can forge it. All that this can
 // do is to start the user's own run from a dump of this folder.
 type Record struct {
-	Identity Identity      `json:"identity"`
-	Started  time.Time     `json:"started"`            // of the first start from the deck, by our clock
-	Includes []string      `json:"includes,omitempty"` // files that the deck includes and that could be read
-	Included names.Filter  `json:"included,omitempty"` // the same, where they are too many to be named
-	Earlier  []output.Dump `json:"earlier,omitempty"`  // dumps of other runs, by the outputs that were there at that start
-	Chosen   *output.Dump  `json:"chosen,omitempty"`   // dump that the last start began with
-	Bad      []output.Dump `json:"bad,omitempty"`      // dumps that the solver could not begin with
-	Before   []DumpFile    `json:"before"`             // dumps that were there at that start, the newest; nil in records of a version that did not look
-	Whole    []WholeDump   `json:"whole,omitempty"`    // dumps that were seen complete, those among them behind which the solver was silent
-	Asked    []AskedDump   `json:"asked,omitempty"`    // dumps that sense switches of ours brought about
+	Identity identity.Identity `json:"identity"`
+	Started  time.Time         `json:"started"`            // of the first start from the deck, by our clock
+	Includes []string          `json:"includes,omitempty"` // files that the deck includes and that could be read
+	Included names.Filter      `json:"included,omitempty"` // the same, where they are too many to be named
+	Earlier  []output.Dump     `json:"earlier,omitempty"`  // dumps of other runs, by the outputs that were there at that start
+	Chosen   *output.Dump      `json:"chosen,omitempty"`   // dump that the last start began with
+	Bad      []output.Dump     `json:"bad,omitempty"`      // dumps that the solver could not begin with
+	Before   []DumpFile        `json:"before"`             // dumps that were there at that start, the newest; nil in records of a version that did not look
+	Whole    []WholeDump       `json:"whole,omitempty"`    // dumps that were seen complete, those among them behind which the solver was silent
+	Asked    []AskedDump       `json:"asked,omitempty"`    // dumps that sense switches of ours brought about
+
+	From *Beginning `json:"from,omitempty"` // dump that the run began with, where its job named one; nil: with the deck
 
 	// Completed: the last run in the folder is this one, and LS-DYNA completed it. All
 	// else but what its deck includes is empty then. Who forges it keeps the user's own
@@ -91,6 +49,12 @@ type Record struct {
 	Completed *ended.Completion `json:"completed,omitempty"`
 
 	Watch *ended.WatchStop `json:"watch,omitempty"` // the run was stopped for what its model does
+}
+
+// Beginning is a dump, named by the job, with which a run began instead of the deck.
+type Beginning struct {
+	Dump string `json:"dump"`           // as r= takes it
+	Deck string `json:"deck,omitempty"` // Identity.Deck of the run that wrote it, "" where that is not known
 }
 
 // DumpFile is the files of a dump, as they were at one time.
@@ -135,7 +99,7 @@ const (
 // folder's outputs name up to now are of other runs. Their times would not show it:
 // in a folder that Nomad moves to another client every file has a new time. stdout is
 // as for SelectRestart.
-func NewRecord(ctx context.Context, folder *Folder, id Identity, stdout string) (Record, error) {
+func NewRecord(ctx context.Context, folder *Folder, id identity.Identity, stdout string) (Record, error) {
 	printed, err := folder.printedDumps(ctx, id.JobID, stdout, passOver)
 	if err != nil {
 		return Record{}, err
@@ -188,7 +152,7 @@ func (r Record) sawWhole(d output.Dump, files DumpFiles) bool {
 func (f *Folder) NoteWhole(d output.Dump, files DumpFiles) error {
 	r, err := f.ReadRecord()
 	switch {
-	case errors.Is(err, os.ErrNotExist), err == nil && r.Identity == Identity{}:
+	case errors.Is(err, os.ErrNotExist), err == nil && r.Identity == identity.Identity{}:
 		return nil
 	case err != nil:
 		return err
@@ -205,7 +169,7 @@ func (f *Folder) NoteWhole(d output.Dump, files DumpFiles) error {
 // there may be none (NoteWhole).
 func (f *Folder) NoteAsked(asked []AskedDump) error {
 	r, err := f.ReadRecord()
-	if errors.Is(err, os.ErrNotExist) || err == nil && r.Identity == (Identity{}) {
+	if errors.Is(err, os.ErrNotExist) || err == nil && r.Identity == (identity.Identity{}) {
 		return nil
 	}
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 )
 
 // RestartChoice is where a run begins.
@@ -37,8 +38,8 @@ const maxRefused = 3
 // driver saw it complete (WholeDump), and every file of it is there, has content and is
 // younger than the run. A dump that was being written when the solver was killed is
 // refused by this, and the one before it is taken.
-func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted Identity, stdout string) (RestartChoice, error) {
-	if d := recorded.Identity.difference(wanted); d != "" {
+func SelectRestart(ctx context.Context, folder *Folder, recorded Record, wanted identity.Identity, stdout string) (RestartChoice, error) {
+	if d := recorded.Identity.Difference(wanted); d != "" {
 		return RestartChoice{Why: "starting from the deck: " + d}, nil
 	}
 	found, err := folder.AllDumps()

@@ -17,6 +17,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/creds"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 )
 
 // dumpLine is a progress line; event is padded to its column.
@@ -24,12 +25,12 @@ func dumpLine(cycle int, t float64, event string, second int) string {
 	return fmt.Sprintf("%8d t %.4E dt 2.00E-06 %-29s03/02/25 10:%02d:%02d\n", cycle, t, event, second/60, second%60)
 }
 
-func smpRun() (Record, Identity) {
-	id := Identity{Deck: "d", Solver: "s:1", Parallel: lsdyna.SMP, Precision: lsdyna.Double, Processors: 2, Ranks: 1}
+func smpRun() (Record, identity.Identity) {
+	id := identity.Identity{Deck: "d", Solver: "s:1", Parallel: lsdyna.SMP, Precision: lsdyna.Double, Processors: 2, Ranks: 1}
 	return Record{Identity: id, Started: time.Now().Add(-time.Hour)}, id
 }
 
-func choose(t *testing.T, dir string, record Record, wanted Identity) RestartChoice {
+func choose(t *testing.T, dir string, record Record, wanted identity.Identity) RestartChoice {
 	t.Helper()
 	choice, err := SelectRestart(t.Context(), openFolder(t, dir), record, wanted, "stdout")
 	must.NoError(t, err)
@@ -309,13 +310,13 @@ func TestSelectRestart_anotherRunBeginsWithTheDeck(t *testing.T) {
 	write(t, dir, "d3dump01", "dump")
 	record, id := smpRun()
 	must.Eq(t, "d3dump01", choose(t, dir, record, id).Dump)
-	for words, change := range map[string]func(*Identity){
-		"deck":      func(i *Identity) { i.Deck = "e" },
-		"solver":    func(i *Identity) { i.Solver = "s:2" },
-		"precision": func(i *Identity) { i.Precision = lsdyna.Single },
-		"in 2":      func(i *Identity) { i.Ranks = 2 },
-		"jobid":     func(i *Identity) { i.JobID = "x" },
-		"has 4":     func(i *Identity) { i.Processors = 4 },
+	for words, change := range map[string]func(*identity.Identity){
+		"deck":      func(i *identity.Identity) { i.Deck = "e" },
+		"solver":    func(i *identity.Identity) { i.Solver = "s:2" },
+		"precision": func(i *identity.Identity) { i.Precision = lsdyna.Single },
+		"in 2":      func(i *identity.Identity) { i.Ranks = 2 },
+		"jobid":     func(i *identity.Identity) { i.JobID = "x" },
+		"has 4":     func(i *identity.Identity) { i.Processors = 4 },
 	} {
 		wanted := id
 		change(&wanted)

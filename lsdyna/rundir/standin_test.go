@@ -20,6 +20,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 )
 
 // allowedCPUs are the CPUs that this process may use.
@@ -232,7 +233,7 @@ func TestStandin_stopWithADumpThenGoOn(t *testing.T) {
 	o := launch.Options{Input: "small.k", NCPU: 1, Env: map[string]string{"STANDIN_PACE": "2ms", "STANDIN_POLL": "10"}}
 	cmd, err := launch.Build(solver, o)
 	must.NoError(t, err)
-	id, err := NewIdentity(hashed(t, folder, o.Input), solver, o, cmd)
+	id, err := identity.New(hashed(t, folder, o.Input), solver, o, cmd)
 	must.NoError(t, err)
 	must.NoError(t, folder.WriteRecord(Record{Identity: id, Started: time.Now()}))
 

@@ -18,13 +18,13 @@ import (
 	"github.com/hashicorp/nomad/nomad/structs"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/deck"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -36,11 +36,13 @@ type Run struct {
 	Command launch.Command
 	Stdout  string          // the name of the file that takes the solver's stdout
 	Watch   json.RawMessage // bounds of the run's health
+	Dump    string          // with which the job says that it begins; "": with the newest, or the deck
 }
 
 // Choice is where a run begins.
 type Choice struct {
 	rundir.RestartChoice
+	Both  bool     // the deck stands beside the dump: a small restart, or a full one
 	Notes []string // for events
 }
 
@@ -48,43 +50,41 @@ type Choice struct {
 // what is recorded in the run folder. What cannot be told now is a recoverable error:
 // nothing is begun anew, and no record replaced, on a doubt.
 func Choose(ctx context.Context, f *rundir.Folder, r Run) (Choice, error) {
-	now, err := rundir.NewIdentity(r.Deck.Hash, r.Solver, r.Options, r.Command)
+	now, err := identity.New(r.Deck.Hash, r.Solver, r.Options, r.Command)
 	if err != nil {
 		return Choice{}, unsure(err)
 	}
+	if r.Dump != "" {
+		return r.chooseNamed(ctx, f, now)
+	}
+	if launch.HasCases(r.Options.Args) {
+		return r.beginCases(ctx, f, now)
+	}
 	recorded, err := f.ReadRecord()
-	lost := recorded.Lost(r.Deck)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return r.beginUnrecorded(ctx, f, now)
-	case err == nil && recorded.Identity == rundir.Identity{}:
+	case err == nil && recorded.Identity == identity.Identity{}:
 		return r.begin(ctx, f, now)
 	case errors.Is(err, rundir.ErrBadRecord):
 		return r.beginWithoutRecord(ctx, f, now, err)
 	case err != nil:
 		return Choice{}, unsure(err)
-	case recorded.Identity.Deck != now.Deck && lost != "":
-		return Choice{}, structs.NewRecoverableError(fmt.Errorf(
-			"input: %s, which the deck includes and the run in this folder has read, cannot be opened now: put it back, where the task's user may read it, and the run goes on from its dump; restart = \"never\" begins anew", lost), true)
 	}
 	if recorded.Identity == now && recorded.Watch.Holds(r.Watch) {
 		return Choice{}, stoppedBefore(recorded.Watch)
 	}
 	recorded.Watch = nil
-	chosen, err := rundir.SelectRestart(ctx, f, recorded, now, r.Stdout)
-	if err != nil {
-		return Choice{}, unsure(err)
+	if from := recorded.From; from != nil && from.Deck == now.Deck {
+		now.Deck = recorded.Identity.Deck // it goes on with the run that wrote the named dump
 	}
-	if chosen.Dump == "" {
-		return r.begin(ctx, f, now, task.Sentence(chosen.Why))
+	if err := r.checkLost(recorded, now); err != nil {
+		return Choice{}, err
 	}
-	choice := Choice{RestartChoice: chosen, Notes: []string{task.Sentence(chosen.Why)}}
-	recorded.Chosen = &choice.Said
-	recorded.Reads(r.Deck)
-	if err := f.WriteRecord(recorded); err != nil {
-		choice.Notes = append(choice.Notes, fmt.Sprintf("A dump that turns out to be bad will be tried again: %v", err))
+	if recorded.From != nil && recorded.Identity != now {
+		recorded.From = nil // another run, and its deck is the beginning
 	}
-	return choice, nil
+	return r.goOn(ctx, f, now, recorded)
 }
 
 // stoppedBefore is the error of a start that would meet again what its run was stopped
@@ -100,7 +100,7 @@ func unsure(err error) error {
 
 // begin records in the run folder which run begins there with its deck. Without that
 // record its dumps would be nobody's, so it does not begin without one.
-func (r Run) begin(ctx context.Context, f *rundir.Folder, id rundir.Identity, notes ...string) (Choice, error) {
+func (r Run) begin(ctx context.Context, f *rundir.Folder, id identity.Identity, notes ...string) (Choice, error) {
 	record, err := rundir.NewRecord(ctx, f, id, r.Stdout)
 	if err == nil {
 		record.Reads(r.Deck)
@@ -113,9 +113,22 @@ func (r Run) begin(ctx context.Context, f *rundir.Folder, id rundir.Identity, no
 	return Choice{Notes: notes}, nil
 }
 
+// beginCases begins with the deck a process that makes several runs: a dump is of one of
+// them, and a restart from it would make none of the others.
+func (r Run) beginCases(ctx context.Context, f *rundir.Folder, id identity.Identity) (Choice, error) {
+	dumps, err := f.Dumps()
+	if err != nil {
+		return Choice{}, unsure(err)
+	}
+	if len(dumps) == 0 {
+		return r.begin(ctx, f, id)
+	}
+	return r.begin(ctx, f, id, "Starting from the deck: with \"case\" the process makes several runs, and a dump is of one of them; to go on with one, name its dump in restart and leave \"case\" out of args")
+}
+
 // beginUnrecorded begins with the deck where there is no record, unless there was one:
 // a file server may not show every file at once, and somebody may have removed it.
-func (r Run) beginUnrecorded(ctx context.Context, f *rundir.Folder, id rundir.Identity) (Choice, error) {
+func (r Run) beginUnrecorded(ctx context.Context, f *rundir.Folder, id identity.Identity) (Choice, error) {
 	past, err := f.History()
 	if rundir.Unavailable(err) {
 		return Choice{}, unsure(err)
@@ -135,7 +148,7 @@ func (r Run) beginUnrecorded(ctx context.Context, f *rundir.Folder, id rundir.Id
 
 // beginWithoutRecord begins with the deck where a record is damaged and there is no
 // dump that it could have told of. The record is kept aside.
-func (r Run) beginWithoutRecord(ctx context.Context, f *rundir.Folder, id rundir.Identity, damage error) (Choice, error) {
+func (r Run) beginWithoutRecord(ctx context.Context, f *rundir.Folder, id identity.Identity, damage error) (Choice, error) {
 	if err := refuseDumps(f, damage); err != nil {
 		return Choice{}, err
 	}

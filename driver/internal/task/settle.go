@@ -82,8 +82,12 @@ func (h *Handle) completion(r *run, exit verdict.Exit, o output.Outcome, was run
 	if c := was.Completed; c != nil && c.Alloc == h.ID.Alloc && c.Task == h.ID.Task {
 		return c // by a plugin that ended before it could tell Nomad
 	}
+	from := ""
+	if was.From != nil {
+		from = was.From.Dump
+	}
 	return &ended.Completion{
-		Deck:      r.Deck,
+		Deck: r.Deck, From: from,
 		Namespace: r.Namespace, Job: r.JobID, Alloc: h.ID.Alloc, Task: h.ID.Task, Reason: o.Reason, Finished: exit.At().UTC(),
 		ExitKnown: exit.Known, Code: exit.Code, Signal: exit.Signal, OOMKilled: exit.OOMKilled,
 	}

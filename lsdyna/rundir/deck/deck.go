@@ -12,6 +12,7 @@ package deck
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -50,6 +51,8 @@ type Deck struct {
 	Hash     string
 	Includes []string // files that it names and that were read
 	Away     []string // files below the run folder that it names and that could not be opened: they are not there, or may not be read
+	Unread   string   // the first file that it names and that was not read, wherever it is
+	Keywords
 }
 
 // Files is where a deck and its includes are.
@@ -94,6 +97,7 @@ func Read(ctx context.Context, files Files, input string, progress *Progress) (D
 			err = d.read(file, name)
 		} else if !first && !files.undecided(err) {
 			d.away(name)
+			d.deck.Unread = cmp.Or(d.deck.Unread, name)
 			continue
 		}
 		if err != nil {
@@ -149,7 +153,9 @@ func (d *reading) lines(r *bufio.Reader, dir string) error {
 			begin = bytes.Clone(begin[:min(len(begin), maxLine)])
 			_, err = r.ReadSlice('\n')
 		}
-		if name := include.line(begin[:min(len(begin), maxLine)]); name != "" {
+		begin = begin[:min(len(begin), maxLine)]
+		d.deck.note(begin)
+		if name := include.line(begin); name != "" {
 			if err := d.add(name, dir); err != nil {
 				return err
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 )
 
 // run is a run folder with the record of a run, and what its outputs hold.
@@ -34,7 +35,7 @@ func newRun(t *testing.T) *run {
 	folder, err := rundir.Open(dir, ".")
 	must.NoError(t, err)
 	t.Cleanup(func() { _ = folder.Close() })
-	must.NoError(t, folder.WriteRecord(rundir.Record{Identity: rundir.Identity{Deck: "d"}}))
+	must.NoError(t, folder.WriteRecord(rundir.Record{Identity: identity.Identity{Deck: "d"}}))
 	r := &run{t: t, folder: folder, keeper: &Keeper{}}
 	r.s.DumpEvery = output.NoDumps
 	return r

@@ -23,6 +23,7 @@ type Completion struct {
 	Reason    string    `json:"reason"` // the outcome in one line
 	Finished  time.Time `json:"finished"`
 	Deck      string    `json:"deck,omitempty"`      // Identity.Deck; "" where nobody had read it
+	From      string    `json:"from,omitempty"`      // dump with which the run began, where its job named one
 	Restarted bool      `json:"restarted,omitempty"` // Nomad has started the task again since
 
 	// The exit, as far as somebody saw it.

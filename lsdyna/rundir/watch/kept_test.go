@@ -17,6 +17,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/killfile"
 )
 
@@ -48,7 +49,7 @@ func lies(t *testing.T, s *server) string {
 func looking(t *testing.T, printed string) (*server, *Watcher) {
 	t.Helper()
 	s := newServer(t)
-	must.NoError(t, openFolder(t, s.dir).WriteRecord(rundir.Record{Identity: rundir.Identity{Deck: "d"}}))
+	must.NoError(t, openFolder(t, s.dir).WriteRecord(rundir.Record{Identity: identity.Identity{Deck: "d"}}))
 	s.write(t, "stdout", printed)
 	w := s.watch(t, func(o *Options) { o.interval = time.Hour })
 	await(t, w, "a look", func(v View) bool { return v.Looks > 0 })

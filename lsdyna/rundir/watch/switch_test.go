@@ -15,6 +15,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/identity"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/killfile"
 )
 
@@ -56,7 +57,7 @@ func TestWatcher_recordsADumpBeforeItIsTold(t *testing.T) {
 	begin := func(t *testing.T) (*server, *Watcher) {
 		t.Helper()
 		s := newServer(t)
-		must.NoError(t, openFolder(t, s.dir).WriteRecord(rundir.Record{Identity: rundir.Identity{Deck: "d"}}))
+		must.NoError(t, openFolder(t, s.dir).WriteRecord(rundir.Record{Identity: identity.Identity{Deck: "d"}}))
 		s.write(t, "stdout", solving)
 		w := s.watch(t, func(o *Options) { o.interval = time.Hour })
 		await(t, w, "a look", func(v View) bool { return v.Looks > 0 })
@@ -91,7 +92,7 @@ func TestWatcher_recordsADumpBeforeItIsTold(t *testing.T) {
 	})
 	t.Run("but not in a folder that is another run's by now", func(t *testing.T) {
 		s := newServer(t)
-		must.NoError(t, openFolder(t, s.dir).WriteRecord(rundir.Record{Identity: rundir.Identity{Deck: "d"}}))
+		must.NoError(t, openFolder(t, s.dir).WriteRecord(rundir.Record{Identity: identity.Identity{Deck: "d"}}))
 		plantOwner(t, openFolder(t, s.dir), ownerHere("b", living(t)))
 		s.write(t, "d3dump01", "a dump")
 		s.write(t, "stdout", dumped)
