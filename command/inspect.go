@@ -182,15 +182,11 @@ func reportRow(r output.Report) []screen.Line {
 		screen.Text(screen.Seconds(r.ElapsedSeconds)), screen.Text(screen.Seconds(r.ETASeconds)), screen.Text(screen.Between(r.ETALowSeconds, r.ETAHighSeconds)),
 		screen.Text(screen.Number(r.Errors)), screen.Text(screen.Number(r.Warnings)),
 	}
-	if r.Time != nil && r.EndTime != nil && *r.EndTime > 0 && *r.Time <= relaxing**r.EndTime {
+	if r.Time != nil && r.EndTime != nil && *r.EndTime > 0 && !r.Relaxing {
 		row[4] = screen.Text(fmt.Sprintf("%.0f %%", 100**r.Time / *r.EndTime))
 	}
 	return row
 }
-
-// relaxing is the part of the end time beyond which a problem time is one of the dynamic
-// relaxation, which comes before the transient and has a time of its own.
-const relaxing = 1.1
 
 func outcomeStyle(kind output.Kind) screen.Style {
 	switch kind {

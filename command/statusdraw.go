@@ -48,7 +48,7 @@ func (d *statusDrawing) tasks() []screen.Line {
 	} else {
 		lines = append(lines, d.table()...)
 	}
-	return slices.Concat(lines, d.perTask((*node.Task).Share), d.perTask(d.loss), d.ended(), d.notes(), d.lastRuns())
+	return slices.Concat(lines, d.perTask((*node.Task).Part), d.perTask(d.loss), d.ended(), d.notes(), d.lastRuns())
 }
 
 func (d *statusDrawing) freeLine() screen.Line {
@@ -149,7 +149,7 @@ func (d *statusDrawing) row(t *node.Task) []screen.Line {
 	}
 	if snap.HasTime {
 		row[9] = screen.Text(fmt.Sprintf("%.4g", snap.Time))
-		if snap.EndTime > 0 {
+		if snap.EndTime > 0 && !snap.Relaxing {
 			row[9] = screen.Text(fmt.Sprintf("%.4g of %.4g", snap.Time, snap.EndTime))
 		}
 		row[10] = screen.Text(screen.Number(&snap.Cycle))
@@ -195,7 +195,7 @@ func barStyle(mark screen.Style) screen.Style {
 func (d *statusDrawing) loss(t *node.Task) string { return t.Loss(d.Now) }
 
 // perTask says of tasks what there is to say beside the table: which part they have of
-// runs on several nodes, and what would be lost.
+// runs on several nodes, or of a process that makes several, and what would be lost.
 func (d *statusDrawing) perTask(say func(*node.Task) string) []screen.Line {
 	var lines []screen.Line
 	for _, t := range d.Live() {

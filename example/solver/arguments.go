@@ -24,6 +24,7 @@ type Arguments struct {
 	Pfile   string
 	Long    bool
 	Case    bool
+	CaseIDs []int    // of the cases to run; none: all
 	Words   []string // the words as given
 }
 
@@ -76,6 +77,15 @@ func (a *Arguments) set(name, value string) (err error) {
 		}
 	case "d":
 		a.NoDump = strings.EqualFold(value, "nodump")
+	case "case":
+		a.Case = true
+		for _, id := range strings.Split(value, ",") {
+			n, err := strconv.Atoi(id)
+			if err != nil {
+				return bad()
+			}
+			a.CaseIDs = append(a.CaseIDs, n)
+		}
 	case "long":
 		a.Long = strings.EqualFold(value, "y")
 	case "ncpu":

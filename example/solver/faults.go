@@ -24,6 +24,7 @@ usage: solver i=deck.k [ncpu=N] [memory=20m] [memory2=20m] [jobid=J] [r=d3dump01
 environment:
   STANDIN_PACE=2ms     time that every cycle takes at least
   STANDIN_POLL=100     cycles between looks for d3kil
+  STANDIN_PLAY=FILE    act a play: texts to print and an end, without computing
   STANDIN_FAULT=...    failures, separated by commas; in a deck: $ standin: ...
 
 failures (N is a cycle; with MPP they strike rank=R, default 0):
@@ -51,6 +52,7 @@ failures (N is a cycle; with MPP they strike rank=R, default 0):
   child=S              leave a child process behind that sleeps S seconds,
                        in its own session
   rank=R               the rank that the cycle failures strike
+  case=N               the failures strike the Nth run of a deck with *CASE
 `
 
 // Faults are the failures asked for, by name.
@@ -61,7 +63,7 @@ var faultNames = map[string]bool{
 	"error": true, "negative_volume": true, "abort": true, "segv": true, "kill": true, "oom": true,
 	"hang": true, "vanish": true, "truncate_dump": false, "exit_code": true, "short": true,
 	"warnings": true, "element_limit": true, "license_refused": false, "license_wait": true,
-	"ignore_sigterm": false, "ignore_d3kil": false, "keep_d3kil": false, "child": true, "rank": true,
+	"ignore_sigterm": false, "ignore_d3kil": false, "keep_d3kil": false, "child": true, "rank": true, "case": true,
 	"energy_drift": true, "dt_collapse": true, "added_mass": true, "quiet": true,
 }
 

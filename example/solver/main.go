@@ -28,6 +28,7 @@
 //
 // STANDIN_PACE is a Go duration that every cycle takes at least. STANDIN_POLL
 // is the number of cycles between looks for d3kil (100; fewer with a slow pace).
+// STANDIN_PLAY names a play, which it acts instead of computing (type play).
 // STANDIN_FAULT holds failures, separated by commas or blanks; a deck asks for
 // the same with a comment card `$ standin: hang=50`. Option -help lists them.
 // On success, standin-results holds a checksum of the final state.

@@ -82,6 +82,9 @@ func execute(argv []string, stdout, stderr io.Writer) int {
 		place = ranks.Alone()
 	}
 	rank := place.Rank
+	if path := playFile(); path != "" {
+		return act(path, rank, stdout, stderr)
+	}
 	var screen io.Writer
 	if rank == 0 {
 		screen = stdout
@@ -115,7 +118,12 @@ func execute(argv []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "stand-in solver:", err)
 		return exitError
 	}
-	code := r.whole(screen)
+	var code int
+	if r.args.Case {
+		code = r.cases(screen)
+	} else {
+		code = r.whole(screen)
+	}
 	if !r.alone {
 		r.ranks.Leave()
 	}
@@ -279,6 +287,9 @@ func (r *run) accept(inputErr error) bool {
 	}
 	var model *solution.Model
 	var state *solution.State
+	if r.dump != nil && r.deck != nil && len(r.deck.Nodes) > 0 {
+		l.error("KEY", 305, "*NODE is no keyword of a small restart: the restart file holds the model")
+	}
 	if r.dump != nil {
 		model, state = r.dump.Model, r.dump.State
 		r.plan = r.dump.Plan
@@ -287,9 +298,6 @@ func (r *run) accept(inputErr error) bool {
 		var errors []deck.Message
 		model, state, errors = solution.Build(r.deck)
 		l.keyword(errors)
-	if r.dump != nil && r.deck != nil && len(r.deck.Nodes) > 0 {
-		l.error("KEY", 305, "*NODE is no keyword of a small restart: the restart file holds the model")
-	}
 		r.plan = newPlan(r.deck, r.args)
 		if r.plan.EndTime <= 0 && r.plan.EndCycle <= 0 {
 			l.error("KEY", 131, "no termination time is given: *CONTROL_TERMINATION is missing")

@@ -5,6 +5,7 @@ package license
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,10 @@ type Config struct {
 	Type   string // network, local or ansys
 	Server string // network: [port@]host; ansys: port@host of the licence manager; local: the licence file
 	QRun   string // absolute path of lstc_qrun; "" for no check before a start
+
+	// Interconnect is where Ansys's licensing interconnect is: a port on the hosts of
+	// Server, or port@host as Server has it; "" for port 2325 on these.
+	Interconnect string
 }
 
 // Validate reports what cannot work. The error does not hold the server's name.
@@ -38,8 +43,16 @@ func (l Config) Validate() error {
 	default:
 		return fmt.Errorf("license: type must be network, local or ansys, not %q", l.Type)
 	}
-	if strings.ContainsFunc(l.Server, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return errors.New("license: server holds a blank or a control character")
+	for key, value := range map[string]string{"server": l.Server, "interconnect": l.Interconnect} {
+		if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			return fmt.Errorf("license: %s holds a blank or a control character; hosts are set apart by commas (three that are one service) or colons", key)
+		}
+	}
+	if l.Interconnect != "" && l.Type != "ansys" {
+		return fmt.Errorf("license: interconnect is Ansys's; remove it with type = %q", l.Type)
+	}
+	if n, err := strconv.ParseUint(l.Interconnect, 10, 16); l.Interconnect != "" && !strings.Contains(l.Interconnect, "@") && (err != nil || n == 0) {
+		return errors.New("license: interconnect must be a port such as 2325, or port@host as in server")
 	}
 	if strings.HasPrefix(l.Server, "-") {
 		return errors.New("license: server begins with a dash")
@@ -53,8 +66,31 @@ func (l Config) Validate() error {
 	return nil
 }
 
-// interconnectPort is the port of Ansys's licensing interconnect.
+// interconnectPort is the usual port of Ansys's licensing interconnect.
 const interconnectPort = "2325"
+
+// interconnect is the value of ANSYSLI_SERVERS: the hosts of the licence manager with the
+// port of the interconnect. Hosts behind commas are three servers of one service (a
+// triad), and those behind colons others.
+func (l Config) interconnect() string {
+	if strings.Contains(l.Interconnect, "@") {
+		return l.Interconnect
+	}
+	port := cmp.Or(l.Interconnect, interconnectPort)
+	services := strings.Split(l.Server, ":")
+	for i, service := range services {
+		hosts := strings.Split(service, ",")
+		for j, host := range hosts {
+			_, name, found := strings.Cut(host, "@")
+			if !found {
+				name = host
+			}
+			hosts[j] = port + "@" + name
+		}
+		services[i] = strings.Join(hosts, ",")
+	}
+	return strings.Join(services, ":")
+}
 
 // Env is the variables from which LS-DYNA takes its licence.
 //
@@ -72,15 +108,7 @@ func (l Config) Env() map[string]string {
 		env["LSTC_FILE"] = l.Server
 	case "ansys":
 		env["ANSYSLMD_LICENSE_FILE"] = l.Server
-		hosts := strings.Split(l.Server, ":")
-		for i, host := range hosts {
-			_, name, ok := strings.Cut(host, "@")
-			if !ok {
-				name = host
-			}
-			hosts[i] = interconnectPort + "@" + name
-		}
-		env["ANSYSLI_SERVERS"] = strings.Join(hosts, ":")
+		env["ANSYSLI_SERVERS"] = l.interconnect()
 	}
 	return env
 }

@@ -115,11 +115,16 @@ func TestConfig_environment(t *testing.T) {
 		{Config{Type: "local", Server: "/opt/lic"}, map[string]string{"LSTC_LICENSE": "local", "LSTC_FILE": "/opt/lic"}},
 		{Config{Type: "local"}, map[string]string{"LSTC_LICENSE": "local"}},
 		{Config{Type: "ansys", Server: "1055@a:1055@b"}, map[string]string{"LSTC_LICENSE": "ansys", "ANSYSLMD_LICENSE_FILE": "1055@a:1055@b", "ANSYSLI_SERVERS": "2325@a:2325@b"}},
+		{Config{Type: "ansys", Server: "1055@a,1055@b,1055@c"}, map[string]string{"LSTC_LICENSE": "ansys", "ANSYSLMD_LICENSE_FILE": "1055@a,1055@b,1055@c", "ANSYSLI_SERVERS": "2325@a,2325@b,2325@c"}},
+		{Config{Type: "ansys", Server: "1055@a,1056@b,c:1055@d", Interconnect: "2326"}, map[string]string{"LSTC_LICENSE": "ansys", "ANSYSLMD_LICENSE_FILE": "1055@a,1056@b,c:1055@d", "ANSYSLI_SERVERS": "2326@a,2326@b,2326@c:2326@d"}},
+		{Config{Type: "ansys", Server: "1055@a", Interconnect: "2400@x,2400@y"}, map[string]string{"LSTC_LICENSE": "ansys", "ANSYSLMD_LICENSE_FILE": "1055@a", "ANSYSLI_SERVERS": "2400@x,2400@y"}},
 	} {
 		must.NoError(t, c.l.Validate())
 		must.Eq(t, c.want, c.l.Env())
 	}
 	for _, l := range []Config{{}, {Type: "flexlm"}, {Type: "network"}, {Type: "ansys"}, {Type: "network", Server: "a b"}, {Type: "network", Server: "-x"},
+		{Type: "network", Server: "a", Interconnect: "2325"}, {Type: "ansys", Server: "a", Interconnect: "port"}, {Type: "ansys", Server: "a", Interconnect: "0"},
+		{Type: "ansys", Server: "a", Interconnect: "1@ b"},
 		{Type: "network", Server: "a", QRun: "lstc_qrun"}, {Type: "ansys", Server: "a", QRun: "/x"}} {
 		must.Error(t, l.Validate())
 	}

@@ -40,6 +40,18 @@ func (u *Undone) String() string {
 	return fmt.Sprintf("run %d of the process%s: %s", u.Number, name, u.Reason)
 }
 
+// Case names the run that is under way, or was the last, of a process that makes several;
+// "" where it makes one.
+func (p Process) Case() string {
+	switch {
+	case !p.CaseDriver && p.Before == 0:
+		return ""
+	case p.JobID == "":
+		return fmt.Sprintf("case %d", p.Before+1)
+	}
+	return fmt.Sprintf("case %d (%s)", p.Before+1, p.JobID)
+}
+
 // rerunAfter is the time between two runs after which the second is one of another
 // process, if both have `case` on their command lines.
 const rerunAfter = 10 * time.Minute
@@ -57,6 +69,8 @@ func (r *Reader) goesOn(before *Facts) bool {
 func (f *Facts) next() Facts {
 	after := Facts{Runs: f.Runs, Started: f.Started, Process: Process{CaseDriver: f.CaseDriver, Before: f.Before + 1, Undone: f.Undone}}
 	after.Nodes, after.NodesStop = f.Nodes, f.NodesStop
+	after.Dumps = f.Dumps // their files are the process's, and a stop waits for the last of them
+	after.afterDump()
 	// A start timeout must not end the second of two cases.
 	after.LicenceGranted, after.LicenceKind = f.LicenceGranted, f.LicenceKind
 	if o := Decide(Combine([]Source{{Kind: lsdyna.KindMessag, Facts: f.alone()}}), Exit{}); o.Kind != Completed && after.Undone == nil {
@@ -93,6 +107,8 @@ func (r *Reader) arguments(text []byte) {
 			f.CaseDriver = true
 		case strings.HasPrefix(word, "jobid="):
 			f.JobID = sanitize.Line(field[len("jobid="):], 80)
+		case strings.HasPrefix(word, "ncycle="):
+			r.endCycle(field[len("ncycle="):])
 		case strings.HasPrefix(word, "ncpu="):
 			r.threadsAsked(field[len("ncpu="):])
 		}

@@ -66,12 +66,15 @@ type Licence struct {
 	LicenceGranted bool   // the solver printed so, or works on the deck
 	LicenceKind    string // ansys, network, local; "" not known
 	LicenceTrouble string // first line about a licence problem; often harmless
+	LicenceLost    string // newest line that says that the solver has lost it while it computes, and not got it back
 	LicenceWaiting bool   // the newest line about the licence is that it is queued
 }
 
 // Progress is how far the solution has come.
 type Progress struct {
 	EndTime   float64 // termination time; 0 not known
+	EndCycle  int64   // number of cycles that was asked for (ENDCYC, ncycle=); 0 for none, or not known
+	Relaxing  bool    // a dynamic relaxation goes on: Time and Cycle are its own
 	HasTime   bool    // Time and Cycle are known
 	Time      float64 // problem time
 	Cycle     int64

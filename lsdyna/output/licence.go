@@ -39,10 +39,50 @@ var (
 	}
 )
 
+// Words by which a line about the licence is known for one that the solver has lost while
+// it computes, or has back. Ansys's solvers try for about an hour to get it back.
+var (
+	lost = []string{
+		"lost", "no longer", "timed out", "timeout", "time out", "time-out", "heartbeat", "not respond", "no response", "revoked", "expired",
+		"connection to", "connection with", "reconnect", "re-connect", "renew", "reacquire",
+	}
+	regained = []string{"restored", "re-established", "reestablished", "reconnected", "reacquired", "renewed", "regained"}
+)
+
+// isOfLicence reports whether a line is about the licence.
+func isOfLicence(text []byte) bool {
+	return bytes.Contains(text, []byte("icense")) || bytes.Contains(text, []byte("ICENSE")) || bytes.Contains(text, []byte("icence"))
+}
+
+// licenceLost takes, of a solver that has its licence, the lines about its loss.
+func (r *Reader) licenceLost(text []byte) {
+	if text[0] == '*' || text[0] == '|' || !isOfLicence(text) {
+		return
+	}
+	switch lower := strings.ToLower(sanitize.Line(text, maxFactText)); {
+	case containsAny(lower, regained) && !strings.Contains(lower, "not "):
+		r.facts.LicenceLost = ""
+	case containsAny(lower, lost):
+		r.facts.LicenceLost = sanitize.HideHosts(sanitize.Line(text, maxFactText))
+	}
+}
+
+// lostLicence is what says that the run lost its licence, and did not get it back; "" for
+// nothing.
+func (s Snapshot) lostLicence() string {
+	if s.LicenceLost != "" || s.FirstError == nil || !s.LicenceGranted || s.StudentLimit {
+		return s.LicenceLost
+	}
+	if text := s.FirstError.Text; isOfLicence([]byte(text)) && containsAny(strings.ToLower(text), lost) {
+		return s.FirstError.String()
+	}
+	return ""
+}
+
 // licenceProblem takes, as long as there is no licence, the lines about it. They
 // prove nothing: most runs that print [license/error] go on.
 func (r *Reader) licenceProblem(text []byte) {
-	if text[0] == '*' || text[0] == '|' || !bytes.Contains(text, []byte("icense")) && !bytes.Contains(text, []byte("ICENSE")) {
+	if text[0] == '*' || text[0] == '|' || !isOfLicence(text) {
 		return
 	}
 	lower := strings.ToLower(sanitize.Line(text, maxFactText))

@@ -66,10 +66,15 @@ var rules = [256][]lineRule{
 	},
 	'C': {{"Command line options:", (*Reader).commandLine}},
 	'L': {{"License option", func(r *Reader, _ []byte) { r.begun, r.facts.LicenceAsked = true, true }}},
-	'D': {{"Date: ", (*Reader).headerDate}},
+	'D': {
+		{"Date: ", (*Reader).headerDate},
+		{"Dynamic relaxation", (*Reader).relaxation},
+	},
+	'd': {{"dynamic relaxation", (*Reader).relaxation}},
 	't': {
 		{"termination time...", (*Reader).endTime},
 		{"termination time ", (*Reader).endTime},
+		{"termination cycle...", (*Reader).endCycle},
 	},
 	'i': {
 		{"initialization completed", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseInitialising) }},
@@ -111,7 +116,9 @@ func (r *Reader) classify(text []byte) bool {
 		}
 	}
 	f := &r.facts
-	if !f.LicenceGranted {
+	if f.LicenceGranted {
+		r.licenceLost(text)
+	} else {
 		r.licenceProblem(text)
 	}
 	if f.Time == 0 && !f.Eigenvalues && !f.EndBlock {
@@ -304,6 +311,13 @@ func (r *Reader) endTime(rest []byte) {
 	if t, ok := fortran.Float(value); ok && t > 0 {
 		r.facts.EndTime = t
 		r.facts.LicenceGranted = true
+	}
+}
+
+// endCycle takes `termination cycle..............................       0` of d3hsp.
+func (r *Reader) endCycle(rest []byte) {
+	if n, ok := firstInteger(rest); ok {
+		r.facts.EndCycle = n
 	}
 }
 

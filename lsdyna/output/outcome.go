@@ -82,7 +82,7 @@ func Decide(s Snapshot, e Exit) Outcome {
 func verdict(s Snapshot, e Exit) (Kind, string) {
 	switch {
 	case e.Running && !s.EndBlock:
-		return Running, "running: " + s.Summary()
+		return Running, "running: " + s.whichCase() + s.Summary()
 	case s.StudentLimit:
 		return LicenceError, "the licence does not cover a model of this size: " + s.firstError()
 	case s.Banner == NormalBanner:
@@ -116,6 +116,10 @@ func normalEnd(s Snapshot, e Exit) (Kind, string) {
 		return Completed, "normal termination of an eigenvalue analysis, which takes no time steps: " + s.Summary()
 	case strings.Contains(s.Termination, "cycle"):
 		return Completed, "normal termination at the number of cycles that was asked for (termination " + s.Termination + "): " + s.Summary()
+	case s.EndCycle > 0 && s.Cycle >= s.EndCycle && s.Termination == "":
+		return Completed, fmt.Sprintf("normal termination at the number of cycles that was asked for (%d): %s", s.EndCycle, s.Summary())
+	case s.HasTime && s.EndTime > 0 && !reached && s.lostLicence() != "":
+		return s.withoutLicence()
 	case s.HasTime && s.EndTime > 0 && !reached:
 		return Stopped, "normal termination before the end time" + s.because() + s.at()
 	case s.TimeReached && reached:
@@ -133,6 +137,8 @@ func normalEnd(s Snapshot, e Exit) (Kind, string) {
 // well; it failed only if an error was printed.
 func errorEnd(s Snapshot) (Kind, string) {
 	switch {
+	case s.lostLicence() != "" && (s.Errors == 0 || s.LicenceLost == ""):
+		return s.withoutLicence()
 	case s.Errors > 0:
 		return Failed, "error termination: " + s.firstError() + s.at()
 	case s.SenseSwitch != "":
@@ -148,6 +154,10 @@ func errorEnd(s Snapshot) (Kind, string) {
 // noBanner judges a run whose outputs end without a banner: by how its process ended,
 // then by what its outputs say, what says most first.
 func noBanner(s Snapshot, e Exit) (Kind, string) {
+	byItself := e.Signal == 0 || signals.IsCrash(e.Signal)
+	if !e.OOMKilled && byItself && s.Limit == "" && s.lostLicence() != "" && (s.Errors == 0 || s.LicenceLost == "") {
+		return s.withoutLicence()
+	}
 	if e.OOMKilled || e.Signal != 0 {
 		kind, cause := e.ended()
 		return kind, cause + s.at()
@@ -258,6 +268,24 @@ func (s Snapshot) firstError() string {
 		return "an error without a number"
 	}
 	return s.FirstError.String()
+}
+
+// withoutLicence is the verdict on a run that ended since it lost its licence.
+func (s Snapshot) withoutLicence() (Kind, string) {
+	return LicenceError, "the licence was lost while the run computed: " + s.lostLicence() + s.at()
+}
+
+// whichCase names the run of a process that makes several, and an earlier one that did
+// not complete.
+func (s Snapshot) whichCase() string {
+	name := s.Case()
+	switch {
+	case name == "":
+		return ""
+	case s.Undone != nil:
+		return name + ", after " + s.Undone.String() + ": "
+	}
+	return name + ", "
 }
 
 // at is where the run ended.

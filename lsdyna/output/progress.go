@@ -62,6 +62,7 @@ func (r *Reader) progress(line []byte) {
 	if f.FinalTime {
 		return // MPP prints one more progress line after the closing block
 	}
+	r.relaxes(line[min(len(line), colEvent):min(len(line), colEventEnd)], t, cycle)
 	f.HasTime, f.Time = true, t
 	f.Signs++
 	if hasCycle {

@@ -14,9 +14,11 @@ type Report struct {
 	Path           string            `json:"path"`
 	Outcome        Kind              `json:"outcome"`
 	Reason         string            `json:"reason"`
-	Time           *float64          `json:"time"`     // problem time
-	EndTime        *float64          `json:"end_time"` // problem time
+	Time           *float64          `json:"time"`               // problem time
+	EndTime        *float64          `json:"end_time"`           // problem time
+	Relaxing       bool              `json:"dynamic_relaxation"` // time is that of a dynamic relaxation, before the transient
 	Cycle          *int64            `json:"cycle"`
+	Case           *string           `json:"case"` // of a process that makes several runs: which one it is, or was the last
 	Version        *string           `json:"version"`
 	Parallel       *lsdyna.Parallel  `json:"parallel"`
 	Precision      *lsdyna.Precision `json:"precision"`
@@ -42,7 +44,7 @@ func NewReport(s Snapshot, e Exit) Report {
 	o := Decide(s, e)
 	r := Report{
 		Outcome: o.Kind, Reason: o.Reason, FirstError: o.FirstError,
-		EndTime: known(s.EndTime), Version: known(s.Version), Parallel: known(s.Parallel), Precision: known(s.Precision),
+		EndTime: known(s.EndTime), Relaxing: s.Relaxing, Case: known(s.Case()), Version: known(s.Version), Parallel: known(s.Parallel), Precision: known(s.Precision),
 		Processors: known(s.Processors), RestartFile: known(o.RestartFile), NodesText: known(s.Nodes), NodesStop: known(s.NodesStop),
 	}
 	if s.HasTime {

@@ -82,6 +82,8 @@ func seconds(n int64) time.Duration {
 func (s Snapshot) Summary() string {
 	var parts []string
 	switch {
+	case s.HasTime && s.Relaxing:
+		parts = append(parts, fmt.Sprintf("dynamic relaxation at t = %.4g of its own", s.Time))
 	case s.HasTime && s.EndTime > 0:
 		parts = append(parts, fmt.Sprintf("t = %.4g of %.4g", s.Time, s.EndTime))
 	case s.HasTime:

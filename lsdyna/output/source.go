@@ -95,7 +95,7 @@ func (s *Snapshot) add(f *Facts) {
 	s.Licence.add(f.Licence)
 	s.Ending.add(f.Ending)
 	s.Process.add(f.Process)
-	s.EndTime = cmp.Or(s.EndTime, f.EndTime)
+	s.EndTime, s.EndCycle = cmp.Or(s.EndTime, f.EndTime), cmp.Or(s.EndCycle, f.EndCycle)
 	if f.Warnings > s.Warnings { // stdout leaves out what comes after the fiftieth of a kind
 		s.Kinds = f.Kinds
 	}
@@ -149,6 +149,7 @@ func (l *Licence) add(other Licence) {
 	l.LicenceGranted = l.LicenceGranted || other.LicenceGranted
 	l.LicenceKind = cmp.Or(l.LicenceKind, other.LicenceKind)
 	l.LicenceTrouble = cmp.Or(l.LicenceTrouble, other.LicenceTrouble)
+	l.LicenceLost = cmp.Or(l.LicenceLost, other.LicenceLost)
 	l.LicenceWaiting = (l.LicenceWaiting || other.LicenceWaiting) && !l.LicenceGranted
 }
 
@@ -181,9 +182,12 @@ func (e *Ending) addAround(other Ending) {
 
 // newest takes the facts of the source with the newest problem time.
 func (s *Snapshot) newest(f *Facts) {
-	end, signs, dt := s.EndTime, s.Signs, s.LargestDt
+	end, cycle, signs, dt := s.EndTime, s.EndCycle, s.Signs, s.LargestDt
 	s.Progress = f.Progress
-	s.EndTime, s.Signs, s.LargestDt = end, signs, dt
+	s.EndTime, s.EndCycle, s.Signs, s.LargestDt = end, cycle, signs, dt
+	if s.EndTime > 0 && s.Time > beyondEnd*s.EndTime {
+		s.Relaxing = !s.FinalTime // of an output that does not tell the end time
+	}
 }
 
 // pace takes what follows from problem time and wall clock, by the dated lines of all
@@ -207,6 +211,9 @@ func (s *Snapshot) pace(latest *Facts, rate eta.Estimator) {
 	}
 	s.Remaining, s.HasETA = rate.Forecast(s.EndTime)
 	switch {
+	case s.Relaxing:
+		s.HasETA, s.Remaining = false, eta.Forecast{}
+		s.NoETA = "it is in its dynamic relaxation, which ends when that converges"
 	case s.HasETA:
 	case !(s.EndTime > 0):
 		s.NoETA = "its end time is not known: neither stdout nor d3hsp tells it"

@@ -9,9 +9,29 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 )
 
-// Share says which part the task has of a run over several nodes, and what the leading
+// Part says which part the task has of a run over several nodes, and which of its runs a
+// process makes that makes several; "" where there is nothing to say.
+func (t *Task) Part() string {
+	text := t.share()
+	if !t.Progress.Known {
+		return text
+	}
+	s := &t.Progress.Snapshot
+	if name := s.Case(); name != "" {
+		if text != "" {
+			text += "; "
+		}
+		text += name
+		if s.Undone != nil {
+			text += "; " + s.Undone.String()
+		}
+	}
+	return text
+}
+
+// share says which part the task has of a run over several nodes, and what the leading
 // node says of them; "" where the run is on one node.
-func (t *Task) Share() string {
+func (t *Task) share() string {
 	index, of := t.Details.NodeIndex, t.Details.Nodes
 	if of < 2 {
 		return ""

@@ -192,7 +192,7 @@ func (fs followers) forget(kept map[string]bool) {
 
 // Ratio is the part of the problem time that is done, from 0 to 1.
 func Ratio(s *output.Snapshot) (float64, bool) {
-	if !s.HasTime || !(s.EndTime > 0) || math.IsInf(s.EndTime, 0) || math.IsNaN(s.Time) {
+	if !s.HasTime || s.Relaxing || !(s.EndTime > 0) || math.IsInf(s.EndTime, 0) || math.IsNaN(s.Time) {
 		return 0, false
 	}
 	return min(max(s.Time/s.EndTime, 0), 1), true
@@ -213,6 +213,9 @@ func Activity(s *output.Snapshot) string {
 	case output.PhaseInitialising:
 		return "initialising"
 	case output.PhaseSolving:
+		if s.Relaxing {
+			return "dynamic relaxation"
+		}
 		return "solving, end time not known"
 	case output.PhaseEnding, output.PhaseEnded:
 		return "ending"

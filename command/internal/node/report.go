@@ -127,7 +127,7 @@ func progressReport(s *output.Snapshot) (r TaskProgress) {
 		r.Progress = finite(done, true)
 	}
 	r.ETA, r.ETALow, r.ETAHigh = s.ETA()
-	r.NoETA = known(s.NoETA)
+	r.NoETA, r.Case = known(s.NoETA), known(s.Case())
 	if len(s.Sources) > 0 {
 		r.Warnings, r.Errors = &s.Warnings, &s.Errors
 	}

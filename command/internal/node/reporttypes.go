@@ -122,6 +122,7 @@ type TaskSolver struct {
 // TaskProgress is what a task's outputs say.
 type TaskProgress struct {
 	Phase      *string             `json:"phase"`
+	Case       *string             `json:"case"` // of a process that makes several runs: which one it makes
 	Time       *float64            `json:"time"`
 	EndTime    *float64            `json:"end_time"`
 	Progress   *float64            `json:"progress_ratio"`

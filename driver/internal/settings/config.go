@@ -37,6 +37,8 @@ var Spec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"type":   withDefault("type", "string", `"network"`),
 		"server": withDefault("server", "string", `""`),
 		"qrun":   withDefault("qrun", "string", `""`),
+
+		"interconnect": withDefault("interconnect", "string", `""`),
 	})),
 	"work_roots":    hclspec.NewAttr("work_roots", "list(string)", false),
 	"allow_command": withDefault("allow_command", "bool", "false"),
@@ -94,4 +96,6 @@ type LicenseConfig struct {
 	Type   string `codec:"type"`
 	Server string `codec:"server"`
 	QRun   string `codec:"qrun"`
+
+	Interconnect string `codec:"interconnect"`
 }

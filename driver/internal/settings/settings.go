@@ -154,7 +154,7 @@ func checkSolverName(name string) error {
 func (s *Settings) parseLicense(c *LicenseConfig, p *problems) {
 	var envs []map[string]string
 	if c != nil {
-		s.License = &license.Config{Type: c.Type, Server: c.Server, QRun: c.QRun}
+		s.License = &license.Config{Type: strings.ToLower(c.Type), Server: c.Server, QRun: c.QRun, Interconnect: c.Interconnect}
 		p.check(s.License.Validate())
 		envs = append(envs, s.License.Env())
 	}

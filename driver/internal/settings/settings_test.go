@@ -130,6 +130,7 @@ func TestParse_SaysWhatToWrite(t *testing.T) {
 		"empty name":               {func(c *Config) { c.Solvers[""] = SolverConfig{Path: "/r"} }, `solver "": a name has letters`},
 		"licence without server":   {func(c *Config) { c.License = &LicenseConfig{Type: "network"} }, `license: type = "network" needs a server`},
 		"unknown licence":          {func(c *Config) { c.License = &LicenseConfig{Type: "free"} }, `license: type must be network, local or ansys, not "free"`},
+		"interconnect of another":  {func(c *Config) { c.License = &LicenseConfig{Type: "LOCAL", Interconnect: "2325"} }, `license: interconnect is Ansys's; remove it with type = "local"`},
 		"relative qrun":            {func(c *Config) { c.License = &LicenseConfig{Type: "network", Server: "s", QRun: "q"} }, `license: qrun must be the absolute path`},
 		"relative work root":       {func(c *Config) { c.WorkRoots = []string{"scratch"} }, `work_roots: "scratch" must be an absolute path below /`},
 		"the root as work root":    {func(c *Config) { c.WorkRoots = []string{"/x/.."} }, `work_roots: "/x/.." must be an absolute path below /`},

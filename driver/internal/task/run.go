@@ -109,6 +109,7 @@ type alerts struct {
 	orphaned   bool
 	unclaimed  bool   // that Nomad does not ask for it
 	unlicensed bool   // that it waits for a licence
+	lost       string // by which line it has lost its licence
 	stalled    bool   // that its folder does not answer
 	held       string // why its folder cannot be held
 	nodes      string // whom the run waits for, or which nodes it has
@@ -199,6 +200,14 @@ func (h *Handle) checkLicence(r *run, s output.Snapshot) {
 	case h.alerts.unlicensed && s.LicenceGranted:
 		h.alerts.unlicensed = false
 		h.say("Got a licence within %s", waited.Round(time.Second))
+	}
+	if s.LicenceLost != h.alerts.lost {
+		switch h.alerts.lost = s.LicenceLost; {
+		case s.LicenceLost != "":
+			h.say("The solver has lost its licence, and ends if it does not get it back: %s", s.LicenceLost)
+		case !h.IsGone():
+			h.say("The solver has its licence back")
+		}
 	}
 }
 

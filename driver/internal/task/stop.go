@@ -239,7 +239,7 @@ func (h *Handle) stopBySwitch(ctx context.Context, order state.Stop, first bool,
 		return false
 	}
 	h.recordDump(order, r.watcher.View().Switch)
-	return h.awaitSwitch(ctx, r, until, order.Deadline)
+	return h.awaitSwitch(ctx, r, v.Snapshot, until, order.Deadline)
 }
 
 // sendStop sends the sense switch of a stop. A folder that cannot be opened or that
@@ -281,17 +281,27 @@ func (h *Handle) firstLook(ctx context.Context, r *run) (watch.View, error) {
 }
 
 // awaitSwitch waits until the solver has ended by the switch. A dump that is
-// being written is not cut by a signal as long as there is time at all.
-func (h *Handle) awaitSwitch(ctx context.Context, r *run, until, deadline time.Time) bool {
+// being written is not cut by a signal as long as there is time at all. A switch ends one
+// run of a process that makes several (case): the next has computed nothing yet, and does
+// not look for switches while it reads its deck, so that the signal follows at once. was
+// is the run when the switch was sent.
+func (h *Handle) awaitSwitch(ctx context.Context, r *run, was output.Snapshot, until, deadline time.Time) bool {
 	look := time.NewTimer(time.Until(until)) // a late look would take the signal's time
 	defer look.Stop()
+	next := time.NewTicker(switches.Look)
+	defer next.Stop()
 	held := false
-	for ; ; look.Reset(switches.Look) {
+	for {
 		select {
 		case <-h.Process().Done():
 			return true
 		case <-ctx.Done():
 			return false
+		case <-next.C:
+			if s := r.watcher.View().Snapshot; s.Before > was.Before {
+				h.say("The switch has ended %s, and the process goes on with %s: ending it", was.Case(), s.Case())
+				return false
+			}
 		case now := <-look.C:
 			sent := r.watcher.View().Switch
 			if sent == nil || !sent.Dump.Growing || now.After(deadline) {
@@ -301,6 +311,7 @@ func (h *Handle) awaitSwitch(ctx context.Context, r *run, until, deadline time.T
 				held = true
 				h.say("The solver still writes its dump; no signal is sent while it does")
 			}
+			look.Reset(switches.Look)
 		}
 	}
 }

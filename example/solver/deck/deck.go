@@ -37,12 +37,20 @@ type Deck struct {
 	RunrsfEvery  int     // *DATABASE_BINARY_RUNRSF, cycles
 	GlstatEvery  float64 // *DATABASE_GLSTAT
 
+	Cases []Case // *CASE, in order
+
 	// Directives are the words after "$ standin:" in comment cards.
 	Directives []string
 	// Log holds what the reader says while reading, in order.
 	Log []Message
 	// Set marks the control cards that were present, for a small restart deck.
 	Set map[string]bool
+}
+
+// Case is one *CASE: a run of its own, with "case" on the command line.
+type Case struct {
+	ID    int
+	JobID string
 }
 
 // Node is one *NODE card.

@@ -49,6 +49,7 @@ func init() {
 		"DATABASE_BINARY_D3DUMP":     dumpEvery,
 		"DATABASE_BINARY_RUNRSF":     runrsfEvery,
 		"DATABASE_GLSTAT":            glstatEvery,
+		"CASE":                       cases,
 	}
 }
 
@@ -311,6 +312,15 @@ func termination(r *reader, line string) {
 	f := r.fields(line, tens)
 	r.deck.EndTime, r.deck.EndCycle, r.deck.TimeStepMin = f.float(0), f.int(1), f.float(2)
 	r.deck.Set[r.keyword] = true
+}
+
+// cases reads the first card; the others change the deck for a case, which is not modelled.
+func cases(r *reader, line string) {
+	if r.card > 1 {
+		return
+	}
+	f := r.fields(line, tens)
+	r.deck.Cases = append(r.deck.Cases, Case{f.int(0), f.text(1)})
 }
 
 func timestep(r *reader, line string) {
