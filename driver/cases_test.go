@@ -57,7 +57,7 @@ func TestCases_AStopEndsTheProcess(t *testing.T) {
 	r.computes()
 	must.Eq(t, "case 1 (CRUSH)", r.task().View().Snapshot.Case())
 	must.NoError(t, n.StopTask(r.id, 100*patience, "SIGTERM"))
-	n.hears(r.id, "Stopping with sw1, dump CRUSH.d3dump01 written")
+	n.hears(r.id, "Stopping with sw1, dump d3dump01 written")
 	n.hears(r.id, "The switch has ended case 1 (CRUSH), and the process goes on with case 2 (PUSH): ending it")
 	n.hears(r.id, "Sent SIGTERM to the solver")
 	must.False(t, r.wait().Successful())

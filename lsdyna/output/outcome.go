@@ -6,6 +6,7 @@ package output
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -205,7 +206,7 @@ func ofNodes(s Snapshot) (Kind, string) {
 // error: launchers end the other ranks by signals, and batch systems cancel the step.
 func said(s Snapshot) (Kind, string) {
 	lost := s.MPIFatal != "" && containsAny(strings.ToLower(s.MPIFatal), lostPeer)
-	signalled := s.Crash != "" && s.CrashSignal != 0
+	signalled := s.Crash != "" && s.CrashSignal != 0 && !s.endedByLauncher()
 	switch {
 	case s.Limit != "":
 		return Killed, "ended from outside: " + s.Limit
@@ -222,6 +223,13 @@ func said(s Snapshot) (Kind, string) {
 		return kind, cause + ": " + s.Crash
 	}
 	return "", ""
+}
+
+// endedByLauncher reports whether Open MPI ended ranks by SIGTERM since another one had
+// exited: that one says why. One that exits by the signal has the Fortran runtime's code.
+func (s Snapshot) endedByLauncher() bool {
+	code, found := strings.CutPrefix(s.RankExit, openMPIExit)
+	return found && s.CrashSignal == int(unix.SIGTERM) && code != strconv.Itoa(sigtermExit)
 }
 
 // crashed names the signal of a crash, if it is known.

@@ -135,8 +135,12 @@ func (r *Reader) exitCode(rest []byte) {
 	}
 	r.exitFollows = false
 	r.facts.RankExit = ""
-	r.rankCode(int(code), []byte(fmt.Sprintf("mpirun: a process ended with exit code %d", code)))
+	r.rankCode(int(code), []byte(fmt.Sprintf(openMPIExit+"%d", code)))
 }
+
+// openMPIExit begins RankExit where Open MPI tells the exit code of the first rank that
+// ended.
+const openMPIExit = "mpirun: a process ended with exit code "
 
 // crash takes `forrtl: error (78): process killed (SIGTERM)` of the Fortran
 // runtime, and `mpirun noticed that process rank 1 with PID 0 on node x exited on

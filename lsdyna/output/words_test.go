@@ -30,6 +30,8 @@ var aroundTable = []struct {
 	{"Open MPI, an MPI error", "[fe12:00811] *** An error occurred in MPI_Waitall\n[fe12:00811] *** MPI_ERR_PENDING: pending request\n", Failed, "MPI_ERR_PENDING"},
 	{"Open MPI, an exit code", dashes + "prterun detected that one or more processes exited with non-zero status, thus causing\nthe job to be terminated. The first process to do so was:\n\n   Process name: [prterun-fe12-9@1,2] Exit code:    2\n" + dashes, Failed, ""},
 	{"Open MPI, an exit code that is a signal", "mpirun detected that one or more processes exited with non-zero status, thus causing\n\n  Process name: [[1,1],2]\n  Exit code:    139\n", Failed, "signal 11"},
+	{"Open MPI, an exit code, and the others ended", sigterm + "mpirun detected that one or more processes exited with non-zero status, thus causing\n\n  Process name: [[1,1],2]\n  Exit code:    3\n", Failed, "exit code 3"},
+	{"Open MPI, all ended by a signal", sigterm + "mpirun detected that one or more processes exited with non-zero status, thus causing\n\n  Process name: [[1,1],2]\n  Exit code:    78\n", Killed, "signal 15"},
 	{"Open MPI, a daemon lost", "ORTE has lost communication with a remote daemon.\n\n  HNP daemon   : [[1,0],0] on node fe12\n", Failed, "lost communication"},
 	{"MPICH, a crash", hydra("11", "Segmentation fault (signal 11)"), Failed, "signal 11 (SIGSEGV)"},
 	{"MPICH, SIGTERM", hydra("15", "Terminated (signal 15)"), Killed, "signal 15"},
