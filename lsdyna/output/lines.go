@@ -14,6 +14,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/stamp"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/lines"
 )
 
 // lineRule is one kind of line: what it begins with, without leading blanks, and
@@ -143,7 +144,7 @@ func asksModes(text []byte) bool {
 // are none. Only those with a number are counted.
 func (r *Reader) solverError(rest []byte) {
 	f := &r.facts
-	code, class, ok := numbered(rest)
+	code, class, ok := lines.Numbered(rest)
 	if !ok {
 		text := strings.TrimRight(sanitize.HideServers(sanitize.Line(rest, maxErrorText)), " <*")
 		if text == "" || strings.HasPrefix(text, "termination") {
@@ -172,7 +173,7 @@ const studentLimit = 70043
 
 // warning takes ` *** Warning 21129 (STR+1129)`. Of each kind the first one's text is kept.
 func (r *Reader) warning(rest []byte) {
-	code, class, ok := numbered(rest)
+	code, class, ok := lines.Numbered(rest)
 	if !ok {
 		return
 	}
@@ -180,21 +181,6 @@ func (r *Reader) warning(rest []byte) {
 	if r.facts.Kinds.Count(code, class) {
 		r.inText = ofWarning
 	}
-}
-
-// numbered reads `40500 (SOL+500)`.
-func numbered(rest []byte) (code int, class string, ok bool) {
-	digits, after, _ := bytes.Cut(bytes.TrimLeft(rest, " "), []byte(" "))
-	n, ok := fortran.Integer(bytes.TrimRight(digits, "\r"))
-	if !ok || len(digits) > 9 {
-		return 0, "", false
-	}
-	if after = bytes.TrimLeft(after, " "); len(after) > 0 && after[0] == '(' {
-		if end := bytes.IndexAny(after, "+)"); end > 0 && end < 24 {
-			class = sanitize.Line(after[1:end], 24)
-		}
-	}
-	return int(n), class, true
 }
 
 // termination takes ` *** termination time reached ***`,
@@ -342,7 +328,7 @@ func (r *Reader) header() {
 		}
 	}
 	r.date, r.begun = 0, false
-	r.plain = r.plain || r.prefix == nil
+	r.labels.Plain()
 	f.reach(PhaseLicence)
 }
 

@@ -10,51 +10,31 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/stamp"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/lines"
 )
-
-// Columns of a progress line, counted from 0. Every one of the 167,208 lines
-// seen has them; the line is 80 bytes long:
-//
-//	1302 t 1.3908E+00 dt 1.07E-03 write d3plot file            08/12/24 15:37:13
-const (
-	colCycle, colCycleEnd = 0, 8
-	colTime, colTimeEnd   = 11, 21
-	colDt, colDtEnd       = 25, 33
-	colEvent, colEventEnd = 34, 63
-	colDate, colDateEnd   = 63, 71
-	colClock, colClockEnd = 72, 80
-)
-
-// isProgress reports whether a line has the letters of a progress line in their
-// columns, and a cycle. The thermal solver prints lines without a cycle: their time
-// is that of a step that is not finished.
-func isProgress(line []byte) bool {
-	return len(line) >= colDtEnd && line[9] == 't' && line[8] == ' ' && line[10] == ' ' &&
-		line[22] == 'd' && line[23] == 't' && line[21] == ' ' && line[24] == ' ' && line[7] != ' '
-}
 
 // progress takes a progress line.
 func (r *Reader) progress(line []byte) {
 	f := &r.facts
-	t, ok := fortran.E10(line[colTime:colTimeEnd])
+	t, ok := fortran.E10(line[lines.ColTime:lines.ColTimeEnd])
 	if !ok {
 		return
 	}
 	f.onDeck(PhaseSolving)
 	f.afterDump()
-	cycle, hasCycle := fortran.Integer(line[colCycle:colCycleEnd])
-	dt := r.stepSize(line[colDt:colDtEnd])
+	cycle, hasCycle := fortran.Integer(line[lines.ColCycle:lines.ColCycleEnd])
+	dt := r.stepSize(line[lines.ColDt:lines.ColDtEnd])
 	wall, dated := int64(0), false
-	if len(line) >= colClockEnd {
-		wall, dated = r.wallClock(line[colDate:colDateEnd], line[colClock:colClockEnd])
+	if len(line) >= lines.ColClockEnd {
+		wall, dated = r.wallClock(line[lines.ColDate:lines.ColDateEnd], line[lines.ColClock:lines.ColClockEnd])
 	}
 	if dated {
 		f.LastWall = wall
 	}
-	if len(line) >= colEventEnd {
-		switch line[colEvent] {
+	if len(line) >= lines.ColEventEnd {
+		switch line[lines.ColEvent] {
 		case 'w':
-			r.written(line[colEvent:colEventEnd], t, cycle, wall)
+			r.written(line[lines.ColEvent:lines.ColEventEnd], t, cycle, wall)
 		case 'f':
 			f.Flushes++
 		}
@@ -62,7 +42,7 @@ func (r *Reader) progress(line []byte) {
 	if f.FinalTime {
 		return // MPP prints one more progress line after the closing block
 	}
-	r.relaxes(line[min(len(line), colEvent):min(len(line), colEventEnd)], t, cycle)
+	r.relaxes(line[min(len(line), lines.ColEvent):min(len(line), lines.ColEventEnd)], t, cycle)
 	f.HasTime, f.Time = true, t
 	f.Signs++
 	if hasCycle {

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/linelabel"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/textenc"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/lines"
 )
 
 // Reader turns the text of one output file into facts: stdout, messag, mes0000,
@@ -28,11 +28,10 @@ type Reader struct {
 	hydra     string // the rank that ended first, by Hydra; "" not known
 
 	decoder textenc.Decoder
-	prefix  linelabel.Label // of the lines of this file; nil none
-	plain   bool            // the lines have no prefix
-	begun   bool            // what a process prints at its start was seen, and no header since
-	inEcho  bool            // lines may belong to the echo of the command line
-	pause   time.Duration   // between the last run of the file and this one
+	labels  lines.Labels  // before the lines of this file
+	begun   bool          // what a process prints at its start was seen, and no header since
+	inEcho  bool          // lines may belong to the echo of the command line
+	pause   time.Duration // between the last run of the file and this one
 
 	noticed     []byte // the beginning of Open MPI's notice of a rank that ended
 	noticeLeft  int    // how many further lines may belong to it
@@ -133,8 +132,8 @@ func (r *Reader) line(line []byte) {
 		line = bytes.TrimPrefix(bytes.TrimPrefix(line, utf8Mark), lsoptPrefix)
 	}
 	prefixed := false
-	if !r.plain || r.prefix != nil {
-		line, prefixed = r.bare(line)
+	if !r.labels.None() {
+		line, prefixed = r.labels.Strip(line)
 	}
 	if r.inText != ofNothing && r.errorText(line) {
 		if len(bytes.TrimSpace(line)) > 0 {
@@ -142,7 +141,7 @@ func (r *Reader) line(line []byte) {
 		}
 		return
 	}
-	if isProgress(line) {
+	if lines.IsProgress(line) {
 		r.last = line
 		r.progress(line)
 		return
@@ -167,7 +166,7 @@ func (r *Reader) line(line []byte) {
 		r.noticeGoesOn(line[i:])
 		return
 	}
-	if !r.classify(line[i:]) && (line[0] != ' ' || prefixed && i <= maxIndent) {
+	if !r.classify(line[i:]) && (line[0] != ' ' || prefixed && i <= lines.MaxIndent) {
 		r.around(line[i:])
 	}
 }
@@ -212,7 +211,7 @@ func (r *Reader) errorText(line []byte) bool {
 			r.inText = ofNothing
 		}
 		return true
-	case len(text) == 0, !bytes.HasPrefix(line, []byte("    ")), bytes.HasPrefix(text, []byte("***")), isProgress(line), inHeader(text):
+	case len(text) == 0, !bytes.HasPrefix(line, []byte("    ")), bytes.HasPrefix(text, []byte("***")), lines.IsProgress(line), inHeader(text):
 		r.inText = ofNothing
 		return len(text) == 0
 	}

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package output
+package lines
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 // maxPrefix bounds what is taken for the prefix of a line.
 const maxPrefix = 120
 
-// maxIndent is how many blanks a prefix may have behind it. A progress line begins in
+// MaxIndent is how many blanks a prefix may have behind it. A progress line begins in
 // one of the columns that are left.
-const maxIndent = 3
+const MaxIndent = 3
 
 // learnPrefix finds the prefix of a line that LS-DYNA prints, and has something before
 // it. It looks for what no sentence holds: the box of the header, its date, the licence
@@ -62,7 +62,7 @@ func errorAt(line []byte) int {
 	if at < 0 {
 		return -1
 	}
-	if _, class, ok := numbered(line[at+len("*** Error "):]); !ok || class == "" {
+	if _, class, ok := Numbered(line[at+len("*** Error "):]); !ok || class == "" {
 		return -1
 	}
 	return at
@@ -71,43 +71,55 @@ func errorAt(line []byte) int {
 // progressAt finds a progress line by its columns.
 func progressAt(line []byte) int {
 	dt := bytes.Index(line, []byte(" dt "))
-	at := dt - (colDt - 4)
-	if dt < 0 || at < 0 || !isProgress(line[at:]) {
+	at := dt - (ColDt - 4)
+	if dt < 0 || at < 0 || !IsProgress(line[at:]) {
 		return -1
 	}
-	if _, ok := fortran.E10(line[at+colTime : at+colTimeEnd]); !ok {
+	if _, ok := fortran.E10(line[at+ColTime : at+ColTimeEnd]); !ok {
 		return -1
 	}
 	return at
 }
 
-// bare is a line without its prefix, and reports whether it had one.
-func (r *Reader) bare(line []byte) ([]byte, bool) {
-	if r.prefix != nil {
-		if rest, ok := r.prefix.Strip(line); ok {
+// Labels takes the prefix off the lines of one file. The zero value is ready.
+type Labels struct {
+	label linelabel.Label // of the lines of this file; nil: none, or not known
+	plain bool            // the lines have none
+}
+
+// Plain notes a line that LS-DYNA prints and that had nothing before it.
+func (l *Labels) Plain() { l.plain = l.plain || l.label == nil }
+
+// None reports whether the lines are known to have no prefix.
+func (l *Labels) None() bool { return l.plain && l.label == nil }
+
+// Strip returns a line without its prefix, and reports whether it had one.
+func (l *Labels) Strip(line []byte) ([]byte, bool) {
+	if l.label != nil {
+		if rest, ok := l.label.Strip(line); ok {
 			return alignProgress(rest), true
 		}
 	}
-	if r.plain {
+	if l.plain {
 		return line, false
 	}
-	if isProgress(line) {
-		r.plain = r.prefix == nil
+	if IsProgress(line) {
+		l.Plain()
 		return line, false
 	}
-	prefix, ok := learnPrefix(line)
+	label, ok := learnPrefix(line)
 	if !ok {
 		return line, false
 	}
-	r.prefix = prefix
-	rest, _ := prefix.Strip(line)
+	l.label = label
+	rest, _ := label.Strip(line)
 	return alignProgress(rest), true
 }
 
 // alignProgress takes the blanks away that a prefix has behind it, from a progress line.
 func alignProgress(line []byte) []byte {
-	for n := 0; n <= maxIndent && n < len(line); n++ {
-		if isProgress(line[n:]) {
+	for n := 0; n <= MaxIndent && n < len(line); n++ {
+		if IsProgress(line[n:]) {
 			return line[n:]
 		}
 		if line[n] != ' ' {
