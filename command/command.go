@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package command holds the commands for operators: status, topology, plan,
-// inspect, history, metrics, reap, version and help.
+// inspect, history, report, metrics, reap, version and help.
 //
 // No command needs a running plugin and none but reap changes anything: they read
 // the records below state_dir, sysfs with its cgroup files, /proc and the outputs in
@@ -58,6 +58,7 @@ func commands() []command {
 		{"plan", "which cores a job would get, and why", planHelp, runPlan},
 		{"inspect", "what happened in a run folder or an output file", inspectHelp, runInspect},
 		{"history", "how the runs of this node ended, and their core hours", historyHelp, runHistory},
+		{"report", "a page about a task's run, to be looked at in a browser", reportHelp, runReport},
 		{"metrics", "cores and progress in Prometheus' text format", metricsHelp, runMetrics},
 		{"reap", "remove the records of runs that are over and forgotten", reapHelp, runReap},
 		{"release-folder", "free a run folder whose node is gone", releaseFolderHelp, runReleaseFolder},

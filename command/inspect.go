@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/pages"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/health"
@@ -22,6 +23,7 @@ import (
 
 const inspectHelp = `USAGE
   nomad-driver-lsdyna inspect PATH... [-running] [-json]
+  nomad-driver-lsdyna inspect -html PATH [-running] [-o FILE]
 
 DESCRIPTION
   Says what happened in a run folder, or by one output file of LS-DYNA (stdout,
@@ -46,6 +48,9 @@ DESCRIPTION
 OPTIONS
   -running  The run is alive, as you know: outputs without an end are running, with
             an estimate of the time left, also where nothing here proves it.
+  -html     Write a page about the one PATH to standard output, to be looked at in a
+            browser: one HTML file, which loads nothing and needs no server.
+  -o FILE   With -html: write it to FILE, whole or not at all.
   -json     One object for each path, in the order given: path, outcome, reason,
             time, end_time, cycle, version, parallel, precision, processors,
             warnings, errors, first_error (code, class, text), restart_file,
@@ -68,12 +73,15 @@ EXIT STATUS
 EXAMPLES
   nomad-driver-lsdyna inspect /scratch/crash/run7
   nomad-driver-lsdyna inspect /scratch/crash/run*/messag -json | jq .outcome
+  nomad-driver-lsdyna inspect -html /scratch/crash/run7 -o run7.html
 `
 
 func runInspect(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("inspect")
 	running := fs.Bool("running", false, "")
 	asJSON := fs.Bool("json", false, "")
+	asPage := fs.Bool("html", false, "")
+	out := fs.String("o", "", "")
 	paths, err := parse(fs, args)
 	if err != nil {
 		return err
@@ -81,8 +89,17 @@ func runInspect(ctx context.Context, args []string, s streams) error {
 	if len(paths) == 0 {
 		return usagef("name a run folder or an output file")
 	}
+	switch {
+	case *asPage && (*asJSON || len(paths) > 1):
+		return usagef("-html makes a page of one run folder or output file: name one, without -json; the page goes to standard output, or to -o FILE")
+	case !*asPage && *out != "":
+		return usagef("-o goes with -html")
+	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	if *asPage {
+		return inspectAsPage(ctx, paths[0], *running, *out, s)
+	}
 	reports, failed := inspectAll(ctx, paths, *running, s)
 	if *asJSON {
 		err = writeReports(reports, s)
@@ -94,6 +111,18 @@ func runInspect(ctx context.Context, args []string, s streams) error {
 		return errAnswerNo
 	}
 	return err
+}
+
+// inspectAsPage writes a page about a run folder or an output file.
+func inspectAsPage(ctx context.Context, path string, running bool, out string, s streams) error {
+	if err := checkPageOutput(out, s); err != nil {
+		return err
+	}
+	data, err := pages.OfPath(ctx, path, running, pageMaker())
+	if err != nil {
+		return fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "inspect: "))
+	}
+	return writePage(data, out, s)
 }
 
 // inspectors is how many paths are read at a time: more for disks that are far away

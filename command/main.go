@@ -34,7 +34,7 @@ const (
 )
 
 // workerCommands read run folders.
-var workerCommands = []string{"status", "metrics", "inspect"}
+var workerCommands = []string{"status", "metrics", "inspect", "report"}
 
 // Main executes the command that args begin with for the shell that started this
 // program, and returns the exit code as Run does.

@@ -169,6 +169,7 @@ func (d *Driver) newHandle(o task.Options) *task.Handle {
 func (d *Driver) complete(o *task.Options) {
 	id := o.ID
 	o.Patience, o.Ledger = d.patience.ends, d.ledger
+	o.Program = "nomad-driver-lsdyna " + Version
 	o.Successor = func() bool { return d.livesBeside(id) }
 	o.Logger = d.logger.With("alloc_id", id.Alloc, "task", id.Task)
 	if o.Events == nil {

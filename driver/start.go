@@ -330,7 +330,7 @@ func (s *start) makeDetails() (*state.Details, error) {
 		RunBase: s.run.base, RunFolder: s.run.rel, RunDevice: dir.Dev, RunInode: dir.Ino, Stdout: stdoutName, Input: s.job.Input, LSDynaJob: s.job.JobID,
 		CoresAsked: s.place.asked, Reserved: !s.place.reserved.IsEmpty(), CgroupParent: s.place.parent, Placement: s.place.lease.Reason,
 		Nodes: s.share.Of, NodeIndex: s.share.Index, NodesKey: s.share.Key,
-		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Watch: s.job.Watch.Encode(), Old: old, Deck: s.run.deck.Hash, Completed: completed,
+		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Report: s.job.Report, Watch: s.job.Watch.Encode(), Old: old, Deck: s.run.deck.Hash, Completed: completed,
 		Checkpoint: s.job.Checkpoint.Every, CheckpointKeep: s.job.Checkpoint.Keep,
 	}, nil
 }

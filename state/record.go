@@ -132,6 +132,7 @@ type Details struct {
 	Stop         string        `json:"stop"`      // sense switch tried first
 	Restart      string        `json:"restart"`   // dump that the run began with, "" for the deck
 	StartTimeout time.Duration `json:"start_timeout_ns"`
+	Report       bool          `json:"report,omitempty"` // a page about the run is left in its folder
 
 	Watch          json.RawMessage `json:"watch,omitempty"`           // bounds of the run's health (package driver); nothing for none
 	Checkpoint     time.Duration   `json:"checkpoint_ns,omitempty"`   // between dumps; 0 for none

@@ -6,7 +6,8 @@
 // on it two of the example jobs. While they run it prints what an operator would
 // look at, kills the plugin and the client under the first, and stops the second.
 //
-// With -stay it runs the agents and waits for ^C: `make agent`.
+// With -pictures DIR it runs a job and takes screenshots of the page about it, into DIR:
+// `make report-screenshot`. With -stay it runs the agents and waits for ^C: `make agent`.
 //
 // It works as root and as any user, listens on loopback ports that nobody has,
 // and removes everything when it ends.
@@ -33,12 +34,13 @@ func main() {
 	example := flag.String("example", "example", "`directory` with jobs and decks")
 	nodes := flag.Bool("nodes", false, "show one MPP run on two machines, as network namespaces; as root, in one of its own")
 	stay := flag.Bool("stay", false, "run the agents without the show, until ^C")
+	shots := flag.String("pictures", "", "take screenshots of the page about a run, into this `directory`")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	d := &demo{bin: *bin, example: *example, out: os.Stdout}
-	run := func() error { return d.run(ctx, *stay) }
+	run := func() error { return d.run(ctx, *stay, *shots) }
 	if *nodes {
 		run = func() error { return d.runNodes(ctx) }
 	}
@@ -58,7 +60,7 @@ type demo struct {
 	server, client *cluster.Agent
 }
 
-func (d *demo) run(ctx context.Context, stay bool) (err error) {
+func (d *demo) run(ctx context.Context, stay bool, shots string) (err error) {
 	defer func() {
 		if err != nil && ctx.Err() == nil {
 			d.explain()
@@ -75,8 +77,11 @@ func (d *demo) run(ctx context.Context, stay bool) (err error) {
 	if err := d.startAgents(ctx); err != nil {
 		return err
 	}
-	if stay {
+	switch {
+	case stay:
 		return d.waitForInterrupt(ctx)
+	case shots != "":
+		return d.takePictures(ctx, shots)
 	}
 	if err := d.survive(ctx); err != nil {
 		return err

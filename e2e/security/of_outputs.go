@@ -15,9 +15,30 @@ const (
 	lineEndlessDeck = "A deck without an end"
 	lineSilent      = "A file system of the user's never answers"
 	lineTerminal    = "Outputs steer the operator's terminal"
+	linePage        = "A page about a run holds a script of the task's user"
 )
 
 var ofOutputs = []removal{
+	{
+		linePage, "what is not printable passes", []string{"TestRender_textOfUsersIsText"}, []mutant.Edit{
+			mutant.Never("clean", "r == utf8.RuneError || !unicode.IsPrint(r)"),
+		},
+	},
+	{
+		linePage, "the page's policy is another sheet's", []string{"TestRender_policy"}, []mutant.Edit{
+			mutant.Replace("styleHash", "[]byte(style)", `[]byte(style + " ")`),
+		},
+	},
+	{
+		linePage, "arguments are shown as they are", []string{"TestCommandLine_withoutSecrets"}, []mutant.Edit{
+			mutant.Never("isSecretName", "strings.Contains(name, part)"),
+		},
+	},
+	{
+		linePage, "any file is replaced", []string{"TestSave_overwritesOnlyPages"}, []mutant.Edit{
+			mutant.Replace("isOurs", "string(begin[:n]) == page.Marker", "n >= 0"),
+		},
+	},
 	{
 		linePlanted, "files are written where they lie", []string{"TestStart_PlantedFilesOfTheDriversOwnNames", "TestWriteSwitch_followsNoLinkAndBlocksOnNothing"},
 		[]mutant.Edit{

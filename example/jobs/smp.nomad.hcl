@@ -30,6 +30,7 @@ job "bar-impact" {
         work_dir = var.run_dir
         input    = "main.k"
         ncpu     = 4
+        report   = true # leaves report.html in the run folder
       }
 
       kill_timeout = "10m" # time for the dump; capped by the client's max_kill_timeout

@@ -18,10 +18,11 @@ import (
 // Process is what an output holds about the runs of one process. With `case` on its
 // command line a solver makes several, one after the other, each with a header.
 type Process struct {
-	CaseDriver bool   // this run or one before it in the process had `case` on its command line
-	JobID      string // of this run, as its command line says; "" not known
-	Before     int    // runs of the process before this one
-	Undone     *Undone
+	CaseDriver  bool   // this run or one before it in the process had `case` on its command line
+	JobID       string // of this run, as its command line says; "" not known
+	CommandLine string // of this run: the arguments that it echoes, without servers
+	Before      int    // runs of the process before this one
+	Undone      *Undone
 }
 
 // Undone is the first run of a process that did not complete.
@@ -97,6 +98,9 @@ const echoIndent = 10
 
 func (r *Reader) arguments(text []byte) {
 	f := &r.facts
+	if len(f.CommandLine) < maxErrorText {
+		f.CommandLine = sanitize.Arguments(f.CommandLine + " " + sanitize.Line(text, maxErrorText))
+	}
 	for _, field := range bytes.Fields(text) {
 		word := strings.ToLower(string(field[:min(len(field), maxFactText)]))
 		switch {
@@ -118,6 +122,7 @@ func (r *Reader) arguments(text []byte) {
 func (p *Process) add(other Process) {
 	p.CaseDriver = p.CaseDriver || other.CaseDriver
 	p.JobID = cmp.Or(p.JobID, other.JobID)
+	p.CommandLine = cmp.Or(p.CommandLine, other.CommandLine)
 	p.Before = max(p.Before, other.Before)
 	if p.Undone == nil {
 		p.Undone = other.Undone

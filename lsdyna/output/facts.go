@@ -58,6 +58,7 @@ type Header struct {
 	Parallel   lsdyna.Parallel  // "" not known
 	Precision  lsdyna.Precision // "" not known
 	Processors int              // CPUs or ranks; 0 not known
+	Host       string
 }
 
 // Licence is what an output holds about the solver's licence.

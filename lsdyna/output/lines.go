@@ -60,6 +60,7 @@ var rules = [256][]lineRule{
 		{"|  Version :", (*Reader).version},
 		{"|  Revision:", (*Reader).revision},
 		{"|  Precision  :", (*Reader).precision},
+		{"|  Hostname   :", (*Reader).host},
 	},
 	'p': {
 		{"physical mass=", (*Reader).physicalMass},
@@ -391,6 +392,10 @@ func (r *Reader) precision(rest []byte) {
 	case bytes.Contains(rest, []byte("Double")):
 		r.facts.Precision = lsdyna.Double
 	}
+}
+
+func (r *Reader) host(rest []byte) {
+	r.facts.Host = sanitize.Line(bytes.TrimRight(rest, " |"), maxFactText)
 }
 
 // threadsAsked takes the ncpu= of the echoed command line. It holds until the

@@ -37,13 +37,16 @@ type Report struct {
 	NodesStop      *string           `json:"nodes_stop"`       // which node of such a run asked for its stop
 	Health         *health.Health    `json:"health"`
 	LastRuns       []PastRun         `json:"last_runs"` // under the driver, the oldest first; of a folder only
+
+	Snapshot Snapshot `json:"-"` // of which it was made
 }
 
 // NewReport makes a report of a snapshot and its verdict. It has no path.
 func NewReport(s Snapshot, e Exit) Report {
 	o := Decide(s, e)
 	r := Report{
-		Outcome: o.Kind, Reason: o.Reason, FirstError: o.FirstError,
+		Snapshot: s,
+		Outcome:  o.Kind, Reason: o.Reason, FirstError: o.FirstError,
 		EndTime: known(s.EndTime), Relaxing: s.Relaxing, Case: known(s.Case()), Version: known(s.Version), Parallel: known(s.Parallel), Precision: known(s.Precision),
 		Processors: known(s.Processors), RestartFile: known(o.RestartFile), NodesText: known(s.Nodes), NodesStop: known(s.NodesStop),
 	}

@@ -48,6 +48,7 @@ type Estimate struct {
 	HasETA          bool
 	Remaining       eta.Forecast  // wall time to the end; only with HasETA
 	NoETA           string        // why a run that solves has none, "" where it has one
+	History         eta.Estimator // the dated lines of all outputs
 	SwitchDelay     time.Duration // until the solver reads d3kil again; 0 not known
 	CyclesPerSecond float64       // over the run; 0 not known
 }

@@ -142,6 +142,7 @@ func (h *Header) add(other Header) {
 	h.Parallel = cmp.Or(h.Parallel, other.Parallel)
 	h.Precision = cmp.Or(h.Precision, other.Precision)
 	h.Processors = cmp.Or(h.Processors, other.Processors)
+	h.Host = cmp.Or(h.Host, other.Host)
 }
 
 func (l *Licence) add(other Licence) {
@@ -193,6 +194,7 @@ func (s *Snapshot) newest(f *Facts) {
 // pace takes what follows from problem time and wall clock, by the dated lines of all
 // sources.
 func (s *Snapshot) pace(latest *Facts, rate eta.Estimator) {
+	s.History = rate
 	start := s.Started.Unix()
 	first, last := rate.Span()
 	if rate.Len() > 0 {

@@ -4,6 +4,7 @@
 package events
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,24 @@ type Stream struct {
 	mu    sync.Mutex // guards what follows; taken before the Hub's
 	phase phase
 	held  []*drivers.TaskEvent // while detached
+	told  []Told               // the last maxTold
+}
+
+// Told is an event that was emitted.
+type Told struct {
+	At   time.Time
+	Text string
+}
+
+// maxTold is how many events of a task are kept for who wants to read them all: Nomad
+// keeps ten.
+const maxTold = 100
+
+// Told returns the last events of the task, the oldest first.
+func (s *Stream) Told() []Told {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.told)
 }
 
 // phase is how far Nomad knows a stream's task.
@@ -50,6 +69,7 @@ func (s *Stream) EmitRedacted(message string) {
 		TaskID: s.id.String(), TaskName: s.id.Task, AllocID: s.id.Alloc,
 		Timestamp: time.Now(), Message: message,
 	}
+	s.told = append(s.told[max(0, len(s.told)-maxTold+1):], Told{At: event.Timestamp, Text: message})
 	switch s.phase {
 	case detached:
 		s.held = appendLast(s.held, event, maxHeld)

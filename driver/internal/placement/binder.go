@@ -15,6 +15,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/launch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -114,6 +115,12 @@ func (b *Binder) Describe() string {
 	b.mu.Lock()
 	defer b.unlock()
 	return "Allocated " + allocator.Describe(b.granted)
+}
+
+// Machine is the machine that the run executes on, and whether the siblings of its CPUs
+// are kept idle for it.
+func (b *Binder) Machine() (topo *topology.Topology, isolated bool) {
+	return b.cores.Topology(), b.cores.alloc.Options().SMT != allocator.SMTShare
 }
 
 // LaunchPlacement says where ranks and threads are to be placed, on the cores that

@@ -36,6 +36,7 @@ type TaskSettings struct {
 	Shortage     Shortage
 	StartTimeout time.Duration // 0 for none
 	Watch        watchdog.Bounds
+	Report       bool // leave a page about the run in its folder
 	Checkpoint   Checkpoint
 }
 
@@ -83,7 +84,7 @@ func (t *TaskSettings) StopName() string {
 func (s *Settings) ParseTask(c TaskConfig) (*TaskSettings, error) {
 	t := &TaskSettings{
 		Group: c.Group, Input: c.Input, WorkDir: c.WorkDir, NCPU: c.NCPU, Nodes: 1, Memory: c.Memory, Memory2: c.Memory2,
-		JobID: c.JobID, Args: c.Args,
+		JobID: c.JobID, Args: c.Args, Report: c.Report,
 	}
 	var p problems
 	var known bool

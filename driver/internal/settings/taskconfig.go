@@ -32,6 +32,7 @@ var TaskSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"silence":      withDefault("silence", "string", `""`),
 		"action":       withDefault("action", "string", `"event"`),
 	})),
+	"report": withDefault("report", "bool", "false"),
 
 	"checkpoint":      withDefault("checkpoint", "string", `""`),
 	"checkpoint_keep": hclspec.NewAttr("checkpoint_keep", "number", false),
@@ -56,6 +57,7 @@ type TaskConfig struct {
 	Stop         string       `codec:"stop"`
 	Shortage     string       `codec:"shortage"`
 	StartTimeout string       `codec:"start_timeout"`
+	Report       bool         `codec:"report"`
 	Watch        *WatchConfig `codec:"watch"`
 
 	Checkpoint     string `codec:"checkpoint"`

@@ -89,6 +89,9 @@ func (h *Handle) end(ctx context.Context) {
 	h.refuseSwitches(r, "the run has ended")
 	h.Events.EmitRedacted(Sentence(outcome.Reason))
 	h.tellWhereResultsAre(r)
+	if err == nil {
+		h.leavePage(ctx, r, v.Snapshot, exit, outcome)
+	}
 	h.finish(v.Snapshot, outcome, exit)
 }
 

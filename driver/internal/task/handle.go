@@ -64,7 +64,8 @@ type origin struct {
 	patience  Patience
 	adopted   bool // another plugin process started it
 	found     time.Time
-	over      bool // its processes were gone when it was found
+	over      bool   // its processes were gone when it was found
+	program   string // for the page that it leaves
 }
 
 // run is what is known of a run from its details: with them comes its folder.
@@ -117,6 +118,7 @@ type Options struct {
 	Env       map[string]string
 	Over      bool // none of its processes was there when it was found
 	Successor func() bool
+	Program   string // name and version of the driver
 	Binder    *placement.Binder
 	Events    *events.Stream
 	Ledger    *ledger.Ledger // nil: how the run ends is not noted
@@ -129,7 +131,7 @@ func New(o Options) *Handle {
 		ID: o.ID, Events: o.Events, Binder: o.Binder, life: newLife(o.Phase), known: make(chan struct{}),
 		origin: origin{
 			logger: o.Logger, successor: o.Successor, patience: o.Patience,
-			adopted: o.Watcher == nil, found: time.Now(), over: o.Over,
+			adopted: o.Watcher == nil, found: time.Now(), over: o.Over, program: o.Program,
 		},
 	}
 	h.kept.Init(o.Record)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/lastpage"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -127,6 +128,21 @@ func (h *Handle) noteEnd(ctx context.Context, r *run, exit verdict.Exit, o outpu
 	defer cancel()
 	if err := r.watcher.Do(ctx, func(f *rundir.Folder) error { return f.NoteRun(past) }); err != nil {
 		h.logger.Warn("cannot note in the run folder how the run ended", "error", err)
+	}
+}
+
+// leavePage leaves a page about the run in its folder, where the job wants one. What comes
+// of it changes nothing else.
+func (h *Handle) leavePage(ctx context.Context, r *run, s output.Snapshot, exit verdict.Exit, o output.Outcome) {
+	if !r.Report {
+		return
+	}
+	page := lastpage.Run{
+		ID: h.ID, Details: &r.Details, Process: h.Process(), Events: h.Events, Snapshot: s, Exit: exit, Outcome: o, Program: h.program,
+	}
+	page.Topology, page.Isolated = h.Binder.Machine()
+	if err := lastpage.Leave(ctx, r.watcher, page); err != nil && ctx.Err() == nil {
+		h.say("The run has left %v", err)
 	}
 }
 

@@ -31,6 +31,9 @@ type Sample struct {
 // Len is how many samples are kept.
 func (e Estimator) Len() int { return len(e.samples) }
 
+// Samples returns the samples, the oldest first. The copy is the caller's.
+func (e Estimator) Samples() []Sample { return slices.Clone(e.samples) }
+
 // Span returns the first and the last of the samples; zero values where there are none.
 func (e Estimator) Span() (first, last Sample) {
 	if len(e.samples) > 0 {

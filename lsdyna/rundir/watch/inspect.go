@@ -27,7 +27,13 @@ const answerTimeout = 8 * time.Second
 // Reading may take as long as there is something to read. The error wraps
 // rundir.ErrNoAnswer when the file system has not answered for eight seconds.
 func Inspect(ctx context.Context, path string, running bool) (output.Report, error) {
-	i := inspection{path: path, running: running, open: openPath, timeout: answerTimeout}
+	return InspectWith(ctx, path, running, nil)
+}
+
+// InspectWith is Inspect, and has the folder looked at further, while it is open: also is
+// called with the report, and the name of the one output that was read, "" for a folder.
+func InspectWith(ctx context.Context, path string, running bool, also func(ctx context.Context, f *rundir.Folder, file string, r output.Report)) (output.Report, error) {
+	i := inspection{path: path, running: running, open: openPath, timeout: answerTimeout, also: also}
 	report, err := i.run(ctx)
 	if err != nil {
 		return output.Report{}, fmt.Errorf("inspect: %w", err)
@@ -41,6 +47,7 @@ type inspection struct {
 	running bool
 	open    func(path string) (folder *rundir.Folder, name string, err error)
 	timeout time.Duration
+	also    func(ctx context.Context, f *rundir.Folder, file string, r output.Report) // nil for nothing
 
 	folder atomic.Pointer[rundir.Folder] // nil until it is open
 }
@@ -76,6 +83,9 @@ func (i *inspection) run(ctx context.Context) (report output.Report, err error) 
 	err = watcher.Do(answering, func(folder *rundir.Folder) error {
 		r, err := i.report(answering, folder, name)
 		r.Path = i.path
+		if err == nil && i.also != nil {
+			i.also(answering, folder, name, r)
+		}
 		read <- r
 		return err
 	})

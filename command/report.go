@@ -1,0 +1,100 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/pages"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
+)
+
+const reportHelp = `USAGE
+  nomad-driver-lsdyna report ALLOC[/TASK] [-o FILE] [-state-dir DIR] [-sysfs DIR]
+
+DESCRIPTION
+  Makes a page about the newest run of a task, to be looked at in a browser: how it
+  ended or how far it is, with the estimate of what is left; energies, time step and
+  added mass; errors, warnings by kind, dumps; its cores on the machine; the runs in
+  its folder, command line, files. ALLOC may be the beginning of an allocation's id.
+
+  It is one HTML file, which loads nothing and needs no server and no network. With
+  report = true in its configuration a task leaves one in its run folder at its end.
+  Of a run whose record is gone, or that Nomad knows nothing of, inspect -html makes
+  one.
+
+OPTIONS
+  -o FILE         Write the page to FILE, whole or not at all, instead of to standard
+                  output.
+  -state-dir DIR  The agent's state_dir (/var/lib/nomad-driver-lsdyna).
+  -sysfs DIR      Read the machine below DIR instead of /sys.
+
+EXIT STATUS
+  0; 1 when there is no such task, or its folder could not be read; 2 for a wrong
+  call.
+
+EXAMPLES
+  nomad-driver-lsdyna report 3f1c2a9b -o crash.html
+`
+
+func runReport(ctx context.Context, args []string, s streams) error {
+	fs := newFlags("report")
+	dir := fs.String("state-dir", DefaultStateDir, "")
+	sysfs := fs.String("sysfs", "", "")
+	out := fs.String("o", "", "")
+	names, err := parse(fs, args)
+	switch {
+	case err != nil:
+		return err
+	case len(names) != 1:
+		return usagef("name one task: ALLOC or ALLOC/TASK, as status shows them")
+	case *dir == "":
+		return usagef("-state-dir is empty; name the agent's state_dir")
+	}
+	if err := checkPageOutput(*out, s); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	data, err := pages.OfTask(ctx, filepath.Clean(*dir), *sysfs, names[0], pageMaker())
+	if err != nil {
+		var unknown *node.NotFoundError
+		if errors.As(err, &unknown) {
+			return errors.New(unknown.Text)
+		}
+		return err
+	}
+	return writePage(data, *out, s)
+}
+
+// pageMaker is who a page says made it.
+func pageMaker() string { return program + " " + findVersion().Version }
+
+// checkPageOutput refuses to write a page to a terminal.
+func checkPageOutput(file string, s streams) error {
+	if file == "" && screen.Of(s.out).Terminal {
+		return usagef("the page goes to standard output, which is a terminal: give -o FILE")
+	}
+	return nil
+}
+
+// writePage writes a page to a file, whole or not at all, or to standard output.
+func writePage(data []byte, file string, s streams) error {
+	if cmp.Or(file, "-") == "-" {
+		return write(s.out, string(data))
+	}
+	folder, err := rundir.Open(filepath.Dir(file), ".")
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.WriteFile(filepath.Base(file), data)
+}
