@@ -37,7 +37,7 @@ func TestDriver_LeavesAPage(t *testing.T) {
 		status string
 		want   []string
 	}{
-		"completes": {"", func(*run) {}, api.AllocClientStatusComplete, []string{">Completed<", "exit code 0"}},
+		"completes": {"", func(*run) {}, api.AllocClientStatusComplete, []string{">Completed<", "exit code 0", `id="progress"`, `id="energies"`}},
 		"fails":     {`STANDIN_FAULT = "error=20"`, func(*run) {}, api.AllocClientStatusFailed, []string{">Failed<", "40500"}},
 		"killed": {steady, func(r *run) { must.NoError(t, unix.Kill(r.pidFile().PID, unix.SIGKILL)) },
 			api.AllocClientStatusFailed, []string{">Killed<", "signal 9, SIGKILL"}},
@@ -57,7 +57,7 @@ func TestDriver_LeavesAPage(t *testing.T) {
 		c.end(r)
 		last := r.wait(c.status)
 		page := pageIn(t, r.folder, report.Name)
-		for _, want := range append(c.want, "page-"+name, r.alloc, `id="progress"`, `id="events"`, `id="runs"`, `id="cores"`, "Allocated cores") {
+		for _, want := range append(c.want, "page-"+name, r.alloc, `id="events"`, `id="runs"`, `id="cores"`, "Allocated core ") {
 			must.StrContains(t, page, want, must.Sprint(name))
 		}
 		must.StrNotContains(t, strings.Join(cluster.Events(last, "lsdyna"), "\n"), report.Name)
