@@ -34,7 +34,7 @@ func TestDriver_WatchesTheHealthOfARun(t *testing.T) {
 	const drift = slow + "\nSTANDIN_FAULT = \"energy_drift=20\""
 	t.Run("event", func(t *testing.T) {
 		r := s.start(jobHCL{name: "watch-event", folder: s.watchedDeck("watch-event"), env: drift, config: "watch { energy_ratio = 1.1 }"})
-		alloc := r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Watch: energy ratio 1."))
+		alloc := r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Watch: energy ratio "))
 		must.True(t, containsAll(cluster.Events(alloc, "lsdyna"), " > 1.1 at t = "))
 		must.Len(t, 1, r.solvers())
 		must.NoError(t, s.StopJob(within(t), "watch-event", false))
@@ -56,7 +56,7 @@ func TestDriver_WatchesTheHealthOfARun(t *testing.T) {
 		must.NoError(t, err)
 		r := &run{s: s, job: hcl.name, folder: hcl.folder, alloc: alloc}
 		failed := r.wait(api.AllocClientStatusFailed)
-		must.True(t, containsAll(cluster.Events(failed, "lsdyna"), "topped by watch: energy ratio 1.", "Stopping with sw1, dump d3dump01 written", "the run in this folder was stopped by watch"))
+		must.True(t, containsAll(cluster.Events(failed, "lsdyna"), "topped by watch: energy ratio ", "Stopping with sw1, dump d3dump01 written", "the run in this folder was stopped by watch"))
 		must.Len(t, 0, r.solvers())
 		dumps, err := filepath.Glob(filepath.Join(r.folder, "d3dump*"))
 		must.NoError(t, err)
