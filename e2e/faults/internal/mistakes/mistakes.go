@@ -126,7 +126,7 @@ var All = []Mistake{
 	},
 	{
 		Name: "begins anew where an include is away", Rule: check.GoesOn, Fault: "include away",
-		Edits: []mutant.Edit{mutant.Replace("restart.Choose", `recorded.Identity.Deck != now.Deck && lost != ""`, "false")},
+		Edits: []mutant.Edit{mutant.Replace("restart.Run.checkLost", `recorded.Identity.Deck == now.Deck || lost == ""`, "true")},
 	},
 	{
 		Name: "begins anew where a record is damaged", Rule: check.GoesOn, Fault: "run's record damaged",
