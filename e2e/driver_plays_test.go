@@ -38,7 +38,7 @@ func TestDriver_TellsReportedEnds(t *testing.T) {
 			if row[1] == "completed" {
 				status = api.AllocClientStatusComplete
 			}
-			alloc := r.wait(status, cluster.TaskEvent("lsdyna", row[2]))
+			alloc := r.wait(status, cluster.TaskEvent("lsdyna", row[2][1:])) // an event begins with a capital
 			code, _, err := cluster.Exit(alloc, "lsdyna")
 			must.NoError(t, err)
 			must.Eq(t, status == api.AllocClientStatusComplete, code == 0)
