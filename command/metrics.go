@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/vectors"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/history"
 )
 
@@ -109,9 +110,9 @@ func runMetrics(ctx context.Context, args []string, s streams) error {
 		return writeJSON(s.out, state.Report())
 	}
 	registry := prometheus.NewRegistry()
-	newVectors(registry).set(state.Report())
+	vectors.Set(registry, state.Report())
 	if totals, err := history.ReadTotals(r.StateDir); err == nil {
-		setTotals(registry, totals)
+		vectors.SetTotals(registry, totals)
 	} else {
 		fmt.Fprintf(s.err, "%s metrics: the counters of runs that have ended are left out: %s\n", program, screen.Clean(err.Error()))
 	}

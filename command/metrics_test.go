@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -77,30 +76,6 @@ func TestMetrics_arePrometheusText(t *testing.T) {
 	must.Eq(t, 1, metric(t, families["lsdyna_task_state"], over).GetGauge().GetValue())
 	for name := range families {
 		must.StrContains(t, metricsHelp, name, must.Sprint("help"))
-	}
-}
-
-func TestMetrics_haveOneRunOfEachTask(t *testing.T) {
-	run := func(invocation, state string) node.TaskReport {
-		return node.TaskReport{
-			TaskIdentity: node.TaskIdentity{AllocID: "a", Task: "solve", Invocation: invocation},
-			TaskProcess:  node.TaskProcess{State: state},
-		}
-	}
-	for name, c := range map[string]struct {
-		runs []node.TaskReport
-		want string
-	}{
-		"the last that ended":  {[]node.TaskReport{run("1", "ended"), run("2", "ended")}, "2"},
-		"the live after it":    {[]node.TaskReport{run("1", "ended"), run("2", "running")}, "2"},
-		"the live before it":   {[]node.TaskReport{run("1", "running"), run("2", "ended")}, "1"},
-		"the last of two live": {[]node.TaskReport{run("1", "orphaned"), run("2", "running")}, "2"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			kept := newestRuns(append(c.runs, node.TaskReport{TaskIdentity: node.TaskIdentity{AllocID: "b", Task: "solve"}}))
-			must.Len(t, 2, kept)
-			must.Eq(t, c.want, kept[0].Invocation)
-		})
 	}
 }
 

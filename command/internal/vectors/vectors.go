@@ -1,7 +1,9 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package command
+// Package vectors is what the metrics command tells Prometheus: the series of a report
+// and of the runs that have ended.
+package vectors
 
 import (
 	"strconv"
@@ -111,7 +113,11 @@ func newVectors(registry prometheus.Registerer) *vectors {
 	}
 }
 
-// set sets all series of a report.
+// Set sets the series of a report in a registry, which has none of them yet.
+func Set(registry prometheus.Registerer, r node.Report) {
+	newVectors(registry).set(r)
+}
+
 func (v *vectors) set(r node.Report) {
 	v.physicalCores.Set(float64(r.PhysicalCores))
 	v.logicalCores.Set(float64(r.LogicalCores))

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package command
+package vectors
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,9 +11,10 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/history"
 )
 
-// setTotals sets the counters of the runs that have ended. Each outcome has its series
-// from the beginning: a rate needs the zero before the first.
-func setTotals(registry prometheus.Registerer, totals history.Totals) {
+// SetTotals sets the counters of the runs that have ended in a registry, which has none
+// of them yet. Each outcome has its series from the beginning: a rate needs the zero
+// before the first.
+func SetTotals(registry prometheus.Registerer, totals history.Totals) {
 	auto := promauto.With(registry)
 	counter := func(name, help string) *prometheus.CounterVec {
 		return auto.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Name: name, Help: help}, []string{"outcome"})
