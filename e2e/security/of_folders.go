@@ -49,7 +49,17 @@ var ofFolders = []removal{
 	},
 	{
 		lineTwoSolvers, "a run that is taken up again has no record for a moment", []string{"TestClaim_withoutLocksARunKeepsWhatItHas"}, []mutant.Edit{
-			mutant.Replace("(*Folder).claimExclusively", "before.Run == o.Run", "false"),
+			mutant.Begin("(*Folder).succeed", "_ = unix.Unlinkat(f.Fd(), OwnerFile, 0)"),
+		},
+	},
+	{
+		lineTwoSolvers, "without locks a record is replaced that nobody has judged", []string{"TestClaim_withoutLocksARecordThatChangedIsJudgedAgain"}, []mutant.Edit{
+			mutant.Replace("(*Folder).succeed", "!now.isSame(before)", "false"),
+		},
+	},
+	{
+		lineTwoSolvers, "without locks two come after the same run", []string{"TestClaim_withoutLocksTheTurnIsAnothers"}, []mutant.Edit{
+			mutant.Replace("(*Folder).takeTurn", "!has.isOver(o, \"\")", "false"),
 		},
 	},
 	{

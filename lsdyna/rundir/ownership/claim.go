@@ -58,6 +58,7 @@ func (e *OwnedError) Error() string {
 type Claim struct {
 	folder *Folder
 	lock   *os.File
+	locked bool // the lock works here
 	owner  Owner
 }
 
@@ -81,6 +82,10 @@ func (f *Folder) Claim(o Owner) (*Claim, error) {
 			break
 		}
 	}
+	if errors.Is(err, unix.EEXIST) {
+		o, _ = f.ReadOwner()
+		err = &OwnedError{Folder: f.Path(), Owner: o, Locked: true} // others take it all the time
+	}
 	return nil, err
 }
 
@@ -90,18 +95,19 @@ func (f *Folder) claim(o Owner) (*Claim, error) {
 		return nil, err
 	}
 	before, err := f.judge(o, readEndMark(lock), works)
+	c := &Claim{folder: f, lock: lock, locked: works, owner: o}
+	claimedHere.Store(c, o.Run) // before others can read its record
 	if err == nil && works {
 		err = f.writeOwner(o)
 	} else if err == nil {
 		err = f.claimExclusively(o, before)
 	}
 	if err != nil {
+		claimedHere.Delete(c)
 		_ = unlock(lock)
 		return nil, err
 	}
 	_ = lock.Truncate(0) // whose end it marked is not the owner any more
-	c := &Claim{folder: f, lock: lock, owner: o}
-	claimedHere.Store(c, o.Run)
 	return c, nil
 }
 
@@ -109,7 +115,7 @@ func (f *Folder) claim(o Owner) (*Claim, error) {
 // gets the folder while its outputs are read. There is no claim, and no error, where
 // the folder is not the run's any more, or said to be left.
 func (f *Folder) Keep(run string) (*Claim, error) {
-	lock, _, err := f.takeLock()
+	lock, works, err := f.takeLock()
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +123,7 @@ func (f *Folder) Keep(run string) (*Claim, error) {
 	if err != nil || o.Run != run || o.Ended != nil {
 		return nil, errors.Join(err, unlock(lock))
 	}
-	return &Claim{folder: f, lock: lock, owner: o}, nil
+	return &Claim{folder: f, lock: lock, locked: works, owner: o}, nil
 }
 
 // claimedHere has the run of each Claim of this process. A run that is about to start
@@ -351,13 +357,16 @@ func (c *Claim) Owner() Owner { return c.owner }
 // Update changes what the record says of the run.
 func (c *Claim) Update(o Owner) error {
 	c.owner = o
-	return c.folder.writeOwner(o)
+	if c.locked {
+		return c.folder.writeOwner(o)
+	}
+	return c.folder.rewriteExclusively(o)
 }
 
 // Release gives the folder back: the run is over.
 func (c *Claim) Release() error {
 	defer claimedHere.Delete(c)
-	err := c.folder.leave(c.owner.Run)
+	err := c.folder.leave(c.owner.Run, c.locked)
 	return errors.Join(err, unlock(c.lock))
 }
 
@@ -406,8 +415,14 @@ func (f *Folder) ReleaseOwner() (Owner, error) {
 	if o.Run != "" && o.Node.Boot == ThisNode("", "").Boot && o.Ended == nil && o.lives() {
 		return o, &OwnedError{Folder: f.Path(), Owner: o, Locked: true}
 	}
-	if err := unix.Unlinkat(f.Fd(), OwnerFile, 0); err != nil {
-		return o, &os.PathError{Op: "remove", Path: filepath.Join(f.Path(), OwnerFile), Err: err}
+	turns, err := f.turns()
+	if err != nil {
+		return o, err
+	}
+	for _, name := range append([]string{OwnerFile}, turns...) {
+		if err := unix.Unlinkat(f.Fd(), name, 0); err != nil && (name == OwnerFile || !errors.Is(err, unix.ENOENT)) {
+			return o, &os.PathError{Op: "remove", Path: filepath.Join(f.Path(), name), Err: err}
+		}
 	}
 	return o, nil
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -202,103 +201,6 @@ func TestClaim_byTheRecord(t *testing.T) {
 			})
 		}
 	}
-}
-
-// Where no lock keeps them apart one of several wins, and the record is the winner's.
-func TestClaim_oneOfManyWinsWithoutLocks(t *testing.T) {
-	withoutLocks(t)
-	for name, before := range map[string]*Owner{"an empty folder": nil, "after a run that is over": {Run: "old", Ended: new(time.Time)}} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			if before != nil {
-				plantOwner(t, openFolder(t, dir), *before)
-			}
-			var wg sync.WaitGroup
-			winners := make(chan string, 32)
-			for _, run := range strings.Split("abcdefghijklmnop", "") {
-				folder := openFolder(t, dir)
-				wg.Go(func() {
-					if _, err := folder.Claim(ownerHere(run, living(t))); err == nil {
-						winners <- run
-					}
-				})
-			}
-			wg.Wait()
-			close(winners)
-			must.Eq(t, 1, len(winners))
-			o, err := openFolder(t, dir).ReadOwner()
-			must.NoError(t, err)
-			must.Eq(t, <-winners, o.Run)
-		})
-	}
-}
-
-// The same, with the others' moment fixed: the record comes after it was looked for.
-func TestClaim_withoutLocksARecordThatCameMeanwhileStays(t *testing.T) {
-	old := Owner{Run: "old", Ended: new(time.Time)}
-	for name, before := range map[string]*Owner{"an empty folder": nil, "after a run that is over": &old} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			folder := openFolder(t, dir)
-			if before != nil {
-				plantOwner(t, folder, *before)
-			}
-			must.NoError(t, folder.claimExclusively(ownerHere("a"), before))
-			must.ErrorIs(t, folder.claimExclusively(ownerHere("b"), before), unix.EEXIST)
-			o, err := folder.ReadOwner()
-			must.NoError(t, err)
-			must.Eq(t, "a", o.Run)
-			entries, err := os.ReadDir(dir)
-			must.NoError(t, err)
-			must.Len(t, 1, entries)
-		})
-	}
-}
-
-// A plugin that was restarted takes the folders of its runs again, while others ask.
-func TestClaim_withoutLocksARunKeepsWhatItHas(t *testing.T) {
-	withoutLocks(t)
-	dir := t.TempDir()
-	folder := openFolder(t, dir)
-	plantOwner(t, folder, ownerHere("a", living(t)))
-	again, stopped := make(chan struct{}), make(chan error)
-	go func() {
-		other := openFolder(t, dir)
-		for {
-			select {
-			case <-again:
-				stopped <- nil
-				return
-			default:
-			}
-			if _, err := other.Claim(ownerHere("b", living(t))); err == nil {
-				stopped <- errors.New("another run got in")
-				return
-			}
-		}
-	}()
-	for range 200 {
-		_, err := folder.Claim(ownerHere("a", living(t)))
-		must.NoError(t, err)
-	}
-	close(again)
-	must.NoError(t, <-stopped)
-}
-
-// Until a run has processes of its own, its plugin is all that lives of it, also for
-// another start of the same plugin.
-func TestClaim_withoutLocksAStartOfTheSamePlugin(t *testing.T) {
-	withoutLocks(t)
-	dir := t.TempDir()
-	ticks, err := procfs.StartTicks(procfs.Root, os.Getpid())
-	must.NoError(t, err)
-	c, err := openFolder(t, dir).Claim(ownerHere("starts", Process{PID: os.Getpid(), StartTicks: ticks}))
-	must.NoError(t, err)
-	_, err = openFolder(t, dir).Claim(ownerHere("b"))
-	mustOwned(t, err)
-	c.Drop() // as after a failed start whose folder did not answer
-	_, err = openFolder(t, dir).Claim(ownerHere("b"))
-	must.NoError(t, err)
 }
 
 func TestClaim_aDamagedRecord(t *testing.T) {

@@ -4,8 +4,6 @@
 package ownership
 
 import (
-	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -253,15 +251,9 @@ func (o Owner) encode() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// isSame reports whether two records say the same.
-func (o Owner) isSame(other Owner) bool {
-	one, err := o.encode()
-	two, errOther := other.encode()
-	return err == nil && errOther == nil && bytes.Equal(one, two)
-}
-
-// leave notes that a run has left the folder, if the folder is still its own.
-func (f *Folder) leave(run string) error {
+// leave notes that a run has left the folder, if the folder is still its own. locked:
+// the caller holds a lock that works.
+func (f *Folder) leave(run string, locked bool) error {
 	o, err := f.ReadOwner()
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, errBadOwner) || err == nil && (o.Run != run || o.Ended != nil) {
 		return nil
@@ -269,15 +261,22 @@ func (f *Folder) leave(run string) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now().UTC()
+	before, now := o, time.Now().UTC()
 	o.Ended = &now
-	return f.writeOwner(o)
+	if locked {
+		return f.writeOwner(o)
+	}
+	var owned *OwnedError
+	if err := f.succeed(before, o); !errors.Is(err, unix.EEXIST) && !errors.As(err, &owned) {
+		return err
+	}
+	return nil // another run is taking the folder: it knows
 }
 
 // Leave notes that a run that is over, and whose processes are gone, has left the
 // folder. It does nothing while another has it.
 func (f *Folder) Leave(run string) error {
-	lock, _, err := f.takeLock()
+	lock, works, err := f.takeLock()
 	var owned *OwnedError
 	if errors.As(err, &owned) {
 		return nil
@@ -285,7 +284,7 @@ func (f *Folder) Leave(run string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.leave(run), unlock(lock))
+	return errors.Join(f.leave(run, works), unlock(lock))
 }
 
 // CheckOwner returns an *OwnedError when the folder belongs to another run than this
@@ -301,65 +300,4 @@ func (f *Folder) CheckOwner(run string) error {
 		return &OwnedError{Folder: f.Path(), Owner: o, Since: true}
 	}
 	return nil
-}
-
-// claimExclusively makes OwnerFile where no lock keeps others from doing the same:
-// of several, one creates it. before is the record that was judged over; nil for none.
-func (f *Folder) claimExclusively(o Owner, before *Owner) error {
-	data, err := o.encode()
-	if err != nil {
-		return err
-	}
-	if before != nil && before.Run == o.Run {
-		return f.writeOwner(o) // a moment without a record would let another run in
-	}
-	if before != nil {
-		if err := f.discardOwner(*before); err != nil {
-			return err
-		}
-	}
-	temp := fmt.Sprintf("%s.%d.%s", OwnerFile, os.Getpid(), rand.Text())
-	if err := f.WriteFile(temp, data); err != nil {
-		return err
-	}
-	dir := f.Fd()
-	defer unix.Unlinkat(dir, temp, 0) //nolint:errcheck // it is gone, or a leftover that harms nobody
-	err = unix.Linkat(dir, temp, dir, OwnerFile, 0)
-	if err == nil || errors.Is(err, unix.EEXIST) {
-		return err
-	}
-	return f.createOwner(data) // a file system without hard links
-}
-
-func (f *Folder) createOwner(data []byte) error {
-	fd, err := unix.Openat(f.Fd(), OwnerFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return err
-	}
-	file := os.NewFile(uintptr(fd), OwnerFile)
-	_, err = file.Write(data)
-	return errors.Join(err, file.Close())
-}
-
-// discardOwner removes a record that is over. Another run may have replaced it in the
-// meantime: that one's is put back.
-func (f *Folder) discardOwner(over Owner) error {
-	dir := f.Fd()
-	aside := fmt.Sprintf("%s.%d.%s", OwnerFile, os.Getpid(), rand.Text())
-	if err := unix.Renameat(dir, OwnerFile, dir, aside); err != nil {
-		if errors.Is(err, unix.ENOENT) {
-			return unix.EEXIST // somebody else did the same: judge again
-		}
-		return err
-	}
-	now, err := f.readOwner(aside)
-	if err != nil || now.isSame(over) {
-		return unix.Unlinkat(dir, aside, 0)
-	}
-	if err := unix.Linkat(dir, aside, dir, OwnerFile, 0); err == nil || errors.Is(err, unix.EEXIST) {
-		_ = unix.Unlinkat(dir, aside, 0)
-	} else {
-		_ = unix.Renameat(dir, aside, dir, OwnerFile) // a file system without hard links
-	}
-	return unix.EEXIST
 }
