@@ -17,6 +17,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/around/aroundtest"
 )
 
 // What the leading node of a run writes.
@@ -130,9 +131,7 @@ func TestMetrics_haveTheNodesOfRuns(t *testing.T) {
 
 func TestInspect_tellsTheNodesOfARun(t *testing.T) {
 	const there, stop = "the run's nodes: crash01 with 2 ranks, crash02 with 2 ranks", "node crash02 is to stop its part of the run: sent the sense switch sw1"
-	openMPI := "mpirun noticed that process rank 1 with PID 0 on node lsdyna-node-1-crash02 exited on signal 9 (Killed).\n"
-	hydra := "=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES\n=   PID 4711 RUNNING AT lsdyna-node-1-crash02\n=   EXIT CODE: 9\n" +
-		"YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Killed (signal 9)\n"
+	openMPI, hydra := aroundtest.OpenMPI, aroundtest.Hydra("9", "Killed (signal 9)")
 	for name, c := range map[string]struct {
 		stdout, stderr string
 		outcome        output.Kind

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/around"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/eta"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/tally"
 )
@@ -122,17 +123,12 @@ type Ending struct {
 	SenseSwitch  string // the switch that ended the run, e.g. stop
 	Termination  string // any other `*** termination … ***` line
 	Eigenvalues  bool   // the run computes modes
-	Crash        string // a line about a signal or a crash: of the Fortran runtime, a launcher, a shell
-	CrashSignal  int    // the signal that it names; 0 none
-	Limit        string // a line of a batch system or the kernel, which ended the run
-	Cancelled    string // a line that says that the run was cancelled, and not why
-	MPIFatal     string // a line of the MPI library, which ended the run
 	Broken       string // why the solution cannot go on, where no `*** Error` says so
-	RankExit     string // by MPICH's launcher: which rank ended first, with which exit code
 	StudentLimit bool   // error 70043: more elements than the licence allows
 	Banner       Banner
 	PlainError   bool // "Error termination", as a solver prints it that has not begun yet
 	EndBlock     bool // the closing block, and a banner after it, are there
+	around.Said
 }
 
 // SolverError is one `*** Error` of the solver.
@@ -216,10 +212,4 @@ func (f Facts) clone() Facts {
 	f.Kinds = f.Kinds.Clone()
 	f.Rate = f.Rate.Clone()
 	return f
-}
-
-// Around reports whether those around the solver said how it ended: a launcher, a batch
-// system, a shell, a runtime, the kernel.
-func (e *Ending) Around() bool {
-	return e.Crash != "" || e.Limit != "" || e.Cancelled != "" || e.MPIFatal != "" || e.RankExit != ""
 }

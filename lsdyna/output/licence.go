@@ -5,10 +5,10 @@ package output
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/lines"
 )
 
 // licenceGranted takes the lines that prove a licence: ` Executing with ANSYS
@@ -60,9 +60,9 @@ func (r *Reader) licenceLost(text []byte) {
 		return
 	}
 	switch lower := strings.ToLower(sanitize.Line(text, maxFactText)); {
-	case containsAny(lower, regained) && !strings.Contains(lower, "not "):
+	case lines.HasAny(lower, regained) && !strings.Contains(lower, "not "):
 		r.facts.LicenceLost = ""
-	case containsAny(lower, lost):
+	case lines.HasAny(lower, lost):
 		r.facts.LicenceLost = sanitize.HideHosts(sanitize.Line(text, maxFactText))
 	}
 }
@@ -73,7 +73,7 @@ func (s Snapshot) lostLicence() string {
 	if s.LicenceLost != "" || s.FirstError == nil || !s.LicenceGranted || s.StudentLimit {
 		return s.LicenceLost
 	}
-	if text := s.FirstError.Text; isOfLicence([]byte(text)) && containsAny(strings.ToLower(text), lost) {
+	if text := s.FirstError.Text; isOfLicence([]byte(text)) && lines.HasAny(strings.ToLower(text), lost) {
 		return s.FirstError.String()
 	}
 	return ""
@@ -86,16 +86,12 @@ func (r *Reader) licenceProblem(text []byte) {
 		return
 	}
 	lower := strings.ToLower(sanitize.Line(text, maxFactText))
-	if containsAny(lower, queued) {
+	if lines.HasAny(lower, queued) {
 		r.facts.LicenceWaiting = true
 		r.facts.reach(PhaseLicence)
 		return
 	}
-	if r.facts.LicenceTrouble == "" && containsAny(lower, problem) {
+	if r.facts.LicenceTrouble == "" && lines.HasAny(lower, problem) {
 		r.facts.LicenceTrouble = sanitize.HideHosts(sanitize.Line(text, maxFactText))
 	}
-}
-
-func containsAny(text string, words []string) bool {
-	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }

@@ -8,12 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/stamp"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/around"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/lines"
 )
 
@@ -42,7 +41,6 @@ var rules = [256][]lineRule{
 		{"E r r o r ", func(r *Reader, rest []byte) { r.banner(rest, ErrorBanner) }},
 		{"Executing with ", (*Reader).licenceGranted},
 		{"Error termination", func(r *Reader, _ []byte) { r.facts.PlainError = true }},
-		{"Exit code:", (*Reader).exitCode},
 		{"Elapsed time ", (*Reader).elapsed},
 		{"Equilibrium established ", (*Reader).sign},
 	},
@@ -91,7 +89,6 @@ var rules = [256][]lineRule{
 		{"Beginning of keyword reader", func(r *Reader, _ []byte) { r.facts.onDeck(PhaseReading) }},
 		{"BEGIN implicit ", func(r *Reader, rest []byte) { r.facts.onDeck(PhaseSolving); r.facts.Implicit = true; r.sign(rest) }},
 	},
-	'f': {{"forrtl: ", func(r *Reader, rest []byte) { r.crash("forrtl: ", rest) }}},
 	'n': {
 		{"ncpu=", (*Reader).threadsAsked},
 		{"number of cycles between restart dumps", (*Reader).dumpEvery},
@@ -99,17 +96,10 @@ var rules = [256][]lineRule{
 	},
 	's': {{"sense switch ", (*Reader).switchLine}},
 	'>': {{">", (*Reader).commandEcho}},
-	'=': {
-		{"=   PID ", (*Reader).hydraHost},
-		{"=   RANK ", (*Reader).hydraHost},
-		{"=   EXIT CODE: ", (*Reader).hydraCode},
-		{"=   KILLED BY SIGNAL: ", (*Reader).hydraSignal},
-	},
-	'Y': {{"YOUR APPLICATION TERMINATED WITH THE EXIT STRING: ", (*Reader).hydraSignal}},
 }
 
 // classify takes a line without leading blanks; it is not empty. It reports whether the
-// line is one of LS-DYNA or of its launcher.
+// line is one of LS-DYNA.
 func (r *Reader) classify(text []byte) bool {
 	for _, rule := range rules[text[0]] {
 		if len(text) >= len(rule.prefix) && string(text[:len(rule.prefix)]) == rule.prefix {
@@ -136,7 +126,7 @@ func asksModes(text []byte) bool {
 	if at < 0 {
 		return false
 	}
-	n, found := firstInteger(text[at:])
+	n, found := fortran.FirstInteger(text[at:])
 	return !found || n > 0
 }
 
@@ -152,10 +142,10 @@ func (r *Reader) solverError(rest []byte) {
 			return
 		}
 		if strings.HasPrefix(text, "in `") { // the C library, before it aborts the process
-			r.crashBy(int(unix.SIGABRT), text)
+			around.Abort(&f.Said, text)
 			return
 		}
-		keepFirst(&f.Unnumbered, []byte(text))
+		sanitize.KeepFirst(&f.Unnumbered, []byte(text), maxFactText)
 		return
 	}
 	f.Errors++
@@ -210,11 +200,11 @@ func (r *Reader) switchLine(rest []byte) {
 }
 
 // dumpEvery takes `number of cycles between restart dumps.........99999999`.
-func (r *Reader) dumpEvery(rest []byte) { r.facts.DumpEvery, _ = firstInteger(rest) }
+func (r *Reader) dumpEvery(rest []byte) { r.facts.DumpEvery, _ = fortran.FirstInteger(rest) }
 
 // broken takes ` *** NaN detected.  Please check message file from processor for detail.`.
 func (r *Reader) broken(rest []byte) {
-	keepFirst(&r.facts.Broken, append([]byte("NaN detected"), rest...))
+	sanitize.KeepFirst(&r.facts.Broken, append([]byte("NaN detected"), rest...), maxFactText)
 }
 
 // banner takes `N o r m a l    t e r m i n a t i o n`. Between the two words are 4
@@ -239,7 +229,7 @@ func (r *Reader) banner(rest []byte, b Banner) {
 const maxProcessors = 8 << 20
 
 func (r *Reader) processors(rest []byte) {
-	if n, ok := firstInteger(rest); ok && n > 0 && n <= maxProcessors {
+	if n, ok := fortran.FirstInteger(rest); ok && n > 0 && n <= maxProcessors {
 		r.facts.Processors = int(n)
 	}
 }
@@ -254,7 +244,7 @@ func mpp(was lsdyna.Parallel) lsdyna.Parallel {
 // elapsed takes `Elapsed time    4592 seconds(   1 hours …) for   16386 cycles`
 // and `Elapsed time       0 second  for     576 cycles using  2 SMP threads`.
 func (r *Reader) elapsed(rest []byte) {
-	if n, ok := firstInteger(rest); ok {
+	if n, ok := fortran.FirstInteger(rest); ok {
 		r.facts.ElapsedSeconds, r.facts.HasElapsed = n, true
 	}
 	switch {
@@ -272,7 +262,7 @@ func (r *Reader) problemTime(rest []byte) {
 }
 
 func (r *Reader) problemCycle(rest []byte) {
-	if n, ok := firstInteger(rest); ok {
+	if n, ok := fortran.FirstInteger(rest); ok {
 		r.facts.Cycle = n
 	}
 }
@@ -303,7 +293,7 @@ func (r *Reader) endTime(rest []byte) {
 
 // endCycle takes `termination cycle..............................       0` of d3hsp.
 func (r *Reader) endCycle(rest []byte) {
-	if n, ok := firstInteger(rest); ok {
+	if n, ok := fortran.FirstInteger(rest); ok {
 		r.facts.EndCycle = n
 	}
 }
@@ -319,7 +309,7 @@ func (r *Reader) header() {
 	case f.Runs > 0:
 		*f = Facts{Runs: f.Runs}
 	}
-	r.inText, r.hydra, r.noticeLeft, r.exitFollows = ofNothing, "", 0, false
+	r.inText, r.outside = ofNothing, around.Reader{}
 	f.Runs++
 	if r.date != 0 {
 		f.Started = time.Unix(r.date, 0).UTC()
@@ -407,19 +397,6 @@ func (r *Reader) threadsAsked(rest []byte) {
 }
 
 func (r *Reader) commandEcho(rest []byte) { r.arguments(rest) }
-
-// firstInteger reads the first digits in a text.
-func firstInteger(b []byte) (int64, bool) {
-	i := bytes.IndexAny(b, "0123456789")
-	if i < 0 {
-		return 0, false
-	}
-	end := i
-	for end < len(b) && b[end]-'0' <= 9 {
-		end++
-	}
-	return fortran.Integer(b[i:end])
-}
 
 func afterEquals(b []byte) (float64, bool) {
 	_, value, ok := bytes.Cut(b, []byte("="))

@@ -11,29 +11,18 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/around/aroundtest"
 )
 
-// What the leading node of a run writes, and what launchers write on the first rank that
-// failed.
+// What the leading node of a run writes, and what launchers write.
 const (
 	nodesLine  = NodesLine + "[0123456789abcdef] "
 	nodesThere = nodesLine + NodesThere + "crash01 with 2 ranks, crash02 with 2 ranks\n"
-	openMPI    = "mpirun noticed that process rank 1 with PID 0 on node lsdyna-node-1-crash02 exited on signal 9 (Killed).\n"
-	openMPI5   = "prterun noticed that process rank 1 with PID 4711 on node lsdyna-node-1-crash02 exited on\nsignal 9 (Killed).\n"
-	intelMPI   = "=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES\n=   RANK 1 PID 4711 RUNNING AT lsdyna-node-1-crash02\n=   KILLED BY SIGNAL: 9 (Killed)\n"
-	sigterm    = "forrtl: error (78): process killed (SIGTERM)\n"
+	openMPI    = aroundtest.OpenMPI
+	sigterm    = aroundtest.SIGTERM
 )
 
-func hydra(code, signal string) string {
-	text := "=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES\n" +
-		"=   PID 4711 RUNNING AT lsdyna-node-1-crash02\n" +
-		"=   EXIT CODE: " + code + "\n" +
-		"=   CLEANING UP REMAINING PROCESSES\n"
-	if signal != "" {
-		text += "YOUR APPLICATION TERMINATED WITH THE EXIT STRING: " + signal + "\n"
-	}
-	return text
-}
+func hydra(code, signal string) string { return aroundtest.Hydra(code, signal) }
 
 func read(kind lsdyna.OutputKind, text string) Source {
 	return Source{Name: string(kind), Kind: kind, Facts: whole([]byte(text))}
@@ -101,34 +90,14 @@ func TestReader_keepsTheNodesOfTheRunThatBegins(t *testing.T) {
 	must.True(t, f.HasTime)
 }
 
-func TestReader_takesTheRankThatFailedFirst(t *testing.T) {
-	const node = "on node lsdyna-node-1-crash02 "
-	for name, c := range map[string]struct{ text, crash, exit string }{
-		"Open MPI":                        {openMPI, "mpirun: rank 1 with PID 0 " + node + "exited on signal 9 (Killed).", ""},
-		"Open MPI, as Debian calls it":    {strings.Replace(openMPI, "mpirun", "mpirun.openmpi", 1), "mpirun: rank 1 with PID 0 " + node + "exited on signal 9 (Killed).", ""},
-		"Open MPI 5, on two lines":        {openMPI5, "mpirun: rank 1 with PID 4711 " + node + "exited on signal 9 (Killed).", ""},
-		"Open MPI, the others' SIGTERM":   {sigterm + openMPI, "mpirun: rank 1 with PID 0 " + node + "exited on signal 9 (Killed).", ""},
-		"Hydra, a signal":                 {hydra("9", "Killed (signal 9)"), "mpiexec: a rank (process 4711) " + node + "exited on signal: Killed (signal 9)", "mpiexec: a rank (process 4711) " + node + "ended with exit code 9"},
-		"Hydra, an exit code":             {hydra("3", ""), "", "mpiexec: a rank (process 4711) " + node + "ended with exit code 3"},
-		"Hydra, two ranks":                {hydra("3", "") + strings.ReplaceAll(hydra("4", ""), "4711", "4712"), "", "mpiexec: a rank (process 4711) " + node + "ended with exit code 3"},
-		"Hydra, the others' SIGTERM":      {sigterm + hydra("3", ""), "", "mpiexec: a rank (process 4711) " + node + "ended with exit code 3"},
-		"Hydra, SIGTERM itself":           {sigterm + hydra("78", ""), "forrtl: error (78): process killed (SIGTERM)", "mpiexec: a rank (process 4711) " + node + "ended with exit code 78"},
-		"Hydra, a crash that has a name":  {"forrtl: severe (174): SIGSEGV\n" + hydra("174", ""), "forrtl: severe (174): SIGSEGV", "mpiexec: a rank (process 4711) " + node + "ended with exit code 174"},
-		"Intel MPI":                       {intelMPI, "mpiexec: rank 1 (process 4711) " + node + "exited on signal: 9 (Killed)", ""},
-		"Intel MPI, two ranks":            {intelMPI + strings.ReplaceAll(intelMPI, "RANK 1", "RANK 0"), "mpiexec: rank 1 (process 4711) " + node + "exited on signal: 9 (Killed)", ""},
-		"Intel MPI, the first without":    {"=   RANK 0 PID 1 RUNNING AT a\n" + intelMPI, "mpiexec: rank 1 (process 4711) " + node + "exited on signal: 9 (Killed)", ""},
-		"a code without a process":        {"=   EXIT CODE: 9\n=   KILLED BY SIGNAL: 9 (Killed)\n", "", ""},
-		"a code that is none":             {"=   PID 1 RUNNING AT a\n=   EXIT CODE: none\n", "", ""},
-		"a signal without a notice":       {"signal 9 (Killed).\n", "", ""},
-		"a process without a place":       {"=   PID 4711\n=   EXIT CODE: 9\n", "", ""},
-		"of the run before in the output": {string(fixture(t, "cut.stdout")) + "\n" + hydra("9", "") + string(fixture(t, "cut.stdout")) + "\n=   EXIT CODE: 9\n", "", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			for _, kind := range []lsdyna.OutputKind{lsdyna.KindStdout, lsdyna.KindStderr} {
-				s := Combine([]Source{read(kind, c.text)})
-				must.Eq(t, []string{c.crash, c.exit}, []string{s.Crash, s.RankExit}, must.Sprint(kind))
-			}
-		})
+// Of a run before in the same file nothing is left.
+func TestReader_takesLaunchersWordsForTheRunThatTheyStandBelow(t *testing.T) {
+	for _, kind := range []lsdyna.OutputKind{lsdyna.KindStdout, lsdyna.KindStderr} {
+		s := Combine([]Source{read(kind, solving(t)+hydra("9", "Killed (signal 9)"))})
+		must.StrContains(t, s.Crash, "signal 9", must.Sprint(kind))
+		must.StrContains(t, s.RankExit, "exit code 9", must.Sprint(kind))
+		s = Combine([]Source{read(kind, solving(t)+hydra("9", "")+solving(t)+"=   EXIT CODE: 9\n")})
+		must.Eq(t, "", s.Crash+s.RankExit, must.Sprint(kind))
 	}
 }
 
@@ -156,9 +125,9 @@ func TestDecide_ofARunOverSeveralNodes(t *testing.T) {
 		"a node is lost after the end":   {nodesThere + done + lost, exited, Completed, "; exit code 1"},
 		"the leading node out of memory": {nodesThere + solving(t) + lost, Exit{Known: true, Signal: 9, OOMKilled: true}, Killed, "out of memory"},
 		"a rank is killed, Open MPI":     {nodesThere + solving(t) + openMPI, exited, Killed, "ended by signal 9 (SIGKILL): mpirun: rank 1 with PID 0 on node lsdyna-node-1-crash02 exited on signal 9 (Killed)."},
-		"a rank is killed, Open MPI 5":   {nodesThere + solving(t) + openMPI5, exited, Killed, "exited on signal 9 (Killed)."},
+		"a rank is killed, Open MPI 5":   {nodesThere + solving(t) + aroundtest.OpenMPI5, exited, Killed, "exited on signal 9 (Killed)."},
 		"a rank is killed, Hydra":        {nodesThere + solving(t) + hydra("9", "Killed (signal 9)"), Exit{Known: true, Code: 9}, Killed, "ended by signal 9 (SIGKILL): mpiexec: a rank (process 4711) on node lsdyna-node-1-crash02 exited on signal: Killed (signal 9)"},
-		"a rank is killed, Intel MPI":    {nodesThere + solving(t) + intelMPI, Exit{Known: true, Code: 9}, Killed, "ended by signal 9 (SIGKILL): mpiexec: rank 1 (process 4711) on node lsdyna-node-1-crash02"},
+		"a rank is killed, Intel MPI":    {nodesThere + solving(t) + aroundtest.IntelMPI, Exit{Known: true, Code: 9}, Killed, "ended by signal 9 (SIGKILL): mpiexec: rank 1 (process 4711) on node lsdyna-node-1-crash02"},
 		"a rank ended, Hydra":            {nodesThere + solving(t) + hydra("3", ""), Exit{Known: true, Code: 3}, Failed, "crashed: mpiexec: a rank (process 4711) on node lsdyna-node-1-crash02 ended with exit code 3"},
 		"stopped by another node":        {nodesThere + nodesLine + "node crash02 is to stop its part of the run: sent the sense switch sw1\n" + string(fixture(t, "stopped-sense-switch.stdout")), exited, Stopped, "stopped by sense switch"},
 	} {
@@ -205,19 +174,15 @@ func TestDecide_ofOneNodeHasNothingOfNodes(t *testing.T) {
 func TestReader_boundsTheLinesOfNodes(t *testing.T) {
 	evil := "\x1b[2J\x00\x7f\u0085\u2028\xff" + strings.Repeat("x", 900) + strings.Repeat("y", 5000)
 	for name, line := range map[string]string{
-		"waiting":  nodesLine + NodesWaiting + evil,
-		"there":    nodesLine + NodesThere + evil,
-		"stop":     nodesLine + "node " + evil,
-		"lost":     nodesLine + NodesLost + evil,
-		"failed":   nodesLine + NodesFailed + evil,
-		"Open MPI": "mpirun noticed that process rank " + evil,
-		"two":      "prterun noticed that process rank 1 exited on\nsignal " + evil,
-		"Hydra":    "=   PID " + evil[:300] + " RUNNING AT " + evil[:300] + "\n=   EXIT CODE: 9" + evil + "\nYOUR APPLICATION TERMINATED WITH THE EXIT STRING: " + evil,
-		"Intel":    "=   RANK " + evil[:300] + " PID " + evil[:100] + " RUNNING AT " + evil[:300] + "\n=   KILLED BY SIGNAL: " + evil,
+		"waiting": nodesLine + NodesWaiting + evil,
+		"there":   nodesLine + NodesThere + evil,
+		"stop":    nodesLine + "node " + evil,
+		"lost":    nodesLine + NodesLost + evil,
+		"failed":  nodesLine + NodesFailed + evil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := Combine([]Source{read(lsdyna.KindStdout, line+"\n")})
-			kept := map[string]int{s.Nodes: maxNodesText, s.NodesStop: maxNodesText, s.NodesEnded: maxNodesText, s.Crash: maxFactText, s.RankExit: maxFactText}
+			kept := map[string]int{s.Nodes: maxNodesText, s.NodesStop: maxNodesText, s.NodesEnded: maxNodesText}
 			delete(kept, "")
 			must.MapNotEmpty(t, kept)
 			kept[Decide(s, Exit{Known: true, Code: 1}).Reason] = 2 * maxNodesText
@@ -227,19 +192,5 @@ func TestReader_boundsTheLinesOfNodes(t *testing.T) {
 				must.StrNotContains(t, text, "\u2028")
 			}
 		})
-	}
-}
-
-// What a launcher says is not cut before the signal, by which the verdict is told.
-func TestReader_keepsTheSignalBehindALongHost(t *testing.T) {
-	host := "lsdyna-node-1023-" + strings.Repeat("n", 63)
-	for name, text := range map[string]string{
-		"Open MPI": strings.Replace(openMPI, "lsdyna-node-1-crash02", host, 1),
-		"Hydra":    strings.Replace(hydra("9", "Killed (signal 9)"), "lsdyna-node-1-crash02", host, 1),
-		"Intel":    strings.Replace(intelMPI, "lsdyna-node-1-crash02", host, 1),
-	} {
-		o := Decide(Combine([]Source{read(lsdyna.KindStdout, text)}), Exit{Known: true, Code: 9})
-		must.Eq(t, Killed, o.Kind, must.Sprint(name))
-		must.StrContains(t, o.Reason, "Killed", must.Sprint(name))
 	}
 }

@@ -6,7 +6,6 @@ package output
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -205,31 +204,23 @@ func ofNodes(s Snapshot) (Kind, string) {
 // what is printed after it follows from it. So does what is printed after a crash or an
 // error: launchers end the other ranks by signals, and batch systems cancel the step.
 func said(s Snapshot) (Kind, string) {
-	lost := s.MPIFatal != "" && containsAny(strings.ToLower(s.MPIFatal), lostPeer)
-	signalled := s.Crash != "" && s.CrashSignal != 0 && !s.endedByLauncher()
+	signalled := s.Crash != "" && s.CrashSignal != 0 && !s.EndedByLauncher()
 	switch {
 	case s.Limit != "":
 		return Killed, "ended from outside: " + s.Limit
-	case s.Crash != "" && crashWeight(s.CrashSignal) == crashWeight(0) && (s.MPIFatal == "" || s.CrashSignal != int(unix.SIGABRT)):
+	case s.Crash != "" && (s.CrashSignal == 0 || signals.IsCrash(s.CrashSignal)) && (s.MPIFatal == "" || s.CrashSignal != int(unix.SIGABRT)):
 		return Failed, crashed(s)
 	case s.Errors > 0:
 		return Failed, "ended without a banner after: " + s.firstError()
 	case s.Broken != "":
 		return Failed, "ended without a banner: " + s.Broken
-	case s.MPIFatal != "" && (!lost || !signalled):
+	case s.MPIFatal != "" && (!s.LostPeer() || !signalled):
 		return Failed, "ended by MPI: " + s.MPIFatal
 	case signalled:
 		kind, cause := bySignal(s.CrashSignal)
 		return kind, cause + ": " + s.Crash
 	}
 	return "", ""
-}
-
-// endedByLauncher reports whether Open MPI ended ranks by SIGTERM since another one had
-// exited: that one says why. One that exits by the signal has the Fortran runtime's code.
-func (s Snapshot) endedByLauncher() bool {
-	code, found := strings.CutPrefix(s.RankExit, openMPIExit)
-	return found && s.CrashSignal == int(unix.SIGTERM) && code != strconv.Itoa(sigtermExit)
 }
 
 // crashed names the signal of a crash, if it is known.

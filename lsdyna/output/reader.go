@@ -10,6 +10,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/textenc"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/around"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/lines"
 )
 
@@ -25,17 +26,13 @@ type Reader struct {
 	date      int64  // seconds of the header's date, printed before the header itself
 	last      []byte // the last line that is not blank, in the bytes being written
 	nodesMark string // of the leading node's lines; "" for none
-	hydra     string // the rank that ended first, by Hydra; "" not known
+	outside   around.Reader
 
 	decoder textenc.Decoder
 	labels  lines.Labels  // before the lines of this file
 	begun   bool          // what a process prints at its start was seen, and no header since
 	inEcho  bool          // lines may belong to the echo of the command line
 	pause   time.Duration // between the last run of the file and this one
-
-	noticed     []byte // the beginning of Open MPI's notice of a rank that ended
-	noticeLeft  int    // how many further lines may belong to it
-	exitFollows bool   // Open MPI's line with an exit code may follow
 
 	// The columns of the last progress line and their values, which save time.
 	lastDt, lastDate [8]byte
@@ -100,7 +97,7 @@ func (r *Reader) Facts() Facts { return r.facts.clone() }
 func (r *Reader) Final() Facts {
 	last := *r
 	last.facts = r.facts.clone()
-	last.noticed = bytes.Clone(r.noticed)
+	last.outside = r.outside.Clone()
 	text := r.partial
 	if rest := r.decoder.Rest(); len(rest) > 0 {
 		text = rest
@@ -151,7 +148,8 @@ func (r *Reader) line(line []byte) {
 		i++
 	}
 	if i == len(line) {
-		r.inEcho, r.noticeLeft = false, 0
+		r.inEcho = false
+		r.outside.Blank()
 		return
 	}
 	if meaningful(line[i:]) {
@@ -162,12 +160,11 @@ func (r *Reader) line(line []byte) {
 		return
 	}
 	r.inEcho = false
-	if r.noticeLeft > 0 {
-		r.noticeGoesOn(line[i:])
+	if r.outside.Take(&r.facts.Said, line[i:]) {
 		return
 	}
 	if !r.classify(line[i:]) && (line[0] != ' ' || prefixed && i <= lines.MaxIndent) {
-		r.around(line[i:])
+		r.outside.Words(&r.facts.Said, line[i:])
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/lines"
 )
 
 // A dynamic relaxation comes before the transient and ends when it converges. It counts
@@ -38,9 +39,9 @@ func (r *Reader) relaxation(rest []byte) {
 	lower := strings.ToLower(sanitize.Line(rest, maxFactText))
 	switch {
 	case strings.Contains(lower, "..."), strings.Contains(lower, "="): // the echo of the input
-	case containsAny(lower, []string{"converge", "complete", "finish", "ended", "terminat"}) && !strings.Contains(lower, "not "):
+	case lines.HasAny(lower, []string{"converge", "complete", "finish", "ended", "terminat"}) && !strings.Contains(lower, "not "):
 		r.facts.Relaxing = false
-	case containsAny(lower, []string{"phase", "begin", "start", "progress", "step", "initiat"}):
+	case lines.HasAny(lower, []string{"phase", "begin", "start", "progress", "step", "initiat"}):
 		r.facts.Relaxing = true
 	}
 }

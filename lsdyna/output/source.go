@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/around"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/eta"
 )
 
@@ -49,7 +50,7 @@ func Combine(all []Source) Snapshot {
 		}
 		if all[i].Kind == lsdyna.KindStderr {
 			// LS-DYNA itself prints nothing there.
-			s.addAround(f.Ending)
+			s.Said = around.Merge(s.Said, f.Said)
 			continue
 		}
 		s.Sources = append(s.Sources, all[i].Name)
@@ -162,23 +163,12 @@ func (e *Ending) add(other Ending) {
 	e.Eigenvalues = e.Eigenvalues || other.Eigenvalues
 	e.Broken = cmp.Or(e.Broken, other.Broken)
 	e.PlainError = e.PlainError || other.PlainError
-	e.addAround(other)
+	e.Said = around.Merge(e.Said, other.Said)
 	e.StudentLimit = e.StudentLimit || other.StudentLimit
 	if e.Banner != ErrorBanner && other.Banner != NoBanner {
 		e.Banner = other.Banner // an error banner in any source outweighs a normal one
 	}
 	e.EndBlock = e.EndBlock || other.EndBlock
-}
-
-// addAround takes what those around the solver printed.
-func (e *Ending) addAround(other Ending) {
-	if e.Crash == "" || other.Crash != "" && crashWeight(other.CrashSignal) > crashWeight(e.CrashSignal) {
-		e.Crash, e.CrashSignal = other.Crash, other.CrashSignal
-	}
-	e.RankExit = cmp.Or(e.RankExit, other.RankExit)
-	e.Limit = cmp.Or(e.Limit, other.Limit)
-	e.Cancelled = cmp.Or(e.Cancelled, other.Cancelled)
-	e.MPIFatal = cmp.Or(e.MPIFatal, other.MPIFatal)
 }
 
 // newest takes the facts of the source with the newest problem time.

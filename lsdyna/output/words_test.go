@@ -10,6 +10,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/around/aroundtest"
 )
 
 const dashes = "--------------------------------------------------------------------------\n"
@@ -38,7 +39,7 @@ var aroundTable = []struct {
 	{"MPICH, an abort", "application called MPI_Abort(MPI_COMM_WORLD, 4) - process 2\n", Failed, "MPI_Abort"},
 	{"MPICH 4, an abort", "Abort(740367) on node 2 (rank 2 in comm 0): Fatal error in internal_Allreduce: Message truncated, error stack:\n", Failed, "Fatal error in internal_Allreduce"},
 	{"MPICH, an MPI error because a peer was killed", "Fatal error in PMPI_Recv: Unknown error class, error stack:\nFatal error in PMPI_Wait: connection reset by peer\n" + hydra("9", "Killed (signal 9)"), Failed, "PMPI_Recv"},
-	{"Intel MPI, an abort trap", strings.ReplaceAll(intelMPI, "9 (Killed)", "6 (Aborted)"), Failed, "signal 6 (SIGABRT)"},
+	{"Intel MPI, an abort trap", strings.ReplaceAll(aroundtest.IntelMPI, "9 (Killed)", "6 (Aborted)"), Failed, "signal 6 (SIGABRT)"},
 	{"Platform MPI", "MPI Application rank 3 killed before MPI_Finalize() with signal 11\n", Failed, "signal 11"},
 	{"Platform MPI, an exit", "MPI Application rank 3 exited before MPI_Finalize() with status 2\n", Failed, "MPI_Finalize"},
 	{"UCX", "[fe12:811  :0:811] Caught signal 11 (Segmentation fault: address not mapped to object at address 0x18)\n", Failed, "signal 11"},

@@ -50,6 +50,19 @@ func Integer(b []byte) (int64, bool) {
 	return n, true
 }
 
+// FirstInteger reads the first digits in a text.
+func FirstInteger(b []byte) (int64, bool) {
+	i := bytes.IndexAny(b, "0123456789")
+	if i < 0 {
+		return 0, false
+	}
+	end := i
+	for end < len(b) && b[end]-'0' <= 9 {
+		end++
+	}
+	return Integer(b[i:end])
+}
+
 var tens = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
 // Float reads a number as Fortran prints it: 1.2000E+02, 1.0D+00, 0.035, and

@@ -24,6 +24,18 @@ func TestFloat(t *testing.T) {
 	}
 }
 
+func TestFirstInteger(t *testing.T) {
+	for text, want := range map[string]int64{":    3": 3, "7": 7, "a 12 b 13": 12, "of-5": 5} {
+		got, ok := FirstInteger([]byte(text))
+		must.True(t, ok, must.Sprint(text))
+		must.Eq(t, want, got, must.Sprint(text))
+	}
+	for _, text := range []string{"", "none", "1234567890123456789"} {
+		_, ok := FirstInteger([]byte(text))
+		must.False(t, ok, must.Sprint(text))
+	}
+}
+
 // E10 is a faster Float for one form of a number.
 func FuzzE10(f *testing.F) {
 	for _, text := range []string{"1.3908E+00", "0.0000E+00", "1.0700E-03", "1.5000-345", "9.9999E+19", "9.9999E-19", "-1.000E+00", " 1.00E+00 ", "1.2000D+02"} {

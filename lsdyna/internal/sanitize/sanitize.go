@@ -85,3 +85,11 @@ func Line(b []byte, limit int) string {
 	}
 	return string(bytes.TrimSpace([]byte(string(out))))
 }
+
+// KeepFirst makes a line of the first text of its kind, without servers; the later ones
+// follow from it.
+func KeepFirst(kept *string, text []byte, limit int) {
+	if *kept == "" {
+		*kept = HideServers(Line(text, limit))
+	}
+}

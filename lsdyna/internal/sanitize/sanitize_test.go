@@ -40,6 +40,14 @@ func TestHideServers(t *testing.T) {
 	}
 }
 
+func TestKeepFirst(t *testing.T) {
+	kept := ""
+	for _, text := range []string{" ", "no  licence from lic1.example.org", "another"} {
+		KeepFirst(&kept, []byte(text), 100)
+	}
+	must.Eq(t, "no licence from …", kept)
+}
+
 func FuzzLine(f *testing.F) {
 	f.Add([]byte("  two \t words "), 20)
 	f.Add([]byte("Fu\xdfg\xe4nger \u2028"), 7)

@@ -1,12 +1,14 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-// Package lines knows lines of LS-DYNA's outputs by their columns, and what launchers and
-// log collectors put before them.
+// Package lines knows lines of LS-DYNA's outputs by their columns and words, and what
+// launchers and log collectors put before them.
 package lines
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/fortran"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
@@ -46,4 +48,9 @@ func Numbered(rest []byte) (code int, class string, ok bool) {
 		}
 	}
 	return int(n), class, true
+}
+
+// HasAny reports whether one of some words stands in a line.
+func HasAny(text string, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }
