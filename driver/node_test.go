@@ -29,6 +29,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settle"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/supervisortest"
@@ -57,12 +58,18 @@ func newNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 	return newLoneNode(t, adjust...)
 }
 
+// longPatience is a node's, unless a test wants less.
+var longPatience = task.Patience{
+	Patience: settle.Patience{Silent: patience, Missing: time.Second, Stopped: patience, Partial: patience},
+	Dump:     patience, Unclaimed: time.Hour,
+}
+
 // newLoneNode is newNode for tests that change what others rely on, such as the
 // cores that Nomad has reserved.
 func newLoneNode(t *testing.T, adjust ...func(*settings.Config)) *node {
 	t.Helper()
 	base := worldReadable(t)
-	n := &node{t: t, work: filepath.Join(base, "work"), waits: task.Patience{Silent: patience, Missing: time.Second, Stopped: patience, Partial: patience, Dump: patience, Unclaimed: time.Hour}, config: &settings.Config{
+	n := &node{t: t, work: filepath.Join(base, "work"), waits: longPatience, config: &settings.Config{
 		Enabled: true, StateDir: filepath.Join(base, "state"), AllowCommand: true,
 		Solvers: map[string]settings.SolverConfig{"standin": {Path: standin}},
 	}}

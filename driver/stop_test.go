@@ -13,7 +13,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 )
 
 func TestStop_BySenseSwitch(t *testing.T) {
@@ -122,7 +122,7 @@ func TestTask_Outcomes(t *testing.T) {
 			result := r.wait()
 			must.Eq(t, c.code, result.ExitCode)
 			must.ErrorContains(t, result.Err, c.want)
-			n.hears(r.id, task.Sentence(result.Err.Error()))
+			n.hears(r.id, events.Sentence(result.Err.Error()))
 		})
 	}
 }

@@ -102,7 +102,7 @@ var ofFolders = []removal{
 	},
 	{
 		lineOthersFolder, "the record for restarts is always the run's", []string{"TestRun_SettlesNoOtherRunsRecord"}, []mutant.Edit{
-			mutant.Replace("(*Handle).settleRecord", "ownership.Of(f).CheckOwner(h.ID.String())", "error(nil)"),
+			mutant.Replace("(*Run).settleRecord", "ownership.Of(f).CheckOwner(r.ID.String())", "error(nil)"),
 		},
 	},
 	{

@@ -12,7 +12,7 @@ import (
 
 	"github.com/hashicorp/nomad/nomad/structs"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -56,7 +56,7 @@ func (r Run) beginNamed(ctx context.Context, f *rundir.Folder, id identity.Ident
 	if err != nil {
 		return Choice{}, err
 	}
-	choice.Notes = []string{task.Sentence(choice.Why) + ", as the job says" + r.unused(choice)}
+	choice.Notes = []string{events.Sentence(choice.Why) + ", as the job says" + r.unused(choice)}
 	choice.Why += ", as the job says"
 	record, err := rundir.NewRecord(ctx, f, id, r.Stdout)
 	if err == nil {
@@ -92,7 +92,7 @@ func (r Run) goOn(ctx context.Context, f *rundir.Folder, now identity.Identity, 
 	if err != nil {
 		return Choice{}, unsure(err)
 	}
-	choice := Choice{RestartChoice: chosen, Notes: []string{task.Sentence(chosen.Why)}}
+	choice := Choice{RestartChoice: chosen, Notes: []string{events.Sentence(chosen.Why)}}
 	recorded.Chosen = &choice.Said
 	switch {
 	case chosen.Dump == "" && recorded.From == nil:
@@ -102,11 +102,11 @@ func (r Run) goOn(ctx context.Context, f *rundir.Folder, now identity.Identity, 
 			return Choice{}, err
 		}
 		choice.Why += ", with which this run began"
-		choice.Notes = []string{task.Sentence(choice.Why) + r.unused(choice)}
+		choice.Notes = []string{events.Sentence(choice.Why) + r.unused(choice)}
 		recorded.Chosen = nil
 	case recorded.From != nil:
 		choice.Why += "; this run began with " + recorded.From.Dump
-		choice.Notes = []string{task.Sentence(choice.Why)}
+		choice.Notes = []string{events.Sentence(choice.Why)}
 	}
 	recorded.Reads(r.Deck)
 	if err := f.WriteRecord(recorded); err != nil {

@@ -10,22 +10,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/lastpage"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settle"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
-)
-
-// Of reading the outputs of a run that is over.
-const (
-	readAttempt = 30 * time.Second // one attempt
-	readNotice  = 5 * time.Second  // after which an event says that they are waited for
-	readPause   = 500 * time.Millisecond
 )
 
 // end is the one way in which a run ends, seen live, found over, or after a
@@ -74,20 +68,15 @@ func (h *Handle) end(ctx context.Context) {
 	h.tellNodes(v.Snapshot)
 	outcome := h.decide(v.Snapshot, exit, err)
 	h.checkLicence(r, v.Snapshot)
-	clean := exit.Known && exit.Code == 0 && exit.Signal == 0
 	if err == nil { // else there is no folder to write to, and nothing to go by
-		if clean {
-			h.noteLastDump(ctx, r, v.Switch)
-		}
-		h.settleRecord(ctx, r, v.Snapshot, exit, outcome)
-		h.noteEnd(ctx, r, exit, outcome)
+		h.settling(r).Note(ctx, settle.End{Snapshot: v.Snapshot, Exit: exit, Outcome: outcome, Why: h.why(), Switch: v.Switch})
 	}
 	if ctx.Err() != nil {
 		return // what is not noted in the folder must not be told to Nomad: it starts the task again
 	}
-	h.tellSwitches(v, switches.Ending{Succeeded: outcome.Success(), Clean: clean})
+	h.tellSwitches(v, switches.Ending{Succeeded: outcome.Success(), Clean: exit.Clean()})
 	h.refuseSwitches(r, "the run has ended")
-	h.Events.EmitRedacted(Sentence(outcome.Reason))
+	h.Events.EmitRedacted(events.Sentence(outcome.Reason))
 	h.tellWhereResultsAre(r)
 	if err == nil {
 		h.leavePage(ctx, r, v.Snapshot, exit, outcome)
@@ -104,7 +93,7 @@ func (h *Handle) endAsCompleted(r *run) {
 		o.Kind, c.Reason = output.Unknown, fmt.Sprintf("unknown: cannot tell how the completed run ended: %v", err)
 	}
 	o.Reason = h.Events.Redact(c.Reason)
-	h.Events.EmitRedacted(Sentence(o.Reason))
+	h.Events.EmitRedacted(events.Sentence(o.Reason))
 	h.conclude(verdict.Result(o, c.Exit()), o, time.Now())
 }
 
@@ -165,86 +154,47 @@ func (h *Handle) recallStop(ctx context.Context, r *run) {
 	_ = r.watcher.Recall(ctx, watch.Sending{Switch: sw, Asked: order.Began, LastDump: switches.DecodeDump(order.LastDump)})
 }
 
-// readOutputs reads the last of the outputs. A folder that cannot be read is waited
-// for; the error says that it could not be read in time. What lies under the path of a
-// folder that was removed under its solver is not the run's.
+// readOutputs reads the last of the outputs. The error says that they could not be read in
+// time. What lies under the path of a folder that was removed under its solver is not the
+// run's.
 func (h *Handle) readOutputs(ctx context.Context, r *run) (watch.View, error) {
-	if r.RunBase == "" {
-		return r.watcher.View(), nil // nothing tells where they are
-	}
-	if v := r.watcher.View(); v.Gone != nil {
+	v := r.watcher.View()
+	switch {
+	case r.RunBase == "":
+		return v, nil // nothing tells where they are
+	case v.Gone != nil:
 		h.tellGone(v.Gone)
 		return v, v.Gone
 	}
-	began, told := time.Now(), false
-	var owned *ownership.OwnedError
-	var missing time.Time // since when the folder cannot be opened; zero: it can, or nothing tells
-	for {
-		patient := readAttempt
-		if !told {
-			patient = readNotice
-		}
-		if left := h.outputsPatience(nil) - time.Since(began); left < patient {
-			patient = max(left, readPause)
-		}
-		attempt, cancel := context.WithTimeout(ctx, patient)
-		v, err := r.watcher.Finish(attempt)
-		cancel()
-		if !rundir.Unreadable(err) {
-			if errors.As(err, &owned) {
-				return v, err // what lies there is another run's
-			}
-			if err != nil {
-				h.logger.Warn("cannot read the solver's last outputs", "error", err)
-			}
-			return v, nil
-		}
-		if !isMissing(err) {
-			missing = time.Time{}
-		} else if missing.IsZero() {
-			missing = time.Now()
-		}
-		if v.Told && time.Since(began) > h.patience.Partial {
-			h.say("Not all of the solver's outputs can be read; stdout tells the outcome: %v", err)
-			return v, nil
-		}
-		patience, since := h.outputsPatience(err), began
-		if !missing.IsZero() {
-			since = missing // a server that was away comes back without its folders first
-		}
-		if ctx.Err() != nil || time.Since(since) > patience || time.Since(began) > h.outputsPatience(nil) {
-			return v, err
-		}
-		if !told && time.Since(began) >= readNotice {
-			told = true
-			h.say("The solver has ended and its cores are free; its run folder cannot be read, waiting up to %s for it: %v", patience, err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(readPause):
-		}
-	}
+	return h.settling(r).ReadOutputs(ctx)
 }
 
-// outputsPatience is how long an error of reading them is waited out.
-func (h *Handle) outputsPatience(err error) time.Duration {
-	patience := h.patience.Silent
-	if isMissing(err) {
-		patience = h.patience.Missing
+// settling is the run with its folder when it is over.
+func (h *Handle) settling(r *run) *settle.Run {
+	return &settle.Run{
+		ID: h.ID, Details: &r.Details, Watcher: r.watcher, Patience: h.patience.Patience,
+		Stopped: func() bool { return !h.stopDeadline().IsZero() }, Say: h.say, Logger: h.logger,
 	}
-	if !h.stopDeadline().IsZero() {
-		patience = min(patience, h.patience.Stopped)
-	}
-	return patience
 }
-
-// isMissing reports whether an error says that the folder cannot be opened, by a
-// file system that answers and does not fail.
-func isMissing(err error) bool { return errors.Is(err, rundir.ErrNotOpen) && !rundir.Unavailable(err) }
 
 // decide is verdict.Decide's, without secrets.
 func (h *Handle) decide(s output.Snapshot, exit verdict.Exit, unread error) output.Outcome {
 	o := verdict.Decide(s, exit, h.why(), unread, h.Folder())
 	o.Reason = h.Events.Redact(o.Reason)
 	return o
+}
+
+// leavePage leaves a page about the run in its folder, where the job wants one. What comes
+// of it changes nothing else.
+func (h *Handle) leavePage(ctx context.Context, r *run, s output.Snapshot, exit verdict.Exit, o output.Outcome) {
+	if !r.Report {
+		return
+	}
+	page := lastpage.Run{
+		ID: h.ID, Details: &r.Details, Process: h.Process(), Events: h.Events, Snapshot: s, Exit: exit, Outcome: o, Program: h.program,
+	}
+	page.Topology, page.Isolated = h.Binder.Machine()
+	if err := lastpage.Leave(ctx, r.watcher, page); err != nil && ctx.Err() == nil {
+		h.say("The run has left %v", err)
+	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/monotonic"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settle"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/watchdog"
@@ -86,21 +87,19 @@ type process struct {
 	began  func() time.Time // by the monotonic clock
 }
 
-// Patience says how long the outputs of a run that is over are waited for when its
-// folder cannot be read: file servers are restarted, and what the solver wrote
-// decides whether days of computing succeeded. And how long its last dump is.
+// Patience says how long the outputs of a run that is over are waited for, and how long
+// the last dump is of one that must give way.
 type Patience struct {
-	Silent  time.Duration // while the folder does not answer
-	Missing time.Duration // while it answers that the folder cannot be opened
-	Stopped time.Duration // at most, when the run was stopped: somebody waits for its end
-	Partial time.Duration // where stdout was read, and tells the outcome
-	Dump    time.Duration // of a run that must give way: Nomad tells a kill_timeout with StopTask only
-
+	settle.Patience
+	Dump      time.Duration // of a run that must give way: Nomad tells a kill_timeout with StopTask only
 	Unclaimed time.Duration // for Nomad to ask for a run that another plugin process started
 }
 
 // DefaultPatience is the patience of a driver in earnest.
-var DefaultPatience = Patience{Silent: 10 * time.Minute, Missing: 10 * time.Second, Stopped: time.Minute, Partial: 5 * time.Second, Dump: 5 * time.Minute, Unclaimed: 2 * time.Minute}
+var DefaultPatience = Patience{
+	Patience: settle.Patience{Silent: 10 * time.Minute, Missing: 10 * time.Second, Stopped: time.Minute, Partial: 5 * time.Second},
+	Dump:     5 * time.Minute, Unclaimed: 2 * time.Minute,
+}
 
 // Options say what a Handle is made of.
 type Options struct {

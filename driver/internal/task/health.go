@@ -15,7 +15,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/watchdog"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
@@ -108,15 +107,4 @@ func (h *Handle) recall(order state.Stop) {
 	if len(order.Cause) > 0 && json.Unmarshal(order.Cause, &c) == nil {
 		h.recallCause(c)
 	}
-}
-
-// stoppedByWatch is what the run folder's record keeps of a run that was stopped for what
-// its model does: from its dump it would come to that again. nil where there is nothing to
-// keep.
-func (h *Handle) stoppedByWatch(r *run, o output.Outcome) *ended.WatchStop {
-	why := h.why()
-	if !why.Model || o.Success() {
-		return nil
-	}
-	return &ended.WatchStop{Reason: why.Reason, Bounds: r.Watch, Stopped: time.Now().UTC()}
 }

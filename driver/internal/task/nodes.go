@@ -11,9 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
@@ -74,7 +74,7 @@ func (h *Handle) tellNodes(s output.Snapshot) {
 	}{{&h.alerts.nodes, s.Nodes}, {&h.alerts.nodesStop, s.NodesStop}} {
 		if c.now != "" && c.now != *c.told {
 			*c.told = c.now
-			h.Events.Emit(Sentence(c.now))
+			h.Events.Emit(events.Sentence(c.now))
 		}
 	}
 }
@@ -104,7 +104,7 @@ func (h *Handle) stopFollower(ctx context.Context, order state.Stop, doing strin
 // leading node told its launch daemon. ctx ends with the driver: then the next plugin
 // process does this.
 func (h *Handle) endAsFollower(ctx context.Context, r *run, exit verdict.Exit) {
-	told, err := h.readEnded(ctx, r)
+	told, err := h.settling(r).ReadEnded(ctx)
 	if ctx.Err() != nil {
 		return
 	}
@@ -113,35 +113,6 @@ func (h *Handle) endAsFollower(ctx context.Context, r *run, exit verdict.Exit) {
 		exit.Exit = output.Exit{Known: true, Code: told.Code}
 	}
 	o.Reason = h.Events.Redact(o.Reason)
-	h.Events.EmitRedacted(Sentence(o.Reason))
+	h.Events.EmitRedacted(events.Sentence(o.Reason))
 	h.finish(output.Snapshot{}, o, exit)
-}
-
-// readEnded reads what the leading node told of the end. A folder that cannot be read is
-// waited for as outputs are: what is not known must be no failure of a run that completed.
-func (h *Handle) readEnded(ctx context.Context, r *run) (nodes.Ended, error) {
-	for began := time.Now(); ; {
-		told, err := h.tryEnded(ctx, r)
-		if !rundir.Unreadable(err) || ctx.Err() != nil || time.Since(began) > h.outputsPatience(err) {
-			return told, err
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(readPause):
-		}
-	}
-}
-
-func (h *Handle) tryEnded(ctx context.Context, r *run) (nodes.Ended, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(readAttempt, h.outputsPatience(nil)))
-	defer cancel()
-	var told nodes.Ended
-	err := r.watcher.Do(ctx, func(f *rundir.Folder) (err error) {
-		told, err = nodes.ReadEnded(f.Path(), r.NodesKey, r.NodeIndex, h.ID.Alloc)
-		return err
-	})
-	if err != nil {
-		return nodes.Ended{}, err // what is still being read may yet write to told
-	}
-	return told, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settle"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/nodes/member"
@@ -29,7 +30,7 @@ const nodesKey = "0123456789abcdef"
 func newFollower(t *testing.T, open func() (*rundir.Folder, error)) told {
 	h := newTold(t, state.Details{RunBase: "/", RunFolder: "x", Nodes: 2, NodeIndex: 1, NodesKey: nodesKey}, open)
 	h.ID = state.ID{Alloc: "a", Task: "t", Invocation: "i"}
-	h.patience = Patience{Silent: time.Hour, Missing: time.Hour, Stopped: time.Hour}
+	h.patience = Patience{Patience: settle.Patience{Silent: time.Hour, Missing: time.Hour, Stopped: time.Hour}}
 	_, err := h.advance(leave)
 	must.NoError(t, err)
 	return h
@@ -91,7 +92,7 @@ func TestEndAsFollower_WaitsForItsFolder(t *testing.T) {
 	must.NoError(t, h.Result().Err)
 
 	h = newFollower(t, hung(t))
-	h.patience = Patience{Silent: time.Nanosecond, Missing: time.Nanosecond, Stopped: time.Hour}
+	h.patience = Patience{Patience: settle.Patience{Silent: time.Nanosecond, Missing: time.Nanosecond, Stopped: time.Hour}}
 	h.endAsFollower(t.Context(), h.run.Load(), verdict.Exit{Exit: output.Exit{Known: true}})
 	must.ErrorContains(t, h.Result().Err, "unknown: cannot read what the leading node told of the end")
 }

@@ -22,6 +22,9 @@ func (h *Handle) Manage(r *state.Record, p *supervisor.Process, pid pidfile.Reco
 	h.kept.Keep(r)
 }
 
+// recordPause is how often a record that cannot be used is waited for anew.
+const recordPause = 500 * time.Millisecond
+
 // awaitRecord waits, at the end of a run whose record cannot be used, until it can:
 // only the record tells how the solver ended. Its cores are free meanwhile. Where the run
 // is being stopped somebody waits for its end, and it is waited for no longer than for
@@ -36,7 +39,7 @@ func (h *Handle) awaitRecord(ctx context.Context) bool {
 	h.Binder.Release()
 	_, _ = h.advance(leave) // legal in every phase
 	h.say("The solver has ended and its cores are free; how it ended is told when state_dir can be used again; a stop waits up to %s for that", h.patience.Stopped)
-	look := time.NewTicker(readPause)
+	look := time.NewTicker(recordPause)
 	defer look.Stop()
 	var giveUp <-chan time.Time // nil: nobody waits
 	for {

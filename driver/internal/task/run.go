@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/switches"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -153,7 +154,7 @@ func (h *Handle) tellHeld(err error) {
 func (h *Handle) tellGone(err error) {
 	text := ""
 	if err != nil {
-		text = fmt.Sprintf("%s. Stop the job, and start it again where the deck is", Sentence(err.Error()))
+		text = fmt.Sprintf("%s. Stop the job, and start it again where the deck is", events.Sentence(err.Error()))
 	}
 	if text == h.alerts.gone {
 		return

@@ -36,6 +36,9 @@ func (e Exit) At() time.Time {
 	return e.Finished
 }
 
+// Clean reports whether the solver ended of its own accord and without an error.
+func (e Exit) Clean() bool { return e.Known && e.Code == 0 && e.Signal == 0 }
+
 // Cause is why the driver itself ends a run; zero where it does not.
 type Cause struct {
 	Kind   output.Kind `json:"kind"`

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package task
+package events
 
 import (
 	"unicode"
