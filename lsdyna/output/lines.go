@@ -137,7 +137,7 @@ func (r *Reader) solverError(rest []byte) {
 	f := &r.facts
 	code, class, ok := lines.Numbered(rest)
 	if !ok {
-		text := strings.TrimRight(sanitize.HideServers(sanitize.Line(rest, maxErrorText)), " <*")
+		text := strings.TrimRight(sanitize.Public(rest, maxErrorText), " <*")
 		if text == "" || strings.HasPrefix(text, "termination") {
 			return
 		}
@@ -185,7 +185,7 @@ func (r *Reader) termination(rest []byte) {
 	case strings.HasPrefix(text, "due to sense switch:"):
 		f.SenseSwitch = strings.TrimSpace(strings.TrimPrefix(text, "due to sense switch:"))
 	default:
-		f.Termination = sanitize.HideServers(text)
+		f.Termination = strings.TrimRight(sanitize.Public(rest, maxFactText), " *")
 		if strings.Contains(text, "out-of-range") || strings.Contains(text, "NaN") {
 			f.Broken = "termination " + f.Termination
 		}
@@ -196,7 +196,7 @@ func (r *Reader) termination(rest []byte) {
 // switchLine takes what a solver prints about a sense switch.
 func (r *Reader) switchLine(rest []byte) {
 	r.facts.SwitchLines++
-	r.facts.SwitchLine = "sense switch " + sanitize.HideServers(sanitize.Line(rest, maxFactText))
+	r.facts.SwitchLine = "sense switch " + sanitize.Public(rest, maxFactText)
 }
 
 // dumpEvery takes `number of cycles between restart dumps.........99999999`.

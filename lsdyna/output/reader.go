@@ -74,7 +74,7 @@ func (r *Reader) keepLast() {
 	if r.last == nil {
 		return
 	}
-	r.facts.LastLine, r.last = sanitize.HideServers(sanitize.Line(r.last, maxFactText)), nil
+	r.facts.LastLine, r.last = sanitize.Public(r.last, maxFactText), nil
 }
 
 // hold keeps the beginning of a line. NUL bytes at its beginning are dropped,
@@ -215,7 +215,7 @@ func (r *Reader) errorText(line []byte) bool {
 	if *kept != "" {
 		*kept += " "
 	}
-	*kept = sanitize.HideServers(sanitize.Line(append([]byte(*kept), text...), most))
+	*kept = sanitize.Public(append([]byte(*kept), text...), most)
 	if len(*kept) >= most {
 		r.inText = ofNothing
 	}

@@ -86,10 +86,24 @@ func Line(b []byte, limit int) string {
 	return string(bytes.TrimSpace([]byte(string(out))))
 }
 
+// longestHost is the length of a host's name with its port, in bytes.
+const longestHost = 256
+
+// Public is Line without the names of licence servers. They are looked for before the
+// text is cut: the beginning of a name names the server, too.
+func Public(text []byte, limit int) string {
+	most := limit + longestHost
+	line := Line(text, most)
+	if i := strings.LastIndexByte(line, ' '); i >= 0 && len(text) > most {
+		line = line[:i] // its last word was cut
+	}
+	return Line([]byte(HideServers(line)), limit)
+}
+
 // KeepFirst makes a line of the first text of its kind, without servers; the later ones
 // follow from it.
 func KeepFirst(kept *string, text []byte, limit int) {
 	if *kept == "" {
-		*kept = HideServers(Line(text, limit))
+		*kept = Public(text, limit)
 	}
 }

@@ -59,3 +59,23 @@ func FuzzLine(f *testing.F) {
 		must.False(t, strings.ContainsFunc(line, unicode.IsControl))
 	})
 }
+
+// The beginning of a server's name at the end of what is kept names the server.
+func TestPublic_aNameAcrossTheCutIsHidden(t *testing.T) {
+	const limit = 60
+	for _, name := range []string{"31010@lic1.example.org", "lic1.example.org"} {
+		for before := range limit + 5 {
+			text := "license server " + strings.Repeat("x", before) + " " + name + " does not answer"
+			got := Public([]byte(text), limit)
+			must.False(t, strings.Contains(got, "lic1"), must.Sprintf("%q", got))
+			must.LessEq(t, limit, len(got))
+		}
+	}
+	many := strings.Repeat("7788@h ", 45) + "7788@lic1 " + strings.Repeat("x", limit)
+	for cut := range 40 {
+		got := Public([]byte("license "+strings.Repeat("y", cut)+" "+many), limit)
+		must.False(t, strings.Contains(got, "lic1"), must.Sprintf("%q", got))
+		must.False(t, strings.Contains(got, "7788"), must.Sprintf("%q", got))
+	}
+	must.Eq(t, "all is well", Public([]byte("all  is well"), limit))
+}

@@ -90,4 +90,4 @@ func crashWeight(signal int) int {
 	return 2
 }
 
-func plain(text []byte) string { return sanitize.HideServers(sanitize.Line(text, maxText)) }
+func plain(text []byte) string { return sanitize.Public(text, maxText) }
