@@ -6,6 +6,7 @@ package settle
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
@@ -42,7 +43,8 @@ func (r *Run) Note(ctx context.Context, end End) {
 // completed run is no longer to be continued, nor to be overwritten by a restart of its
 // allocation, and a dump from which the solver could not go on is not to be tried again.
 func (r *Run) settleRecord(ctx context.Context, end End) {
-	rejected, d, o := false, r.Details, end.Outcome
+	d, o := r.Details, end.Outcome
+	var rejected atomic.Bool // by what may still be under way when nobody waits for it any more
 	stopped := r.stoppedByWatch(end)
 	err := r.insist(ctx, o.Success() || d.Restart != "" || stopped != nil, func(f *rundir.Folder) error {
 		if err := ownership.Of(f).CheckOwner(r.ID.String()); err != nil {
@@ -58,14 +60,14 @@ func (r *Run) settleRecord(ctx context.Context, end End) {
 		switch {
 		case d.Restart != "" && recorded.Chosen != nil && verdict.DumpIsBad(recorded.Chosen.Time, end.Snapshot, end.Exit.Exit, o, r.Stopped() || end.Why.Reason != ""):
 			recorded.RejectChosen()
-			rejected = true
+			rejected.Store(true)
 		case stopped == nil || d.Deck == "" || recorded.Identity.Deck != d.Deck: // or the record is of another run
 			return nil
 		}
 		recorded.Watch = stopped
 		return f.WriteRecord(recorded)
 	})
-	if rejected {
+	if rejected.Load() {
 		r.Say("The solver could not go on from %s; the next start takes an older dump, or the deck", d.Restart)
 	}
 	if err != nil {
