@@ -115,7 +115,7 @@ func TestRecord_isBounded(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, int64(999), back.Bad[maxBad-1].Cycle)
 	r.Identity.JobID = strings.Repeat("x", maxRecord)
-	must.ErrorContains(t, folder.WriteRecord(r), "more than the 65536 that are read")
+	must.ErrorContains(t, folder.WriteRecord(r), "more than the 131072 that are read")
 	again, err := folder.ReadRecord()
 	must.NoError(t, err)
 	must.Eq(t, back, again)
@@ -130,5 +130,7 @@ func TestRecord_holdsTheMostOfEverything(t *testing.T) {
 	r.Earlier, r.Bad = slices.Repeat([]output.Dump{dump}, maxEarlier), slices.Repeat([]output.Dump{dump}, maxBad)
 	r.Whole = slices.Repeat([]WholeDump{{Dump: dump, Bytes: 1 << 50}}, maxWhole)
 	r.Before = slices.Repeat([]DumpFile{{Name: long, Bytes: 1 << 50, ModTime: time.Now().UTC()}}, maxBefore)
+	r.Asked = slices.Repeat([]AskedDump{{WholeDump: r.Whole[0], File: long, ModTime: time.Now().UTC(), Checkpoint: true}}, maxAsked)
+	r.Ours = &dump
 	must.NoError(t, openFolder(t, t.TempDir()).WriteRecord(r))
 }

@@ -40,6 +40,7 @@ type Record struct {
 	Before   []DumpFile        `json:"before"`             // dumps that were there at that start, the newest; nil in records of a version that did not look
 	Whole    []WholeDump       `json:"whole,omitempty"`    // dumps that were seen complete, those among them behind which the solver was silent
 	Asked    []AskedDump       `json:"asked,omitempty"`    // dumps that sense switches of ours brought about
+	Ours     *output.Dump      `json:"ours,omitempty"`     // up to this one all dumps were such, those among them that were removed since
 
 	From *Beginning `json:"from,omitempty"` // dump that the run began with, where its job named one; nil: with the deck
 
@@ -87,7 +88,7 @@ func (a AskedDump) IsThere(files DumpFiles, ranks int) bool {
 // maxRecord bounds a record, in bytes, and the others how many dumps of other runs, bad
 // ones and whole ones it holds, which take some 100 bytes each.
 const (
-	maxRecord  = 64 << 10
+	maxRecord  = 128 << 10
 	maxEarlier = 256
 	maxBad     = 64
 	maxWhole   = 16
@@ -165,9 +166,8 @@ func (f *Folder) NoteWhole(d output.Dump, files DumpFiles) error {
 	return f.WriteRecord(r)
 }
 
-// NoteAsked replaces the dumps that sense switches brought about in the run's record;
-// there may be none (NoteWhole).
-func (f *Folder) NoteAsked(asked []AskedDump) error {
+// NoteAsked replaces Asked and Ours in the run's record; there may be none (NoteWhole).
+func (f *Folder) NoteAsked(asked []AskedDump, ours *output.Dump) error {
 	r, err := f.ReadRecord()
 	if errors.Is(err, os.ErrNotExist) || err == nil && r.Identity == (identity.Identity{}) {
 		return nil
@@ -175,7 +175,7 @@ func (f *Folder) NoteAsked(asked []AskedDump) error {
 	if err != nil {
 		return err
 	}
-	r.Asked = asked[max(len(asked)-maxAsked, 0):]
+	r.Asked, r.Ours = asked[max(len(asked)-maxAsked, 0):], ours
 	return f.WriteRecord(r)
 }
 

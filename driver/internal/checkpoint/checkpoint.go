@@ -38,7 +38,7 @@ func (s *Schedule) Due(r Run) bool {
 		return false
 	}
 	if s.solving.IsZero() {
-		if s.solving = r.Now; r.Adopted {
+		if s.solving = r.Now; r.Adopted && r.Began.Before(r.Now) { // else a clock was set back
 			s.solving = r.Began
 		}
 	}
@@ -76,7 +76,11 @@ func Told(n int) bool {
 // Describe is the event of a checkpoint. written says which dump it is.
 func Describe(n int, written string, every time.Duration, keep int) string {
 	if n > 1 {
-		return fmt.Sprintf("Checkpoint %d: %s; the next event is the %dth's", n, written, 10*n)
+		next := 10
+		for next <= n {
+			next *= 10
+		}
+		return fmt.Sprintf("Checkpoint %d: %s; the next event is the %dth's", n, written, next)
 	}
 	return fmt.Sprintf("Checkpoint: %s; one every %s, of which the newest %s, and the next event is the 10th's", written, interval(every), stay(keep))
 }

@@ -227,7 +227,8 @@ func parseStop(text string, p *problems) *lsdyna.Switch {
 // Of checkpoints.
 const (
 	leastCheckpoint = time.Second
-	keepCheckpoints = 2 // the newest may be cut by what ends the run
+	keepCheckpoints = 2  // the newest may be cut by what ends the run
+	mostCheckpoints = 32 // well below those that a run's record knows
 )
 
 func parseCheckpoint(c TaskConfig, p *problems) Checkpoint {
@@ -238,6 +239,8 @@ func parseCheckpoint(c TaskConfig, p *problems) Checkpoint {
 	switch {
 	case o.Keep < 1:
 		p.add("checkpoint_keep = %d: give the number of checkpoints that stay, at least 1, or leave it out for %d", o.Keep, keepCheckpoints)
+	case o.Keep > mostCheckpoints:
+		p.add("checkpoint_keep = %d: give the number of checkpoints that stay, at most %d", o.Keep, mostCheckpoints)
 	case c.Checkpoint == "" && c.CheckpointKeep != nil:
 		p.add("checkpoint_keep is for checkpoints: set checkpoint to their interval, e.g. \"1h\"")
 	}

@@ -147,6 +147,7 @@ func TestParseTask_SaysWhatToWrite(t *testing.T) {
 		"checkpoint below a second": {func(c *TaskConfig) { c.Checkpoint = "1ms" }, `at least 1s`},
 		"checkpoint below zero":     {func(c *TaskConfig) { c.Checkpoint = "-1h" }, `checkpoint must be a duration`},
 		"no checkpoint stays":       {func(c *TaskConfig) { c.Checkpoint, c.CheckpointKeep = "1h", new(int) }, `checkpoint_keep = 0: give the number of checkpoints that stay, at least 1`},
+		"more stay than are known":  {func(c *TaskConfig) { many := 33; c.Checkpoint, c.CheckpointKeep = "1h", &many }, `checkpoint_keep = 33: give the number of checkpoints that stay, at most 32`},
 		"checkpoint_keep alone":     {func(c *TaskConfig) { two := 2; c.CheckpointKeep = &two }, `checkpoint_keep is for checkpoints: set checkpoint`},
 		"checkpoint without dumps":  {func(c *TaskConfig) { c.Checkpoint, c.Args = "1h", []string{"d=nodump"} }, `d=nodump in args suppresses`},
 		"unknown shortage":          {func(c *TaskConfig) { c.Shortage = "wait" }, `shortage must be "unpinned" or "retry", not "wait"`},

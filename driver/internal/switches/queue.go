@@ -119,28 +119,39 @@ func (q *Queue) Busy() bool {
 	return len(q.waiting) > 0
 }
 
+// Ask has a switch wait for Next, also while the folder does not answer. It is in the
+// record when it returns.
+func (q *Queue) Ask(sw lsdyna.Switch) error {
+	_, _, err := q.add(sw, false, false)
+	return err
+}
+
+// add has a switch wait. Where send says so, and it is the first, the caller sends it.
+func (q *Queue) add(sw lsdyna.Switch, checkpoint, send bool) (e entry, first bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if checkpoint && len(q.waiting) > 0 {
+		return e, false, killfile.ErrPending
+	}
+	if len(q.waiting) >= maxWaiting {
+		return e, false, fmt.Errorf("%d sense switches wait already, and the solver takes one at a time: %w", maxWaiting, killfile.ErrPending)
+	}
+	e = entry{Switch: state.Switch{Name: sw.Name, Asked: time.Now(), Checkpoint: checkpoint}}
+	q.waiting = append(q.waiting, e)
+	first = send && len(q.waiting) == 1
+	q.sending = q.sending || first
+	q.save()
+	return e, first, nil
+}
+
 // Send sends a switch, or has it wait for those before it. The error says why that cannot
 // be done.
 func (q *Queue) Send(ctx context.Context, sw lsdyna.Switch, checkpoint bool) error {
-	q.mu.Lock()
-	if checkpoint && len(q.waiting) > 0 {
-		q.mu.Unlock()
-		return killfile.ErrPending
+	e, first, err := q.add(sw, checkpoint, true)
+	if err != nil || !first {
+		return err
 	}
-	if len(q.waiting) >= maxWaiting {
-		q.mu.Unlock()
-		return fmt.Errorf("%d sense switches wait already, and the solver takes one at a time: %w", maxWaiting, killfile.ErrPending)
-	}
-	e := entry{Switch: state.Switch{Name: sw.Name, Asked: time.Now(), Checkpoint: checkpoint}}
-	q.waiting = append(q.waiting, e)
-	first := len(q.waiting) == 1
-	q.sending = q.sending || first
-	q.save()
-	q.mu.Unlock()
-	if !first {
-		return nil
-	}
-	err := q.deliver(ctx, e)
+	err = q.deliver(ctx, e)
 	if err != nil && !errors.Is(err, killfile.ErrPending) {
 		q.drop(e.Asked)
 		return err

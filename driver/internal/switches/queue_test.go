@@ -272,6 +272,28 @@ func TestQueue_FolderThatDoesNotAnswer(t *testing.T) {
 	must.NoError(t, b.send("sw3"))
 }
 
+// A switch that nobody waits for an answer of is sent when the folder answers, by whatever
+// plugin process.
+func TestQueue_AskedWhileTheFolderDoesNotAnswer(t *testing.T) {
+	b := newBench(t)
+	sw3, err := lsdyna.ParseSwitch("sw3")
+	must.NoError(t, err)
+	must.NoError(t, b.queue.Ask(sw3))
+	must.Eq(t, []string{"sw3."}, b.waiting())
+	gone, cancel := context.WithCancel(t.Context())
+	cancel() // the folder does not answer in time
+	b.queue.Next(gone, func(do func()) { do() }, func(text string) { t.Error(text) })
+	must.Eq(t, "", b.lies())
+	must.Len(t, 1, b.waiting())
+	b.restart()
+	must.SliceEmpty(t, b.next())
+	must.Eq(t, "sw3.", b.lies())
+	must.Eq(t, []string{"sw3.sent"}, b.waiting())
+	b.write("d3dump01", "a dump")
+	b.write("stdout", solving+dumped)
+	must.StrHasPrefix(t, "Switch sw3, dump d3dump01 written", b.hears())
+}
+
 func TestQueue_WithoutARecord(t *testing.T) {
 	b := newBench(t)
 	b.queue = New(Options{Watcher: b.watcher, Unless: func() error { return nil }, Logger: hclog.NewNullLogger()})

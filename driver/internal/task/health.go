@@ -36,7 +36,7 @@ func (h *Handle) checkHealth(ctx context.Context, r *run, v watch.View) {
 		switch r.dog.Action() {
 		case watchdog.Dump:
 			h.say("Watch: %s; the solver is to write a dump (%s)", p.Text, watchSwitch)
-			h.dumpForWatch(ctx, r)
+			h.dumpForWatch(r)
 		case watchdog.Stop:
 			h.stopForWatch(ctx, p)
 		default:
@@ -44,8 +44,10 @@ func (h *Handle) checkHealth(ctx context.Context, r *run, v watch.View) {
 		}
 	}
 	if kept, changed := r.dog.State(); changed {
-		if err := h.kept.WriteWatch(kept); err != nil {
-			h.logger.Warn("cannot record what was told of the run's health; the next plugin process may tell it anew", "error", err)
+		if err := h.kept.WriteWatch(kept); err == nil {
+			r.dog.Kept()
+		} else if r.dog.NotKept() {
+			h.logger.Warn("cannot record what was told of the run's health; a plugin process that comes before that can be done may tell it anew", "error", err)
 		}
 	}
 }
@@ -53,19 +55,17 @@ func (h *Handle) checkHealth(ctx context.Context, r *run, v watch.View) {
 // watchSwitch has the solver write a dump and go on.
 const watchSwitch = "sw3"
 
-// dumpForWatch asks for a dump. What comes of it is told as for any switch.
-func (h *Handle) dumpForWatch(ctx context.Context, r *run) {
-	h.routines.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, requestPatience)
-		defer cancel()
-		sw, err := lsdyna.ParseSwitch(watchSwitch)
-		if err == nil {
-			err = r.switches.Send(ctx, sw, false)
-		}
-		if err != nil && h.Phase() < Stopping {
-			h.say("Watch: no dump could be asked for: %v", err)
-		}
-	})
+// dumpForWatch asks for a dump, before it is recorded that the bound was passed. It is
+// asked for once: a folder that does not answer now gets the switch later. What comes of it
+// is told as for any switch.
+func (h *Handle) dumpForWatch(r *run) {
+	sw, err := lsdyna.ParseSwitch(watchSwitch)
+	if err == nil {
+		err = r.switches.Ask(sw)
+	}
+	if err != nil {
+		h.say("Watch: no dump could be asked for: %v", err)
+	}
 }
 
 // stopForWatch stops the run, dump first, as somebody would who sees what the watch sees.

@@ -29,6 +29,7 @@ type Watchdog struct {
 	looked  time.Time     // of the last look, by the monotonic clock
 	solving time.Duration // for which it was seen to solve
 	changed bool
+	lost    bool          // the last state could not be kept
 	noted   time.Duration // of the silence, when the state was taken last
 }
 
@@ -52,6 +53,9 @@ func New(b Bounds, kept json.RawMessage) *Watchdog {
 		w.state = state{}
 	}
 	w.noted = w.state.Quiet
+	if b.Action == Stop {
+		w.state.Told = nil // a process that was killed before it could have the run stopped has told them
+	}
 	return w
 }
 
@@ -67,6 +71,17 @@ func (w *Watchdog) State() (data json.RawMessage, changed bool) {
 	data, _ = json.Marshal(w.state) // plain fields, and a time that look takes only where it is finite
 	return data, true
 }
+
+// NotKept has State return the state once more: it could not be kept. It reports whether
+// that is new.
+func (w *Watchdog) NotKept() bool {
+	first := !w.lost
+	w.changed, w.lost = true, true
+	return first
+}
+
+// Kept takes NotKept back.
+func (w *Watchdog) Kept() { w.lost = false }
 
 // mostGap is how much of the time between two looks counts as silence. While the run
 // folder does not answer nobody knows whether the run is silent.

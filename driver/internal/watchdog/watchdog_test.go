@@ -250,6 +250,41 @@ func TestLook_addedMassOfTheStart(t *testing.T) {
 	must.Eq(t, []string{"added mass 6% > 5% of the physical mass at t = 0"}, watching(Bounds{AddedMass: 5}).look(s, 0))
 }
 
+// A process may be killed, or end, between telling that a bound was passed and having the
+// run stopped: the next one has it stopped. An event is not told twice.
+func TestLook_stopThatNobodyHasBegun(t *testing.T) {
+	for action, want := range map[Action]int{Event: 0, Dump: 0, Stop: 1} {
+		b := Bounds{EnergyRatio: 1.1, Action: action}
+		w := watching(b)
+		must.Len(t, 1, w.look(ratio(0.1, 1.5), 0))
+		kept, _ := w.State()
+		next := &looks{Watchdog: New(b, kept), at: began}
+		must.Len(t, want, next.look(ratio(0.2, 1.5), 0), must.Sprint(action))
+		must.SliceEmpty(t, next.look(ratio(0.3, 1.5), 0))
+	}
+}
+
+// What a full disk has not taken is written when it has room.
+func TestState_thatCouldNotBeKept(t *testing.T) {
+	w := watching(Bounds{EnergyRatio: 1.1})
+	w.look(ratio(0.1, 1.5), 0)
+	for range 3 {
+		_, changed := w.State()
+		must.True(t, changed)
+		first := w.NotKept()
+		must.False(t, w.NotKept())
+		must.True(t, first)
+		w.Kept()
+		_, _ = w.State()
+		w.NotKept()
+		w.Kept()
+	}
+	_, changed := w.State()
+	must.True(t, changed)
+	_, changed = w.State()
+	must.False(t, changed)
+}
+
 func TestBounds_encode(t *testing.T) {
 	b := Bounds{EnergyRatio: 1.1, AddedMass: 5, Hourglass: 10, DtMin: 1e-9, Silence: time.Hour, Action: Stop}
 	must.Eq(t, b, Decode(b.Encode()))

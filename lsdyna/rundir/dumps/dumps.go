@@ -31,8 +31,9 @@ const maxAsked = 64
 // its dumps; without one the Keeper alone does. It is not safe for concurrent use.
 type Keeper struct {
 	asked  []rundir.AskedDump
-	read   bool  // the record's are among them
-	began  int64 // the cycle of the dump that the run went on from; 0: with its deck
+	ours   *output.Dump // up to this one all dumps were asked for, those among them that were removed since
+	read   bool         // the record's are among them
+	began  int64        // the cycle of the dump that the run went on from; 0: with its deck
 	newest Newest
 }
 
@@ -84,7 +85,7 @@ func (k *Keeper) Note(f *rundir.Folder, s output.Snapshot, written ...rundir.Ask
 	if err != nil {
 		return err // what the record knows must not be lost
 	}
-	if err := f.NoteAsked(k.asked); err != nil {
+	if err := f.NoteAsked(k.asked, k.ours); err != nil {
 		return err
 	}
 	return own
@@ -116,6 +117,9 @@ func (k *Keeper) load(f *rundir.Folder) error {
 		return err
 	}
 	k.asked, k.read = append(slices.Clone(r.Asked), k.asked...), true
+	if k.ours == nil {
+		k.ours = r.Ours
+	}
 	if r.Chosen != nil {
 		k.began = r.Chosen.Cycle
 	}
@@ -128,9 +132,10 @@ func (k *Keeper) Prune(f *rundir.Folder, s output.Snapshot, keep int) error {
 	if err := k.load(f); err != nil {
 		return err
 	}
-	if hasOwn(s, k.asked) {
+	if k.hasOwn(s) {
 		return ErrOwnDumps
 	}
+	k.ours = s.LastDump()
 	found, err := f.AllDumps()
 	if err != nil {
 		return err
@@ -154,7 +159,7 @@ func (k *Keeper) Prune(f *rundir.Folder, s output.Snapshot, keep int) error {
 		}
 		k.asked = slices.DeleteFunc(k.asked, func(a rundir.AskedDump) bool { return a.File == d.File })
 	}
-	return f.NoteAsked(k.asked)
+	return f.NoteAsked(k.asked, k.ours)
 }
 
 // badDumps are those that the solver could not go on from.
@@ -168,12 +173,12 @@ func badDumps(f *rundir.Folder) ([]output.Dump, error) {
 
 // hasOwn reports whether the run has written dumps that no sense switch of ours asked for,
 // and nothing tells when the deck asks for some.
-func hasOwn(s output.Snapshot, asked []rundir.AskedDump) bool {
+func (k *Keeper) hasOwn(s output.Snapshot) bool {
 	if s.DumpEvery > 0 {
 		return false
 	}
-	return slices.ContainsFunc(s.Dumps, func(d output.Dump) bool {
-		ours := slices.ContainsFunc(asked, func(a rundir.AskedDump) bool { return a.Same(d) })
+	return slices.ContainsFunc(s.DumpsAfter(k.ours), func(d output.Dump) bool {
+		ours := slices.ContainsFunc(k.asked, func(a rundir.AskedDump) bool { return a.Same(d) })
 		return strings.HasPrefix(d.Name, "d3dump") && !ours
 	})
 }

@@ -185,6 +185,26 @@ func TestPrune_whereTheDeckAsksForDumps(t *testing.T) {
 	}
 }
 
+// A checkpoint that was removed is still one of those that were asked for: where nothing
+// tells of the deck's dumps, it must not be taken for one of them from then on.
+func TestPrune_goesOnWhereNothingTellsOfTheDecksDumps(t *testing.T) {
+	r := newRun(t)
+	r.s.DumpEvery = 0
+	for n := range 6 {
+		r.note(r.write(n+1, 0), true)
+		r.prune(2)
+		if n == 3 {
+			r.keeper = &Keeper{} // another plugin process
+		}
+	}
+	must.Eq(t, "d3dump05 d3dump06", r.there())
+
+	r.write(7, 0) // nobody has asked for it
+	r.note(r.write(8, 0), true)
+	must.ErrorIs(t, r.keeper.Prune(r.folder, r.s, 2), ErrOwnDumps)
+	must.Eq(t, "d3dump05 d3dump06 d3dump07 d3dump08", r.there())
+}
+
 func TestKeeper_mayBeOwn(t *testing.T) {
 	for name, c := range map[string]struct {
 		cycle, every, began int64
