@@ -96,6 +96,32 @@ func TestWatch_Stop(t *testing.T) {
 	})
 }
 
+// Nor is one that began with a small restart and goes on with its first deck.
+func TestWatch_StopAfterASmallRestart(t *testing.T) {
+	n := newNode(t)
+	calm := watchedJob(t, "silence = \"1h\"")
+	first := n.start(calm)
+	first.isSeenComputing()
+	must.NoError(t, n.StopTask(first.id, patience, "SIGTERM"))
+	n.hears(first.id, "Stopping with sw1, dump d3dump01 written")
+	first.write("small.k", strings.Replace(smallDeck, "0.012", "  1.0", 1))
+	small := calm
+	small.config += "input = \"small.k\"\nrestart = \"d3dump01\"\n"
+	next := first.again(small)
+	n.hears(next.id, "Small restart from d3dump01")
+	next.isSeenComputing()
+	must.NoError(t, n.StopTask(next.id, patience, "SIGTERM"))
+	n.hears(next.id, "Stopping with sw1, dump d3dump02 written")
+
+	j := watchedJob(t, "energy_ratio = 1.1\n action = \"stop\"", "energy_drift=1")
+	last := first.again(j)
+	n.hears(last.id, "Restarting from d3dump02")
+	must.ErrorContains(t, last.wait().Err, "stopped by watch: energy ratio ")
+	j.folder = first.folder
+	_, _, err := n.StartTask(n.task(j))
+	must.ErrorContains(t, err, "the run in this folder was stopped by watch: energy ratio ")
+}
+
 // The stop goes on, with its reason, where the plugin is killed in its middle.
 func TestWatch_StopThatTheNextPluginFinishes(t *testing.T) {
 	n := newNode(t)

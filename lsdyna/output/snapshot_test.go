@@ -28,6 +28,26 @@ func TestSnapshot_saysHowLongASwitchWillTake(t *testing.T) {
 	must.Eq(t, 0, Snapshot{}.SwitchDelay)
 }
 
+// A long run writes more dumps than are kept of it, and stdout may come late.
+func TestCombine_newestOfManyDumps(t *testing.T) {
+	lines := func(n int) string {
+		text := ""
+		for i := range n {
+			text += fmt.Sprintf("%8d t %.4E dt 1.00E-04 %-28s 12/21/25 20:%02d:%02d\n", 100*(i+1), float64(i+1), fmt.Sprintf("write d3dump%02d file", i+1), i/60, i%60)
+		}
+		return text
+	}
+	for name, c := range map[string]struct{ stdout, messag, newest int }{
+		"stdout is late": {maxDumps + 2, maxDumps + 3, maxDumps + 3}, "messag is late": {maxDumps + 3, maxDumps + 2, maxDumps + 3},
+		"few of them": {1, 2, 2}, "stdout has none": {0, 1, 1}, "both alike": {3, 3, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Combine([]Source{{Name: "stdout", Kind: lsdyna.KindStdout, Facts: facts(lines(c.stdout))}, {Name: "messag", Kind: lsdyna.KindMessag, Facts: facts(lines(c.messag))}})
+			must.Eq(t, fmt.Sprintf("d3dump%02d", c.newest), s.LastDump().Name)
+		})
+	}
+}
+
 func TestCombine_estimatesWithANewerSourceOfOneLine(t *testing.T) {
 	stdout := "       1 t 0.0000E+00 dt 1.00E-04 write d3plot file            03/02/25 10:00:00\n" +
 		"     101 t 1.0000E-02 dt 1.00E-04 write d3plot file            03/02/25 10:00:10\n"

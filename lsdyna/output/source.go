@@ -108,7 +108,7 @@ func (s *Snapshot) add(f *Facts) {
 		first := f.FirstErrors[0]
 		s.FirstError = &first
 	}
-	if len(f.Dumps) > len(s.Dumps) {
+	if moreDumps(f.Dumps, s.Dumps) {
 		s.Dumps = f.Dumps
 	}
 	s.PlotStates = max(s.PlotStates, f.PlotStates)
@@ -120,6 +120,16 @@ func (s *Snapshot) add(f *Facts) {
 	if f.HasElapsed {
 		s.Elapsed = seconds(f.ElapsedSeconds)
 	}
+}
+
+// moreDumps reports whether of two sources of one run a tells of dumps of which b does not
+// tell yet. Both have forgotten the oldest of many.
+func moreDumps(a, b []Dump) bool {
+	if len(a) != len(b) || len(a) == 0 {
+		return len(a) > len(b)
+	}
+	x, y := a[len(a)-1], b[len(b)-1]
+	return cmp.Or(cmp.Compare(x.Cycle, y.Cycle), x.Wall.Compare(y.Wall)) > 0
 }
 
 // AddUnnumbered takes an error without a number, which counts where there is none with

@@ -11,6 +11,12 @@ func (r Record) HasCompleted(d deck.Deck) bool {
 	return r.Completed != nil && (r.Completed.Deck == "" || r.Completed.Deck == d.Hash || r.Lost(d) != "")
 }
 
+// IsOf reports whether the recorded run is the one of a deck, by its hash: it began with
+// it, or with a dump of a run that did.
+func (r Record) IsOf(hash string) bool {
+	return hash != "" && (r.Identity.Deck == hash || r.From != nil && r.From.Deck == hash)
+}
+
 // NoteRestarted notes in a folder's record that Nomad has started the task again that
 // completed its run there.
 func (f *Folder) NoteRestarted() error {

@@ -181,6 +181,7 @@ type DumpWatch struct {
 	First bool         // of several the first counts: the run goes on, and others may follow
 
 	since time.Time // the same by the folder's clock; zero: not known yet
+	begun []string  // dumps that were written to at Begin, or a moment before; nil: Begin was not called
 	still int
 	size  int64 // of the dump that was printed
 	all   int64 // of every dump written to since
@@ -228,6 +229,35 @@ func (w *DumpWatch) Look(folder *Folder, s output.Snapshot) DumpState {
 	state.Complete = w.still >= dumpStill
 	state.Growing = state.Growing && !state.Complete
 	return state
+}
+
+// Begin is to be called before a dump is asked for: it notes which are written to then.
+func (w *DumpWatch) Begin(folder *Folder) {
+	w.ask(folder)
+	if found, err := folder.AllDumps(); err == nil {
+		w.begun = w.freshOf(found)
+	}
+}
+
+// Begun reports whether a dump was begun since Begin. A solver may print its line later,
+// and the line may come to the file that we read later still.
+func (w *DumpWatch) Begun(folder *Folder) bool {
+	if w.begun == nil {
+		return false
+	}
+	found, err := folder.AllDumps()
+	return err == nil && slices.ContainsFunc(w.freshOf(found), func(name string) bool { return !slices.Contains(w.begun, name) })
+}
+
+// freshOf names those that are fresh.
+func (w *DumpWatch) freshOf(found map[string]DumpFiles) []string {
+	names := []string{}
+	for name, d := range found {
+		if w.fresh(d) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // ask asks the folder for its time, which is that of its files: the clock of its file

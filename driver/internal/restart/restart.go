@@ -71,13 +71,13 @@ func Choose(ctx context.Context, f *rundir.Folder, r Run) (Choice, error) {
 	case err != nil:
 		return Choice{}, unsure(err)
 	}
+	if from := recorded.From; from != nil && from.Deck == now.Deck {
+		now.Deck = recorded.Identity.Deck // it goes on with the run that wrote the named dump
+	}
 	if recorded.Identity == now && recorded.Watch.Holds(r.Watch) {
 		return Choice{}, stoppedBefore(recorded.Watch)
 	}
 	recorded.Watch = nil
-	if from := recorded.From; from != nil && from.Deck == now.Deck {
-		now.Deck = recorded.Identity.Deck // it goes on with the run that wrote the named dump
-	}
 	if err := r.checkLost(recorded, now); err != nil {
 		return Choice{}, err
 	}

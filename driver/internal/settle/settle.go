@@ -61,7 +61,7 @@ func (r *Run) settleRecord(ctx context.Context, end End) {
 		case d.Restart != "" && recorded.Chosen != nil && verdict.DumpIsBad(recorded.Chosen.Time, end.Snapshot, end.Exit.Exit, o, r.Stopped() || end.Why.Reason != ""):
 			recorded.RejectChosen()
 			rejected.Store(true)
-		case stopped == nil || d.Deck == "" || recorded.Identity.Deck != d.Deck: // or the record is of another run
+		case stopped == nil || !recorded.IsOf(d.Deck): // or the record is of another run
 			return nil
 		}
 		recorded.Watch = stopped

@@ -78,6 +78,11 @@ func (k *Keeper) Note(f *rundir.Folder, s output.Snapshot, written ...rundir.Ask
 		if d.Checkpoint && k.mayBeOwn(d.Dump, s.DumpEvery) {
 			d.Checkpoint, own = false, ErrOwnDumps
 		}
+		if i := slices.IndexFunc(k.asked, func(a rundir.AskedDump) bool { return a.File == d.File && a.Same(d.Dump) }); i >= 0 {
+			d.Checkpoint = d.Checkpoint && k.asked[i].Checkpoint
+			k.asked[i] = d // once more; they stay in their order
+			continue
+		}
 		k.asked = slices.DeleteFunc(k.asked, func(a rundir.AskedDump) bool { return a.File == d.File })
 		k.asked = append(k.asked, d)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
@@ -89,17 +90,19 @@ func TestWatcher_switchThatTheSolverLeaves(t *testing.T) {
 		"words of it":                    {"sw2", " sense switch 2: time = 0.01\n", true},
 		"another end":                    {"endtime=0.5", " termination time                  = 5.000E-01\n", true},
 		"not this end":                   {"endtime=0.5", " termination time                  = 1.000E+00\n", false},
+		"an end that it nearly had":      {"endtime=1.2", event(2, "flush i/o buffers"), false},
 		"nothing for a few cycles":       {"swn", event(3, "write d3plot file"), false},
 		"nothing for many cycles":        {"swn", event(20, "write d3plot file"), true},
 		"no dump for many cycles":        {"sw3", event(20, "write d3plot file"), false},
 		"of a version that is not known": {"swz", event(20, "write d3plot file"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, w := looking(t, event(1, "flush i/o buffers"))
+			const end = " termination time                  = 1.200E+00\n"
+			s, w := looking(t, end+event(1, "flush i/o buffers"))
 			sw := mustSwitch(t, c.sw)
 			must.NoError(t, w.Send(soon(t), Sending{Switch: sw}))
 			must.Eq(t, sw.Name, lies(t, s))
-			s.write(t, "stdout", event(1, "flush i/o buffers")+c.printed)
+			s.write(t, "stdout", end+event(1, "flush i/o buffers")+c.printed)
 			v := look(t, w)
 			must.Eq(t, c.removed, lies(t, s) == "")
 			must.Eq(t, c.removed, v.Switch.Kept)
@@ -286,5 +289,132 @@ func TestSentSwitch_isNotWaitedForWithoutEnd(t *testing.T) {
 			must.Eq(t, c.seen, c.sent.view.Seen)
 			must.Eq(t, c.givenUp, c.sent.view.GivenUp)
 		})
+	}
+}
+
+// The line of a dump may come late to the file that we read, or after the dump is written:
+// a solver that leaves d3kil would obey it again meanwhile. That its dump is begun is
+// enough.
+func TestWatcher_switchThatTheSolverLeavesAndIsSilentAbout(t *testing.T) {
+	long := time.Now().Add(-time.Hour)
+	for name, c := range map[string]struct {
+		before, after func(t *testing.T, s *server)
+		sw            string
+		removed       bool
+	}{
+		"a dump is begun": {nil, func(t *testing.T, s *server) { s.write(t, "d3dump01", "") }, "sw3", true},
+		"a rank's is":     {nil, func(t *testing.T, s *server) { s.write(t, "d3dump01.0003", "x") }, "sw3", true},
+		"a dump and more": {nil, func(t *testing.T, s *server) { s.write(t, "d3dump01", "") }, "swc", true},
+		"an old one is written anew": {func(t *testing.T, s *server) {
+			s.write(t, "d3dump01", "")
+			must.NoError(t, os.Chtimes(filepath.Join(s.dir, "d3dump01"), long, long))
+		}, func(t *testing.T, s *server) { s.write(t, "d3dump01", "x") }, "sw3", true},
+		"an old one is there": {func(t *testing.T, s *server) {
+			s.write(t, "d3dump01", "")
+			must.NoError(t, os.Chtimes(filepath.Join(s.dir, "d3dump01"), long, long))
+		}, nil, "sw3", false},
+		"one before it is still written": {func(t *testing.T, s *server) { s.write(t, "d3dump01", "") }, func(t *testing.T, s *server) { s.write(t, "d3dump01", "xxx") }, "sw3", false},
+		"another file":                   {nil, func(t *testing.T, s *server) { s.write(t, "d3plot01", "x") }, "sw3", false},
+		"a switch that writes no dump":   {nil, func(t *testing.T, s *server) { s.write(t, "d3dump01", "x") }, "sw4", false},
+		"one that ends the run":          {nil, func(t *testing.T, s *server) { s.write(t, "d3dump01", "x") }, "sw1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, w := looking(t, solving)
+			if c.before != nil {
+				c.before(t, s)
+			}
+			sw := mustSwitch(t, c.sw)
+			must.NoError(t, w.Send(soon(t), Sending{Switch: sw, Checkpoint: 1}))
+			if c.after != nil {
+				c.after(t, s)
+			}
+			v := look(t, w)
+			must.Eq(t, c.removed, lies(t, s) == "")
+			must.Eq(t, c.removed, v.Switch.Kept)
+			must.False(t, v.Switch.Done(), must.Sprint("what came of it is told when it is there"))
+			s.write(t, "d3dump02", "a dump")
+			s.write(t, "stdout", solving+event(2, "write d3dump02 file"))
+			if c.removed {
+				must.Eq(t, "d3dump02", lookUntil(t, w).Dump.Dump.Name)
+			}
+		})
+	}
+}
+
+// A disk that is full when a checkpoint is complete keeps it from being noted. When it has
+// room, or the older ones are removed, it is noted all the same.
+func TestWatcher_notesOnAFullDiskLater(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to mount a small disk")
+	}
+	for name, c := range map[string]struct {
+		printed string // behind the newest dump
+		room    bool
+		there   bool // the older one, before there is room
+	}{
+		"a later start takes the dump by its output": {event(4, "flush i/o buffers"), false, false},
+		"a later start needs the note":               {"", true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			const options = "mode=0755,size=1m,nr_inodes="
+			must.NoError(t, unix.Mount("full", s.dir, "tmpfs", 0, options+"100"))
+			t.Cleanup(func() { must.NoError(t, unix.Unmount(s.dir, unix.MNT_DETACH)) })
+			has := func(name string) bool { _, err := os.Lstat(filepath.Join(s.dir, name)); return err == nil }
+			record := func() rundir.Record {
+				r, err := openFolder(t, s.dir).ReadRecord()
+				must.NoError(t, err)
+				return r
+			}
+			must.NoError(t, openFolder(t, s.dir).WriteRecord(rundir.Record{Identity: identity.Identity{Deck: "d"}}))
+			s.write(t, "stdout", solving)
+			w := s.watch(t, func(o *Options) { o.interval = time.Hour })
+			await(t, w, "a look", func(v View) bool { return v.Looks > 0 })
+			must.NoError(t, w.Send(soon(t), Sending{Switch: mustSwitch(t, "sw3"), Checkpoint: 1}))
+			must.NoError(t, os.Remove(filepath.Join(s.dir, lsdyna.KillFile)))
+			s.write(t, "d3dump01", "a dump")
+			s.write(t, "stdout", solving+event(2, "write d3dump01 file"))
+			lookUntil(t, w)
+			must.Len(t, 1, record().Asked)
+
+			must.NoError(t, w.Send(soon(t), Sending{Switch: mustSwitch(t, "sw3"), Checkpoint: 1}))
+			must.NoError(t, os.Remove(filepath.Join(s.dir, lsdyna.KillFile)))
+			s.write(t, "d3dump02", "a dump")
+			s.write(t, "stdout", solving+event(2, "write d3dump01 file")+event(3, "write d3dump02 file")+c.printed)
+			look(t, w)                                                                        // by which the clock of the folder is known
+			must.NoError(t, unix.Mount("full", s.dir, "tmpfs", unix.MS_REMOUNT, options+"5")) // itself, stdout, the record, two dumps
+			for !w.View().Switch.Done() {
+				_, _ = w.Look(soon(t)) // it fails
+			}
+			must.Eq(t, c.there, has("d3dump01"))
+			if c.room {
+				must.NoError(t, unix.Mount("full", s.dir, "tmpfs", unix.MS_REMOUNT, options+"100"))
+			}
+			for len(record().Whole) < 2 || has("d3dump01") {
+				_, err := w.Look(soon(t))
+				must.NoError(t, err)
+			}
+			must.Eq(t, "d3dump02", record().Asked[0].File)
+			must.Len(t, 1, record().Asked)
+		})
+	}
+}
+
+// What a solver that leaves d3kil writes after that was removed is not the switch's, also
+// where it is looked for at the end.
+func TestWatcher_laterDumpsAreNotTheSwitchs(t *testing.T) {
+	s, w := looking(t, solving)
+	must.NoError(t, w.Send(soon(t), Sending{Switch: mustSwitch(t, "sw3"), Checkpoint: 1}))
+	s.write(t, "d3dump01", "a dump")
+	s.write(t, "stdout", solving+event(2, "write d3dump01 file"))
+	must.True(t, lookUntil(t, w).Kept)
+	s.write(t, "d3dump02", "the deck's own")
+	s.write(t, "d3dump03", "the deck's own")
+	s.write(t, "stdout", solving+event(2, "write d3dump01 file")+event(30, "write d3dump02 file")+event(60, "write d3dump03 file")+event(61, "flush i/o buffers"))
+	_, err := w.Finish(soon(t))
+	must.NoError(t, err)
+	for _, name := range []string{"d3dump01", "d3dump02", "d3dump03"} {
+		_, err := os.Lstat(filepath.Join(s.dir, name))
+		must.NoError(t, err)
 	}
 }

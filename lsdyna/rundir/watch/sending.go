@@ -12,7 +12,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/dumps"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/killfile"
 )
 
@@ -82,11 +81,15 @@ func (w *Watcher) Send(ctx context.Context, s Sending) error {
 		if w.sent != nil && !w.sent.done() && !s.Sent {
 			untaken, _, _ = w.sent.lies(f)
 		}
+		dump := s.dump()
+		if s.Switch.Dumps && !s.Switch.Terminates && (s.First || !s.Again) {
+			dump.Begin(f)
+		}
 		if err := w.write(ctx, f, s, now); err != nil {
 			return err
 		}
 		w.supersede(untaken)
-		w.remember(s)
+		w.remember(s, dump)
 		if s.Written != nil {
 			s.Written()
 		}
@@ -154,16 +157,21 @@ func (w *Watcher) Recall(ctx context.Context, s Sending) error {
 			return nil
 		}
 		w.supersede(false)
-		w.remember(s)
+		w.remember(s, s.dump())
 		w.sent.view.Taken = s.Asked
 		return nil
 	})
 }
 
-func (w *Watcher) remember(s Sending) {
+// dump is how its dump is followed.
+func (s *Sending) dump() rundir.DumpWatch {
+	return rundir.DumpWatch{Since: s.Asked, Last: s.LastDump, First: !s.Switch.Terminates}
+}
+
+func (w *Watcher) remember(s Sending, dump rundir.DumpWatch) {
 	w.sent = &sentSwitch{
 		view:       SwitchView{Switch: s.Switch, Asked: s.Asked, Before: s.LastDump, Marks: s.Marks},
-		watch:      rundir.DumpWatch{Since: s.Asked, Last: s.LastDump, First: !s.Switch.Terminates},
+		watch:      dump,
 		checkpoint: s.Checkpoint,
 	}
 	w.publishSwitches()
@@ -185,7 +193,8 @@ func (w *Watcher) findSwitch(f *rundir.Folder, s output.Snapshot) error {
 	if err != nil || !there || sw.Name == "" || sw.Terminates || sw.Unknown {
 		return err
 	}
-	w.remember(Sending{Switch: sw, Asked: time.Now(), LastDump: s.LastDump(), Marks: MarksOf(s)})
+	found := Sending{Switch: sw, Asked: time.Now(), LastDump: s.LastDump(), Marks: MarksOf(s)}
+	w.remember(found, found.dump())
 	w.sent.found = true
 	return nil
 }
@@ -194,9 +203,11 @@ func (w *Watcher) findSwitch(f *rundir.Folder, s output.Snapshot) error {
 // took. dumpsDue says that it is time to see how far dumps are, and ended that the solver is
 // gone: what it wrote is final.
 func (w *Watcher) followSwitch(f *rundir.Folder, s output.Snapshot, dumpsDue, ended bool) error {
-	var err error
-	if !ended {
-		err = w.findSwitch(f, s)
+	err := w.noteOwed(f, s)
+	if ended {
+		err = nil // nobody waits for what was owed
+	} else {
+		err = errors.Join(err, w.findSwitch(f, s))
 	}
 	if w.former != nil {
 		err = errors.Join(err, w.followOne(f, s, w.former, dumpsDue, ended))
@@ -226,7 +237,10 @@ func (w *Watcher) followOne(f *rundir.Folder, s output.Snapshot, sent *sentSwitc
 		sent.view.Dump = sent.watch.Look(f, s)
 	}
 	if sent.view.Dump.Complete {
-		err = errors.Join(err, w.noteDump(f, s, sent))
+		failed := w.noteDump(f, s, sent)
+		if err = errors.Join(err, failed); failed != nil {
+			w.owe(sent)
+		}
 	}
 	sent.look(s, ended)
 	w.publishSwitches()
@@ -244,7 +258,8 @@ func (w *Watcher) takeAway(f *rundir.Folder, s output.Snapshot, sent *sentSwitch
 		}
 		return nil
 	}
-	begun := hasBegun(v.Switch, v.Before, v.Marks, s)
+	sent.started = sent.started || sent.watch.Begun(f)
+	begun := sent.started || hasBegun(v.Switch, v.Before, v.Marks, s)
 	if v.Switch.Terminates || v.Replaced || !begun && !sent.isPassed(s) {
 		return nil
 	}
@@ -259,29 +274,4 @@ func (w *Watcher) takeAway(f *rundir.Folder, s output.Snapshot, sent *sentSwitch
 		v.Taken = time.Now()
 	}
 	return nil
-}
-
-// noteDump has the run's record say that a switch's dump is complete, before anybody
-// hears that it is written.
-func (w *Watcher) noteDump(f *rundir.Folder, s output.Snapshot, sent *sentSwitch) error {
-	if err := w.checkMine(); err != nil {
-		return err
-	}
-	d := sent.view.Dump
-	if err := f.NoteWhole(d.Dump, d.Files); err != nil || sent.view.Switch.Terminates {
-		return err
-	}
-	err := w.written.Note(f, s, sent.dumps(f, s)...)
-	if sent.checkpoint > 0 && (err == nil || errors.Is(err, dumps.ErrOwnDumps)) {
-		if failed := w.written.Prune(f, s, sent.checkpoint); failed != nil {
-			err = failed
-		}
-	}
-	if err != nil {
-		sent.view.Unpruned = err.Error()
-	}
-	if errors.Is(err, dumps.ErrOwnDumps) {
-		return nil // that is told, and no fault
-	}
-	return err
 }

@@ -37,11 +37,13 @@ type Marks struct {
 	Flushes int64 `json:"flushes"` // of the output buffers
 	Lines   int64 `json:"lines"`   // about sense switches
 	Cycle   int64 `json:"cycle"`
+
+	EndTime float64 `json:"end_time,omitempty"` // where the run was to end; 0 not known
 }
 
 // MarksOf is what the outputs hold now.
 func MarksOf(s output.Snapshot) Marks {
-	return Marks{Plots: s.PlotStates, Flushes: s.Flushes, Lines: s.SwitchLines, Cycle: s.Cycle}
+	return Marks{Plots: s.PlotStates, Flushes: s.Flushes, Lines: s.SwitchLines, Cycle: s.Cycle, EndTime: s.EndTime}
 }
 
 // SwitchView is what is known of a sense switch that was sent.
@@ -80,6 +82,8 @@ type sentSwitch struct {
 	watch      rundir.DumpWatch
 	checkpoint int  // how many are kept; 0: it is none
 	found      bool // it lay in the folder, and nobody here has sent it
+	started    bool // its dump was begun, by its file
+	dumps      []rundir.AskedDump
 }
 
 func (s *sentSwitch) copyView() *SwitchView {
@@ -139,7 +143,7 @@ func (s *sentSwitch) look(now output.Snapshot, ended bool) {
 	v.PlotTime = now.Time
 	v.Plot = !v.Switch.Dumps && !v.Switch.Terminates && !v.Replaced && now.PlotStates > v.Marks.Plots && isPlot(v.Switch)
 	v.Ended = ended
-	begun, waited := hasBegun(v.Switch, v.Before, v.Marks, now), time.Duration(0)
+	begun, waited := s.started || hasBegun(v.Switch, v.Before, v.Marks, now), time.Duration(0)
 	if !v.Taken.IsZero() {
 		waited = time.Since(v.Taken)
 	}
@@ -165,8 +169,9 @@ func (s *sentSwitch) isPassed(now output.Snapshot) bool {
 	return !s.view.Switch.Dumps && !isPlot(s.view.Switch) || time.Since(s.view.Asked) > effectPatience
 }
 
-// dumps are those of the switch. A solver that leaves d3kil may have written several.
-func (s *sentSwitch) dumps(f *rundir.Folder, now output.Snapshot) []rundir.AskedDump {
+// allDumps are those of the switch, when the first of them is complete. A solver that
+// leaves d3kil may have written several.
+func (s *sentSwitch) allDumps(f *rundir.Folder, now output.Snapshot) []rundir.AskedDump {
 	first := s.view.Dump
 	list := []rundir.AskedDump{asked(first.Dump, first.Files, s.checkpoint > 0)}
 	found, err := f.AllDumps()
@@ -193,8 +198,8 @@ func isPlot(sw lsdyna.Switch) bool { return sw.Name == "sw4." }
 // asked for.
 func hasBegun(sw lsdyna.Switch, before *output.Dump, marks Marks, now output.Snapshot) bool {
 	if end, ok := sw.EndTime(); ok {
-		const printed = 1e-3 // of it: three digits behind the point
-		return math.Abs(now.EndTime-end) <= printed*end
+		const printed = 1e-3                                                            // of it: three digits behind the point
+		return math.Abs(now.EndTime-end) <= printed*end && now.EndTime != marks.EndTime // it may have been nearly that before
 	}
 	switch {
 	case sw.Dumps:

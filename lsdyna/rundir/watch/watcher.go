@@ -95,6 +95,7 @@ type Watcher struct {
 	follow  *rundir.Follower
 	sent    *sentSwitch
 	former  *sentSwitch // the one whose place sent took
+	owed    []*sentSwitch
 	dumps   rundir.DumpKeeper
 	written dumps.Keeper
 	dumped  time.Time // when it was looked how far dumps are
