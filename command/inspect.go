@@ -34,7 +34,8 @@ DESCRIPTION
   reached, or the modes or cycles it was asked for were computed; stopped (a sense
   switch, or an end before the end time), error (also a crash, with its signal),
   license, killed (by somebody, a limit or the kernel), running, or unknown where
-  the outputs simply end. A run is running where it is certain that it lives: the
+  the outputs simply end, and the driver has noted nothing of the end in the folder.
+  A run is running where it is certain that it lives: the
   solver of the run that has the folder, or any process that writes its outputs, is
   one of this machine's, or, of a run on another machine, the folder's lock is held.
   Everybody who may read the folder sees the first, its owner and root all of them.

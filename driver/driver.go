@@ -245,7 +245,7 @@ func (d *Driver) SignalTask(taskID string, signal string) error {
 	sig, err := task.LookupSignal(signal)
 	switch {
 	case !isSwitch && err != nil:
-		return err
+		return switches.Neither(signal)
 	case h.IsGone():
 		return errors.New("the solver has ended")
 	case isSwitch:

@@ -303,6 +303,7 @@ func TestSignal_SwitchesByTheirNames(t *testing.T) {
 	}
 	for sw, words := range map[string]string{
 		"sw1": "ends the run: nomad alloc stop does that", "stop": "unknown signal", "sw5": "unknown signal", "sw1\nx": "unknown signal", "TERM": "unknown signal",
+		"endtime=1e-9": "has passed that time", "endtime=x": "needs a problem time above 0",
 	} {
 		must.ErrorContains(t, n.SignalTask(r.id, sw), words)
 	}

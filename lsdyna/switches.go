@@ -4,6 +4,7 @@
 package lsdyna
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -57,7 +58,7 @@ var switches = []Switch{
 // than this table: any short word may be one.
 func ParseSwitch(text string) (Switch, error) {
 	name := strings.ToLower(strings.TrimSpace(text))
-	if value, ok := strings.CutPrefix(name, endTime); ok {
+	if value, ok := strings.CutPrefix(name, endTime); ok || name+"=" == endTime {
 		t, ok := fortran.Float([]byte(value))
 		printed := func(r rune) bool { return r > ' ' && r < 0x7f } // one word, on the one line of the file
 		if !ok || t <= 0 || strings.TrimFunc(value, printed) != "" {
@@ -82,9 +83,11 @@ func ParseSwitch(text string) (Switch, error) {
 	for i, sw := range switches {
 		names[i] = sw.Word()
 	}
-	return Switch{}, fmt.Errorf("%q is not a sense switch; use one of %s, endtime=T, or a word of up to %d letters and digits that your version of LS-DYNA knows",
-		text, strings.Join(names, ", "), maxWord)
+	return Switch{}, fmt.Errorf("%q is %w; use one of %s, endtime=T, or a word of up to %d letters and digits that your version of LS-DYNA knows",
+		text, errNoSwitch, strings.Join(names, ", "), maxWord)
 }
+
+var errNoSwitch = errors.New("not a sense switch")
 
 const (
 	endTime     = "endtime="
@@ -123,6 +126,8 @@ func isWord(name string) bool {
 func ParseStop(text string) (Switch, error) {
 	sw, err := ParseSwitch(text)
 	switch {
+	case errors.Is(err, errNoSwitch):
+		return Switch{}, fmt.Errorf("%q is %w; use sw1 (dump and terminate), swd or stop, or a word of up to %d letters and digits with which your version of LS-DYNA ends a run", text, errNoSwitch, maxWord)
 	case err != nil:
 		return Switch{}, err
 	case !sw.Terminates && !sw.Unknown:

@@ -21,7 +21,7 @@ func TestParseSwitch(t *testing.T) {
 		"swz": "swz.", "SW9.": "sw9.", "newone": "newone"} {
 		must.Eq(t, want, mustSwitch(t, text).Name)
 	}
-	for _, text := range []string{"", ".", "sw5", "SW5.", "sw", "sw!", "sw..", "swzz.", "stop.", "9sw", "longerthan", "a b", "a/b", "sw1;rm", "swé", "\x1b[2J", "endtime=", "endtime=-1", "endtime=0", "endtime=1 2", "endtime=1\n2", "endtime=x", "sw1\nstop", "kill -9 1"} {
+	for _, text := range []string{"", ".", "sw5", "SW5.", "sw", "sw!", "sw..", "swzz.", "stop.", "9sw", "longerthan", "a b", "a/b", "sw1;rm", "swé", "\x1b[2J", "endtime", "endtime=", "endtime=-1", "endtime=0", "endtime=1 2", "endtime=1\n2", "endtime=x", "sw1\nstop", "kill -9 1"} {
 		_, err := ParseSwitch(text)
 		must.Error(t, err, must.Sprintf("%q", text))
 	}
@@ -44,9 +44,12 @@ func TestParseStop(t *testing.T) {
 		must.NoError(t, err)
 		must.True(t, sw.Terminates, must.Sprint(text))
 	}
-	for _, text := range []string{"sw3", "endtime=1", "sw5", "a b", ""} {
+	for text, words := range map[string]string{
+		"sw3": "does not end a run; use sw1", "endtime=1": "does not end a run", "sw5": "interactive graphics", "": "not a sense switch; use sw1",
+		"a b": `"a b" is not a sense switch; use sw1 (dump and terminate), swd or stop, or a word`,
+	} {
 		_, err := ParseStop(text)
-		must.Error(t, err, must.Sprint(text))
+		must.ErrorContains(t, err, words, must.Sprint(text))
 	}
 }
 

@@ -21,6 +21,7 @@ func TestCheckDump(t *testing.T) {
 	defer f.Close()
 	for name, want := range map[string]string{
 		"d3dump01": "", "d3dump02": "", "d3full": "",
+		"always":  "\"always\" is neither \"auto\" nor \"never\" nor a dump in the run folder " + dir + "; its dumps: d3dump01, d3dump02, d3dump03. Name one of them, \"auto\" or \"never\"",
 		"d3dump0": "there is no d3dump0 in the run folder " + dir + "; its dumps: d3dump01, d3dump02, d3dump03. Name one of them, \"auto\" or \"never\"",
 	} {
 		err := f.CheckDump(name, 0)

@@ -107,6 +107,9 @@ func (f *Folder) CheckDump(name string, ranks int) error {
 		names := slices.Sorted(maps.Keys(found))
 		there = strings.Join(names[max(0, len(names)-few):], ", ") + ". Name one of them, \"auto\" or \"never\""
 	}
+	if !lsdyna.IsDump(name) {
+		return fmt.Errorf("%q is neither \"auto\" nor \"never\" nor a dump in the run folder %s; its dumps: %s", name, f.path, there)
+	}
 	return fmt.Errorf("there is no %s in the run folder %s; its dumps: %s", name, f.path, there)
 }
 

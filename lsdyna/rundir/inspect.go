@@ -5,11 +5,16 @@ package rundir
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/sniff"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 )
 
 // Report reads the folder, or the one output that is named, to its end, or until ctx
@@ -32,8 +37,35 @@ func (f *Folder) Report(ctx context.Context, name string, running bool) (output.
 	}
 	if name == "" {
 		report.LastRuns, _ = f.History() // nothing else depends on it
+		takeNoted(&report)
 	}
 	return report, nil
+}
+
+// notedLater is how much newer than the end of a run its outputs may be: the clock of a
+// file server is not that of the node.
+const notedLater = time.Minute
+
+// notable are the outcomes that the driver knows by more than the outputs.
+var notable = []output.Kind{output.Stopped, output.Failed, output.LicenceError, output.Killed, output.Unknown}
+
+// takeNoted takes what the driver noted of the end of the folder's newest run where the
+// outputs do not tell it: its exit, by which the driver decided. That a run was completed
+// is not taken: only LS-DYNA's own words say so, and the task's user can write the file.
+func takeNoted(r *output.Report) {
+	if len(r.LastRuns) == 0 {
+		return
+	}
+	last := r.LastRuns[len(r.LastRuns)-1]
+	if last.Ended == nil || last.Reason == "" || r.Snapshot.Written.After(last.Ended.Add(notedLater)) {
+		return
+	}
+	reason := sanitize.Line([]byte(last.Reason), maxPastText)
+	switch {
+	case r.Outcome == output.Unknown && slices.Contains(notable, last.Outcome),
+		r.Outcome == output.Stopped && last.Outcome == output.Stopped && strings.HasPrefix(reason, ended.ByWatch):
+		r.Outcome, r.Reason = last.Outcome, reason
+	}
 }
 
 // inspectFolder reads the outputs of a folder, or the one file named. It returns an
@@ -50,7 +82,7 @@ func inspectFolder(ctx context.Context, folder *Folder, name string) (output.Sna
 	snapshot, err := follower.Drain(ctx)
 	if len(snapshot.Sources) == 0 {
 		if err == nil {
-			err = fmt.Errorf("%s holds no LS-DYNA output: no messag, mes0000, d3hsp or stdout", folder.path)
+			err = errors.New("it holds no LS-DYNA output: no messag, mes0000, d3hsp or stdout; folders and compressed files in it are not looked at")
 		}
 		return snapshot, err
 	}
@@ -69,6 +101,9 @@ func inspectFile(ctx context.Context, folder *Folder, name string) (output.Snaps
 	var sources []output.Source
 	if src.reader != nil {
 		sources = append(sources, output.Source{Name: name, Kind: kind, Facts: src.reader.Final()})
+	}
+	if _, usual := lsdyna.MayBeStdout(name); kind == lsdyna.KindStdout && !usual && !sniff.Tells(&sources[0].Facts) {
+		return output.Snapshot{}, errors.New("it holds nothing that LS-DYNA prints: name the run folder, or its stdout, messag, mes0000, d3hsp or status.out; unpack a compressed one first")
 	}
 	if kind == lsdyna.KindStdout && sources[0].Banner == output.NoBanner {
 		sources = append(sources, folder.readStderr(ctx, name)...)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -189,6 +190,56 @@ func TestReport_folderWithoutOutputsSaysSo(t *testing.T) {
 	must.ErrorContains(t, err, "holds no LS-DYNA output")
 	_, err = inspect(t, "../output/testdata/nowhere", false)
 	must.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// The driver sees how the process ended, of which a crash prints nothing.
+func TestReport_takesWhatTheDriverNotedOfTheEnd(t *testing.T) {
+	noted, before := time.Now(), time.Now().Add(-time.Hour)
+	past := func(kind output.Kind, reason string) output.PastRun {
+		return output.PastRun{Run: "a/t/1", Began: "starting from the deck", Ended: &noted, Outcome: kind, Reason: reason}
+	}
+	crash, byWatch := past(output.Failed, "crashed with signal 11 (SIGSEGV)\x1b"), past(output.Stopped, "stopped by watch: energy ratio 1.2 > 1.1")
+	old, lives := crash, output.PastRun{Run: "a/t/1", Began: "starting from the deck"}
+	old.Ended = &before
+	for name, c := range map[string]struct {
+		stdout string
+		noted  output.PastRun
+		want   output.Kind
+		reason string
+	}{
+		"a crash without words":             {"cut.stdout", crash, output.Failed, "crashed with signal 11 (SIGSEGV)?"},
+		"a run before the one that printed": {"cut.stdout", old, output.Unknown, "printed no end"},
+		"a run whose end nobody saw":        {"cut.stdout", lives, output.Unknown, "printed no end"},
+		"no completion without its words":   {"cut.stdout", past(output.Completed, "normal termination"), output.Unknown, "printed no end"},
+		"no outcome of this program":        {"cut.stdout", past("fine", "fine"), output.Unknown, "printed no end"},
+		"a stop by watch":                   {"stopped-kill-file.stdout", byWatch, output.Stopped, "stopped by watch: energy ratio 1.2 > 1.1"},
+		"another stop":                      {"stopped-kill-file.stdout", past(output.Stopped, "stopped"), output.Stopped, "a sense switch in d3kil"},
+		"an end that LS-DYNA printed":       {"completed-smp.stdout", crash, output.Completed, "normal termination"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			copyFile(t, "../output/testdata/"+c.stdout, filepath.Join(dir, "stdout"))
+			must.NoError(t, openFolder(t, dir).NoteRun(c.noted))
+			r, err := inspect(t, dir, false)
+			must.NoError(t, err)
+			must.Eq(t, c.want, r.Outcome)
+			must.StrContains(t, r.Reason, c.reason)
+		})
+	}
+}
+
+func TestReport_aFileThatIsNoOutputSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"main.k": "*KEYWORD\n*END\n", "d3plot": "\x00\x01\x02", "d3dump01": "dump", "messag.gz": "\x1f\x8b", "notes": "something else\n"} {
+		_, err := inspect(t, write(t, dir, name, text), false)
+		must.ErrorContains(t, err, "nothing that LS-DYNA prints", must.Sprint(name))
+	}
+	for _, name := range []string{"messag", "run.log"} { // a run that has just begun
+		_, err := inspect(t, write(t, dir, name, ""), false)
+		must.NoError(t, err, must.Sprint(name))
+	}
+	_, err := inspect(t, write(t, dir, "notes", " *** Error 10246 (KEY+246)\n     no such node\n\n"), false)
+	must.NoError(t, err, must.Sprint("what it holds counts"))
 }
 
 func copyFile(t *testing.T, from, to string) {

@@ -314,3 +314,12 @@ func TestOfSignal(t *testing.T) {
 		must.Eq(t, want != "", ok, must.Sprint(signal))
 	}
 }
+
+func TestNeither(t *testing.T) {
+	for signal, words := range map[string]string{
+		"stop": "nomad alloc stop ends the run", "SIGFOO": `unknown signal "SIGFOO": give a signal such as SIGTERM`,
+		"endtime=x": "endtime needs a problem time above 0", "ENDTIME": "endtime needs a problem time above 0",
+	} {
+		must.ErrorContains(t, Neither(signal), words)
+	}
+}

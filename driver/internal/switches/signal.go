@@ -5,6 +5,7 @@ package switches
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,16 @@ func OfSignal(signal string) (name string, ok bool) {
 		return "", false
 	}
 	return signal, true
+}
+
+// Neither is the error for what is neither a signal nor a sense switch: it says what can
+// be given.
+func Neither(signal string) error {
+	if _, err := lsdyna.ParseSwitch(signal); err != nil && strings.HasPrefix(strings.ToLower(signal), "endtime") {
+		return err // says what is wrong with the time
+	}
+	return fmt.Errorf("unknown signal %q: give a signal such as SIGTERM, SIGUSR1 (sw3, a dump) or SIGUSR2 (sw4, a plot state), "+
+		"or a sense switch with which the run goes on, such as swn or endtime=0.05; nomad alloc stop ends the run", signal)
 }
 
 // EncodeDump is the newest dump before a stop, for the record.

@@ -71,7 +71,7 @@ func (h *Handle) dumpForWatch(r *run) {
 // stopForWatch stops the run, dump first, as somebody would who sees what the watch sees.
 // Where Nomad asks for a stop meanwhile, that one goes on with it, by its own time.
 func (h *Handle) stopForWatch(ctx context.Context, p watchdog.Passing) {
-	cause := verdict.Cause{Kind: output.Stopped, Reason: "stopped by watch: " + p.Text, Model: p.Model}
+	cause := verdict.Cause{Kind: output.Stopped, Reason: ended.ByWatch + p.Text, Model: p.Model}
 	ctx, cancel := context.WithCancel(ctx)
 	if !h.endFor(cause) || !h.stopper.resumed.CompareAndSwap(nil, &cancel) {
 		cancel()

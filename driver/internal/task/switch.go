@@ -67,6 +67,9 @@ func (h *Handle) SendSwitch(ctx context.Context, name, signal string) error {
 	if p := v.Snapshot.Phase; p == output.PhaseStarting || p == output.PhaseLicence {
 		return fmt.Errorf("%s, and the solver does not look for switches before it computes: try again later", what)
 	}
+	if end, ok := sw.EndTime(); ok && v.Snapshot.HasTime && end <= v.Snapshot.Time {
+		return fmt.Errorf("%s, which ends the run: it has passed that time and is at t = %.4g; nomad alloc stop ends it, with a dump", what, v.Snapshot.Time)
+	}
 	if err := h.checkStopping(); err != nil {
 		return fmt.Errorf("%s, but %w", what, err)
 	}

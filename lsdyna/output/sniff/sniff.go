@@ -30,22 +30,30 @@ func (f *File) Take(part []byte) {
 	var r output.Reader
 	_, _ = r.Write(part)
 	facts := r.Final()
-	shows := 0
-	switch {
-	case facts.Runs > 0:
-		shows = 3
-	case facts.Banner != output.NoBanner, facts.HasTime:
-		shows = 2
-	case facts.PlainError, facts.LicenceAsked, facts.LicenceGranted, len(facts.FirstErrors) > 0:
-		shows = 1
-	}
-	f.shows = max(f.shows, shows)
+	f.shows = max(f.shows, shows(&facts))
 	f.around = f.around || facts.Around()
 	f.newest = max(f.newest, facts.LastWall)
 	if !facts.Started.IsZero() {
 		f.newest = max(f.newest, facts.Started.Unix())
 	}
 }
+
+// shows is how surely what a file holds is a solver's stdout; 0 it is none.
+func shows(facts *output.Facts) int {
+	switch {
+	case facts.Runs > 0:
+		return 3
+	case facts.Banner != output.NoBanner, facts.HasTime:
+		return 2
+	case facts.PlainError, facts.LicenceAsked, facts.LicenceGranted, len(facts.FirstErrors) > 0:
+		return 1
+	}
+	return 0
+}
+
+// Tells reports whether a file with these facts tells anything of a run, by its solver or
+// by those around it.
+func Tells(facts *output.Facts) bool { return shows(facts) > 0 || facts.Around() }
 
 // compare is positive if a file is rather the stdout of the last run than another.
 func (f File) compare(other File) int {

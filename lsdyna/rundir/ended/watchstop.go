@@ -11,6 +11,9 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
 )
 
+// ByWatch begins the reason of a run that was stopped since it had passed a bound.
+const ByWatch = "stopped by watch: "
+
 // WatchStop is why a run was stopped whose energies, mass or time step had passed a bound
 // of its job. Who forges it keeps the user's own task from going on.
 type WatchStop struct {
