@@ -16,13 +16,14 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/plugins"
+	"github.com/hashicorp/nomad/plugins/base"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver"
 )
 
 func main() {
-	if len(os.Args) > 1 {
+	if len(os.Args) > 1 || os.Getenv(base.Handshake.MagicCookieKey) == "" { // a person, not the agent
 		command.Version = driver.Version
 		os.Exit(command.Main(os.Args[1:]))
 	}

@@ -20,6 +20,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
@@ -126,7 +127,11 @@ func exitCode(c command, err error, s streams) int {
 		fmt.Fprintf(s.err, "%s %s: %s; see: %s help %s\n", program, c.name, usage.text, program, c.name)
 		return exitUsage
 	}
-	fmt.Fprintf(s.err, "%s %s: %s\n", program, c.name, screen.Clean(err.Error()))
+	hint := ""
+	if closed := (*node.ClosedError)(nil); c.name != "status" && errors.As(err, &closed) {
+		hint = "; without that, status tells the owner of a task how it is, and inspect tells of any run folder that you may read"
+	}
+	fmt.Fprintf(s.err, "%s %s: %s%s\n", program, c.name, screen.Clean(err.Error()), hint)
 	return exitNo
 }
 

@@ -5,11 +5,15 @@ package command
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 )
 
 func TestRun_tellsWhatToDoAboutAWrongCall(t *testing.T) {
@@ -106,4 +110,15 @@ func TestParse_takesFlagsAnywhere(t *testing.T) {
 	others, err := parse(newFlags("x"), []string{"a", "--", "-json"})
 	must.NoError(t, err)
 	must.Eq(t, []string{"a", "-json"}, others)
+}
+
+// Whoever may not read state_dir is told what he may.
+func TestExitCode_aClosedStateDir(t *testing.T) {
+	for name, hint := range map[string]bool{"history": true, "report": true, "metrics": true, "status": false} {
+		var errout strings.Builder
+		code := exitCode(command{name: name}, fmt.Errorf("read: %w", &node.ClosedError{Dir: "/s"}), streams{io.Discard, &errout})
+		must.Eq(t, exitNo, code)
+		must.StrContains(t, errout.String(), "state_dir /s is for root only; run this as root (sudo)")
+		must.Eq(t, hint, strings.Contains(errout.String(), "inspect tells of any run folder"), must.Sprint(name))
+	}
 }

@@ -13,6 +13,11 @@ variable "run_dir" {
   description = "folder with a copy of example/decks/shell_box_crush, writable for the task's user"
 }
 
+variable "checkpoint" {
+  default     = "1h"
+  description = "interval; this example's run takes less than a minute, so try 10s"
+}
+
 job "box-crush-checkpoint" {
   type = "batch"
 
@@ -32,7 +37,7 @@ job "box-crush-checkpoint" {
         work_dir        = var.run_dir
         input           = "main.k"
         ncpu            = 1
-        checkpoint      = "1h"
+        checkpoint      = var.checkpoint
         checkpoint_keep = 3
         restart         = "auto"
       }

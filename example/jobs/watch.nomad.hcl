@@ -4,6 +4,9 @@
 # A run whose health has bounds: where its energy ratio, added mass or hourglass energy
 # pass one, or nothing tells for an hour that it goes on, an event says so, and the run is
 # stopped, with a dump. Its deck writes an ASCII glstat (*DATABASE_GLSTAT).
+#
+# To see it happen with the stand-in solver of example/solver: a line
+# "$ standin: energy_drift=300" at the beginning of the deck.
 
 variable "solver" {
   default = "r14-smp-d"

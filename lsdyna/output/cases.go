@@ -98,8 +98,10 @@ const echoIndent = 10
 
 func (r *Reader) arguments(text []byte) {
 	f := &r.facts
-	if len(f.CommandLine) < maxErrorText {
-		f.CommandLine = sanitize.Arguments(f.CommandLine + " " + sanitize.Line(text, maxErrorText))
+	line := sanitize.Line(text, maxErrorText)
+	echoed := strings.Contains(" "+f.CommandLine+" ", " "+sanitize.Arguments(line)+" ") // the header, and again before the deck
+	if !echoed && len(f.CommandLine) < maxErrorText {
+		f.CommandLine = sanitize.Arguments(f.CommandLine + " " + line)
 	}
 	for _, field := range bytes.Fields(text) {
 		word := strings.ToLower(string(field[:min(len(field), maxFactText)]))

@@ -66,6 +66,17 @@ func TestReader_runsOfOneProcess(t *testing.T) {
 }
 
 // The second of two cases has the licence of its process: a start timeout is not for it.
+// The arguments stand in the header, and once more before the deck.
+func TestReader_commandLineOnce(t *testing.T) {
+	for _, text := range []string{
+		" Command line options: i=main.k\n                      ncpu=2\n",
+		" > i=main.k ncpu=2\n Command line options: i=main.k\n                      ncpu=2\n",
+	} {
+		s := Combine([]Source{read(lsdyna.KindStdout, text)})
+		must.Eq(t, "i=main.k ncpu=2", strings.TrimSpace(s.CommandLine), must.Sprint(text))
+	}
+}
+
 func TestReader_laterCasesAreGranted(t *testing.T) {
 	f := whole([]byte(caseRun(t, "completed-smp.stdout", "10:00:00", "case") + "      Date: 03/02/2025      Time: 10:03:00  \n     |  Version : smp d R13       |\n"))
 	must.True(t, f.LicenceGranted)

@@ -70,6 +70,8 @@ func (t *Task) Loss(now time.Time) string {
 	switch d := t.Progress.Dump; {
 	case d != nil:
 		text = fmt.Sprintf("newest dump %s of t = %.4g, %s old", d.Name, d.Time, screen.Duration(max(now.Sub(d.At), 0)))
+	case t.Details.Checkpoint > 0 && t.Details.Restart != "":
+		text = fmt.Sprintf("no dump yet since %s, with which it began", t.Details.Restart)
 	case t.Details.Checkpoint > 0:
 		text = "no dump yet"
 	default:

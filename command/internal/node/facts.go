@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,6 +85,9 @@ func (r *Reader) Facts(ctx context.Context) (*Facts, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if _, missing := os.Lstat(r.StateDir); !told && r.StatusDir != "" && errors.Is(missing, os.ErrNotExist) && os.Geteuid() != 0 {
+		f.Notes = append(f.Notes, fmt.Sprintf("nor has the plugin told anything in %s: is status_dir another folder in the agent's configuration (-status-dir)?", r.StatusDir))
 	}
 	f.readReservations(nomadcgroup.Below(filepath.Join(cmp.Or(r.Sysfs, "/sys"), "fs/cgroup")))
 	if told {

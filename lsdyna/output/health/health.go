@@ -152,7 +152,7 @@ func (h *Health) addDt(f *Facts) {
 		by = ", controlled by " + f.Energies.Controls
 	}
 	if dt > 0 && dt < LeastDtShare*largest && !f.Implicit && !f.Ended {
-		h.note("time step %.3g, of %.3g at most before%s", dt, largest, by)
+		h.note("time step has fallen to %.3g, from %.3g%s", dt, largest, by)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestOf_notesWhatIsOutOfTheOrdinary(t *testing.T) {
 		"hourglassing":             {set(glstat.Hourglass, 12), 0, []string{"hourglass energy is 12 % of the internal energy at t = 0.01"}},
 		"hourglassing, negative":   {set(glstat.Hourglass, -12), 0, []string{"hourglass energy is 12 % of the internal energy at t = 0.01"}},
 		"much added mass":          {set(glstat.AddedMassPercent, 7.5), 0, []string{"added mass is 7.5 % of the physical mass at t = 0.01"}},
-		"time step collapsed":      {func(f *Facts) { f.Dt = 1.1e-7; f.Energies.Controls = "shell 4711 of part 12" }, 0, []string{"time step 1.1e-07, of 1.2e-06 at most before, controlled by shell 4711 of part 12"}},
+		"time step collapsed":      {func(f *Facts) { f.Dt = 1.1e-7; f.Energies.Controls = "shell 4711 of part 12" }, 0, []string{"time step has fallen to 1.1e-07, from 1.2e-06, controlled by shell 4711 of part 12"}},
 		"implicit, a small step":   {func(f *Facts) { f.Dt, f.Implicit = 1.1e-9, true }, 0, []string{}},
 		"a small step at the end":  {func(f *Facts) { f.Dt, f.Ended = 1.1e-9, true }, 0, []string{}},
 		"longest real silence":     {func(*Facts) {}, 2032 * time.Second, []string{}},

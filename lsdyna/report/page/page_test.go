@@ -18,6 +18,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/health"
 )
 
 func render(t *testing.T, p Page) string {
@@ -109,7 +110,7 @@ func TestRender_isBounded(t *testing.T) {
 	for i := range 5000 {
 		p.Events = append(p.Events, Event{Text: long})
 		p.Folder.Files = append(p.Folder.Files, File{Name: long})
-		p.Snapshot.Dumps = append(p.Snapshot.Dumps, output.Dump{Name: long})
+		p.Snapshot.Dumps = append(p.Snapshot.Dumps, output.Dump{Name: fmt.Sprint(i, long)})
 		p.Report.LastRuns = append(p.Report.LastRuns, output.PastRun{Began: long, Reason: long})
 		if i < maxCPUs {
 			p.Machine.CPUs = append(p.Machine.CPUs, CPU{Index: i, Core: i})
@@ -118,6 +119,23 @@ func TestRender_isBounded(t *testing.T) {
 	must.Less(t, 2<<20, len(render(t, p))) // of quotes alone; a page of a run has some 50 kB
 	p.Machine.CPUs = append(p.Machine.CPUs, CPU{Index: maxCPUs})
 	must.StrNotContains(t, render(t, p), `id="cores"`)
+}
+
+// The solver writes runrsf over the one before.
+func TestRender_aDumpThatWasWrittenAnewIsThereOnce(t *testing.T) {
+	var p Page
+	for i, name := range []string{"runrsf", "d3dump01", "runrsf"} {
+		p.Snapshot.Dumps = append(p.Snapshot.Dumps, output.Dump{Name: name, Time: float64(i + 1)})
+	}
+	v := p.view()
+	must.Eq(t, []string{"runrsf 3", "d3dump01 2"}, []string{v.Dumps[0].Name + " " + v.Dumps[0].Time, v.Dumps[1].Name + " " + v.Dumps[1].Time})
+	must.Len(t, 2, v.Dumps)
+}
+
+func TestRender_whatIsOutOfTheOrdinary(t *testing.T) {
+	p := Page{Report: output.Report{Health: &health.Health{Notes: []string{"added mass is 8 % <b>"}}}}
+	must.StrContains(t, render(t, p), "Out of the ordinary: added mass is 8 % &lt;b&gt;</p>")
+	must.StrNotContains(t, render(t, Page{}), "Out of the ordinary")
 }
 
 func TestBar(t *testing.T) {

@@ -38,11 +38,17 @@ func codeOf(code int, class string) string {
 	return clean(fmt.Sprintf("%d (%s+%d)", code, class, code%10000), maxText)
 }
 
-// addDumps adds the restart files that the solver told of, the newest first.
+// addDumps adds the restart files that the solver told of, the newest first. One whose
+// name was written anew (runrsf) is there once.
 func (p *Page) addDumps(v *view) {
 	all := p.Snapshot.Dumps
-	for i := len(all) - 1; i >= max(0, len(all)-maxDumps); i-- {
+	seen := map[string]bool{}
+	for i := len(all) - 1; i >= 0 && len(v.Dumps) < maxDumps; i-- {
 		d := all[i]
+		if seen[d.Name] {
+			continue
+		}
+		seen[d.Name] = true
 		row := dump{clean(d.Name, maxText), number(d.Time), count(d.Cycle), solverTime(d.Wall), "not there"}
 		if n, ok := p.dumpSize(d.Name); ok {
 			row.Size = size(n)

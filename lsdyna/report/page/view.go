@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/health"
 )
 
 // view is the page as the template wants it: texts that are clean and cut.
@@ -38,7 +39,10 @@ type view struct {
 	Footer           string
 }
 
-type outcome struct{ Class, Word, Reason string }
+type outcome struct {
+	Class, Word, Reason string
+	Notes               []string // what is out of the ordinary
+}
 
 type bar struct {
 	Done       int // of 1000
@@ -86,7 +90,7 @@ func (p *Page) view() *view {
 	r := &p.Report
 	v := &view{
 		Title: cmp.Or(clean(p.Title, maxText), "run"), Over: p.over(), Style: template.CSS(style), StyleHash: styleHash(), //nolint:gosec // our own
-		Outcome: outcome{classOf(r.Outcome), cmp.Or(words[r.Outcome], "Not known"), clean(r.Reason, maxLong)},
+		Outcome: outcome{classOf(r.Outcome), cmp.Or(words[r.Outcome], "Not known"), clean(r.Reason, maxLong), notes(r.Health)},
 		Bar:     p.bar(), Key: p.key(), Charts: p.charts(), Machine: p.Machine.view(),
 		Facts: p.facts(), CommandLine: clean(p.CommandLine, maxLong),
 		Footer: fmt.Sprintf("Made by %s at %s. This file needs no network and no server.", clean(cmp.Or(p.Program, "nomad-driver-lsdyna"), maxText), localTime(p.Made)),
@@ -101,6 +105,17 @@ func (p *Page) view() *view {
 		v.Runs = append(v.Runs, runOf(past))
 	}
 	return v
+}
+
+// notes is what is out of the ordinary in a run's energies, mass and time step.
+func notes(h *health.Health) (texts []string) {
+	if h == nil {
+		return nil
+	}
+	for _, note := range h.Notes {
+		texts = append(texts, clean(note, maxText))
+	}
+	return texts
 }
 
 // over is what stands above the title.
@@ -229,7 +244,9 @@ func (p *Page) facts() []fact {
 	add("Task", at.Task)
 	add("Nodes", text(r.NodesText))
 	add("Stopped by", text(r.NodesStop))
-	add("CPUs", at.Cores)
+	if at.Cores != "" {
+		add("Bound to", "CPU "+at.Cores) // a list, such as 0-3
+	}
 	if !s.Started.IsZero() {
 		add("Started", solverTime(s.Started)+" (solver’s clock)")
 	}
