@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -174,4 +176,36 @@ func TestDriver_TwoSignalsAtOnce(t *testing.T) {
 		cluster.TaskEvent("lsdyna", "Switch swn: the solver took it"))
 	must.Eq(t, []string{"d3dump01", "d3dump02"}, r.dumps())
 	must.NoError(t, s.StopJob(within(t), r.job, false))
+}
+
+// Under a real launcher a checkpoint has a file of each rank. The newest two stay with all
+// of theirs, and a run that lost a rank goes on from the newest to the very results of one
+// that nobody disturbed.
+func TestDriver_CheckpointsOfRealRanks(t *testing.T) {
+	twoCores(t)
+	for _, mpi := range []string{"openmpi", "mpich"} {
+		t.Run(mpi, func(t *testing.T) {
+			mpirun, err := exec.LookPath("mpirun." + mpi)
+			if err != nil {
+				t.Skip("needs mpirun." + mpi)
+			}
+			s := newSite(t, fmt.Sprintf("solver \"mpp\" {\n path = %q\n parallel = \"mpp\"\n mpi = %q\n mpirun = %q\n }", binary(t, "lsdyna-standin"), mpi, mpirun))
+			whole := s.submit(jobHCL{name: "whole", solver: "mpp", folder: s.deck("whole", "solid_bar_impact"), config: "ncpu = 2\nmemory = \"20m\""})
+			whole.wait(api.AllocClientStatusComplete)
+			hcl := jobHCL{name: "ranks", solver: "mpp", folder: s.deck("ranks", "solid_bar_impact"), config: "ncpu = 2\nmemory = \"20m\"\ncheckpoint = \"2s\"", env: "STANDIN_PACE = \"200ms\"\nSTANDIN_POLL = \"5\""}
+			r := s.start(hcl)
+			newest := r.waitCheckpoint(3)
+			must.NoError(t, cluster.Poll(within(t), "files of both ranks of two checkpoints", func() (bool, string, error) {
+				there := r.dumps()
+				return slices.Contains(there, newest+".0000") && slices.Contains(there, newest+".0001") && !slices.Contains(there, "d3dump01.0000") && len(there)%2 == 0, fmt.Sprint(there), nil
+			}))
+			must.LessEq(t, 6, len(r.dumps()), must.Sprint("two stay, and one may just be written"))
+			must.NoError(t, unix.Kill(r.ranks()[0], unix.SIGKILL))
+			r.wait(api.AllocClientStatusFailed)
+			hcl.env = ""
+			next := r.runAgain(hcl.String())
+			next.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Restarting from d3dump"), cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+			must.Eq(t, whole.results(), next.results())
+		})
+	}
 }
