@@ -50,25 +50,47 @@ func (e Estimator) Forecast(end float64) (Forecast, bool) {
 	if n < 2 || !(end > e.samples[n-1].Problem) || math.IsInf(end, 0) {
 		return Forecast{}, false
 	}
-	w := e.work(end)
+	plain, ok := e.work(end).forecast()
+	if !ok {
+		return Forecast{}, false
+	}
+	if cycles, trend := e.cyclesLeft(end); trend > 0 {
+		if counted, ok := e.workOf(cycles).forecast(); ok {
+			plain = plain.toward(counted, trend)
+		}
+	}
+	first, last := e.samples[0].Problem, e.samples[n-1].Problem
+	rest := (end/2 - last/2) / (end/2 - first/2) // of the run's problem time; halves stay finite
+	plain.low /= 1.1 + .4*rest*rest
+	plain.high *= 1.1 + .8*rest*rest
+	if math.IsNaN(plain.likely) || math.IsInf(plain.likely, 0) {
+		return Forecast{}, false
+	}
+	return Forecast{wallTime(plain.likely), wallTime(plain.low), wallTime(plain.high)}, true
+}
+
+// seconds are those that a run will take, by one way of counting what it does.
+type seconds struct{ likely, low, high float64 }
+
+// toward is the geometric mean of two, in which the other has the given weight of 0 to 1.
+func (s seconds) toward(other seconds, weight float64) seconds {
+	mean := func(a, b float64) float64 { return math.Pow(a, 1-weight) * math.Pow(b, weight) }
+	return seconds{mean(s.likely, other.likely), mean(s.low, other.low), mean(s.high, other.high)}
+}
+
+// forecast takes what is left at the paces of what was done.
+func (w work) forecast() (seconds, bool) {
+	n := len(w.wall)
 	recent, ok := w.pace(w.window(recentShare), n-1)
 	if !ok {
 		recent, ok = w.pace(0, n-1)
 	}
 	if !ok {
-		return Forecast{}, false
+		return seconds{}, false
 	}
 	likely := math.Sqrt(recent) * math.Sqrt(w.steadyPace(recent))
 	low, high := w.extremes(likely)
-	first, last := e.samples[0].Problem, e.samples[n-1].Problem
-	rest := (end/2 - last/2) / (end/2 - first/2) // of the run's problem time; halves stay finite
-	low /= 1.1 + .4*rest*rest
-	high *= 1.1 + .8*rest*rest
-	f := Forecast{wallTime(likely * w.left), wallTime(low * w.left), wallTime(high * w.left)}
-	if left := likely * w.left; math.IsNaN(left) || math.IsInf(left, 0) {
-		return Forecast{}, false
-	}
-	return f, true
+	return seconds{likely * w.left, low * w.left, high * w.left}, true
 }
 
 // wallTime rounds to seconds, within what a Duration holds.
@@ -93,11 +115,16 @@ func (e Estimator) work(end float64) work {
 	for i, s := range e.samples {
 		w.wall[i], w.done[i] = float64(s.Wall-e.samples[0].Wall), s.Problem
 	}
-	if cycles, ok := e.cyclesLeft(end); ok {
-		w.left = cycles
-		for i, s := range e.samples {
-			w.done[i] = float64(s.Cycle)
-		}
+	w.dropPauses()
+	return w
+}
+
+// workOf counts the history in cycles, of which some are left.
+func (e Estimator) workOf(cycles float64) work {
+	n := len(e.samples)
+	w := work{wall: make([]float64, n), done: make([]float64, n), left: cycles}
+	for i, s := range e.samples {
+		w.wall[i], w.done[i] = float64(s.Wall-e.samples[0].Wall), float64(s.Cycle)
 	}
 	w.dropPauses()
 	return w
@@ -197,19 +224,22 @@ func (w work) steadyPace(otherwise float64) float64 {
 	return best
 }
 
-// What makes a trend of the time step: over the newer half of what was done the
-// cycles for a unit of problem time have risen or fallen by a tenth at least, and in
-// its second half about as much as in its first. Steps and noise are no trend.
+// What makes a trend of the time step: over the newer half of what was done the cycles
+// for a unit of problem time have risen or fallen, and in its second half about as much
+// as in its first. Steps and noise are no trend. A trend counts the more the clearer it
+// is, from noTrend to sureTrend: an estimate that is made in one way now and in another a
+// moment later would jump.
 const (
 	trendShare   = .5
-	minTrend     = .1
+	noTrend      = .05
+	sureTrend    = .15
 	maxTrendBend = 4
 )
 
 // cyclesLeft returns the cycles from the last sample to the end time where the time
 // step has a trend. They are taken to go on linearly for each unit of problem time,
 // as in a part that is compressed more and more: the step falls with 1/t there.
-func (e Estimator) cyclesLeft(end float64) (float64, bool) {
+func (e Estimator) cyclesLeft(end float64) (cycles, trend float64) {
 	n := len(e.samples)
 	last := e.samples[n-1].Problem
 	begin := last - trendShare*(last-e.samples[0].Problem)
@@ -222,24 +252,29 @@ func (e Estimator) cyclesLeft(end float64) (float64, bool) {
 	for k := range density {
 		a, b := e.samples[cut[k]], e.samples[cut[k+1]]
 		if cut[k] == cut[k+1] || a.Cycle <= 0 || b.Cycle <= a.Cycle {
-			return 0, false
+			return 0, 0
 		}
 		density[k] = float64(b.Cycle-a.Cycle) / (b.Problem - a.Problem)
 		middle[k] = a.Problem/2 + b.Problem/2
 	}
 	first, second := (density[1]-density[0])/(middle[1]-middle[0]), (density[2]-density[1])/(middle[2]-middle[1])
 	bend := first / second
-	if !(bend > 1./maxTrendBend && bend < maxTrendBend) || math.Abs(density[2]-density[0]) < minTrend*density[1] {
-		return 0, false
+	rise := math.Abs(density[2]-density[0]) / density[1]
+	if !(bend > 0) || !(rise > noTrend) {
+		return 0, 0
 	}
+	trend = min(1, (rise-noTrend)/(sureTrend-noTrend)) * max(0, min(1, 2-2*math.Abs(math.Log(bend))/math.Log(maxTrendBend)))
 	slope := (density[2] - density[0]) / (middle[2] - middle[0])
 	mean := (density[0] + density[1] + density[2]) / 3
 	now := mean + slope*(last-middle[1])
 	ahead := mean + slope*(last/2+end/2-middle[1])
 	if !(now > 0) {
-		return 0, false
+		return 0, 0
 	}
 	// A trend does not go on for ever.
-	cycles := (end - last) * min(max(ahead, now/3), 5*now)
-	return cycles, cycles > 0 && !math.IsInf(cycles, 0)
+	cycles = (end - last) * min(max(ahead, now/3), 5*now)
+	if !(cycles > 0) || math.IsInf(cycles, 0) {
+		return 0, 0
+	}
+	return cycles, trend
 }
