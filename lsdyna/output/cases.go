@@ -13,6 +13,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/internal/sanitize"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/around"
 )
 
 // Process is what an output holds about the runs of one process. With `case` on its
@@ -87,6 +88,61 @@ func (f *Facts) alone() Facts {
 	return one
 }
 
+// begins keeps what is known of a run that is over apart, because a process says that it
+// begins another one, which may be refused before it prints a header.
+func (r *Reader) begins() {
+	f := &r.facts
+	if f.Banner == NoBanner && !f.PlainError {
+		return // not over, or not the first sign of the beginning
+	}
+	before := f.clone()
+	earliest := before.Started.Add(sameRun + time.Second) // until its date is printed
+	if at := time.Unix(before.LastWall, 0).UTC(); at.After(earliest) {
+		earliest = at
+	}
+	*f = Facts{Runs: f.Runs}
+	if before.CaseDriver {
+		*f = before.next()
+	}
+	f.Nodes, f.NodesStop, f.Started = before.Nodes, before.NodesStop, earliest
+	r.over, r.inText, r.outside = &before, ofNothing, around.Reader{}
+}
+
+// began ends that, since the header is there: one that was refused is a run of its own.
+func (r *Reader) began() {
+	if r.over != nil && !r.facts.PlainError {
+		r.facts = r.over.clone()
+	}
+	r.over = nil
+}
+
+// ofLastRun is the facts of the last run that is known to have begun. final: nothing more
+// will come.
+func (r *Reader) ofLastRun(final bool) *Facts {
+	f := &r.facts
+	if r.over == nil || f.PlainError || f.Banner != NoBanner || r.begun && (f.Errors > 0 || f.Unnumbered != "" || f.Around() || final && f.LicenceTrouble != "") {
+		return f
+	}
+	before := r.over.clone()
+	before.Errors += f.Errors
+	before.FirstErrors = append(before.FirstErrors, f.FirstErrors...)
+	before.FirstErrors = before.FirstErrors[:min(len(before.FirstErrors), maxErrors)]
+	before.LastLine, before.NodesEnded = cmp.Or(f.LastLine, before.LastLine), cmp.Or(f.NodesEnded, before.NodesEnded)
+	return &before
+}
+
+// plainBanner takes "Error termination", as a solver prints it that has not begun yet. It
+// stands alone: titles of decks begin so, too.
+func (r *Reader) plainBanner(rest []byte) {
+	if len(bytes.TrimRight(rest, " .\t")) > 0 {
+		return
+	}
+	if r.facts.EndBlock {
+		r.begins()
+	}
+	r.facts.PlainError = true
+}
+
 // commandLine takes the echo of the arguments, which goes on below with many blanks.
 func (r *Reader) commandLine(rest []byte) {
 	r.inEcho = true
@@ -129,6 +185,41 @@ func (p *Process) add(other Process) {
 	if p.Undone == nil {
 		p.Undone = other.Undone
 	}
+}
+
+// cutOff is the verdict on a process that makes several runs and was ended behind the end
+// of one: nothing tells that this was its last. It is "" where nothing ended it.
+func (s Snapshot) cutOff(e Exit) (Kind, string) {
+	if !s.CaseDriver {
+		return "", ""
+	}
+	behind := "behind the end of " + s.Case() + ", which may not be the last: " + s.Summary()
+	if e.Signal != 0 || e.OOMKilled {
+		kind, cause := e.ended()
+		return kind, cause + " " + behind
+	}
+	others := Snapshot{Ending: Ending{Said: s.Said}}
+	if s.CrashSignal == 0 { // a warning of the runtime
+		others.Crash = ""
+	}
+	kind, reason := said(others)
+	if of, why := ofNodes(s); of != "" {
+		kind, reason = of, why
+	}
+	switch n := e.signal(); {
+	case kind != "":
+		return kind, reason + " " + behind
+	case s.Cancelled != "":
+		return Killed, "cancelled: " + s.Cancelled + " " + behind
+	case e.Known && n != 0:
+		kind, cause := bySignal(n)
+		return kind, fmt.Sprintf("%s (exit code %d) %s", cause, e.Code, behind)
+	case s.RankExit != "":
+		return Failed, "crashed: " + s.RankExit + " " + behind
+	case e.Known && e.Code != 0:
+		return Unknown, fmt.Sprintf("ended with exit code %d %s", e.Code, behind)
+	}
+	return "", ""
 }
 
 // ofProcess is the verdict on a process of several runs, of which the last ended as

@@ -40,7 +40,7 @@ var rules = [256][]lineRule{
 	'E': {
 		{"E r r o r ", func(r *Reader, rest []byte) { r.banner(rest, ErrorBanner) }},
 		{"Executing with ", (*Reader).licenceGranted},
-		{"Error termination", func(r *Reader, _ []byte) { r.facts.PlainError = true }},
+		{"Error termination", (*Reader).plainBanner},
 		{"Elapsed time ", (*Reader).elapsed},
 		{"Equilibrium established ", (*Reader).sign},
 	},
@@ -65,7 +65,7 @@ var rules = [256][]lineRule{
 		{"percentage increase =", (*Reader).massIncrease},
 	},
 	'C': {{"Command line options:", (*Reader).commandLine}},
-	'L': {{"License option", func(r *Reader, _ []byte) { r.begun, r.facts.LicenceAsked = true, true }}},
+	'L': {{"License option", func(r *Reader, _ []byte) { r.begins(); r.begun, r.facts.LicenceAsked = true, true }}},
 	'D': {
 		{"Date: ", (*Reader).headerDate},
 		{"Dynamic relaxation", (*Reader).relaxation},
@@ -108,34 +108,26 @@ func (r *Reader) classify(text []byte) bool {
 		}
 	}
 	f := &r.facts
-	if f.LicenceGranted {
+	if f.LicenceGranted && r.over == nil {
 		r.licenceLost(text)
 	} else {
 		r.licenceProblem(text)
 	}
 	if f.Time == 0 && !f.Eigenvalues && !f.EndBlock {
-		f.Eigenvalues = asksModes(text)
+		f.Eigenvalues = lines.AsksModes(text)
 	}
 	return false
-}
-
-// asksModes reports whether a line says that the run computes eigenvalues. The echo of
-// the input names them with the number 0 where it does not.
-func asksModes(text []byte) bool {
-	at := bytes.Index(text, []byte("igenvalue"))
-	if at < 0 {
-		return false
-	}
-	n, found := fortran.FirstInteger(text[at:])
-	return !found || n > 0
 }
 
 // solverError takes ` *** Error 40500 (SOL+500)`, and an error without a number:
 // ` *** Error NaN detected on processor #         30  <<<`. Rows of asterisks and notes
 // are none. Only those with a number are counted.
 func (r *Reader) solverError(rest []byte) {
-	f := &r.facts
 	code, class, ok := lines.Numbered(rest)
+	if r.facts.EndBlock {
+		r.begins() // no run prints one behind its end
+	}
+	f := &r.facts
 	if !ok {
 		text := strings.TrimRight(sanitize.Public(rest, maxErrorText), " <*")
 		if text == "" || strings.HasPrefix(text, "termination") {
@@ -256,7 +248,7 @@ func (r *Reader) elapsed(rest []byte) {
 }
 
 func (r *Reader) problemTime(rest []byte) {
-	if t, ok := afterEquals(rest); ok {
+	if t, ok := lines.AfterEquals(rest); ok {
 		r.facts.HasTime, r.facts.Time, r.facts.FinalTime = true, t, true
 	}
 }
@@ -301,12 +293,13 @@ func (r *Reader) endCycle(rest []byte) {
 // header begins a run. A second header in the same file begins another run: the
 // facts before it are of the run before.
 func (r *Reader) header() {
+	r.began()
 	f := &r.facts
 	before := f.LastWall
 	switch {
 	case r.goesOn(f):
 		*f = f.next()
-	case f.Runs > 0:
+	case f.Runs > 0, f.PlainError:
 		*f = Facts{Runs: f.Runs}
 	}
 	r.inText, r.outside = ofNothing, around.Reader{}
@@ -332,7 +325,11 @@ func (r *Reader) headerDate(rest []byte) {
 	}
 	short := append(append([]byte(nil), fields[0][:6]...), fields[0][8:]...)
 	if wall, ok := stamp.Wall(short, fields[2]); ok {
+		r.begins()
 		r.date, r.begun = wall, true
+		if r.over != nil {
+			r.facts.Started = time.Unix(wall, 0).UTC()
+		}
 	}
 }
 
@@ -397,12 +394,3 @@ func (r *Reader) threadsAsked(rest []byte) {
 }
 
 func (r *Reader) commandEcho(rest []byte) { r.arguments(rest) }
-
-func afterEquals(b []byte) (float64, bool) {
-	_, value, ok := bytes.Cut(b, []byte("="))
-	if !ok {
-		return 0, false
-	}
-	value, _, _ = bytes.Cut(bytes.TrimSpace(value), []byte(" "))
-	return fortran.Float(value)
-}

@@ -72,6 +72,12 @@ func Decide(s Snapshot, e Exit) Outcome {
 		o.RestartFile = d.Name
 	}
 	o.Kind, o.Reason = verdict(s, e)
+	if o.Kind == Completed {
+		if kind, reason := s.cutOff(e); kind != "" {
+			o.Kind, o.Reason = kind, reason
+			return s.ofProcess(o)
+		}
+	}
 	if !e.Running && s.Banner != NoBanner && o.Kind != Killed {
 		o.Reason += e.oddEnd()
 	}
@@ -81,7 +87,7 @@ func Decide(s Snapshot, e Exit) Outcome {
 // verdict goes through the table of outcomes from the most certain row down.
 func verdict(s Snapshot, e Exit) (Kind, string) {
 	switch {
-	case e.Running && !s.EndBlock:
+	case e.Running && (!s.EndBlock || s.CaseDriver): // another case may follow
 		return Running, "running: " + s.whichCase() + s.Summary()
 	case s.StudentLimit:
 		return LicenceError, "the licence does not cover a model of this size: " + s.firstError()
@@ -145,7 +151,7 @@ func errorEnd(s Snapshot) (Kind, string) {
 		return Stopped, fmt.Sprintf("stopped by sense switch %s%s", s.SenseSwitch, s.at())
 	case s.KillFile:
 		return Stopped, "stopped by a sense switch in d3kil" + s.at()
-	case !s.LicenceGranted && s.LicenceTrouble != "":
+	case (!s.LicenceGranted || s.PlainError) && s.LicenceTrouble != "":
 		return LicenceError, "no licence: " + s.LicenceTrouble
 	}
 	return Failed, "error termination without an error number" + s.because() + s.at()

@@ -31,6 +31,7 @@ type Reader struct {
 	decoder textenc.Decoder
 	labels  lines.Labels  // before the lines of this file
 	begun   bool          // what a process prints at its start was seen, and no header since
+	over    *Facts        // of the run before the one that begins, which has printed no header yet; nil: none begins
 	inEcho  bool          // lines may belong to the echo of the command line
 	pause   time.Duration // between the last run of the file and this one
 
@@ -90,7 +91,7 @@ func (r *Reader) hold(p []byte) {
 }
 
 // Facts is what the complete lines up to now hold. The copy is the caller's.
-func (r *Reader) Facts() Facts { return r.facts.clone() }
+func (r *Reader) Facts() Facts { return r.ofLastRun(false).clone() }
 
 // Final is what the file holds when nothing more will come: a last line without
 // a line end counts as well. The reader itself is not changed.
@@ -106,7 +107,7 @@ func (r *Reader) Final() Facts {
 		last.line(text)
 		last.keepLast()
 	}
-	return last.facts
+	return *last.ofLastRun(true)
 }
 
 var (

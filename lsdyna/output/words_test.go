@@ -171,6 +171,8 @@ func TestDecide_otherAimsThanTheEndTime(t *testing.T) {
 		"eigenvalues":                   {" Eigenvalue analysis with the Lanczos solver\n", "0.0000E+00", Completed, "eigenvalue analysis"},
 		"eigenvalues, by their number":  {"   number of eigenvalues to extract ........       12\n", "0.0000E+00", Completed, "eigenvalue analysis"},
 		"no eigenvalues":                {"   number of eigenvalues to extract ........        0\n", "0.0000E+00", Stopped, "before the end time"},
+		"eigenvalues, by their = sign":  {" Implicit eigenvalue analysis: number of modes requested =   20\n", "0.0000E+00", Completed, "eigenvalue analysis"},
+		"settings about eigenvalues":    {"   eigenvalue tolerance ................... 1.0000E-06\n   eigenvalue method ................ 2\n", "0.0000E+00", Stopped, "before the end time"},
 		"eigenvalues in between":        {" Eigenvalue analysis with the Lanczos solver\n", "2.0000E-01", Stopped, "before the end time"},
 		"eigenvalues, and stopped":      {" Eigenvalue analysis\n *** kill file detected - terminating ****\n", "0.0000E+00", Stopped, "d3kil"},
 		"nothing":                       {"", "0.0000E+00", Stopped, "before the end time"},

@@ -40,6 +40,9 @@ func TestScale_ticksAndUnits(t *testing.T) {
 		"one value":       {Axis{Label: "Step"}, 4, 4, "Step", []string{"2", "3", "4", "5", "6"}},
 		"nothing":         {Axis{Label: "Step"}, 0, 0, "Step", []string{"−1.0", "−0.5", "0", "0.5", "1.0"}},
 		"decades":         {Axis{Label: "Step", Log: true}, 2e-8, 3e-6, "Step", []string{"10⁻⁸", "10⁻⁷", "10⁻⁶", "10⁻⁵"}},
+		"huge, per cent":  {Axis{Label: "Mass", Percent: true, Zero: true}, 3, 4e30, "Mass (%)", []string{"0", "1e+30", "2e+30", "3e+30", "4e+30"}},
+		"huge, not far":   {Axis{Label: "Mass", Percent: true}, 1.234e30, 1.236e30, "Mass (%)", []string{"1.234e+30", "1.2345e+30", "1.235e+30", "1.2355e+30", "1.236e+30"}},
+		"tiny, per cent":  {Axis{Label: "Mass", Percent: true, Zero: true}, 3e-12, 4e-12, "Mass (%)", []string{"0", "1e−12", "2e−12", "3e−12", "4e−12"}},
 		"few for decades": {Axis{Label: "Step", Log: true}, 1e-6, 3e-6, "Step × 10⁻⁶", []string{"1.0", "1.5", "2.0", "2.5", "3.0"}},
 	} {
 		t.Run(name, func(t *testing.T) {

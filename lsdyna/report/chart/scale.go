@@ -143,8 +143,21 @@ func (s scale) ticks() []Tick {
 	return ticks
 }
 
+// Values that are written without an exponent, and the digits of those that are not.
+const (
+	leastPlain, mostPlain = 1e-9, 1e15
+	mostDigits            = 15
+)
+
 // number writes a tick's value with the decimals that its step needs.
 func number(v, step float64) string {
+	if size := math.Abs(v); size >= mostPlain || size > 0 && step < leastPlain {
+		digits := 2
+		if size > step {
+			digits += min(int(math.Log10(size/step)), mostDigits)
+		}
+		return strings.ReplaceAll(strconv.FormatFloat(v, 'g', digits, 64), "-", "−")
+	}
 	decimals := max(0, int(-math.Floor(math.Log10(step)+1e-9)))
 	text := strconv.FormatFloat(v, 'f', min(decimals, 12), 64)
 	if strings.Trim(text, "-0.") == "" {
