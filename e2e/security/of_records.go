@@ -149,7 +149,12 @@ var ofRecords = []removal{
 	},
 	{
 		lineStatus, "everybody reads what a user is told", []string{"TestDir_eachUserReadsHisOwn"}, []mutant.Edit{
-			mutant.Replace("(*Dir).Write", "0o400", "0o444"),
+			mutant.Replace("state.GrantRead", "aclEntry{aclOthers, aclNone, aclNobody}", "aclEntry{aclOthers, aclRead, aclNobody}"),
+		},
+	},
+	{
+		lineStatus, "a user's file is his, and of any size", []string{"TestDir_eachUserReadsHisOwn"}, []mutant.Edit{
+			mutant.Replace("(*Dir).replace", "state.GrantRead(file, f.uid)", "file.Chown(f.uid, 0)"),
 		},
 	},
 	{
@@ -181,7 +186,7 @@ var ofRecords = []removal{
 		// The kernel's word is the other layer.
 		lineStatus, "a stranger is shown another's tasks", []string{"TestStatus_showsAStrangerWhichCoresAreTaken"}, []mutant.Edit{
 			mutant.Replace("(*Facts).readTold", "os.Geteuid()", "54321"),
-			mutant.Replace("(*Dir).Write", "0o400", "0o444"),
+			mutant.Replace("state.GrantRead", "aclEntry{aclOthers, aclNone, aclNobody}", "aclEntry{aclOthers, aclRead, aclNobody}"),
 		},
 	},
 	{

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -28,7 +29,7 @@ type Dir struct {
 	root *os.Root
 	path string
 	lock *os.File
-	own  bool // this process may give files away
+	uid  int // this process's user
 	last map[string][]byte
 }
 
@@ -53,7 +54,7 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open status_dir: %w", err), durable.Unlock(lock))
 	}
-	return &Dir{root: root, path: path, lock: lock, own: os.Geteuid() == 0, last: map[string][]byte{}}, nil
+	return &Dir{root: root, path: path, lock: lock, uid: os.Geteuid(), last: map[string][]byte{}}, nil
 }
 
 // makeDir makes a folder that everybody may enter, whatever the agent's umask. One that is
@@ -129,7 +130,7 @@ func (d *Dir) Write(n Node, users map[int]Tasks) error {
 	return errors.Join(errs...)
 }
 
-// owned is the content of a file for one user; -1: it stays this process's user's.
+// owned is the content of a file for one user; -1: for all.
 type owned struct {
 	data []byte
 	uid  int
@@ -150,11 +151,11 @@ func (d *Dir) replace(name string, f owned) error {
 		return fmt.Errorf("write status: %w", err)
 	}
 	_, err = file.Write(f.data)
-	if err == nil && d.own && f.uid >= 0 {
-		err = file.Chown(f.uid, 0)
-	}
 	if err == nil {
 		err = file.Chmod(f.mode)
+	}
+	if err == nil && f.uid >= 0 && f.uid != d.uid {
+		err = state.GrantRead(file, f.uid) // it may be in the machine's memory: as his own he could fill that
 	}
 	err = errors.Join(err, file.Close())
 	if err == nil {
@@ -168,7 +169,8 @@ func (d *Dir) replace(name string, f owned) error {
 	return nil
 }
 
-// removeOthers removes the files of users that are not among these.
+// removeOthers removes the files of users that are not among these. status_dir may be a
+// folder that others have files in, too: only names of this package's are touched.
 func (d *Dir) removeOthers(files map[string]owned) error {
 	maps.DeleteFunc(d.last, func(name string, _ []byte) bool {
 		_, ok := files[name]
@@ -180,7 +182,7 @@ func (d *Dir) removeOthers(files map[string]owned) error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if _, ok := files[e.Name()]; ok || e.Name() == nodeName || !strings.HasSuffix(e.Name(), ".json") {
+		if _, ok := files[e.Name()]; ok || !isTold(e.Name()) {
 			continue
 		}
 		if err := d.root.Remove(e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -188,4 +190,13 @@ func (d *Dir) removeOthers(files map[string]owned) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// isTold reports whether a name is that of a user's file, or of the beginning of any file
+// that a plugin was killed over.
+func isTold(name string) bool {
+	bare, begun := strings.CutPrefix(name, ".")
+	digits, ok := strings.CutSuffix(bare, ".json")
+	uid, err := strconv.ParseUint(digits, 10, 32)
+	return ok && (err == nil && tasksName(int(uid)) == bare || begun && bare == nodeName)
 }

@@ -79,6 +79,9 @@ func TestDir_eachUserReadsHisOwn(t *testing.T) {
 			test.NoError(t, err)
 			test.SliceEmpty(t, none.Tasks)
 			test.Error(t, os.Remove(filepath.Join(path, tasksName(uid))))
+			test.ErrorIs(t, os.Chmod(filepath.Join(path, tasksName(uid)), 0o600), fs.ErrPermission, test.Sprint("his file could fill /run"))
+			_, err = os.OpenFile(filepath.Join(path, tasksName(uid)), os.O_WRONLY, 0)
+			test.ErrorIs(t, err, fs.ErrPermission)
 			test.Error(t, os.WriteFile(filepath.Join(path, "1.json"), nil, 0o644))
 			_, err = os.OpenFile(filepath.Join(path, lockName), os.O_RDONLY, 0)
 			test.ErrorIs(t, err, fs.ErrPermission, test.Sprint("whoever can open the lock can hold it"))
@@ -108,14 +111,18 @@ func TestDir_whatIsAsItWasIsNotWritten(t *testing.T) {
 func TestDir_leftoversOfAnEarlierPluginGo(t *testing.T) {
 	path := statusDir(t)
 	must.NoError(t, os.Mkdir(path, 0o755))
-	for _, name := range []string{"77.json", ".77.json", ".node.json"} {
+	others := []string{"daemon.json", ".config.json", "77.jsonl", "007.json", "-7.json", ".json", "node.json.bak", "77"} // somebody else's
+	for _, name := range append([]string{"77.json", ".77.json", ".node.json"}, others...) {
 		must.NoError(t, os.WriteFile(filepath.Join(path, name), []byte("x"), 0o600))
 	}
 	d := open(t, path)
 	must.NoError(t, d.Write(now(), nil))
 	entries, err := os.ReadDir(path)
 	must.NoError(t, err)
-	must.Len(t, 2, entries) // node.json and the lock
+	for _, name := range others {
+		must.FileExists(t, filepath.Join(path, name))
+	}
+	must.Len(t, len(others)+2, entries) // node.json and the lock
 }
 
 func TestOpen_oneStatusDirIsOnePlugins(t *testing.T) {
