@@ -22,6 +22,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/public"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -151,12 +152,20 @@ func describe(h *task.Handle, d *state.Details, cpus []int) public.Task {
 	}
 	v := h.View()
 	if v.Looks > 0 {
-		t.Snapshot, _ = json.Marshal(v.Snapshot) // null, where it holds an infinity
+		t.Snapshot = told(v.Snapshot)
 	}
 	if v.Gone != nil {
 		t.Notes = append(t.Notes, v.Gone.Error())
 	}
 	return t
+}
+
+// told is what status shows of a snapshot: of curves their ends. It is null where it holds
+// an infinity.
+func told(s output.Snapshot) json.RawMessage {
+	s.Energies = s.Energies.Newest()
+	data, _ := json.Marshal(s)
+	return data
 }
 
 // stateOf is what status says of a live run.

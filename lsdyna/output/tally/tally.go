@@ -7,6 +7,7 @@ package tally
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 )
 
@@ -67,4 +68,22 @@ func (t *Tally) Top(n int) []Kind {
 func (t Tally) Clone() Tally {
 	t.kinds = slices.Clone(t.kinds)
 	return t
+}
+
+// tallyJSON is a tally as other processes are told it.
+type tallyJSON struct {
+	Kinds []Kind `json:"kinds"`
+}
+
+// MarshalJSON writes the kinds in the order in which they came.
+func (t Tally) MarshalJSON() ([]byte, error) { return json.Marshal(tallyJSON{t.kinds}) }
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (t *Tally) UnmarshalJSON(data []byte) error {
+	var in tallyJSON
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	*t = Tally{kinds: in.Kinds[:min(len(in.Kinds), MaxKinds)]}
+	return nil
 }
