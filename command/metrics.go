@@ -91,8 +91,11 @@ func runMetrics(ctx context.Context, args []string, s streams) error {
 	if err := parseOnly(fs, args); err != nil {
 		return err
 	}
-	if *textfile != "" && *asJSON {
+	switch {
+	case *textfile != "" && *asJSON:
 		return usagef("give -textfile or -json, not both")
+	case isSpecial(*textfile):
+		return usagef("-textfile %s is no regular file, and would be replaced by one; without -textfile the metrics are printed", *textfile)
 	}
 	r, err := newReader()
 	if err != nil {

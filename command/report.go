@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -86,10 +88,14 @@ func checkPageOutput(file string, s streams) error {
 	return nil
 }
 
-// writePage writes a page to a file, whole or not at all, or to standard output.
+// writePage writes a page to a file, whole or not at all, or to standard output. What is no
+// regular file, such as /dev/stdout, is written to, and not replaced.
 func writePage(data []byte, file string, s streams) error {
 	if cmp.Or(file, "-") == "-" {
 		return write(s.out, string(data))
+	}
+	if isSpecial(file) {
+		return writeTo(file, data)
 	}
 	folder, err := rundir.Open(filepath.Dir(file), ".")
 	if err != nil {
@@ -97,4 +103,21 @@ func writePage(data []byte, file string, s streams) error {
 	}
 	defer folder.Close()
 	return folder.WriteFile(filepath.Base(file), data)
+}
+
+// isSpecial reports whether there is something of a name that no file may be put in the place
+// of: a device, a pipe, a folder. Who runs as root could do so.
+func isSpecial(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && !info.Mode().IsRegular()
+}
+
+// writeTo writes to what there is.
+func writeTo(file string, data []byte) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
@@ -34,6 +35,37 @@ func TestInspectHTML_writesAPage(t *testing.T) {
 	must.NoError(t, err)
 	must.StrContains(t, string(data), ">Not known<")
 	must.StrNotContains(t, string(data), `id="files"`)
+}
+
+// Root may replace a device by a file: what is no file is written to.
+func TestWrite_replacesNothingButFiles(t *testing.T) {
+	dir := runFolder(t, nodetest.Solving(5, 1e-2))
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	must.NoError(t, unix.Mkfifo(pipe, 0o600))
+	link := pipe + ".link" // as /dev/stdout is one
+	must.NoError(t, os.Symlink(pipe, link))
+	for _, name := range []string{pipe, link} {
+		got := make(chan []byte, 1)
+		go func() {
+			data, _ := os.ReadFile(pipe) // waits for who writes
+			got <- data
+		}()
+		r := call(t, "inspect", "-html", dir, "-o", name)
+		must.Eq(t, exitOK, r.code, must.Sprint(r.errout))
+		must.StrContains(t, string(<-got), "</html>")
+	}
+	r := call(t, "inspect", "-html", dir, "-o", t.TempDir())
+	must.Eq(t, exitNo, r.code)
+	must.StrContains(t, r.errout, "is a directory")
+
+	r = call(t, "metrics", "-state-dir", nodetest.StateDir(t), "-textfile", link)
+	must.Eq(t, exitUsage, r.code)
+	must.StrContains(t, r.errout, "is no regular file")
+	for _, name := range []string{pipe, link} {
+		info, err := os.Lstat(name)
+		must.NoError(t, err)
+		must.False(t, info.Mode().IsRegular())
+	}
 }
 
 func TestInspectHTML_wrongCalls(t *testing.T) {

@@ -133,14 +133,11 @@ func (p *Page) over() string {
 	return strings.ReplaceAll(strings.Join(parts, ", "), "…,", ",")
 }
 
-// relaxing is the part of the end time beyond which a problem time is one of the dynamic
-// relaxation, which has a time of its own.
-const relaxing = 1.1
-
-// bar is how far the run is; nil where that is not known.
+// bar is how far the run is; nil where that is not known. A dynamic relaxation has a time of
+// its own.
 func (p *Page) bar() *bar {
 	r := &p.Report
-	if r.Time == nil || r.EndTime == nil || !(*r.EndTime > 0) || !(*r.Time >= 0) || *r.Time > relaxing**r.EndTime {
+	if r.Relaxing || r.Time == nil || r.EndTime == nil || !(*r.EndTime > 0) || !(*r.Time >= 0) {
 		return nil
 	}
 	done := min(*r.Time / *r.EndTime, 1)
@@ -169,7 +166,10 @@ func (p *Page) key() []fact {
 	if r.EndTime != nil {
 		add("End time", number(*r.EndTime), "problem time")
 	}
-	if r.Time != nil {
+	switch {
+	case r.Time != nil && r.Relaxing:
+		add("Dynamic relaxation", number(*r.Time), "its own problem time")
+	case r.Time != nil:
 		add("Reached", number(*r.Time), "problem time")
 	}
 	if r.Cycle != nil {
