@@ -9,6 +9,7 @@ package lastpage
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
@@ -49,7 +50,7 @@ func Leave(ctx context.Context, w *watch.Watcher, run Run) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	p := run.page()
-	err := w.Do(ctx, func(f *rundir.Folder) error {
+	err := w.Do(ctx, guarded(func(f *rundir.Folder) error {
 		if err := ownership.Of(f).CheckOwner(run.ID.String()); err != nil {
 			return err
 		}
@@ -66,11 +67,24 @@ func Leave(ctx context.Context, w *watch.Watcher, run Run) error {
 		}
 		_, err = report.Save(f, data)
 		return err
-	})
+	}))
 	if err != nil {
 		return fmt.Errorf("no %s in the run folder: %w", report.Name, err)
 	}
 	return nil
+}
+
+// guarded makes an error of a panic: a page is worth no plugin, and is made of whatever
+// lies in the folder.
+func guarded(do func(*rundir.Folder) error) func(*rundir.Folder) error {
+	return func(f *rundir.Folder) (err error) {
+		defer func() {
+			if fault := recover(); fault != nil {
+				err = fmt.Errorf("a fault of this driver, which its maintainers want to hear of: %v at %s", fault, debug.Stack())
+			}
+		}()
+		return do(f)
+	}
 }
 
 // page is what does not come from the folder.

@@ -36,8 +36,8 @@ func parseWatch(c *WatchConfig, p *problems) (b watchdog.Bounds) {
 	}
 	if c.Silence != "" {
 		d, err := time.ParseDuration(c.Silence)
-		if err != nil || d <= 0 {
-			p.add("watch: silence must be a duration such as \"1h\", not %q; leave it out for no bound", c.Silence)
+		if err != nil || d < leastSilence {
+			p.add("watch: silence must be a duration such as \"1h\", and %s at least, not %q; leave it out for no bound", leastSilence, c.Silence)
 		}
 		b.Silence = d
 	}
@@ -64,3 +64,7 @@ func parsePercent(name, text, example string, p *problems) float64 {
 	}
 	return v
 }
+
+// leastSilence is how often the driver looks at a run that prints. Every run is silent for
+// less.
+const leastSilence = time.Second
