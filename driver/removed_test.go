@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 )
 
 // A run folder that is removed under its solver is told as that, and neither as a solver
@@ -56,4 +57,18 @@ func TestRunFolder_RemovedUnderItsSolver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The solver ends of it before anybody has seen that the folder is gone.
+func TestRunFolder_RemovedAndItsSolverEnds(t *testing.T) {
+	n := newNode(t)
+	n.endsRunning()
+	r := n.start(slowJob("ncpu = 1"))
+	r.isSeenComputing()
+	must.NoError(t, os.RemoveAll(r.folder))
+	must.NoError(t, unix.Kill(r.pid, unix.SIGKILL))
+	result := r.wait()
+	must.False(t, result.Successful())
+	must.StrContains(t, result.Err.Error(), "unknown: the run folder "+r.folder+" was removed under its solver, and with it the outputs")
+	n.hears(r.id, "The run folder "+r.folder+" was removed under its solver")
 }

@@ -79,6 +79,13 @@ func (f *Folder) ID() DirID {
 	return DirID{Dev: uint64(st.Dev), Ino: st.Ino} //nolint:unconvert // a type of its own on some architectures
 }
 
+// Removed reports whether the folder was removed since it was opened. Nothing is certain
+// where it is false: not every file system counts the names of a folder.
+func (f *Folder) Removed() bool {
+	var st unix.Stat_t
+	return unix.Fstat(f.Fd(), &st) == nil && st.Nlink == 0
+}
+
 // Path is the folder's path as it was opened, for messages and for a process's
 // working directory. Nothing in this package opens anything by it.
 func (f *Folder) Path() string { return f.path }

@@ -14,6 +14,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
@@ -50,6 +51,7 @@ type Run struct {
 func (r *Run) ReadOutputs(ctx context.Context) (watch.View, error) {
 	began, told := time.Now(), false
 	var owned *ownership.OwnedError
+	var gone *workplace.GoneError
 	var missing time.Time // since when the folder cannot be opened; zero: it can, or nothing tells
 	for {
 		patient := readAttempt
@@ -62,6 +64,9 @@ func (r *Run) ReadOutputs(ctx context.Context) (watch.View, error) {
 		attempt, cancel := context.WithTimeout(ctx, patient)
 		v, err := r.Watcher.Finish(attempt)
 		cancel()
+		if errors.As(err, &gone) {
+			return v, err // it does not come back
+		}
 		if !rundir.Unreadable(err) {
 			if errors.As(err, &owned) {
 				return v, err // what lies there is another run's

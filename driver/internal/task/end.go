@@ -19,6 +19,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ended"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -166,7 +167,11 @@ func (h *Handle) readOutputs(ctx context.Context, r *run) (watch.View, error) {
 		h.tellGone(v.Gone)
 		return v, v.Gone
 	}
-	return h.settling(r).ReadOutputs(ctx)
+	v, err := h.settling(r).ReadOutputs(ctx)
+	if gone := (*workplace.GoneError)(nil); errors.As(err, &gone) {
+		h.tellGone(gone)
+	}
+	return v, err
 }
 
 // settling is the run with its folder when it is over.

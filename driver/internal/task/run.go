@@ -16,6 +16,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/workplace"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -154,7 +155,11 @@ func (h *Handle) tellHeld(err error) {
 func (h *Handle) tellGone(err error) {
 	text := ""
 	if err != nil {
-		text = fmt.Sprintf("%s. Stop the job, and start it again where the deck is", events.Sentence(err.Error()))
+		then := "Stop the job, and start it again where the deck is"
+		if gone := (*workplace.GoneError)(nil); errors.As(err, &gone) && gone.PID == 0 {
+			then = "Start the job again where the deck is"
+		}
+		text = fmt.Sprintf("%s. %s", events.Sentence(err.Error()), then)
 	}
 	if text == h.alerts.gone {
 		return

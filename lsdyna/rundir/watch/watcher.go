@@ -186,6 +186,10 @@ func (w *Watcher) checkPlace() error {
 	}
 	leads, err := place.Check(procfs.Root)
 	was := w.View().Gone
+	if err == nil && !leads && was == nil && w.folder != nil && w.folder.Removed() {
+		// A solver that ended of it at once has no working directory that would tell.
+		err = &workplace.GoneError{Path: place.Path, Removed: true}
+	}
 	switch {
 	case err == nil && !leads:
 		return was // what was certain once remains so

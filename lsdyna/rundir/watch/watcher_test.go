@@ -197,6 +197,29 @@ func TestWatcher_reportsAnErrorOnce(t *testing.T) {
 	await(t, w, "another report", func(View) bool { return reports.Load() == 2 })
 }
 
+// A solver whose folder is removed may end of it before anybody has looked.
+func TestWatcher_aFolderThatWasRemovedAndItsSolverGone(t *testing.T) {
+	for name, remade := range map[string]bool{"removed": false, "and made anew": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.write(t, "stdout", solving)
+			w := s.watch(t)
+			dir := await(t, w, "cycle 100", func(v View) bool { return v.Snapshot.Cycle == 100 }).Dir
+			must.NoError(t, os.RemoveAll(s.dir))
+			if remade {
+				must.NoError(t, os.Mkdir(s.dir, 0o755))
+			}
+			w.SetSolver(workplace.Place{Solver: procfs.Identity{PID: 1, StartTicks: 1 << 60}, Path: s.dir, Dir: dir})
+			v, err := w.Finish(soon(t))
+			var gone *workplace.GoneError
+			must.True(t, errors.As(err, &gone), must.Sprintf("%v", err))
+			must.Eq(t, error(gone), v.Gone)
+			must.Eq(t, "the run folder "+s.dir+" was removed under its solver, and with it the outputs", gone.Error())
+			must.Eq(t, 100, v.Snapshot.Cycle)
+		})
+	}
+}
+
 // While the path leads to another folder than the solver's, nothing is read or written
 // there; when the solver has ended, too.
 func TestWatcher_leavesAFolderAloneThatIsNotTheSolvers(t *testing.T) {

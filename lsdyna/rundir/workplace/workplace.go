@@ -31,12 +31,15 @@ type Place struct {
 // any more. Nothing that lies under the path is of this run.
 type GoneError struct {
 	Path    string
-	PID     int
+	PID     int          // of the solver; 0 where it has ended
 	Dir     rundir.DirID // the solver's working directory; the zero value where that is not known
 	Removed bool         // that folder is removed; else it was moved, or its file system unmounted
 }
 
 func (e *GoneError) Error() string {
+	if e.PID == 0 {
+		return e.Lost()
+	}
 	what, so := "moved, or unmounted,", "the driver neither sees its outputs nor can send it a switch"
 	if e.Removed {
 		what, so = "removed", "what it writes is lost"
