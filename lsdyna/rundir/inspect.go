@@ -22,10 +22,14 @@ import (
 // it is running.
 func (f *Folder) Report(ctx context.Context, name string, running bool) (output.Report, error) {
 	snapshot, err := inspectFolder(ctx, f, name)
-	if err != nil {
+	foreign := errors.Is(err, errForeign)
+	if err != nil && !foreign {
 		return output.Report{}, err
 	}
 	report := output.NewReport(snapshot, output.Exit{Running: running})
+	if foreign {
+		report.Outcome, report.Reason = output.Unknown, "unknown: "+errForeign.Error()
+	}
 	var now time.Time
 	if report.Outcome == output.Running {
 		now = time.Now()
@@ -103,7 +107,7 @@ func inspectFile(ctx context.Context, folder *Folder, name string) (output.Snaps
 		sources = append(sources, output.Source{Name: name, Kind: kind, Facts: src.reader.Final()})
 	}
 	if _, usual := lsdyna.MayBeStdout(name); kind == lsdyna.KindStdout && !usual && !sniff.Tells(&sources[0].Facts) {
-		return output.Snapshot{}, errors.New("it holds nothing that LS-DYNA prints: name the run folder, or its stdout, messag, mes0000, d3hsp or status.out; unpack a compressed one first")
+		return output.Snapshot{Sources: []string{name}, Written: src.modified}, errForeign // its last line tells nothing
 	}
 	if kind == lsdyna.KindStdout && sources[0].Banner == output.NoBanner {
 		sources = append(sources, folder.readStderr(ctx, name)...)
@@ -115,6 +119,10 @@ func inspectFile(ctx context.Context, folder *Folder, name string) (output.Snaps
 	}
 	return s, nil
 }
+
+// errForeign: the one file that was named is none of LS-DYNA's outputs, but a deck, or a
+// compressed one.
+var errForeign = errors.New("it holds nothing that LS-DYNA prints: name the run folder, or its stdout, messag, mes0000, d3hsp or status.out; unpack a compressed one first")
 
 // readStderr reads the file with the stderr of a run, which its name beside that of
 // stdout shows, if there is one.

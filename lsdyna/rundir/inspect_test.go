@@ -231,8 +231,11 @@ func TestReport_takesWhatTheDriverNotedOfTheEnd(t *testing.T) {
 func TestReport_aFileThatIsNoOutputSaysSo(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"main.k": "*KEYWORD\n*END\n", "d3plot": "\x00\x01\x02", "d3dump01": "dump", "messag.gz": "\x1f\x8b", "notes": "something else\n"} {
-		_, err := inspect(t, write(t, dir, name, text), false)
-		must.ErrorContains(t, err, "nothing that LS-DYNA prints", must.Sprint(name))
+		r, err := inspect(t, write(t, dir, name, text), false)
+		must.NoError(t, err, must.Sprint(name))
+		must.Eq(t, output.Unknown, r.Outcome)
+		must.StrContains(t, r.Reason, "nothing that LS-DYNA prints: name the run folder")
+		must.StrNotContains(t, r.Reason, "last words")
 	}
 	for _, name := range []string{"messag", "run.log"} { // a run that has just begun
 		_, err := inspect(t, write(t, dir, name, ""), false)
