@@ -113,20 +113,26 @@ func TestSmallRestart_AWholeDeckIsNotGivenToTheSolver(t *testing.T) {
 	must.StrContains(t, next.read("stdout"), "> r=d3dump01 ncpu=1")
 }
 
+// stopsASmallRestart goes on from the run's first dump with small.k, up to a second dump.
+func (r *run) stopsASmallRestart() {
+	r.t.Helper()
+	r.write("small.k", smallDeck)
+	paced := standinJob(smallRestart)
+	paced.env = map[string]string{"STANDIN_PACE": "200ms"}
+	stopped := r.again(paced)
+	stopped.isSeenComputing()
+	must.NoError(r.t, r.n.StopTask(stopped.id, patience, "SIGTERM"))
+	r.n.hears(stopped.id, "Stopping with sw1, dump d3dump02 written")
+	stopped.wait()
+}
+
 // Whoever goes back to the first deck after a small restart was interrupted keeps what
 // that one has computed.
 func TestSmallRestart_TheFirstDeckGoesOnToo(t *testing.T) {
 	n := newNode(t)
 	want := n.extended()
 	first := n.completedWithDump("")
-	first.write("small.k", smallDeck)
-	paced := standinJob(smallRestart)
-	paced.env = map[string]string{"STANDIN_PACE": "200ms"}
-	stopped := first.again(paced)
-	stopped.isSeenComputing()
-	must.NoError(t, n.StopTask(stopped.id, patience, "SIGTERM"))
-	n.hears(stopped.id, "Stopping with sw1, dump d3dump02 written")
-	stopped.wait()
+	first.stopsASmallRestart()
 
 	next := first.again(standinJob("ncpu = 1"))
 	n.hears(next.id, "Restarting from d3dump02")
@@ -138,14 +144,7 @@ func TestSmallRestart_TheFirstDeckGoesOnToo(t *testing.T) {
 func TestSmallRestart_AChangedDeckBeginsAtTheNamedDump(t *testing.T) {
 	n := newNode(t)
 	first := n.completedWithDump("")
-	first.write("small.k", smallDeck)
-	paced := standinJob(smallRestart)
-	paced.env = map[string]string{"STANDIN_PACE": "200ms"}
-	stopped := first.again(paced)
-	stopped.isSeenComputing()
-	must.NoError(t, n.StopTask(stopped.id, patience, "SIGTERM"))
-	n.hears(stopped.id, "Stopping with sw1, dump d3dump02 written")
-	stopped.wait()
+	first.stopsASmallRestart()
 	first.write("small.k", strings.Replace(smallDeck, "0.012", "0.007", 1))
 	next := first.again(standinJob(smallRestart))
 	n.hears(next.id, "Small restart from d3dump01 with small.k, as the job says")

@@ -54,12 +54,22 @@ var ofFolders = []removal{
 	},
 	{
 		lineTwoSolvers, "without locks a record is replaced that nobody has judged", []string{"TestClaim_withoutLocksARecordThatChangedIsJudgedAgain"}, []mutant.Edit{
-			mutant.Replace("(*Folder).succeed", "!now.isSame(before)", "!now.isSame(now)"),
+			mutant.Replace("(*Folder).checkTurn", "!now.isSame(t.of)", "!now.isSame(now)"),
 		},
 	},
 	{
 		lineTwoSolvers, "without locks two come after the same run", []string{"TestClaim_withoutLocksTheTurnIsAnothers"}, []mutant.Edit{
-			mutant.Replace("(*Folder).takeTurn", "!has.isOver(o, \"\")", "false"),
+			mutant.Replace("(*Folder).takeTurn", "!has.isGone(inTurn.Node)", "false"),
+		},
+	},
+	{
+		lineTwoSolvers, "without locks a run that is about to leave has left", []string{"TestClaim_withoutLocksARunThatIsLeavingHasNotLeft"}, []mutant.Edit{
+			mutant.Replace("(*Folder).takeTurn", "!has.isGone(inTurn.Node)", "!has.isOver(o, \"\")"),
+		},
+	},
+	{
+		lineTwoSolvers, "without locks a turn that has ended is passed", []string{"TestClaim_withoutLocksATurnThatEndedIsNotPassed"}, []mutant.Edit{
+			mutant.Begin("(*Folder).checkTurn", "passed = nil"),
 		},
 	},
 	{

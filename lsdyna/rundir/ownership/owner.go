@@ -53,6 +53,9 @@ type Owner struct {
 	Processes []Process `json:"processes,omitempty"`
 	Cgroup    string    `json:"cgroup,omitempty"`
 
+	// Turn tells the turns of a run apart (see turn.go); OwnerFile has none.
+	Turn string `json:"turn,omitempty"`
+
 	// Ended: the run is over, and nothing of it happens in the folder any more.
 	Ended *time.Time `json:"ended,omitempty"`
 }
@@ -150,11 +153,18 @@ func (o Owner) isOver(wants Owner, endMark string) bool {
 		return true
 	case o.InAlloc && wants.InAlloc && o.Alloc != wants.Alloc:
 		return true // a copy of another allocation's folder
-	case o.Node.Boot == "" || wants.Node.Boot == "":
+	}
+	return o.isGone(wants.Node)
+}
+
+// isGone reports whether the record's processes are provably gone, as seen from a node.
+func (o Owner) isGone(here Node) bool {
+	switch {
+	case o.Node.Boot == "" || here.Boot == "":
 		return false
-	case o.Node.Boot != wants.Node.Boot:
-		return o.Node.isSameMachine(wants.Node)
-	case o.Node.isHiddenFrom(wants.Node):
+	case o.Node.Boot != here.Boot:
+		return o.Node.isSameMachine(here)
+	case o.Node.isHiddenFrom(here):
 		return false
 	case len(o.Processes) == 0 && o.Cgroup == "":
 		return false // nothing tells

@@ -12,21 +12,25 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 )
 
 // Where no lock keeps several runs apart, what a file system does for one alone has to:
 // it creates a name once. So whoever replaces a record first creates the turn after it,
-// a file named for that record, with the record that is to come. Of many that want to
-// come after the same record one gets its turn, and a record is replaced by rename: there
+// a file named for that record, which says what process is in the turn. Of many that want
+// to come after the same record one gets its turn, and a record is replaced by rename: there
 // is no moment without one. Nobody comes after a record that is not in the folder any
 // more, which is looked at again in the turn: a turn ends after the rename, so whoever
 // gets a turn that was somebody's before finds another record there.
 //
-// Whoever dies in its turn leaves it behind. The record in it tells whose it was, and it
-// is succeeded as the record of any run that is over.
+// Whoever dies in its turn leaves it behind, and is succeeded in the same way. That is
+// judged by its process alone: what a run is about to say of itself, be it that it has
+// ended, is not said before the turn is over.
 
 // turnPrefix begins the names of the files of turns.
 const turnPrefix = OwnerFile + ".after-"
@@ -81,57 +85,107 @@ func (f *Folder) succeed(before, o Owner) error {
 	if err != nil {
 		return err
 	}
-	turn, passed, err := f.takeTurn(before, o, data)
+	holder := &o.Run
+	claimedHere.Store(holder, o.Run)
+	defer claimedHere.Delete(holder)
+	turns, err := f.takeTurn(before, o)
 	if err != nil {
 		return err
 	}
-	now, err := f.ReadOwner()
-	switch {
-	case errors.Is(err, os.ErrNotExist), err == nil && !now.isSame(before):
-		err = unix.EEXIST
-	case err == nil:
+	own := len(turns) - 1
+	if err = f.checkTurn(before, turns[:own]); err == nil {
 		err = f.WriteFile(OwnerFile, data)
 	}
 	if err != nil {
-		passed = nil // they are in the way of others as before
+		turns = turns[own:] // those before are in the way of others as before
 	}
-	for _, name := range append(passed, turn) {
-		_ = unix.Unlinkat(f.Fd(), name, 0) // a leftover is succeeded by the next
+	for _, t := range turns {
+		_ = unix.Unlinkat(f.Fd(), t.name, 0) // a leftover is succeeded by the next
 	}
 	return err
+}
+
+// turn is the file of a turn, with what was read there or written.
+type turn struct {
+	name string
+	of   Owner
 }
 
 // maxTurns bounds how many runs in a row died in their turn.
 const maxTurns = 32
 
-// takeTurn creates the turn after a record, or after those who died in theirs. passed are
-// the turns of these.
-func (f *Folder) takeTurn(before, o Owner, data []byte) (turn string, passed []string, err error) {
-	for after := OwnerFile; len(passed) < maxTurns; after = turn {
-		turn = turnAfter(after, before)
-		err := f.create(turn, data)
+// takeTurn creates the turn after a record, or after those who died in theirs. It returns
+// the turns of these, and its own as the last.
+func (f *Folder) takeTurn(before, o Owner) ([]turn, error) {
+	inTurn, err := o.inTurn()
+	if err != nil {
+		return nil, err
+	}
+	data, err := inTurn.encode()
+	if err != nil {
+		return nil, err
+	}
+	var turns []turn
+	for after := OwnerFile; len(turns) < maxTurns; {
+		name := turnAfter(after, before)
+		err := f.create(name, data)
 		if err == nil {
-			return turn, passed, nil
+			return append(turns, turn{name, inTurn}), nil
 		}
 		if !errors.Is(err, unix.EEXIST) {
-			return "", nil, err
+			return nil, err
 		}
-		has, err := f.readOwner(turn)
+		has, err := f.readOwner(name)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
-			return "", nil, unix.EEXIST // it has just ended
+			return nil, unix.EEXIST // it has just ended
 		case errors.Is(err, errBadOwner):
-			return "", nil, &OwnedError{Folder: f.Path()}
+			return nil, &OwnedError{Folder: f.Path()}
 		case err != nil:
-			return "", nil, err
-		case !has.isOver(o, ""):
-			return "", nil, &OwnedError{Folder: f.Path(), Owner: has}
+			return nil, err
+		case !has.isGone(inTurn.Node):
+			return nil, &OwnedError{Folder: f.Path(), Owner: has}
 		}
-		passed = append(passed, turn)
-		before = has
+		turns = append(turns, turn{name, has})
+		after, before = name, has
 	}
-	return "", nil, &OwnedError{Folder: f.Path()}
+	return nil, &OwnedError{Folder: f.Path()}
 }
+
+// checkTurn looks in a turn whether it is one: the record must be the one that was judged,
+// and whoever seemed to have died in a turn may have ended it meanwhile instead.
+func (f *Folder) checkTurn(before Owner, passed []turn) error {
+	for _, t := range append([]turn{{OwnerFile, before}}, passed...) {
+		now, err := f.readOwner(t.name)
+		if errors.Is(err, os.ErrNotExist) || err == nil && !now.isSame(t.of) {
+			return unix.EEXIST
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inTurn is the record of this process in a turn of the run.
+func (o Owner) inTurn() (Owner, error) {
+	self, err := thisProcess()
+	o.Node = ThisNode(o.Node.ID, o.Node.Name)
+	o.Processes, o.Cgroup, o.Ended, o.Turn = []Process{self}, "", nil, rand.Text()
+	return o, err
+}
+
+// thisProcess has this process's rights, whatever those of the caller: /proc may hide it.
+var thisProcess = sync.OnceValues(func() (self Process, err error) {
+	known := make(chan struct{})
+	go func() {
+		self.PID = os.Getpid()
+		self.StartTicks, err = procfs.StartTicks(procfs.Root, self.PID)
+		close(known)
+	}()
+	<-known
+	return self, err
+})
 
 // turns are the names of all turns in the folder.
 func (f *Folder) turns() (names []string, err error) {
@@ -179,5 +233,8 @@ func (f *Folder) createInPlace(name string, data []byte) error {
 	}
 	file := os.NewFile(uintptr(fd), name)
 	_, err = file.Write(data)
-	return errors.Join(err, file.Close())
+	if err = errors.Join(err, file.Close()); err != nil {
+		_ = unix.Unlinkat(f.Fd(), name, 0) // a part of it would be a damaged record
+	}
+	return err
 }

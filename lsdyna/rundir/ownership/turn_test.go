@@ -156,7 +156,7 @@ func TestClaim_withoutLocksWhoDiedInItsTurnIsSucceeded(t *testing.T) {
 	for name, dead := range map[string][]Owner{
 		"one":                     {over("a")},
 		"one after the other":     {over("a"), over("c"), over("d")},
-		"the run that comes":      {ownerHere("b")},
+		"the run that comes":      {over("b")},
 		"the run that had it":     {over("old")},
 		"one of them three times": {over("a"), over("a"), over("a")},
 	} {
@@ -177,6 +177,71 @@ func TestClaim_withoutLocksWhoDiedInItsTurnIsSucceeded(t *testing.T) {
 			must.NoError(t, err)
 			must.Len(t, 2, entries, must.Sprintf("%v: lock and record", entries))
 		})
+	}
+}
+
+// A run that is about to say that it has left has not left: whoever came now would have
+// its record written over.
+func TestClaim_withoutLocksARunThatIsLeavingHasNotLeft(t *testing.T) {
+	withoutLocks(t)
+	folder := openFolder(t, t.TempDir())
+	plantOwner(t, folder, over("old"))
+	leaves := over("old")
+	leaves.Ended = new(time.Time)
+	claimedHere.Store(t, "old") // as in succeed
+	turns, err := folder.takeTurn(over("old"), leaves)
+	must.NoError(t, err)
+	for _, run := range []string{"b", "old"} { // another plugin of the same run, too
+		_, err = folder.Claim(ownerHere(run, living(t)))
+		must.Eq(t, "old", mustOwned(t, err).Owner.Run, must.Sprint(run))
+	}
+	claimedHere.Delete(t)
+	_, err = folder.Claim(ownerHere("b", living(t)))
+	must.NoError(t, err, must.Sprint("the process is not in that turn any more"))
+	_, err = folder.readOwner(turns[0].name)
+	must.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// Who seemed to have died in its turn may have ended it, and another may be in that turn.
+func TestClaim_withoutLocksATurnThatEndedIsNotPassed(t *testing.T) {
+	folder := openFolder(t, t.TempDir())
+	plantOwner(t, folder, over("old"))
+	plantTurn(t, folder, OwnerFile, over("old"), over("a"))
+	turns, err := folder.takeTurn(over("old"), ownerHere("b"))
+	must.NoError(t, err)
+	must.Len(t, 2, turns)
+	must.NoError(t, folder.checkTurn(over("old"), turns[:1]))
+	plantTurn(t, folder, OwnerFile, over("old"), over("c"))
+	must.ErrorIs(t, folder.checkTurn(over("old"), turns[:1]), unix.EEXIST)
+	must.NoError(t, unix.Unlinkat(folder.Fd(), turns[0].name, 0))
+	must.ErrorIs(t, folder.checkTurn(over("old"), turns[:1]), unix.EEXIST)
+}
+
+// The plugin of a run that is over says so while others come.
+func TestClaim_withoutLocksOneWinsWhileTheLastLeaves(t *testing.T) {
+	withoutLocks(t)
+	for range 30 {
+		dir := t.TempDir()
+		plantOwner(t, openFolder(t, dir), over("old"))
+		var wg sync.WaitGroup
+		winners := make(chan string, 16)
+		for _, run := range strings.Split("abcdefgh", "") {
+			folder, last := openFolder(t, dir), openFolder(t, dir)
+			wg.Go(func() {
+				if _, err := folder.Claim(ownerHere(run, living(t))); err == nil {
+					winners <- run
+				}
+			})
+			wg.Go(func() { _ = last.Leave("old") })
+		}
+		wg.Wait()
+		close(winners)
+		must.LessEq(t, 1, len(winners))
+		o, err := openFolder(t, dir).ReadOwner()
+		must.NoError(t, err)
+		if winner, any := <-winners; any {
+			must.Eq(t, winner, o.Run)
+		}
 	}
 }
 
