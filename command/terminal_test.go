@@ -43,7 +43,7 @@ func TestStatus_coloursOnlyATerminalThatWantsThem(t *testing.T) {
 	dir := nodetest.StateDir(t)
 	nodetest.Task{Job: "crash", Alloc: "a1", Name: "solve", Cores: []int{0, 1}, Stdout: nodetest.Solving(5, 1e-2)}.Make(t, dir)
 	status := func(tty *os.File) {
-		must.Eq(t, exitOK, Run(context.Background(), []string{"status", "-sysfs", sysfs, "-state-dir", dir}, tty, tty))
+		must.Eq(t, exitOK, Run(context.Background(), []string{"status", "-sysfs", sysfs, "-state-dir", dir, "-status-dir", ""}, tty, tty))
 	}
 	for name, c := range map[string]struct {
 		env             map[string]string
