@@ -19,7 +19,7 @@ import (
 // The trace that placement quality is measured on: jobs of whole cores come at
 // random, stay for a random time, and are rejected when too few cores are free.
 // Counted are the jobs that span more domains than they would on an idle
-// machine. The peers' figures for the same trace are in the README.
+// machine. docs/measured.md has the figures.
 
 var (
 	traceSizes   = []int{2, 4, 6, 8, 12, 16, 24, 32, 48}

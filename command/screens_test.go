@@ -110,17 +110,24 @@ func checkScreen(t *testing.T, name, got string) {
 	must.Eq(t, string(want), got)
 }
 
-// TestReadme_screensOfStatusAreTheProgramsOwn: every screen of status that README
-// shows begins with the machine of the screen in testdata, and is that screen.
-func TestReadme_screensOfStatusAreTheProgramsOwn(t *testing.T) {
+// TestDocs_screensOfStatusAreTheProgramsOwn: every screen of status that README or a page
+// of docs/ shows begins with the machine of the screen in testdata, and is that screen.
+func TestDocs_screensOfStatusAreTheProgramsOwn(t *testing.T) {
 	screen, err := os.ReadFile("testdata/status-2x4-cores-100.txt")
 	must.NoError(t, err)
-	readme, err := os.ReadFile("../README.md")
-	must.NoError(t, err)
 	title, _, _ := strings.Cut(string(screen), "\n")
-	for i, block := range strings.Split(string(readme), "```") {
-		if i%2 == 1 && strings.Contains(block, title) {
-			must.StrHasSuffix(t, string(screen), block)
+	paths, err := filepath.Glob("../docs/*.md")
+	must.NoError(t, err)
+	found := 0
+	for _, path := range append(paths, "../README.md") {
+		page, err := os.ReadFile(path)
+		must.NoError(t, err)
+		for i, block := range strings.Split(string(page), "```") {
+			if i%2 == 1 && strings.Contains(block, title) {
+				must.StrHasSuffix(t, string(screen), block, must.Sprint(path))
+				found++
+			}
 		}
 	}
+	must.Positive(t, found, must.Sprint("no page shows a screen of status"))
 }

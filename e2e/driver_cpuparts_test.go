@@ -17,7 +17,7 @@ import (
 
 // With cgroups v1 a client that restarts counts the cores of allocations that are over
 // but not collected as reserved, and its cpuparts_hook ends tasks of every driver for
-// that. After a garbage collection, as README advises, it does not.
+// that. After a garbage collection, as docs/kernels.md advises, it does not.
 func TestDriver_ClientRestartAfterReservationsOfAllCores(t *testing.T) {
 	requireRoot(t)
 	cores := twoCores(t)
