@@ -6,7 +6,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
@@ -17,8 +16,9 @@ import (
 
 const historyHelp = `USAGE
   nomad-driver-lsdyna history [-job PATTERN] [-user PATTERN] [-solver PATTERN]
-      [-outcome OUTCOME] [-namespace PATTERN] [-alloc ID] [-since TIME]
-      [-until TIME] [-last N] [-why] [-json] [-state-dir DIR]
+      [-outcome completed|stopped|error|license|killed|unknown]
+      [-namespace PATTERN] [-alloc ID] [-since TIME] [-until TIME]
+      [-last N] [-why] [-json] [-state-dir DIR]
 
 DESCRIPTION
   Lists the runs that ended on this node, the newest last, and sums up their core
@@ -79,7 +79,7 @@ func runHistory(_ context.Context, args []string, s streams) error {
 	since, until := fs.String("since", "", ""), fs.String("until", "", "")
 	last := fs.Int("last", 0, "")
 	why, asJSON := fs.Bool("why", false, ""), fs.Bool("json", false, "")
-	dir := fs.String("state-dir", DefaultStateDir, "")
+	stateDir := stateDirFlag(fs)
 	if err := parseOnly(fs, args); err != nil {
 		return err
 	}
@@ -103,7 +103,11 @@ func runHistory(_ context.Context, args []string, s streams) error {
 	if *last < 0 {
 		return usagef("-last %d: name how many runs, 1 or more; without it all are shown", *last)
 	}
-	runs, err := readHistory(*dir, &f, *last, s)
+	dir, err := stateDir()
+	if err != nil {
+		return err
+	}
+	runs, err := readHistory(dir, &f, *last, s)
 	if err != nil {
 		return err
 	}
@@ -117,15 +121,9 @@ func runHistory(_ context.Context, args []string, s streams) error {
 
 // readHistory reads the runs that are asked for, and says what cannot be read.
 func readHistory(dir string, f *past.Filter, last int, s streams) ([]history.Entry, error) {
-	store, notes, err := node.OpenState(filepath.Clean(dir))
+	store, err := node.OpenState(dir)
 	if err != nil {
 		return nil, err
-	}
-	for _, note := range notes {
-		fmt.Fprintf(s.err, "%s history: %s\n", program, screen.Clean(note))
-	}
-	if store == nil {
-		return []history.Entry{}, nil
 	}
 	all, err := history.Read(store.Dir())
 	if err != nil {

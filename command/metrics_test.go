@@ -5,7 +5,9 @@ package command
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -70,12 +72,22 @@ func TestMetrics_arePrometheusText(t *testing.T) {
 		must.Eq(t, want[0], metric(t, families["lsdyna_core_allocated"], labels).GetGauge().GetValue())
 		must.Eq(t, want[1], metric(t, families["lsdyna_core_idle_sibling"], labels).GetGauge().GetValue())
 	}
+	owner["cpu"] = "8" // idle, but the task's
+	must.Eq(t, 1, metric(t, families["lsdyna_task_core_info"], owner).GetGauge().GetValue())
+	must.Len(t, 4, families["lsdyna_task_core_info"].GetMetric())
+	delete(owner, "cpu")
 	over := map[string]string{"alloc_id": allocB}
 	must.Eq(t, 3, metric(t, families["lsdyna_task_exit_code"], over).GetGauge().GetValue())
 	over["state"] = "ended"
 	must.Eq(t, 1, metric(t, families["lsdyna_task_state"], over).GetGauge().GetValue())
-	for name := range families {
+	for name, family := range families {
 		must.StrContains(t, metricsHelp, name, must.Sprint("help"))
+		must.NotEq(t, "", family.GetHelp(), must.Sprint(name))
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				must.NotEq(t, "", label.GetValue(), must.Sprint(name, label.GetName()))
+			}
+		}
 	}
 }
 
@@ -84,7 +96,7 @@ func TestMetrics_replaceATextfile(t *testing.T) {
 	nodetest.Task{Job: "crash", Alloc: allocA, Name: "solve", Cores: []int{0}}.Make(t, dir)
 	file := filepath.Join(t.TempDir(), "lsdyna.prom")
 	must.NoError(t, os.WriteFile(file, []byte("old"), 0o600))
-	r := call(t, "metrics", "-state-dir", dir, "-sysfs", sysfs, "-textfile", file)
+	r := call(t, "metrics", "-state-dir", dir, "-sysfs", sysfs, "-o", file)
 	must.Eq(t, result{}, r)
 	data, err := os.ReadFile(file)
 	must.NoError(t, err)
@@ -93,9 +105,49 @@ func TestMetrics_replaceATextfile(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, 0o644, info.Mode().Perm()) // the node exporter is another user
 
-	r = call(t, "metrics", "-state-dir", dir, "-sysfs", sysfs, "-textfile", filepath.Join(file, "x"))
+	r = call(t, "metrics", "-state-dir", dir, "-sysfs", sysfs, "-o", filepath.Join(file, "x"))
 	must.Eq(t, exitNo, r.code)
 	must.StrContains(t, r.errout, "metrics: write "+file+"/x: ")
+}
+
+// promtool gives the path of Prometheus' own checker.
+func promtool(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not installed (Debian's package prometheus)")
+	}
+	return path
+}
+
+// TestMetrics_helpNamesNoOthers has a node with all that there is to tell.
+func TestMetrics_helpNamesNoOthers(t *testing.T) {
+	dir := watched(t, nodetest.Statistics(5e-3, 0.9, 30, 12))
+	nodetest.Task{
+		Job: "old", Alloc: allocB, Name: "solve", Cores: []int{2}, Since: 2 * time.Hour, Over: true,
+		Exit: &supervisor.ExitRecord{Version: 1, Code: 3, FinishedAt: time.Now()},
+	}.Make(t, dir)
+	out := call(t, "metrics", "-state-dir", dir, "-sysfs", twoSockets.Sysfs(t)).out
+	for _, name := range regexp.MustCompile(`\blsdyna_[a-z_]+`).FindAllString(metricsHelp, -1) {
+		must.StrContains(t, out, "\n# TYPE "+name+" ", must.Sprint(name))
+	}
+}
+
+func TestMetrics_areFineByPromtool(t *testing.T) {
+	check := func(t *testing.T, text string) string {
+		cmd := exec.CommandContext(t.Context(), promtool(t), "check", "metrics")
+		cmd.Stdin = strings.NewReader(text)
+		out, err := cmd.CombinedOutput()
+		if err != nil && len(out) == 0 {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	must.StrContains(t, check(t, "x_total 1\n"), "no help text") // it looks at what it gets
+	dir := watched(t, nodetest.Statistics(5e-3, 0.9, 30, 12))
+	r := call(t, "metrics", "-state-dir", dir, "-sysfs", twoSockets.Sysfs(t))
+	must.Eq(t, exitOK, r.code)
+	must.Eq(t, "", check(t, r.out))
 }
 
 func TestMetrics_printNothingWhereTheRecordsCannotBeRead(t *testing.T) {
@@ -103,4 +155,37 @@ func TestMetrics_printNothingWhereTheRecordsCannotBeRead(t *testing.T) {
 	must.Eq(t, exitNo, r.code)
 	must.Eq(t, "", r.out)
 	must.NotEq(t, "", r.errout)
+}
+
+func TestCommands_refuseWhatIsNoStateDir(t *testing.T) {
+	sysfs := twoSockets.Sysfs(t)
+	empty := filepath.Join(t.TempDir(), "empty")
+	must.NoError(t, os.Mkdir(empty, 0o700))
+	for name, args := range map[string][]string{
+		"status":  {"status", "-sysfs", sysfs},
+		"watch":   {"status", "-watch", "-sysfs", sysfs},
+		"metrics": {"metrics", "-sysfs", sysfs},
+		"history": {"history"},
+		"report":  {"report", allocA},
+		"reap":    {"reap"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for dir, why := range map[string]string{filepath.Join(empty, "none"): "is not there", empty: "is no state_dir"} {
+				r := call(t, append(args, "-state-dir", dir)...)
+				must.Eq(t, exitNo, r.code)
+				must.Eq(t, "", r.out)
+				must.StrContains(t, r.errout, dir+" "+why)
+				must.StrContains(t, r.errout, stateDirEnv)
+			}
+		})
+	}
+}
+
+func TestCommands_takeStateDirFromTheEnvironment(t *testing.T) {
+	dir, sysfs := nodetest.StateDir(t), twoSockets.Sysfs(t)
+	nodetest.Task{Job: "crash", Alloc: allocA, Name: "solve", Cores: []int{0}}.Make(t, dir)
+	t.Setenv(stateDirEnv, dir)
+	must.StrContains(t, call(t, "metrics", "-sysfs", sysfs).out, "lsdyna_available_cores 7\n")
+	// The call comes before it.
+	must.StrContains(t, call(t, "metrics", "-sysfs", sysfs, "-state-dir", nodetest.StateDir(t)).out, "lsdyna_available_cores 8\n")
 }

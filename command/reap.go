@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/reap"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 const reapHelp = `USAGE
@@ -62,7 +60,7 @@ EXIT STATUS
 
 func runReap(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("reap")
-	dir := fs.String("state-dir", DefaultStateDir, "")
+	stateDir := stateDirFlag(fs)
 	dryRun := fs.Bool("dry-run", false, "")
 	kill := fs.String("kill", "", "")
 	insist := fs.Bool("insist", false, "")
@@ -71,8 +69,9 @@ func runReap(ctx context.Context, args []string, s streams) error {
 	if err := parseOnly(fs, args); err != nil {
 		return err
 	}
-	if *dir == "" {
-		return usagef("-state-dir is empty; name the agent's state_dir")
+	dir, err := stateDir()
+	if err != nil {
+		return err
 	}
 	if alloc, task, ok := strings.Cut(*kill, "/"); *kill != "" && (!ok || alloc == "" || task == "") {
 		return usagef("-kill takes ALLOC/TASK, as status shows them, not %q", *kill)
@@ -80,15 +79,14 @@ func runReap(ctx context.Context, args []string, s streams) error {
 	if *insist && *kill == "" {
 		return usagef("-insist goes with -kill ALLOC/TASK")
 	}
-	store, notes, err := node.OpenState(filepath.Clean(*dir))
+	store, err := node.OpenState(dir)
 	if err != nil {
 		return err
 	}
-	var records []*state.Record
-	if store != nil {
-		if records, err = store.Records(); err != nil {
-			notes = append(notes, fmt.Sprintf("some records cannot be read: %v", err))
-		}
+	var notes []string
+	records, err := store.Records()
+	if err != nil {
+		notes = append(notes, fmt.Sprintf("some records cannot be read: %v", err))
 	}
 	report, err := reap.Run(ctx, records, reap.Options{DryRun: *dryRun, Kill: *kill, Insist: *insist, Dump: *dump})
 	var ambiguous *reap.AmbiguousError

@@ -49,7 +49,7 @@ EXAMPLES
 
 func runReport(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("report")
-	dir := fs.String("state-dir", DefaultStateDir, "")
+	stateDir := stateDirFlag(fs)
 	sysfs := fs.String("sysfs", "", "")
 	out := fs.String("o", "", "")
 	names, err := parse(fs, args)
@@ -58,15 +58,17 @@ func runReport(ctx context.Context, args []string, s streams) error {
 		return err
 	case len(names) != 1:
 		return usagef("name one task: ALLOC or ALLOC/TASK, as status shows them")
-	case *dir == "":
-		return usagef("-state-dir is empty; name the agent's state_dir")
+	}
+	dir, err := stateDir()
+	if err != nil {
+		return err
 	}
 	if err := checkPageOutput(*out, s); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	data, err := pages.OfTask(ctx, filepath.Clean(*dir), *sysfs, names[0], pageMaker())
+	data, err := pages.OfTask(ctx, dir, *sysfs, names[0], pageMaker())
 	if err != nil {
 		var unknown *node.NotFoundError
 		if errors.As(err, &unknown) {

@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -75,9 +74,11 @@ OPTIONS
 
 ENVIRONMENT
   NO_COLOR  No colour. COLUMNS  The width where the output is no terminal.
+  NOMAD_DRIVER_LSDYNA_STATE_DIR  The agent's state_dir, for all commands.
 
 EXIT STATUS
-  0; 1 when the records cannot be read; 2 for a wrong call.
+  0; 1 when the records cannot be read, or there are none of a plugin; 2 for a wrong
+  call.
 `
 
 // watchEvery is the time between two drawings of status -watch.
@@ -115,16 +116,16 @@ func runStatus(ctx context.Context, args []string, s streams) error {
 // readerFlags adds the flags that status and metrics share. What it returns reads
 // them after the call was parsed.
 func readerFlags(fs *flag.FlagSet) func() (*node.Reader, error) {
-	dir := fs.String("state-dir", DefaultStateDir, "")
+	dir := stateDirFlag(fs)
 	smt := fs.String("smt", "", "")
 	usable := fs.String("usable", "", "")
 	sysfs := fs.String("sysfs", "", "")
 	return func() (*node.Reader, error) {
-		r := &node.Reader{StateDir: filepath.Clean(*dir), Sysfs: *sysfs, Timeout: node.FolderTimeout}
-		if *dir == "" {
-			return nil, usagef("-state-dir is empty; name the agent's state_dir")
+		stateDir, err := dir()
+		if err != nil {
+			return nil, err
 		}
-		var err error
+		r := &node.Reader{StateDir: stateDir, Sysfs: *sysfs, Timeout: node.FolderTimeout}
 		if r.Overrides.Usable, err = cpuset.Parse(*usable); err != nil {
 			return nil, usagef("-usable takes a list such as 0-7,64: %v", err)
 		}

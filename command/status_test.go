@@ -200,14 +200,6 @@ func TestStatus_showsNoControlCharactersOfUsers(t *testing.T) {
 	must.StrContains(t, out, "evil?]0;x?")
 }
 
-func TestStatus_withoutStateDirShowsTheMachine(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "none")
-	r := call(t, "status", "-state-dir", dir, "-sysfs", twoSockets.Sysfs(t))
-	must.Eq(t, exitOK, r.code)
-	must.StrContains(t, r.out, "8 cores free")
-	must.StrContains(t, strings.Join(strings.Fields(r.out), " "), "Note: there is no state_dir "+dir)
-}
-
 func TestStatus_refusesAStateDirThatOthersCanEnter(t *testing.T) {
 	dir := nodetest.StateDir(t)
 	must.NoError(t, os.Chmod(dir, 0o755))

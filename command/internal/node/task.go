@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -46,12 +47,11 @@ func (t *Task) Job() string { return cmp.Or(t.Details.JobID, t.ID.Alloc) }
 func (t *Task) RunDir() string { return t.Details.RunPath() }
 
 // readRecords reads the plugin's settings and every record below state_dir, the
-// oldest run first. What cannot be read is named in the notes. A state_dir that
-// does not exist is one without records.
+// oldest run first. What cannot be read is named in the notes.
 func readRecords(dir string) (tasks []*Task, settings state.Settings, notes []string, err error) {
-	store, notes, err := OpenState(dir)
-	if store == nil {
-		return nil, settings, notes, err
+	store, err := OpenState(dir)
+	if err != nil {
+		return nil, settings, nil, err
 	}
 	if settings, err = store.Settings(); err != nil && !errors.Is(err, os.ErrNotExist) {
 		notes = append(notes, fmt.Sprintf("the plugin's settings cannot be read, so which cores it gives out is guessed: %v", err))
@@ -83,23 +83,45 @@ func readTasks(store *state.Store) (tasks []*Task, notes []string) {
 	return tasks, notes
 }
 
-// OpenState opens a state_dir for reading; no store and a note where there is none.
-func OpenState(dir string) (store *state.Store, notes []string, err error) {
-	info, err := os.Lstat(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, []string{fmt.Sprintf("there is no state_dir %s: the plugin has not run on this machine yet, or keeps its records elsewhere (-state-dir)", dir)}, nil
+// NoStateError says that a folder is no plugin's state_dir. It is an error and not a node
+// without tasks: a slip in the path would show all its cores as free.
+type NoStateError struct {
+	Dir     string
+	Missing bool // the folder itself
+}
+
+func (e *NoStateError) Error() string {
+	what := "is no state_dir: it has no folder tasks"
+	if e.Missing {
+		what = "is not there"
 	}
+	return fmt.Sprintf("%s %s. The plugin makes its state_dir when an agent first starts it; where the agent's configuration has another one, name it with -state-dir or in NOMAD_DRIVER_LSDYNA_STATE_DIR", e.Dir, what)
+}
+
+// OpenState opens a state_dir for reading. The error is a *NoStateError where there is
+// none, and a *ClosedError where it is another user's.
+func OpenState(dir string) (*state.Store, error) {
+	info, err := os.Lstat(dir)
 	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, &NoStateError{dir, true}
 	case err == nil:
 		err = mayRead(dir, info)
 	case errors.Is(err, os.ErrPermission):
 		err = &ClosedError{Dir: dir}
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	store, err = state.OpenReadOnly(dir)
-	return store, nil, err
+	store, err := state.OpenReadOnly(dir)
+	if err != nil {
+		return nil, err
+	}
+	// The plugin makes the folder of the records before anything else.
+	if _, err := os.Lstat(filepath.Join(dir, "tasks")); errors.Is(err, os.ErrNotExist) {
+		return nil, &NoStateError{dir, false}
+	}
+	return store, nil
 }
 
 // ClosedError says that a state_dir is another user's.

@@ -25,7 +25,7 @@ type Others struct {
 
 // readTold reads what the plugin tells a user who may not read state_dir: his own tasks,
 // and which cores are taken.
-// closed says why this one may not; nil where there is no state_dir here.
+// closed says why this one may not, or that there is none here.
 func (f *Facts) readTold(dir string, closed error) error {
 	f.Notes = nil
 	told, err := public.ReadNode(dir)

@@ -32,7 +32,7 @@ type machineVectors struct {
 }
 
 type coreVectors struct {
-	allocated, idleSibling, reserved, drift *prometheus.GaugeVec
+	allocated, idleSibling, reserved, drift, owner *prometheus.GaugeVec
 }
 
 type taskVectors struct {
@@ -71,7 +71,9 @@ func newVectors(registry prometheus.Registerer) *vectors {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return auto.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Name: name, Help: help}, append(labels, taskLabels...))
 	}
-	core := append([]string{"cpu", "numa_node", "package"}, taskLabels...)
+	// Whose a CPU is stands in a series of its own: labels that come and go would make
+	// another series of the CPU with each task, and empty ones for a free CPU.
+	core := []string{"cpu", "numa_node", "package"}
 	return &vectors{
 		machineVectors{
 			physicalCores:  single("physical_cores", "Physical cores online."),
@@ -84,6 +86,7 @@ func newVectors(registry prometheus.Registerer) *vectors {
 			idleSibling: gauge("core_idle_sibling", "1 where a task holds the CPU and leaves it idle.", core...),
 			reserved:    gauge("core_reserved", "1 where Nomad reserved the CPU for a task of others.", core...),
 			drift:       gauge("core_drift", "1 where a task may run on the CPU that does not own it.", core...),
+			owner:       gauge("task_core_info", "1 for each CPU that the task has, also where it leaves it idle.", append([]string{"cpu"}, taskLabels...)...),
 		},
 		taskVectors{
 			state:    gauge("task_state", "1 for the state a task is in.", append([]string{"state"}, taskLabels...)...),
@@ -137,11 +140,14 @@ func (v *vectors) set(r node.Report) {
 
 func (v *coreVectors) setCore(c *node.CoreReport) {
 	labels := []string{strconv.Itoa(c.Index), strconv.Itoa(c.NUMANode), strconv.Itoa(c.Package)}
-	labels = append(labels, taskValues(orEmpty(c.JobID), orEmpty(c.AllocID), orEmpty(c.Task))...)
-	v.allocated.WithLabelValues(labels...).Set(oneIf(c.JobID != nil))
+	v.allocated.WithLabelValues(labels...).Set(oneIf(c.JobID != nil || c.Taken))
 	v.idleSibling.WithLabelValues(labels...).Set(oneIf(c.Idle))
 	v.reserved.WithLabelValues(labels...).Set(oneIf(c.Reserved))
 	v.drift.WithLabelValues(labels...).Set(oneIf(c.Drift))
+	if c.JobID != nil {
+		owner := taskValues(*c.JobID, orEmpty(c.AllocID), orEmpty(c.Task))
+		v.owner.WithLabelValues(append([]string{labels[0]}, owner...)...).Set(1)
+	}
 }
 
 func (v *taskVectors) set(t *node.TaskReport, labels []string) {

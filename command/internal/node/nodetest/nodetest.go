@@ -27,7 +27,7 @@ import (
 func StateDir(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "state")
-	must.NoError(t, os.Mkdir(dir, 0o700))
+	must.NoError(t, os.MkdirAll(filepath.Join(dir, "tasks"), 0o700))
 	t.Cleanup(func() { supervisortest.EndAll(t, dir) })
 	return dir
 }
