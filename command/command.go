@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package command holds the commands for operators: status, topology, plan,
-// inspect, history, report, metrics, reap, version and help.
+// inspect, history, report, metrics, reap, release-folder, completion, man, version and
+// help.
 //
 // No command needs a running plugin and none but reap changes anything: they read
 // the records below state_dir, sysfs with its cgroup files, /proc and the outputs in
@@ -24,8 +25,12 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
-// program is the name under which operators call the binary.
-const program = "nomad-driver-lsdyna"
+// program is the name under which operators call the binary, and programSummary what it
+// does.
+const (
+	program        = "nomad-driver-lsdyna"
+	programSummary = "runs LS-DYNA under Nomad on cores that never move"
+)
 
 // DefaultStateDir is the agent's state_dir where its configuration has none.
 const DefaultStateDir = "/var/lib/nomad-driver-lsdyna"
@@ -63,6 +68,8 @@ func commands() []command {
 		{"metrics", "cores and progress in Prometheus' text format", metricsHelp, runMetrics},
 		{"reap", "remove the records of runs that are over and forgotten", reapHelp, runReap},
 		{"release-folder", "free a run folder whose node is gone", releaseFolderHelp, runReleaseFolder},
+		{"completion", "what completes commands and options in a shell", completionHelp, runCompletion},
+		{"man", "the man page", manHelp, runMan},
 		{"version", "the version of this program", versionHelp, runVersion},
 		{"help", "how to use a command", helpHelp, runHelp},
 	}

@@ -45,7 +45,7 @@ func (c command) page() string {
 // overview lists the commands.
 func overview() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s runs LS-DYNA under Nomad on cores that never move.\n\n", program)
+	fmt.Fprintf(&b, "%s %s.\n\n", program, programSummary)
 	fmt.Fprintf(&b, "Without arguments it is the plugin that the Nomad agent launches. For operators:\n\n")
 	for _, c := range commands() {
 		fmt.Fprintf(&b, "  %-14s  %s\n", c.name, c.summary)
