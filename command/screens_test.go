@@ -81,9 +81,11 @@ func TestStatus_screens(t *testing.T) {
 		state  *node.State
 		screen screen.Screen
 	}{
+		{"status-2x4-cores-40", small, screen.Screen{Width: 40}},
 		{"status-2x4-cores-60", small, screen.Screen{Width: 60}},
 		{"status-2x4-cores-100", small, screen.Screen{Width: 100}},
 		{"status-2x4-cores-160-unicode", small, screen.Screen{Width: 160, Unicode: true}},
+		{"status-2x64-cores-40", large, screen.Screen{Width: 40}},
 		{"status-2x64-cores-80", large, screen.Screen{Width: 80}},
 		{"status-2x64-cores-120", large, screen.Screen{Width: 120}},
 		{"status-2x64-cores-120-colour", large, screen.Screen{Width: 120, Unicode: true, Color: true}},

@@ -76,8 +76,8 @@ B: runs without affinity (1 core asked)
 
 	t.Setenv("COLUMNS", "60")
 	narrow := call(t, "status", "-state-dir", dir, "-sysfs", sysfs).out
-	must.StrContains(t, narrow, "\n   JOB          TASK   CORES  PROGRESS              ETA\n"+
-		"A  crash-front  solve  0-1    #####.......  40 %  1m00s\n")
+	must.StrContains(t, narrow, "\n   JOB          ALLOC     CORES  PROGRESS              ETA\n"+
+		"A  crash-front  3f1c2a9b  0-1    #####.......  40 %  1m00s\n")
 	for l := range strings.Lines(narrow) {
 		must.LessEq(t, 61, len(l), must.Sprint(l))
 	}
@@ -214,7 +214,7 @@ func TestStatus_tellsWhoMayReadTheStateDir(t *testing.T) {
 	}
 	dir := nodetest.StateDir(t)
 	must.NoError(t, os.Chown(dir, 65534, 65534))
-	r := call(t, "status", "-state-dir", dir)
+	r := call(t, "status", "-state-dir", dir, "-status-dir", filepath.Join(dir, "none"))
 	must.Eq(t, exitNo, r.code)
 	must.StrContains(t, r.errout, "belongs to uid 65534, the agent's user; run this as that user")
 }

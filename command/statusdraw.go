@@ -57,7 +57,7 @@ func (d *statusDrawing) freeLine() screen.Line {
 	if d.Options.SMT == allocator.SMTShare {
 		unit = "logical CPUs"
 	}
-	if d.Topology.HyperThreading() {
+	if d.Topology.HyperThreading() && d.screen.Width >= roomForUnit {
 		l.Add(screen.Plain, " ("+unit+")")
 	}
 	l.Add(screen.Plain, fmt.Sprintf(", %s", screen.Plural(len(d.Live()), "task")))
@@ -66,6 +66,10 @@ func (d *statusDrawing) freeLine() screen.Line {
 	}
 	return l
 }
+
+// roomForUnit is the width at which the line of free cores says what a core is: in less,
+// how many tasks there are would be cut off.
+const roomForUnit = 60
 
 // cell draws one CPU by who has it.
 func (d *statusDrawing) cell(cpu topology.CPU) machine.Cell {
@@ -112,12 +116,13 @@ func (d *statusDrawing) caption(cpus cpuset.Set) string {
 	return fmt.Sprintf("%d of %d free", whole, all)
 }
 
-// table lists the live tasks.
+// table lists the live tasks. The allocation's id goes last of what may go: with it Nomad
+// is asked for more.
 func (d *statusDrawing) table() []screen.Line {
 	t := screen.Table{Columns: []screen.Column{
 		{Title: "", Keep: true}, {Title: "JOB", Keep: true, Least: 8}, {Title: "TASK", Least: 6, Rank: 7},
-		{Title: "ALLOC", Rank: 4}, {Title: "PID", Right: true, Rank: 2},
-		{Title: "CORES", Keep: true, Least: 7}, {Title: "PROGRESS", Keep: true, Least: 16},
+		{Title: "ALLOC", Rank: 8}, {Title: "PID", Right: true, Rank: 2},
+		{Title: "CORES", Keep: true, Least: 7}, {Title: "PROGRESS", Keep: true, Least: 11},
 		{Title: "ETA", Right: true, Keep: true}, {Title: "BETWEEN"}, {Title: "TIME", Right: true, Rank: 6},
 		{Title: "CYCLE", Right: true, Rank: 3}, {Title: "RUNNING", Right: true, Rank: 5},
 		{Title: "ERRORS", Right: true, Rank: 1}, {Title: "WARNINGS", Right: true},
