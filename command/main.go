@@ -63,8 +63,14 @@ func work(args []string) int {
 	return code
 }
 
-// signalGrace is how long a worker may take to end after a signal.
-const signalGrace = time.Second
+// signalGrace is how long a worker may take to end after a signal. Who presses Ctrl-C
+// waits for it; who sends SIGTERM, as systemd does, lets it write what it has begun.
+func signalGrace(s os.Signal) time.Duration {
+	if s == syscall.SIGINT {
+		return time.Second
+	}
+	return 10 * time.Second
+}
 
 // startWorker runs a command in a worker and returns its exit code.
 func startWorker(args []string) int {
@@ -98,7 +104,7 @@ func startWorker(args []string) int {
 		select {
 		case code := <-ended:
 			return code
-		case <-time.After(signalGrace):
+		case <-time.After(signalGrace(s)):
 			return signalCode(s.(syscall.Signal))
 		}
 	}

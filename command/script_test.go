@@ -14,8 +14,10 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 )
 
-// TestMain makes this test binary the program that the scripts execute.
+// TestMain makes this test binary the program that the scripts execute. What the
+// environment says of the machine's own plugin is not the tests'.
 func TestMain(m *testing.M) {
+	_ = os.Unsetenv(stateDirEnv)
 	testscript.Main(m, map[string]func(){program: func() { os.Exit(Main(os.Args[1:])) }})
 }
 

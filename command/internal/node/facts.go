@@ -13,7 +13,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,7 +23,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/public"
 )
 
 // Facts are what was read at one moment.
@@ -86,9 +84,6 @@ func (r *Reader) Facts(ctx context.Context) (*Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, missing := os.Lstat(r.StateDir); !told && r.StatusDir != "" && errors.Is(missing, os.ErrNotExist) && os.Geteuid() != 0 {
-		f.Notes = append(f.Notes, fmt.Sprintf("nor has the plugin told anything in %s: is status_dir another folder in the agent's configuration (-status-dir)?", r.StatusDir))
-	}
 	f.readReservations(nomadcgroup.Below(filepath.Join(cmp.Or(r.Sysfs, "/sys"), "fs/cgroup")))
 	if told {
 		return f, nil // the plugin has told of the progress, too
@@ -107,11 +102,8 @@ func (r *Reader) isTold(err error) bool {
 		return false
 	}
 	var closed *ClosedError
-	if errors.As(err, &closed) {
-		return true
-	}
-	_, missing := os.Lstat(r.StateDir)
-	return errors.Is(missing, os.ErrNotExist) && os.Geteuid() != 0 && public.Is(r.StatusDir)
+	var none *NoStateError
+	return errors.As(err, &closed) || errors.As(err, &none) && none.Missing && os.Geteuid() != 0
 }
 
 // Close closes the run folders.
