@@ -65,3 +65,39 @@ func TestRecover_ForgedIdentityIsNeverSignalled(t *testing.T) {
 		})
 	}
 }
+
+// A run that ends after a restart, before Nomad asks for it again, ends as its exit record
+// says, though its pid file names another process: what Nomad remembers decides.
+func TestRecover_ForgedPidFileHidesNoEndBeforeNomadAsks(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		forge func(rec pidfile.Record, pid int, start uint64) string
+		gone  bool // the forgery does not keep the run from being found gone
+	}{
+		"no identity": {func(_ pidfile.Record, pid int, _ uint64) string { return fmt.Sprintf("%d\n", pid) }, true},
+		"with all that proves it": {func(rec pidfile.Record, pid int, start uint64) string {
+			return fmt.Sprintf("%d\n{\"cores\":[0],\"start_time\":%d,\"boot_id\":%q}\n", pid, start, rec.BootID)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			r := n.start(n.script("until test -e go; do sleep 0.01; done; exit 7"))
+			rec := r.pidFile()
+			n.stop()
+			pid, start := innocent(t)
+			r.writePid(c.forge(rec, pid, start))
+			n.launch()
+			h, err := n.Driver.task(r.id)
+			must.NoError(t, err)
+			r.open()
+			eventually(t, "the solver has ended", func() bool { return !alive(r.pid) })
+			if c.gone {
+				eventually(t, "its cores are free", h.IsGone)
+			}
+			must.False(t, h.IsEnded())
+			r.comeBack()
+			must.Eq(t, 7, r.wait().ExitCode)
+			must.True(t, alive(pid))
+		})
+	}
+}

@@ -90,7 +90,7 @@ func startKey(alloc, name string) string { return "task " + alloc + "/" + name }
 
 // attach hands an adopted run to Nomad.
 func (d *Driver) attach(h *task.Handle, cfg *drivers.TaskConfig, s *state.TaskState) {
-	if first := h.Attach(func() *state.Details { return d.repairRecord(h, s) }, cfg.Env); first {
+	if first := h.Attach(func() *state.Details { return d.repairRecord(h, s) }, s.Process(), cfg.Env); first {
 		d.settle(h, s)
 	}
 }

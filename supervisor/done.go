@@ -208,7 +208,7 @@ func (p *Process) readExit() (ExitRecord, error) {
 	if p.known.PID == 0 {
 		return ReadExit(p.dir)
 	}
-	return readExitOf(p.dir, p.known)
+	return ReadExitOf(p.dir, p.known)
 }
 
 // Close stops watching. It ends no process. A child that ends afterwards is not

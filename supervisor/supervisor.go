@@ -62,6 +62,10 @@ var (
 
 	// ErrNoExit: there is no exit record (yet), or it is not this run's.
 	ErrNoExit = errors.New("no exit record")
+
+	// ErrForeignExit: the exit record is about another process than the pid file. One of
+	// them is wrong, and they do not tell which.
+	ErrForeignExit = errors.New("the exit record and the pid file disagree")
 )
 
 // A LaunchError says why the solver could not be executed, in the text of the
@@ -117,19 +121,19 @@ func ReadExit(dir string) (ExitRecord, error) {
 	if err != nil && !errors.Is(err, pidfile.ErrNoCores) {
 		pid = pidfile.Record{} // gone or damaged; the directory is root's alone
 	}
-	return readExitOf(dir, pid)
+	return ReadExitOf(dir, pid)
 }
 
-// readExitOf reads dir/exit.json, which must belong to the process where that is
-// known.
-func readExitOf(dir string, of pidfile.Record) (ExitRecord, error) {
+// ReadExitOf is ReadExit where the processes are known from elsewhere: the pid file is
+// not asked.
+func ReadExitOf(dir string, of pidfile.Record) (ExitRecord, error) {
 	exit, err := shim.ReadExit(dir)
 	if err != nil {
 		return ExitRecord{}, fmt.Errorf("%w: %w", ErrNoExit, err)
 	}
 	ended := pidfile.Record{PID: exit.PID, StartTime: exit.StartTime, BootID: exit.BootID}
 	if of.Contradicts(ended) {
-		return ExitRecord{}, fmt.Errorf("%w: %s is about process %d, the task's is %d", ErrNoExit, filepath.Join(dir, durable.ExitFile), exit.PID, of.PID)
+		return ExitRecord{}, fmt.Errorf("%w (%w): %s is about process %d, the task's is %d", ErrNoExit, ErrForeignExit, filepath.Join(dir, durable.ExitFile), exit.PID, of.PID)
 	}
 	return exit, nil
 }

@@ -32,7 +32,7 @@ func (h *Handle) end(ctx context.Context) {
 	if !h.awaitRecord(ctx) {
 		return
 	}
-	exit := h.exit()
+	exit, foreign := h.exit()
 	if !h.endLeftovers(ctx) {
 		return
 	}
@@ -44,6 +44,9 @@ func (h *Handle) end(ctx context.Context) {
 		h.logger.Warn("cannot empty the task's cpuset", "error", err)
 	}
 	_, _ = h.advance(leave) // legal in every phase
+	if foreign && h.adopted && !h.over {
+		exit = h.exitAsTold(ctx, exit)
+	}
 	select {
 	case <-h.known:
 	case <-ctx.Done(): // without its details nobody knows where its outputs are
@@ -98,14 +101,38 @@ func (h *Handle) endAsCompleted(r *run) {
 	h.conclude(verdict.Result(o, c.Exit()), o, time.Now())
 }
 
-func (h *Handle) exit() verdict.Exit {
+// exit waits for the supervisor's end and reads the exit record. foreign: the pid file
+// says that this is not the run's.
+func (h *Handle) exit() (exit verdict.Exit, foreign bool) {
 	rec, err := h.Process().Wait(context.Background())
 	if err != nil {
 		if !errors.Is(err, supervisor.ErrExitUnknown) {
 			h.logger.Error("cannot read the exit record", "error", err)
 		}
-		return verdict.Exit{Rebooted: errors.Is(err, supervisor.ErrRebooted)}
+		return verdict.Exit{Rebooted: errors.Is(err, supervisor.ErrRebooted)}, errors.Is(err, supervisor.ErrForeignExit)
 	}
+	return exitOf(rec), false
+}
+
+// exitAsTold is the exit status of a run whose pid file names other processes than its
+// exit record: which of them are the run's, Nomad's driver state tells, for which is
+// waited. The run's cores are free already.
+func (h *Handle) exitAsTold(ctx context.Context, unknown verdict.Exit) verdict.Exit {
+	ctx, cancel := context.WithTimeout(ctx, h.patience.Unclaimed)
+	defer cancel()
+	select {
+	case <-h.asked:
+	case <-ctx.Done():
+		return unknown
+	}
+	rec, err := supervisor.ReadExitOf(h.Record().Dir, h.remembered())
+	if err != nil {
+		return unknown
+	}
+	return exitOf(rec)
+}
+
+func exitOf(rec supervisor.ExitRecord) verdict.Exit {
 	return verdict.Exit{
 		Exit:     output.Exit{Known: true, Code: rec.Code, Signal: rec.Signal, OOMKilled: rec.OOMKilled},
 		Finished: rec.FinishedAt,

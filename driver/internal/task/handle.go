@@ -190,8 +190,10 @@ func UserOf(d *state.Details) supervisor.User {
 
 // Attach hands the run to Nomad: it asks for it. details are what the driver state
 // remembers, for a record that does not tell them; nil where that does not either.
-// It reports whether Nomad asks for the first time.
-func (h *Handle) Attach(details func() *state.Details, env map[string]string) (first bool) {
+// identity are the run's processes as it remembers them. Attach reports whether Nomad
+// asks for the first time.
+func (h *Handle) Attach(details func() *state.Details, identity pidfile.Record, env map[string]string) (first bool) {
+	h.remember(identity)
 	first, _ = h.advance(attach) // legal in every phase
 	if !first {
 		return false

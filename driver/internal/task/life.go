@@ -12,6 +12,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/verdict"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 )
 
 // life is the phase of a run with what belongs to it. Its mutex guards all of it
@@ -19,11 +20,13 @@ import (
 type life struct {
 	gone  chan struct{} // closed at Gone
 	ended chan struct{} // closed at Ended
+	asked chan struct{} // closed when Nomad has asked for the run
 
 	mu       sync.Mutex
 	phase    Phase
-	attached bool      // Nomad has asked for the run, whatever phase it is in
-	deadline time.Time // of a stop: when everything is killed
+	attached bool           // Nomad has asked for the run, whatever phase it is in
+	deadline time.Time      // of a stop: when everything is killed
+	identity pidfile.Record // of its processes, as Nomad remembers it since it has asked
 	cause    verdict.Cause
 	effect   string // of a stop's sense switch, as told
 	result   *drivers.ExitResult
@@ -32,7 +35,11 @@ type life struct {
 }
 
 func newLife(p Phase) *life {
-	return &life{phase: p, attached: p == Attached, gone: make(chan struct{}), ended: make(chan struct{})}
+	l := &life{phase: p, attached: p == Attached, gone: make(chan struct{}), ended: make(chan struct{}), asked: make(chan struct{})}
+	if l.attached {
+		close(l.asked)
+	}
+	return l
 }
 
 // advance changes the phase. It reports whether the event was the first of its
@@ -51,7 +58,9 @@ func (l *life) advanceLocked(e event) (first bool, err error) {
 	first = to != l.phase
 	if e == attach {
 		first = !l.attached
-		l.attached = true
+		if l.attached = true; first {
+			close(l.asked)
+		}
 	}
 	if first && to == Gone && l.phase != Gone {
 		close(l.gone)
@@ -72,6 +81,22 @@ func (l *life) conclude(r *drivers.ExitResult, o output.Outcome, at time.Time) {
 	}
 	l.result, l.outcome, l.finished = r, o, at
 	_, _ = l.advanceLocked(conclude) // legal from Gone
+}
+
+// remember notes the run's processes as Nomad remembers them.
+func (l *life) remember(identity pidfile.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.attached {
+		l.identity = identity
+	}
+}
+
+// remembered is what Nomad remembers, empty before it has asked.
+func (l *life) remembered() pidfile.Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.identity
 }
 
 func (l *life) is() (p Phase, attached bool) {

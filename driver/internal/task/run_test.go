@@ -22,6 +22,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
@@ -193,7 +194,7 @@ func TestHandle_FolderOfARunWithoutDetails(t *testing.T) {
 	h := &Handle{origin: origin{logger: hclog.NewNullLogger()}, known: make(chan struct{}), life: newLife(Adopted)}
 	h.process.Store(&process{spec: &supervisor.Spec{Dir: "/srv/x"}})
 	must.Eq(t, "/srv/x", h.Folder())
-	must.True(t, h.Attach(func() *state.Details { return nil }, nil))
+	must.True(t, h.Attach(func() *state.Details { return nil }, pidfile.Record{}, nil))
 	t.Cleanup(h.run.Load().watcher.Close)
 	must.Eq(t, "/srv/x", h.Folder())
 }
