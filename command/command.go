@@ -32,9 +32,6 @@ const (
 	programSummary = "runs LS-DYNA under Nomad on cores that never move"
 )
 
-// DefaultStateDir is the agent's state_dir where its configuration has none.
-const DefaultStateDir = "/var/lib/nomad-driver-lsdyna"
-
 // Exit codes of Run.
 const (
 	exitOK    = 0

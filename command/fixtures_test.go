@@ -6,8 +6,6 @@ package command
 import (
 	"bytes"
 	"context"
-	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -27,10 +25,6 @@ type result struct {
 // call runs a command in a terminal-less world of a given width.
 func call(t testing.TB, args ...string) result {
 	t.Helper()
-	if len(args) > 0 && args[0] == "status" && !slices.Contains(args, "-status-dir") {
-		// What the plugin of this machine tells is not the test's.
-		args = slices.Insert(slices.Clone(args), 1, "-status-dir", filepath.Join(t.TempDir(), "none"))
-	}
 	var out, errout bytes.Buffer
 	code := Run(context.Background(), args, &out, &errout)
 	return result{code, out.String(), errout.String()}

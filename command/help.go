@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
 )
 
 const helpHelp = `USAGE
@@ -15,6 +17,17 @@ const helpHelp = `USAGE
 DESCRIPTION
   Without COMMAND, lists the commands; with it, explains one. COMMAND -h does
   the same.
+
+ENVIRONMENT
+  NOMAD_DRIVER_LSDYNA_STATE_DIR
+                  The agent's state_dir, for all commands that read it. -state-dir
+                  comes before; without both it is the one that the plugin names in its
+                  status_dir, else /var/lib/nomad-driver-lsdyna.
+  NOMAD_DRIVER_LSDYNA_STATUS_DIR
+                  The agent's status_dir, else /run/nomad-driver-lsdyna. Empty where the
+                  agent's configuration has status_dir = "".
+  NO_COLOR        No colour.
+  COLUMNS         The width where the output is no terminal.
 
 EXIT STATUS
   0, or 2 when there is no such command.
@@ -50,6 +63,6 @@ func overview() string {
 	for _, c := range commands() {
 		fmt.Fprintf(&b, "  %-14s  %s\n", c.name, c.summary)
 	}
-	fmt.Fprintf(&b, "\nMore on one of them: %s help COMMAND\n", program)
+	fmt.Fprintf(&b, "\nMore on one of them: %s help COMMAND\nWhere the agent's state_dir is not found: %s=DIR\n", program, statedir.Env)
 	return b.String()
 }

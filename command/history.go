@@ -11,6 +11,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/past"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/history"
 )
 
@@ -49,7 +50,7 @@ OPTIONS
                   restart, restart_file, started_at, ended_at, noted_at, ...) and
                   sums (outcome, runs, core_hours). What is not known is null or
                   left out.
-  -state-dir DIR  The agent's state_dir (/var/lib/nomad-driver-lsdyna).
+  -state-dir DIR  The agent's state_dir, where it is not found; see help help.
 
 EXIT STATUS
   0, also where no run is found; 1 when the history cannot be read; 2 for a wrong
@@ -79,7 +80,7 @@ func runHistory(_ context.Context, args []string, s streams) error {
 	since, until := fs.String("since", "", ""), fs.String("until", "", "")
 	last := fs.Int("last", 0, "")
 	why, asJSON := fs.Bool("why", false, ""), fs.Bool("json", false, "")
-	stateDir := stateDirFlag(fs)
+	agent := statedir.Flag(fs)
 	if err := parseOnly(fs, args); err != nil {
 		return err
 	}
@@ -103,11 +104,7 @@ func runHistory(_ context.Context, args []string, s streams) error {
 	if *last < 0 {
 		return usagef("-last %d: name how many runs, 1 or more; without it all are shown", *last)
 	}
-	dir, err := stateDir()
-	if err != nil {
-		return err
-	}
-	runs, err := readHistory(dir, &f, *last, s)
+	runs, err := readHistory(agent.Dir(), &f, *last, s)
 	if err != nil {
 		return err
 	}

@@ -5,143 +5,21 @@ package command
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"os/signal"
-	"runtime"
 	"slices"
-	"syscall"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/worker"
 )
 
-// A thread that waits for a file server cannot always be killed: once a FUSE server
-// has read a request, only its answer ends the wait (linux/fs/fuse/dev.c,
-// request_wait_answer). The process of such a thread does not end, so who called a
-// command would wait for its end as long as the file server is down.
-//
-// Commands that read run folders therefore run in a second process, the worker. It
-// says its exit code when it is done, and then the first process ends, whether the
-// worker can end or not.
-
-// workerEnv marks a worker, workerFD is where it writes its exit code.
-const (
-	workerEnv = "NOMAD_DRIVER_LSDYNA_WORKER"
-	workerFD  = 3
-)
-
-// workerCommands read run folders.
+// workerCommands read run folders, whose file servers may not answer.
 var workerCommands = []string{"status", "metrics", "inspect", "report"}
 
 // Main executes the command that args begin with for the shell that started this
 // program, and returns the exit code as Run does.
 func Main(args []string) int {
-	switch {
-	case os.Getenv(workerEnv) != "":
-		return work(args)
-	case len(args) > 0 && slices.Contains(workerCommands, args[0]):
-		return startWorker(args)
+	run := func() int { return Run(context.Background(), args, os.Stdout, os.Stderr) }
+	if len(args) > 0 && slices.Contains(workerCommands, args[0]) {
+		return worker.Run(program, args, run)
 	}
-	return Run(context.Background(), args, os.Stdout, os.Stderr)
-}
-
-// work is Run in a worker.
-func work(args []string) int {
-	answer := os.NewFile(workerFD, "answer")
-	unix.CloseOnExec(workerFD)
-	code := Run(context.Background(), args, os.Stdout, os.Stderr)
-	// Who reads the output from a pipe waits for its end.
-	if null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); err == nil {
-		for fd := range workerFD {
-			_ = unix.Dup3(int(null.Fd()), fd, 0)
-		}
-	}
-	_, _ = answer.Write([]byte{byte(code)})
-	return code
-}
-
-// signalGrace is how long a worker may take to end after a signal. Who presses Ctrl-C
-// waits for it; who sends SIGTERM, as systemd does, lets it write what it has begun.
-func signalGrace(s os.Signal) time.Duration {
-	if s == syscall.SIGINT {
-		return time.Second
-	}
-	return 10 * time.Second
-}
-
-// startWorker runs a command in a worker and returns its exit code.
-func startWorker(args []string) int {
-	runtime.LockOSThread() // Pdeathsig is about the thread that starts the worker
-	answer, theirs, err := os.Pipe()
-	if err != nil {
-		return tellError(args, err)
-	}
-	defer answer.Close()
-	cmd := exec.Command("/proc/self/exe", args...) //nolint:noctx // the worker ends with this process
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), workerEnv+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	if err := cmd.Start(); err != nil {
-		return tellError(args, err)
-	}
-	_ = theirs.Close()
-	ended := make(chan int, 1)
-	go func() { ended <- awaitWorker(cmd, answer) }()
-	select {
-	case code := <-ended:
-		return code
-	case s := <-signals:
-		if s != syscall.SIGINT { // that one the terminal gives both
-			_ = cmd.Process.Signal(s)
-		}
-		select {
-		case code := <-ended:
-			return code
-		case <-time.After(signalGrace(s)):
-			return signalCode(s.(syscall.Signal))
-		}
-	}
-}
-
-// endGrace is how long a worker may take to end after its answer: usually it does at
-// once.
-const endGrace = 100 * time.Millisecond
-
-// awaitWorker waits for a worker's answer, its exit code, or for the end of a worker
-// that was killed.
-func awaitWorker(worker *exec.Cmd, answer io.Reader) int {
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		_ = worker.Wait() // what came of it is in ProcessState
-	}()
-	var code [1]byte
-	if _, err := io.ReadFull(answer, code[:]); err == nil {
-		select {
-		case <-gone:
-		case <-time.After(endGrace):
-		}
-		return int(code[0])
-	}
-	<-gone
-	status, ok := worker.ProcessState.Sys().(syscall.WaitStatus)
-	if ok && status.Signaled() {
-		return signalCode(status.Signal())
-	}
-	return max(worker.ProcessState.ExitCode(), exitNo)
-}
-
-// signalCode is the exit code that shells give to a process that a signal ended.
-func signalCode(s syscall.Signal) int { return 128 + int(s) }
-
-func tellError(args []string, err error) int {
-	fmt.Fprintf(os.Stderr, "%s %s: start a process for it: %v\n", program, args[0], err)
-	return exitNo
+	return run()
 }

@@ -75,7 +75,7 @@ DESCRIPTION
   A series that is not known is left out.
 
 OPTIONS
-  -state-dir DIR  The agent's state_dir (/var/lib/nomad-driver-lsdyna).
+  -state-dir DIR  The agent's state_dir, where it is not found; see help help.
   -smt MODE       The agent's cores.smt; see status.
   -usable LIST    The agent's cores.usable; see status.
   -sysfs DIR      A captured machine instead of /sys.
@@ -104,7 +104,7 @@ type metricsCall struct {
 
 func runMetrics(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("metrics")
-	newReader := readerFlags(fs)
+	_, newReader := readerFlags(fs)
 	var call metricsCall
 	fs.StringVar(&call.file, "o", "", "")
 	fs.StringVar(&call.file, "textfile", "", "") // as -o was called before 0.1.0

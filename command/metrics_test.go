@@ -18,6 +18,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -175,7 +176,7 @@ func TestCommands_refuseWhatIsNoStateDir(t *testing.T) {
 				must.Eq(t, exitNo, r.code)
 				must.Eq(t, "", r.out)
 				must.StrContains(t, r.errout, dir+" "+why)
-				must.StrContains(t, r.errout, stateDirEnv)
+				must.StrContains(t, r.errout, statedir.Env)
 			}
 		})
 	}
@@ -184,7 +185,7 @@ func TestCommands_refuseWhatIsNoStateDir(t *testing.T) {
 func TestCommands_takeStateDirFromTheEnvironment(t *testing.T) {
 	dir, sysfs := nodetest.StateDir(t), twoSockets.Sysfs(t)
 	nodetest.Task{Job: "crash", Alloc: allocA, Name: "solve", Cores: []int{0}}.Make(t, dir)
-	t.Setenv(stateDirEnv, dir)
+	t.Setenv(statedir.Env, dir)
 	must.StrContains(t, call(t, "metrics", "-sysfs", sysfs).out, "lsdyna_available_cores 7\n")
 	// The call comes before it.
 	must.StrContains(t, call(t, "metrics", "-sysfs", sysfs, "-state-dir", nodetest.StateDir(t)).out, "lsdyna_available_cores 8\n")

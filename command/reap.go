@@ -15,6 +15,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/reap"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
 )
 
 const reapHelp = `USAGE
@@ -38,7 +39,7 @@ DESCRIPTION
   it. The plugin may run meanwhile.
 
 OPTIONS
-  -state-dir DIR    The agent's state_dir (/var/lib/nomad-driver-lsdyna).
+  -state-dir DIR    The agent's state_dir, where it is not found; see help help.
   -dry-run          Only tell what would be done.
   -kill ALLOC/TASK  End this task when its supervisor or its allocation is gone: its
                     solver is asked for a dump by the job's sense switch, and what
@@ -60,7 +61,7 @@ EXIT STATUS
 
 func runReap(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("reap")
-	stateDir := stateDirFlag(fs)
+	agent := statedir.Flag(fs)
 	dryRun := fs.Bool("dry-run", false, "")
 	kill := fs.String("kill", "", "")
 	insist := fs.Bool("insist", false, "")
@@ -69,17 +70,13 @@ func runReap(ctx context.Context, args []string, s streams) error {
 	if err := parseOnly(fs, args); err != nil {
 		return err
 	}
-	dir, err := stateDir()
-	if err != nil {
-		return err
-	}
 	if alloc, task, ok := strings.Cut(*kill, "/"); *kill != "" && (!ok || alloc == "" || task == "") {
 		return usagef("-kill takes ALLOC/TASK, as status shows them, not %q", *kill)
 	}
 	if *insist && *kill == "" {
 		return usagef("-insist goes with -kill ALLOC/TASK")
 	}
-	store, err := node.OpenState(dir)
+	store, err := node.OpenState(agent.Dir())
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/pages"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
@@ -36,7 +37,7 @@ DESCRIPTION
 OPTIONS
   -o FILE         Write the page to FILE, whole or not at all, instead of to standard
                   output.
-  -state-dir DIR  The agent's state_dir (/var/lib/nomad-driver-lsdyna).
+  -state-dir DIR  The agent's state_dir, where it is not found; see help help.
   -sysfs DIR      Read the machine below DIR instead of /sys.
 
 EXIT STATUS
@@ -49,7 +50,7 @@ EXAMPLES
 
 func runReport(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("report")
-	stateDir := stateDirFlag(fs)
+	agent := statedir.Flag(fs)
 	sysfs := fs.String("sysfs", "", "")
 	out := fs.String("o", "", "")
 	names, err := parse(fs, args)
@@ -59,16 +60,12 @@ func runReport(ctx context.Context, args []string, s streams) error {
 	case len(names) != 1:
 		return usagef("name one task: ALLOC or ALLOC/TASK, as status shows them")
 	}
-	dir, err := stateDir()
-	if err != nil {
-		return err
-	}
 	if err := checkPageOutput(*out, s); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	data, err := pages.OfTask(ctx, dir, *sysfs, names[0], pageMaker())
+	data, err := pages.OfTask(ctx, agent.Dir(), *sysfs, names[0], pageMaker())
 	if err != nil {
 		var unknown *node.NotFoundError
 		if errors.As(err, &unknown) {

@@ -12,12 +12,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
 )
 
 // TestMain makes this test binary the program that the scripts execute. What the
 // environment says of the machine's own plugin is not the tests'.
 func TestMain(m *testing.M) {
-	_ = os.Unsetenv(stateDirEnv)
+	_ = os.Unsetenv(statedir.Env)
+	_ = os.Setenv(statedir.StatusEnv, "")
 	testscript.Main(m, map[string]func(){program: func() { os.Exit(Main(os.Args[1:])) }})
 }
 
@@ -41,6 +43,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SYSFS", twoSockets.Sysfs(t))
 			env.Setenv("STATE", state)
 			env.Setenv("RUN", run)
+			env.Setenv(statedir.StatusEnv, "")
 			return nil
 		},
 	})

@@ -18,7 +18,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/public"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
 )
 
 const statusHelp = `USAGE
@@ -45,9 +45,9 @@ DESCRIPTION
   moment ago. Where the plugin does not run any more, it is said how old that is.
 
 OPTIONS
-  -state-dir DIR  The agent's state_dir (/var/lib/nomad-driver-lsdyna).
+  -state-dir DIR  The agent's state_dir, where it is not found; see help help.
   -status-dir DIR The agent's status_dir (/run/nomad-driver-lsdyna), which is read
-                  where state_dir is another user's.
+                  where state_dir is another user's, and says where that is.
   -watch          Draw again every two seconds until interrupted. With -json,
                   one object a line.
   -smt MODE       isolate or share, instead of the agent's cores.smt, for the number
@@ -74,7 +74,7 @@ OPTIONS
 
 ENVIRONMENT
   NO_COLOR  No colour. COLUMNS  The width where the output is no terminal.
-  NOMAD_DRIVER_LSDYNA_STATE_DIR  The agent's state_dir, for all commands.
+  NOMAD_DRIVER_LSDYNA_STATE_DIR, NOMAD_DRIVER_LSDYNA_STATUS_DIR  See help help.
 
 EXIT STATUS
   0; 1 when the records cannot be read, or there are none of a plugin; 2 for a wrong
@@ -86,8 +86,8 @@ const watchEvery = 2 * time.Second
 
 func runStatus(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("status")
-	newReader := readerFlags(fs)
-	statusDir := fs.String("status-dir", public.DefaultDir, "")
+	agent, newReader := readerFlags(fs)
+	agent.StatusFlag(fs)
 	watch := fs.Bool("watch", false, "")
 	asJSON := fs.Bool("json", false, "")
 	if err := parseOnly(fs, args); err != nil {
@@ -98,7 +98,7 @@ func runStatus(ctx context.Context, args []string, s streams) error {
 		return err
 	}
 	defer r.Close()
-	r.StatusDir = *statusDir
+	r.StatusDir = agent.StatusDir()
 	if *watch {
 		return watchStatus(ctx, r, *asJSON, s)
 	}
@@ -113,19 +113,16 @@ func runStatus(ctx context.Context, args []string, s streams) error {
 	return write(s.out, d.screen.Render(append(d.machine(), d.tasks()...)))
 }
 
-// readerFlags adds the flags that status and metrics share. What it returns reads
+// readerFlags adds the flags that status, metrics and plan share. What it returns reads
 // them after the call was parsed.
-func readerFlags(fs *flag.FlagSet) func() (*node.Reader, error) {
-	dir := stateDirFlag(fs)
+func readerFlags(fs *flag.FlagSet) (*statedir.Call, func() (*node.Reader, error)) {
+	agent := statedir.Flag(fs)
 	smt := fs.String("smt", "", "")
 	usable := fs.String("usable", "", "")
 	sysfs := fs.String("sysfs", "", "")
-	return func() (*node.Reader, error) {
-		stateDir, err := dir()
-		if err != nil {
-			return nil, err
-		}
-		r := &node.Reader{StateDir: stateDir, Sysfs: *sysfs, Timeout: node.FolderTimeout}
+	return agent, func() (*node.Reader, error) {
+		r := &node.Reader{StateDir: agent.Dir(), Sysfs: *sysfs, Timeout: node.FolderTimeout}
+		var err error
 		if r.Overrides.Usable, err = cpuset.Parse(*usable); err != nil {
 			return nil, usagef("-usable takes a list such as 0-7,64: %v", err)
 		}

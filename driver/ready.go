@@ -48,7 +48,7 @@ func (d *Driver) ready() error {
 	d.store = store
 	d.mu.Unlock()
 	d.routines.Go(func() { d.ledger.Run(d.ctx, store.Dir()) })
-	d.board.Start(d.ctx, board.Options{Dir: agent.settings.StatusDir, Runs: d.runs, Cores: cores})
+	d.board.Start(d.ctx, board.Options{Dir: agent.settings.StatusDir, StateDir: store.Dir(), Runs: d.runs, Cores: cores})
 	d.adoptAll(store)
 	d.manageAll()
 	return nil

@@ -80,6 +80,10 @@ func TestDriver_EachRunIsInTheHistoryOnce(t *testing.T) {
 	must.Len(t, 1, s.past("-job", "fail*", "-outcome", "error", "-since", "1h"))
 	text := s.prints("history", "-why")
 	must.StrContains(t, text, "ormal termination at the end time")
+	// Where state_dir is the plugin has said in its status_dir.
+	out, err := s.Inside(within(t), "env", "NOMAD_DRIVER_LSDYNA_STATUS_DIR="+s.Path("status"), s.PluginPath(), "history", "-json").Output()
+	must.NoError(t, err)
+	must.StrContains(t, string(out), `"job_id": "unseen"`)
 	metrics := s.prints("metrics")
 	for _, line := range []string{`lsdyna_runs_total{outcome="completed"} 1`, `lsdyna_runs_total{outcome="error"} 1`, `lsdyna_runs_total{outcome="killed"} 2`} {
 		must.StrContains(t, metrics, line)

@@ -14,6 +14,7 @@ const (
 	lineRecords  = "Records are read or written by others"
 	lineStatus   = "`status_dir` tells a user of another's tasks"
 	lineTold     = "`status_dir` tells what `status` does not"
+	lineWord     = "A forged `node.json` leads root's commands"
 	lineNames    = "A task's name leads out of `state_dir`"
 	lineIdentity = "Root signals the wrong process"
 	lineReap     = "`reap` ends a run or loses an exit status"
@@ -192,6 +193,16 @@ var ofRecords = []removal{
 	{
 		lineTold, "a user's home is told", []string{"TestTold_leavesOutWhatStatusDoesNotTell"}, []mutant.Edit{
 			mutant.Replace("public.Told", "d.User", "d.Home"),
+		},
+	},
+	{
+		lineWord, "nobody asks who may write there", []string{"TestStateDir_isBelievedOnlyOfRootAndThisUser"}, []mutant.Edit{
+			mutant.Never("public.StateDir", `if err := state.CheckWay("status_dir", file); err != nil`),
+		},
+	},
+	{
+		lineWord, "nobody asks whose the file is", []string{"TestStateDir_isBelievedOnlyOfRootAndThisUser"}, []mutant.Edit{
+			mutant.Never("public.StateDir", "st.Uid != 0 && int(st.Uid) != os.Geteuid()"),
 		},
 	},
 	{

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,7 +60,8 @@ type Node struct {
 	Version  int            `json:"version"`
 	Writer   Writer         `json:"plugin"`
 	Written  time.Time      `json:"written_at"`
-	Uptime   float64        `json:"uptime_seconds"` // when it was written, since the boot: no clock steps
+	Uptime   float64        `json:"uptime_seconds"`      // when it was written, since the boot: no clock steps
+	StateDir string         `json:"state_dir,omitempty"` // of this plugin, for who may read it
 	Settings state.Settings `json:"settings"`
 	Taken    string         `json:"taken"` // list of the CPUs that live tasks are bound to
 	Tasks    int            `json:"tasks"` // that live, of all users
@@ -133,6 +135,32 @@ func ReadNode(dir string) (Node, error) {
 		err = fmt.Errorf("%s is of a newer plugin; use its command", filepath.Join(dir, nodeName))
 	}
 	return n, err
+}
+
+// StateDir returns the state_dir of the plugin that tells something in a folder. It is ""
+// where none is told, or where somebody else than root and this user could have told it:
+// root's commands act on what is recorded there.
+func StateDir(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	file := filepath.Join(dir, nodeName)
+	if err := state.CheckWay("status_dir", file); err != nil { // through dir itself
+		return ""
+	}
+	// In a sticky folder, as /tmp is, everybody has files, and each only his own.
+	info, err := os.Lstat(file)
+	if err != nil {
+		return ""
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return ""
+	}
+	n, err := ReadNode(dir)
+	if err != nil || !filepath.IsAbs(n.StateDir) {
+		return ""
+	}
+	return filepath.Clean(n.StateDir)
 }
 
 // Is reports whether a plugin tells, or has told, something in a folder.

@@ -163,6 +163,41 @@ func TestOpen_refusesAFolderThatOthersPrepare(t *testing.T) {
 	}
 }
 
+func TestStateDir_isBelievedOnlyOfRootAndThisUser(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(base, path string) error
+		says   string
+		want   string
+		root   bool
+	}{
+		"a plugin's word":              {func(_, _ string) error { return nil }, "/srv/lsdyna/", "/srv/lsdyna", false},
+		"an older plugin's":            {func(_, _ string) error { return nil }, "", "", false},
+		"no path":                      {func(_, _ string) error { return nil }, "lsdyna", "", false},
+		"all may write there":          {func(_, path string) error { return os.Chmod(path, 0o777) }, "/srv/lsdyna", "", false},
+		"all may write above":          {func(base, _ string) error { return os.Chmod(base, 0o777) }, "/srv/lsdyna", "", false},
+		"the folder is another user's": {func(_, path string) error { return os.Chown(path, emil, emil) }, "/srv/lsdyna", "", true},
+		"another's file in a shared folder": {func(_, path string) error {
+			return errors.Join(os.Chmod(path, 0o777|fs.ModeSticky), os.Chown(filepath.Join(path, nodeName), emil, emil))
+		}, "/srv/lsdyna", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.root && os.Geteuid() != 0 {
+				t.Skip("needs root")
+			}
+			base := filepath.Join(t.TempDir(), "base")
+			must.NoError(t, os.Mkdir(base, 0o755))
+			path := filepath.Join(base, "status")
+			n := now()
+			n.StateDir = c.says
+			must.NoError(t, open(t, path).Write(n, nil))
+			must.NoError(t, c.change(base, path))
+			must.Eq(t, c.want, StateDir(path))
+		})
+	}
+	must.Eq(t, "", StateDir(""))
+	must.Eq(t, "", StateDir(filepath.Join(t.TempDir(), "none")))
+}
+
 func TestDir_isOpenToAllWhateverTheUmask(t *testing.T) {
 	old := syscall.Umask(0o077)
 	t.Cleanup(func() { syscall.Umask(old) })

@@ -30,9 +30,10 @@ import (
 
 // Options say what is told, and where.
 type Options struct {
-	Dir   string // status_dir; "": nothing is told
-	Runs  *runs.Table
-	Cores *placement.Cores
+	Dir      string // status_dir; "": nothing is told
+	StateDir string
+	Runs     *runs.Table
+	Cores    *placement.Cores
 }
 
 // Board keeps one status_dir.
@@ -118,7 +119,8 @@ func (b *Board) tell() error {
 	live := b.options.Runs.Find(func(h *task.Handle) bool { return !h.IsGone() })
 	slices.SortFunc(live, func(x, y *task.Handle) int { return strings.Compare(x.ID.String(), y.ID.String()) })
 	node := public.Node{
-		Writer: b.writer, Written: time.Now().UTC(), Uptime: public.Uptime(), Settings: b.options.Cores.Settings(), Tasks: len(live),
+		Writer: b.writer, Written: time.Now().UTC(), Uptime: public.Uptime(), Tasks: len(live),
+		StateDir: b.options.StateDir, Settings: b.options.Cores.Settings(),
 	}
 	users, taken := map[int]public.Tasks{}, cpuset.Set{}
 	for _, h := range live {

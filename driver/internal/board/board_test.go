@@ -59,7 +59,7 @@ func start(t *testing.T, dir string) (b *Board, end func(), said *log) {
 		<-b.Ended()
 	}
 	t.Cleanup(end)
-	b.Start(ctx, Options{Dir: dir, Runs: runs.New(), Cores: cores})
+	b.Start(ctx, Options{Dir: dir, StateDir: "/srv/lsdyna", Runs: runs.New(), Cores: cores})
 	return b, end, said
 }
 
@@ -85,6 +85,7 @@ func TestBoard_tellsForAsLongAsItIsWanted(t *testing.T) {
 	eventually(t, "it tells", func() bool { return tells(dir) })
 	before, err := public.ReadNode(dir)
 	must.NoError(t, err)
+	must.Eq(t, "/srv/lsdyna", before.StateDir)
 	eventually(t, "it tells again", func() bool {
 		now, err := public.ReadNode(dir)
 		return err == nil && now.Written.After(before.Written)

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package command
+package worker
 
 import (
 	"os"
@@ -13,7 +13,7 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-func TestAwaitWorker(t *testing.T) {
+func TestAwait(t *testing.T) {
 	for name, c := range map[string]struct {
 		worker string // a shell script
 		lives  bool   // still when its answer is read
@@ -23,7 +23,7 @@ func TestAwaitWorker(t *testing.T) {
 		"it answers, but it cannot end":       {`printf '\001' >&3; exec sleep 600`, true, 1},
 		"it is killed":                        {`kill -KILL $$`, false, 137},
 		"it ends without an answer":           {`exit 3`, false, 3},
-		"it ends well, but without an answer": {`exit 0`, false, exitNo},
+		"it ends well, but without an answer": {`exit 0`, false, failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer, theirs, err := os.Pipe()
@@ -33,7 +33,7 @@ func TestAwaitWorker(t *testing.T) {
 			worker.ExtraFiles = []*os.File{theirs}
 			must.NoError(t, worker.Start())
 			must.NoError(t, theirs.Close())
-			must.Eq(t, c.code, awaitWorker(worker, answer))
+			must.Eq(t, c.code, await(worker, answer))
 			if c.lives {
 				must.NoError(t, worker.Process.Kill())
 			}
