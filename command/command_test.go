@@ -69,7 +69,7 @@ func TestHelp_explainsEveryCommand(t *testing.T) {
 
 // TestHelp_optionsExist asks every command for each option that its page names.
 func TestHelp_optionsExist(t *testing.T) {
-	values := map[string]string{"ncpu": "1", "json": "true", "html": "true", "watch": "true", "dry-run": "true", "running": "true", "insist": "true", "dump": "1m", "every": "1s", "last": "1", "why": "true", "state-dir": "x"}
+	values := map[string]string{"ncpu": "1", "json": "true", "html": "true", "watch": "true", "dry-run": "true", "running": "true", "insist": "true", "dump": "1m", "every": "1s", "last": "1", "why": "true", "state-dir": "x", "empty": "true"}
 	option := regexp.MustCompile(`(?m)^  -([a-z-]+)`)
 	for _, c := range commands() {
 		for _, found := range option.FindAllStringSubmatch(c.help, -1) {

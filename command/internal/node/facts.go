@@ -45,8 +45,9 @@ func (f *Facts) Live() []*Task {
 
 // Overrides are what the caller knows better than the plugin's settings say.
 type Overrides struct {
-	Usable cpuset.Set    // empty: as the settings say
-	SMT    allocator.SMT // "": as the settings say
+	Usable cpuset.Set       // empty: as the settings say
+	SMT    allocator.SMT    // "": as the settings say
+	Layout allocator.Layout // "": as the settings say
 }
 
 // Reader reads the machine's state, again and again for status -watch.
@@ -56,6 +57,7 @@ type Reader struct {
 	Sysfs     string // stands for /sys, "" is /sys
 	Overrides Overrides
 	Timeout   time.Duration // for run folders
+	CoresOnly bool          // of tasks their cores are asked: no run folder is opened
 
 	folders followers
 }
@@ -85,7 +87,7 @@ func (r *Reader) Facts(ctx context.Context) (*Facts, error) {
 		return nil, err
 	}
 	f.readReservations(nomadcgroup.Below(filepath.Join(cmp.Or(r.Sysfs, "/sys"), "fs/cgroup")))
-	if told {
+	if told || r.CoresOnly {
 		return f, nil // the plugin has told of the progress, too
 	}
 	if r.folders == nil {

@@ -47,7 +47,8 @@ func NewState(f *Facts, o Overrides) *State {
 	s.findReserved()
 	s.findUsable(o.Usable)
 	s.assignCPUs(o.SMT)
-	s.countAvailable()
+	s.Options.Layout = cmp.Or(o.Layout, allocator.Layout(s.Settings.Layout), allocator.LayoutPack)
+	s.Available = s.allocator().Available()
 	s.addNotes()
 	return s
 }
@@ -68,17 +69,27 @@ func (s *State) use(cpu int) *Use {
 	return s.cpus[cpu]
 }
 
-// countAvailable finds how many cores a new task could get.
-func (s *State) countAvailable() {
-	taken := s.Reserved
+// Taken are the CPUs that tasks of the driver have, idle siblings among them.
+func (s *State) Taken() cpuset.Set {
+	var taken cpuset.Set
 	for cpu, u := range s.cpus {
 		if t, _ := u.Owner(); t != nil || u.Taken {
 			taken.Add(cpu)
 		}
 	}
+	return taken
+}
+
+// Plan returns what a new task of n cores would get if the busy CPUs were taken, too.
+func (s *State) Plan(n int, busy cpuset.Set) (allocator.Lease, error) {
+	return s.allocator().Plan(n, busy)
+}
+
+// allocator is the driver's, of this moment.
+func (s *State) allocator() *allocator.Allocator {
 	alloc := allocator.New(s.Topology, s.Usable, s.Options)
-	alloc.SetUnavailable(taken)
-	s.Available = alloc.Available()
+	alloc.SetUnavailable(s.Reserved.Union(s.Taken()))
+	return alloc
 }
 
 // assignCPUs finds who has which CPU.
@@ -95,7 +106,6 @@ func (s *State) assignCPUs(smt allocator.SMT) {
 	if s.Options.SMT = cmp.Or(smt, allocator.SMT(s.Settings.SMT)); s.Options.SMT == "" {
 		s.Options.SMT = s.inferSMT()
 	}
-	s.Options.Layout = allocator.Layout(s.Settings.Layout)
 	s.assignOthers()
 	if s.Options.SMT == allocator.SMTShare {
 		return

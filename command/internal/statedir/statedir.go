@@ -54,8 +54,12 @@ func (c *Call) StatusFlag(flags *flag.FlagSet) {
 	flags.StringVar(&c.status, "status-dir", c.status, "")
 }
 
-// Named reports whether the call itself names a state_dir.
-func (c *Call) Named() bool { return c.named != "" }
+// InCall reports whether the call itself names a state_dir, and Named whether it or the
+// environment does.
+func (c *Call) InCall() bool { return c.named != "" }
+
+// Named is told with InCall.
+func (c *Call) Named() bool { return c.InCall() || os.Getenv(Env) != "" }
 
 // StatusDir is the agent's status_dir; "" where the plugin tells nothing.
 func (c *Call) StatusDir() string { return c.status }

@@ -54,7 +54,8 @@ func TestDir(t *testing.T) {
 			call.StatusFlag(flags)
 			must.NoError(t, flags.Parse(c.args))
 			must.Eq(t, c.want, call.Dir())
-			must.Eq(t, len(c.args) > 0 && c.args[0] == "-state-dir", call.Named())
+			must.Eq(t, len(c.args) > 0 && c.args[0] == "-state-dir", call.InCall())
+			must.Eq(t, call.InCall() || c.env[Env] != "", call.Named())
 		})
 	}
 }
