@@ -4,8 +4,8 @@
 // Package public is what a plugin tells those who may not read state_dir: files in
 // status_dir, a folder that root writes and everybody may enter.
 //
-// node.json is for everybody. It tells how cores are given out, which are taken, and when
-// it was written: it is the sign of the plugin's life. UID.json belongs to the user with
+// node.json is for everybody. It tells how cores are given out, which are taken, where
+// state_dir is, and when it was written: it is the sign of the plugin's life. UID.json belongs to the user with
 // that number, who alone may read it, and tells of the tasks that run as him. He can make
 // his own file say anything, so nothing is decided by it, and nobody else reads it.
 package public
