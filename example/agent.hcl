@@ -5,7 +5,7 @@
 # (by rename, never by cp over a running one), this file beside the agent's other
 # configuration, and restart the agent: running solvers stay.
 
-plugin_dir = "/opt/nomad/plugins"
+plugin_dir = "/opt/nomad/data/plugins" # where packages put the plugin; Nomad's default with data_dir = "/opt/nomad/data"
 
 client {
   enabled = true
