@@ -23,7 +23,7 @@ var stepTimeout = func() time.Duration {
 	if inVM() {
 		return 4 * time.Minute
 	}
-	return 60 * time.Second
+	return 2 * time.Minute
 }()
 
 // inVM tells whether this is the payload of e2e/vm.

@@ -20,6 +20,7 @@ import (
 
 // A deck without an end fails its task in words, at once, and takes no core.
 func TestDriver_EndlessDeckIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	folder := s.deck("endless", "solid_bar_impact")
 	deck, err := os.OpenFile(filepath.Join(folder, "main.k"), os.O_APPEND|os.O_WRONLY, 0)
@@ -40,6 +41,7 @@ func TestDriver_EndlessDeckIsRefused(t *testing.T) {
 // A command without an end ends with whoever wants its output, and all that it has
 // started; the solver goes on.
 func TestDriver_EndlessExecEndsWithItsClient(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	r := s.start(jobHCL{name: "exec", folder: s.deck("exec", "solid_bar_impact"), config: "ncpu = 1", env: slow})
 	alloc := r.wait(api.AllocClientStatusRunning)

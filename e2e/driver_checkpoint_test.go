@@ -65,6 +65,7 @@ func (r *run) waitCheckpoint(number int) (newest string) {
 // A run that is killed between two checkpoints goes on from the newest and ends with the
 // very results of one that nobody disturbed. Plugin and client may come and go meanwhile.
 func TestDriver_CheckpointsBoundTheLoss(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	whole := s.submit(jobHCL{name: "whole", folder: s.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
 	whole.wait(api.AllocClientStatusComplete)
@@ -99,7 +100,7 @@ func TestDriver_CheckpointsBoundTheLoss(t *testing.T) {
 
 // What is lost with the machine is told.
 func TestDriver_AgeOfTheNewestDumpIsTold(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	s := newSite(t, "")
 	r := s.start(jobHCL{name: "aging", folder: s.deck("aging", "solid_bar_impact"), config: "ncpu = 1\ncheckpoint = \"1h\"", env: steady})
 	s.waitCycles(r)
@@ -124,6 +125,7 @@ func TestDriver_AgeOfTheNewestDumpIsTold(t *testing.T) {
 // LSF's manual says that LS-DYNA leaves d3kil. Each switch is to have its effect once, and
 // the next one its own, also where the plugin was killed between the sending and the effect.
 func TestDriver_SolverThatLeavesTheSwitch(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	hcl := jobHCL{name: "keeping", folder: s.deck("keeping", "solid_bar_impact"), config: "ncpu = 1",
 		env: "STANDIN_PACE = \"200ms\"\nSTANDIN_POLL = \"8\"\nSTANDIN_FAULT = \"keep_d3kil\""}
@@ -155,6 +157,7 @@ func TestDriver_SolverThatLeavesTheSwitch(t *testing.T) {
 // Of two signals at once both results are told, also where the plugin was killed meanwhile.
 // Switches go by their names, too.
 func TestDriver_TwoSignalsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	r := s.start(jobHCL{name: "double", folder: s.deck("double", "solid_bar_impact"), config: "ncpu = 1", env: "STANDIN_PACE = \"100ms\"\nSTANDIN_POLL = \"2\""})
 	s.waitCycles(r)
@@ -182,6 +185,7 @@ func TestDriver_TwoSignalsAtOnce(t *testing.T) {
 // of theirs, and a run that lost a rank goes on from the newest to the very results of one
 // that nobody disturbed.
 func TestDriver_CheckpointsOfRealRanks(t *testing.T) {
+	t.Parallel()
 	twoCores(t)
 	for _, mpi := range []string{"openmpi", "mpich"} {
 		t.Run(mpi, func(t *testing.T) {

@@ -80,6 +80,7 @@ func onTwoCores(t *testing.T, cores cpuset.Set, adjust ...func(*cluster.Config))
 }
 
 func TestDriver_CoresFromBirthAndDisjoint(t *testing.T) {
+	t.Parallel()
 	cores := twoCores(t)
 	coresFromBirth(t, onTwoCores(t, cores), cores)
 }
@@ -147,6 +148,7 @@ func coresFromBirth(t *testing.T, s *site, cores cpuset.Set) {
 }
 
 func TestDriver_ReservedCoresAreNomads(t *testing.T) {
+	t.Parallel()
 	requireRoot(t)
 	twoCores(t)
 	s := newSite(t, "")
@@ -180,6 +182,7 @@ func (s *site) reservedCores(alloc string) cpuset.Set {
 }
 
 func TestDriver_RepairsForeignAffinity(t *testing.T) {
+	t.Parallel()
 	all := twoCores(t)
 	s := onTwoCores(t, all)
 	r := s.start(jobHCL{name: "drift", folder: s.deck("drift", "solid_bar_impact"), config: "ncpu = 1", env: slow})
@@ -203,6 +206,7 @@ func containsAll(events []string, texts ...string) bool {
 }
 
 func TestDriver_UnpinnedKeepsOffLeasedCores(t *testing.T) {
+	t.Parallel()
 	cores := twoCores(t)
 	const patient = `STANDIN_PACE = "200ms"`
 	s := onTwoCores(t, cores)
@@ -228,6 +232,7 @@ func TestDriver_UnpinnedKeepsOffLeasedCores(t *testing.T) {
 // With fewer cores to give out after a restart, the run whose core is still among them
 // keeps it, whichever is adopted first; the other gets its core back when it is free.
 func TestDriver_AChangeOfUsableKeepsWhoIsInside(t *testing.T) {
+	t.Parallel()
 	cores := twoCores(t)
 	s := onTwoCores(t, cores)
 	restart := func(usable cpuset.Set) (began time.Time) {

@@ -19,6 +19,7 @@ import (
 // but not collected as reserved, and its cpuparts_hook ends tasks of every driver for
 // that. After a garbage collection, as docs/kernels.md advises, it does not.
 func TestDriver_ClientRestartAfterReservationsOfAllCores(t *testing.T) {
+	t.Parallel()
 	requireRoot(t)
 	cores := twoCores(t)
 	s := onTwoCores(t, cores)

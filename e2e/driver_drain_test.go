@@ -86,6 +86,7 @@ func (s *site) drain(deadline time.Duration) {
 // A node is drained: the run writes its dump, Nomad moves the run folder, and
 // the run goes on at another node where it stopped.
 func TestDriver_DrainedRunGoesOnElsewhere(t *testing.T) {
+	t.Parallel()
 	decks, err := filepath.Abs(filepath.Join("..", "example", "decks", "solid_bar_impact"))
 	must.NoError(t, err)
 	server := httptest.NewServer(http.FileServer(http.Dir(decks)))
@@ -122,6 +123,7 @@ func TestDriver_DrainedRunGoesOnElsewhere(t *testing.T) {
 // A batch job on a file system that all nodes share: the drain stops it with a
 // dump, and the job that is run again goes on at another node.
 func TestDriver_DrainedBatchJobGoesOnWhenRunAgain(t *testing.T) {
+	t.Parallel()
 	first := newSite(t, "")
 	whole := first.submit(jobHCL{name: "whole", folder: first.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
 	whole.wait(api.AllocClientStatusComplete)

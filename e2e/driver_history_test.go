@@ -47,7 +47,7 @@ func (s *site) past(args ...string) (runs []history.Entry) {
 // Runs end in every way while Nomad's agent is there, is away, and has forgotten them;
 // each is in the history once.
 func TestDriver_EachRunIsInTheHistoryOnce(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	s := newSite(t, "")
 	completed := s.submit(jobHCL{name: "completed", folder: s.deck("completed", "solid_bar_impact"), config: "ncpu = 1"})
 	completed.wait(api.AllocClientStatusComplete)
@@ -117,7 +117,7 @@ func (r *run) look(printed string) (looked, bool) {
 // A run of two minutes: every look at it past 5 % shows an estimate, whoever looks: root,
 // the job's owner through the status file, and whoever may read the folder.
 func TestDriver_EveryLookAtARunShowsWhenItWillEnd(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("another user needs root")
 	}

@@ -121,6 +121,7 @@ func (s *site) hostileJob(name string) *run {
 // go, the plugin stays as small as it was, nothing behind a link is shown, and
 // every run can be stopped.
 func TestDriver_HostileOutputsHarmNobody(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	all := plants(t)
 	runs := map[string]*run{}
@@ -156,6 +157,7 @@ func TestDriver_HostileOutputsHarmNobody(t *testing.T) {
 // A folder full of such things is no place to run in, but to try it is harmless:
 // the run ends by itself or can be stopped.
 func TestDriver_HostileFolderAtTheStartHarmsNobody(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	before := s.pluginPeak()
 	var runs []*run

@@ -34,7 +34,7 @@ func newServedSite(t *testing.T, config string, adjust ...func(*cluster.Config))
 	if why := hangfs.Missing(); why != "" {
 		t.Skip(why)
 	}
-	t.Parallel() // these tests mostly wait
+	t.Parallel()
 	s := &servedSite{site: &site{t: t, scratch: worldReadable(t)}}
 	dir := worldReadable(t)
 	backing, path := filepath.Join(dir, "disk"), filepath.Join(dir, "served")
@@ -341,6 +341,7 @@ var pluginSocket = regexp.MustCompile(`plugin address: driver=lsdyna address=(\S
 
 // An output that cannot be read for good hides no outcome that stdout tells.
 func TestDriver_OutputOnABadDiskHidesNoOutcome(t *testing.T) {
+	t.Parallel()
 	s := newServedSite(t, "")
 	r := s.start(jobHCL{name: "bad", folder: s.servedShort("bad"), config: "ncpu = 1", env: brief})
 	messag := filepath.Join(s.server.Backing, "bad", "messag")

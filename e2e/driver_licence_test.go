@@ -99,6 +99,7 @@ func (l *licenceSite) submitAndWait(j jobHCL, status string, events ...string) {
 }
 
 func TestDriver_LicenceTroubleIsToldAndTellsNoServer(t *testing.T) {
+	t.Parallel()
 	l := newLicenceSite(t)
 	completed, failed := api.AllocClientStatusComplete, api.AllocClientStatusFailed
 	const asIf = "Could not ask the licence server, starting all the same: "
@@ -127,6 +128,7 @@ func TestDriver_LicenceTroubleIsToldAndTellsNoServer(t *testing.T) {
 }
 
 func TestDriver_AWaitForALicenceBlocksNobody(t *testing.T) {
+	t.Parallel()
 	l := newLicenceSite(t)
 
 	// The question to the server hangs; another task comes, runs and ends meanwhile.

@@ -79,6 +79,7 @@ func (s *site) oversubscribe() {
 // What a resources block means is what raw_exec makes of it: Nomad's users know
 // no other. Each block has a task of ours and one of raw_exec's beside it.
 func TestDriver_LimitsAreRawExecs(t *testing.T) {
+	t.Parallel()
 	requireCgroups(t)
 	s := newSite(t, "")
 	s.oversubscribe()
@@ -144,6 +145,7 @@ const steady = `STANDIN_PACE = "500ms"`
 // A solver that fills its memory is ended by the kernel, whoever watches then, and
 // its task says so. It had all of memory_max; the task beside it notices nothing.
 func TestDriver_OutOfMemoryIsTold(t *testing.T) {
+	t.Parallel()
 	requireCgroups(t)
 	s := newSite(t, "")
 	s.oversubscribe()

@@ -61,6 +61,7 @@ func (r *run) ranks() []int {
 }
 
 func TestDriver_MPPRanksSitOnTheirOwnCores(t *testing.T) {
+	t.Parallel()
 	s := newMPPSite(t)
 	r := s.submit(jobHCL{name: "ranks", solver: "mpp", folder: s.deck("ranks", "solid_bar_impact"), config: "ncpu = 2\nmemory = \"20m\""})
 	r.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
@@ -81,6 +82,7 @@ func TestDriver_MPPRanksSitOnTheirOwnCores(t *testing.T) {
 }
 
 func TestDriver_MPPLeavesNoRankBehind(t *testing.T) {
+	t.Parallel()
 	s := newMPPSite(t)
 	start := func(name, env string) *run {
 		r := s.start(jobHCL{name: name, solver: "mpp", folder: s.deck(name, "solid_bar_impact"), config: "ncpu = 2\nmemory = \"20m\"", env: env})
@@ -118,6 +120,7 @@ func TestDriver_MPPLeavesNoRankBehind(t *testing.T) {
 
 // On one NUMA node a hybrid run is one rank whose threads share the run's cores.
 func TestDriver_HybridThreadsShareTheirRanksCores(t *testing.T) {
+	t.Parallel()
 	s := newMPPSite(t)
 	const config = "ncpu = 2\nmemory = \"20m\""
 	r := s.submit(jobHCL{name: "hybrid", solver: "hybrid", folder: s.deck("hybrid", "solid_bar_impact"), config: config})

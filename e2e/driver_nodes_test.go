@@ -25,6 +25,7 @@ const long = "STANDIN_PACE = \"100ms\"\nSTANDIN_POLL = \"1\""
 // comes to it, and whatever dies meanwhile. The other waits, tells for whom, and goes on
 // from the dump that the first one wrote at its stop.
 func TestDriver_OneSolverAFolder(t *testing.T) {
+	t.Parallel()
 	all := newNodes(t)
 	for _, c := range waits {
 		t.Run(c.name, func(t *testing.T) { all.in(t).try(c) })

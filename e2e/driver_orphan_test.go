@@ -22,6 +22,7 @@ import (
 // Somebody removes the client's data_dir under a run. Its cores stay its own, whoever
 // wants its folder reads how it is ended, and the next run goes on from its dump.
 func TestDriver_OrphanIsEndedWithItsDump(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	folder := s.deck("orphan", "solid_bar_impact")
 	hcl := jobHCL{name: "orphan", folder: folder, config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`}

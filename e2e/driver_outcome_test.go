@@ -19,6 +19,7 @@ import (
 )
 
 func TestDriver_TellsTheOutcome(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	for _, c := range []struct {
 		name, deck, env string
@@ -58,6 +59,7 @@ func TestDriver_TellsTheOutcome(t *testing.T) {
 }
 
 func TestDriver_StopsWithADump(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	r := s.start(jobHCL{name: "stop", folder: s.deck("stop", "solid_bar_impact"), env: slow + "\nSTANDIN_POLL = \"5\""})
 	s.waitCycles(r)
@@ -81,6 +83,7 @@ func (s *site) waitCycles(r *run) {
 }
 
 func TestDriver_KillsWhatIgnoresEverything(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	hcl := jobHCL{name: "stubborn", folder: s.deck("stubborn", "solid_bar_impact"),
 		env: slow + "\nSTANDIN_FAULT = \"ignore_sigterm,ignore_d3kil,child=3600\""}
@@ -96,6 +99,7 @@ func TestDriver_KillsWhatIgnoresEverything(t *testing.T) {
 }
 
 func TestDriver_AllocCommandsWork(t *testing.T) {
+	t.Parallel()
 	// Nomad 1.11 collects a task's statistics only where it publishes them.
 	s := newSite(t, "", func(c *cluster.Config) { c.HCL = "telemetry {\n  publish_allocation_metrics = true\n}\n" })
 	r := s.start(jobHCL{name: "commands", folder: s.deck("commands", "solid_bar_impact"), env: slow + "\nSTANDIN_POLL = \"5\"", config: "ncpu = 1"})

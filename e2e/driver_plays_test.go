@@ -19,6 +19,7 @@ import (
 // Ends of runs that people have reported, acted by the stand-in solver under a real
 // agent. The tests of package driver try all of them.
 func TestDriver_TellsReportedEnds(t *testing.T) {
+	t.Parallel()
 	const folder = "../example/solver/testdata/plays"
 	table, err := os.ReadFile(filepath.Join(folder, "want.tsv"))
 	must.NoError(t, err)

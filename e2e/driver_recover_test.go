@@ -102,6 +102,7 @@ func (r *run) lastCycle() string {
 }
 
 func TestDriver_SurvivesTwentyRestarts(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	r := s.start(jobHCL{name: "survivor", folder: s.deck("survivor", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
 	pid, cores := r.pidFile().PID, r.checkCores()
@@ -140,6 +141,7 @@ func (r *run) pidPath() string {
 }
 
 func TestDriver_RestoresCoresFromWhatIsLeft(t *testing.T) {
+	t.Parallel()
 	cores := twoCores(t)
 	restoresCores(t, onTwoCores(t, cores), cores)
 }
@@ -230,6 +232,7 @@ func (s *site) waitMask(r *run, cores cpuset.Set) {
 }
 
 func TestDriver_KnowsHowARunEndedWhileNobodyWatched(t *testing.T) {
+	t.Parallel()
 	knowsEnds(t, newSite(t, ""))
 }
 
@@ -271,6 +274,7 @@ func knowsEnds(t *testing.T, s *site) {
 }
 
 func TestDriver_NeverInventsAnExitStatus(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	r := s.start(jobHCL{name: "orphan", folder: s.deck("orphan", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "5ms"`})
 	must.NoError(t, unix.Kill(r.pidFile().SupervisorPID, unix.SIGKILL))
@@ -285,6 +289,7 @@ func TestDriver_NeverInventsAnExitStatus(t *testing.T) {
 }
 
 func TestDriver_InPlaceRestartReadsNoStaleRecord(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	hcl := jobHCL{name: "again", folder: s.deck("again", "solid_bar_impact"), config: "ncpu = 1", env: slow}
 	alloc, err := s.Run(within(t), strings.Replace(hcl.String(), `attempts = 0
@@ -312,6 +317,7 @@ func TestDriver_InPlaceRestartReadsNoStaleRecord(t *testing.T) {
 }
 
 func TestDriver_PluginKilledInsideStartTask(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	for i := range 6 {
 		name := fmt.Sprintf("start%d", i)
@@ -359,6 +365,7 @@ func settled(alloc *api.Allocation) (bool, string) {
 // An agent that is killed while it launches a plugin forgets that plugin, which
 // lives on with state_dir in its hands.
 func TestDriver_TakesOverFromAForgottenPlugin(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	r := s.start(jobHCL{name: "forgotten", folder: s.deck("forgotten", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
 	pid, cores := r.pidFile().PID, r.checkCores()
@@ -381,6 +388,7 @@ func TestDriver_TakesOverFromAForgottenPlugin(t *testing.T) {
 // killed, the next one reattaches, and the plugin must not die of its next log line:
 // a StopTask that fails in this way is not repeated on another plugin.
 func TestDriver_PluginOutlivesItsClient(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	r := s.start(jobHCL{name: "outlives", folder: s.deck("outlives", "solid_bar_impact"), config: "ncpu = 1", env: slow + "\nSTANDIN_POLL = \"5\""})
 	s.waitCycles(r)

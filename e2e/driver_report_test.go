@@ -29,7 +29,7 @@ func pageIn(t *testing.T, folder, name string) string {
 // Every end leaves a page, which says what Nomad was told; while the run lives, a command
 // makes one.
 func TestDriver_LeavesAPage(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	s := newSite(t, "")
 	ends := map[string]struct {
 		env    string
@@ -72,7 +72,7 @@ func TestDriver_LeavesAPage(t *testing.T) {
 // A file of that name that is the user's stays, and a folder where nothing can be written
 // costs an event, not the outcome.
 func TestDriver_PageThatCannotBeLeft(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	s := newSite(t, "")
 	hcl := jobHCL{name: "own", folder: s.deck("own", "solid_bar_impact"), config: "ncpu = 1\n report = true"}
 	const users = "the user's own"

@@ -24,6 +24,7 @@ func (r *run) results() string {
 }
 
 func TestDriver_GoesOnFromTheDump(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	whole := s.submit(jobHCL{name: "whole", folder: s.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
 	whole.wait(api.AllocClientStatusComplete)
@@ -64,6 +65,7 @@ func (r *run) runAgain(hcl string) *run {
 // A stop is interrupted between its sense switch and the solver's end: whoever
 // comes next finishes it, and the run goes on from its dump.
 func TestDriver_StopSurvivesTheDeathOfThePlugin(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	whole := s.submit(jobHCL{name: "whole", folder: s.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
 	whole.wait(api.AllocClientStatusComplete)
@@ -101,6 +103,7 @@ func TestDriver_StopSurvivesTheDeathOfThePlugin(t *testing.T) {
 // The newest dump is cut: the solver refuses it, and Nomad's restart of the task
 // goes on from the one before it.
 func TestDriver_FallsBackToAnOlderDump(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	whole := s.submit(jobHCL{name: "whole", folder: s.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
 	whole.wait(api.AllocClientStatusComplete)
@@ -133,6 +136,7 @@ func TestDriver_FallsBackToAnOlderDump(t *testing.T) {
 }
 
 func TestDriver_AsksTheLicenceServer(t *testing.T) {
+	t.Parallel()
 	qrun := filepath.Join(t.TempDir(), "lstc_qrun")
 	answer := func(free int) {
 		must.NoError(t, os.WriteFile(qrun+".new", []byte(fmt.Sprintf(`#!/bin/sh
@@ -160,6 +164,7 @@ exit 1
 }
 
 func TestDriver_EndsASolverThatWaitsForItsLicence(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	r := s.submit(jobHCL{name: "queued", folder: s.deck("queued", "solid_bar_impact"), config: `start_timeout = "3s"`,
 		env: `STANDIN_FAULT = "license_wait=forever"`})

@@ -27,6 +27,7 @@ func asNobody(t *testing.T) func(*cluster.Config) {
 }
 
 func TestDriver_WorksWithoutRoot(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "", asNobody(t))
 	r := s.start(jobHCL{name: "rootless", folder: s.deck("rootless", "solid_bar_impact"), config: "ncpu = 1", env: slow + "\nSTANDIN_POLL = \"5\"\nSTANDIN_FAULT = \"child=3600\""})
 	s.waitCycles(r)
@@ -49,6 +50,7 @@ func TestDriver_WorksWithoutRoot(t *testing.T) {
 // What root's agent does with cores, with broken records and with ends that nobody
 // saw, any user's does. One agent serves all: each part leaves it without tasks.
 func TestDriver_RecoversWithoutRoot(t *testing.T) {
+	t.Parallel()
 	cores := twoCores(t)
 	s := onTwoCores(t, cores, asNobody(t))
 	for _, part := range []struct {

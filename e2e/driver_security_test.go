@@ -22,6 +22,7 @@ import (
 // What a job may say is checked by the plugin of a real agent, in words, and a
 // refused start leaves nothing behind.
 func TestDriver_JobsReachNoFurtherThanTheirUser(t *testing.T) {
+	t.Parallel()
 	requireRoot(t)
 	s := newSite(t, `denied_host_uids = "1-1000"`)
 	foreign := s.deck("foreign", "solid_bar_impact")
@@ -64,6 +65,7 @@ func TestDriver_JobsReachNoFurtherThanTheirUser(t *testing.T) {
 
 // alloc exec gives the task's own rights and no others.
 func TestDriver_ExecHasTheTasksRightsOnly(t *testing.T) {
+	t.Parallel()
 	requireRoot(t)
 	s := newSite(t, "")
 	r := s.start(jobHCL{name: "exec", folder: s.deck("exec", "solid_bar_impact"), config: "ncpu = 1", env: slow})
@@ -94,6 +96,7 @@ func TestDriver_ExecHasTheTasksRightsOnly(t *testing.T) {
 // Secrets of agent, task and licence server are nowhere but in the solver's own
 // environment.
 func TestDriver_KeepsSecretsToTheSolver(t *testing.T) {
+	t.Parallel()
 	const agents, tasks, licence = "s3cret-of-the-agent", "s3cret-of-the-task", "s3cret-licence-host"
 	s := newSite(t, `
     license {

@@ -18,6 +18,7 @@ import (
 // Nomad starts the tasks of a service job anew when they end, also those that have
 // done all that there was to do, and calls the allocation failed in the end.
 func TestDriver_ACompletedServiceKeepsItsResults(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	hcl := jobHCL{name: "service", folder: s.deck("service", "solid_bar_impact"), config: "ncpu = 1"}
 	alloc, err := s.Run(within(t), strings.NewReplacer(`type = "batch"`, `type = "service"`, `attempts = 0
@@ -45,6 +46,7 @@ func TestDriver_ACompletedServiceKeepsItsResults(t *testing.T) {
 
 // Nomad replaces an allocation that it calls failed, by default for ever.
 func TestDriver_ACompletedServiceKeepsItsResultsWhenItIsReplaced(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	hcl := jobHCL{name: "replaced", folder: s.deck("replaced", "solid_bar_impact"), config: "ncpu = 1"}
 	_, err := s.Run(within(t), strings.NewReplacer(`type = "batch"`, `type = "service"`, `attempts = 0

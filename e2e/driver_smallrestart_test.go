@@ -20,6 +20,7 @@ import (
 // after a dump, and Nomad starts the task again: it goes on from that dump, to the new end
 // time, and the results are those of a run that nobody interrupted.
 func TestDriver_SmallRestartMovesTheEndTime(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	whole := s.submit(jobHCL{name: "whole", folder: s.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
 	whole.wait(api.AllocClientStatusComplete)

@@ -68,6 +68,7 @@ func (s *site) showsProgress() {
 // On a file server that does not trust root nothing can be done in a private folder
 // but as its owner.
 func TestDriver_RunsInAPrivateFolderOfAServerThatDoesNotTrustRoot(t *testing.T) {
+	t.Parallel()
 	if why := hangfs.Missing(); why != "" {
 		t.Skip(why)
 	}

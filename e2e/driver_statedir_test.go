@@ -82,7 +82,7 @@ var slips = []struct {
 // stopped and started by nobody, and managed again when the slip is mended. One that is
 // stopped meanwhile leaves its dump, and its end is told as it was.
 func TestDriver_StateDirThatCannotBeUsedCostsNoRun(t *testing.T) {
-	t.Parallel() // these tests mostly wait
+	t.Parallel()
 	for _, slip := range slips {
 		t.Run(slip.name, func(t *testing.T) {
 			t.Parallel()

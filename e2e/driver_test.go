@@ -220,6 +220,7 @@ func (r *run) solvers() []proc.Process {
 }
 
 func TestDriver_RunsADeckToItsEnd(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	r := s.submit(jobHCL{name: "bar", folder: s.deck("bar", "solid_bar_impact"), config: "ncpu = 2"})
 	alloc := r.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Allocated cores 0-1 (2 cores"))

@@ -66,7 +66,7 @@ func (r *run) report() taskReport {
 // A run folder is removed under its solver: everything that an operator looks at says
 // so, and the way out is one.
 func TestDriver_RemovedRunFolderIsTold(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	s := newSite(t, "")
 	hcl := jobHCL{name: "removed", folder: s.deck("removed", "solid_bar_impact"), config: "ncpu = 1", env: steady}
 	r := s.start(hcl)
@@ -107,7 +107,7 @@ func TestDriver_RemovedRunFolderIsTold(t *testing.T) {
 // A run of twelve signals and three restarts: Nomad keeps ten of its events, and
 // everything that it was is to be read all the same.
 func TestDriver_HistoryOutlivesNomadsEvents(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	s := newSite(t, "")
 	hcl := jobHCL{name: "eventful", folder: s.deck("eventful", "solid_bar_impact"), config: "ncpu = 1",
 		env: "STANDIN_PACE = \"250ms\"\nSTANDIN_POLL = \"1\""}

@@ -26,6 +26,7 @@ import (
 // the cgroup, and ends with its task: also when the plugin that saw it start, or
 // the supervisor, has been killed.
 func TestDriver_StopFindsWhatHides(t *testing.T) {
+	t.Parallel()
 	requireCgroups(t)
 	s := newSite(t, "")
 	for _, c := range []struct {
@@ -81,6 +82,7 @@ func (r *run) supervisor() procfs.Identity { return r.pidFile().Supervisor() }
 // A task's user forks without end: the kernel says no at max_processes, and only
 // the task has to live with it. A solver that is stopped, too, cannot save the bomb.
 func TestDriver_ForkBombEndsWithItsTask(t *testing.T) {
+	t.Parallel()
 	requireCgroups(t)
 	const most = 100
 	s := newSite(t, fmt.Sprintf("max_processes = %d", most))

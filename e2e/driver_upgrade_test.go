@@ -52,6 +52,7 @@ func (s *site) version(want string) {
 // An operator puts the next version in place of the plugin's binary, by rename,
 // under a running solver.
 func TestDriver_SolverSurvivesTheSwapOfThePlugin(t *testing.T) {
+	t.Parallel()
 	next := nextPlugin(t)
 	for _, c := range []struct {
 		name string

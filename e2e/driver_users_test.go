@@ -100,6 +100,7 @@ func (r *run) execStatus() string {
 // Users that no file of the machine knows run solvers, with all their groups, and
 // find their folders open; alloc exec gives the same, also after a restart.
 func TestDriver_UsersOfTheDirectory(t *testing.T) {
+	t.Parallel()
 	s := newDirectorySite(t, "")
 	solver := func(r *run) []string {
 		t.Helper()
@@ -133,6 +134,7 @@ func TestDriver_UsersOfTheDirectory(t *testing.T) {
 }
 
 func TestDriver_UsersOfTheDirectoryAreHeldToTheNodesRules(t *testing.T) {
+	t.Parallel()
 	s := newDirectorySite(t, fmt.Sprintf(`
     require_user     = true
     denied_host_gids = "%d"`, secretID))

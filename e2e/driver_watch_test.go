@@ -30,6 +30,7 @@ func (s *site) watchedDeck(name string) string {
 
 // Each thing that a watch can do, on a real agent.
 func TestDriver_WatchesTheHealthOfARun(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "")
 	const drift = slow + "\nSTANDIN_FAULT = \"energy_drift=20\""
 	t.Run("event", func(t *testing.T) {

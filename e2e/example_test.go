@@ -17,6 +17,7 @@ import (
 // Nomad takes every example as it is, and with values for its variables. What it says of
 // one that it refuses names what is wrong.
 func TestAgent_TakesEveryExampleJob(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("../example/jobs/*.hcl")
 	must.NoError(t, err)
 	must.NonZero(t, len(files))

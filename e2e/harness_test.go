@@ -74,6 +74,7 @@ func solo(t *testing.T, a *cluster.Agent) proc.Process {
 func kill(a *cluster.Agent, _ context.Context) error { return a.Kill() }
 
 func TestAgent_TaskSurvivesEveryRestart(t *testing.T) {
+	t.Parallel()
 	for _, end := range []struct {
 		name  string
 		agent func(*testing.T, cluster.Config) *cluster.Agent
@@ -109,6 +110,7 @@ func TestAgent_TaskSurvivesEveryRestart(t *testing.T) {
 }
 
 func TestAgent_TaskOutputAndEvents(t *testing.T) {
+	t.Parallel()
 	a := newClient(t, cluster.Config{})
 	start(t, a)
 	alloc, err := a.Run(within(t), strings.ReplaceAll(sleepJob("talker", ""), "exec sleep 3600", "exit 3"))
@@ -125,6 +127,7 @@ func TestAgent_TaskOutputAndEvents(t *testing.T) {
 }
 
 func TestAgent_TwoClientsAndADrain(t *testing.T) {
+	t.Parallel()
 	requireRoot(t)
 	first := newClient(t, cluster.Config{})
 	start(t, first)
@@ -166,6 +169,7 @@ func TestAgent_TwoClientsAndADrain(t *testing.T) {
 }
 
 func TestAgent_CoresOfATask(t *testing.T) {
+	t.Parallel()
 	requireRoot(t)
 	a := newClient(t, cluster.Config{})
 	start(t, a)
@@ -205,6 +209,7 @@ func pinnedCgroup(alloc string) string {
 }
 
 func TestAgent_Unprivileged(t *testing.T) {
+	t.Parallel()
 	requireRoot(t)
 	const nobody = 65534
 	if err := readableBy(nobody, binary(t, "nomad")); err != nil {
@@ -229,6 +234,7 @@ func readableBy(uid uint32, path string) error {
 }
 
 func TestAgent_PowerOffEndsEverything(t *testing.T) {
+	t.Parallel()
 	a := newClient(t, cluster.Config{})
 	start(t, a)
 	alloc, err := a.Run(within(t), sleepJob("cut", ""))
@@ -246,6 +252,7 @@ func TestAgent_PowerOffEndsEverything(t *testing.T) {
 // A harness that overlooks what is left behind would make every other test
 // worthless, so it is shown to find it.
 func TestAgent_CloseReportsALeftoverAndEndsIt(t *testing.T) {
+	t.Parallel()
 	a := newClient(t, cluster.Config{})
 	start(t, a)
 	alloc, err := a.Run(within(t), sleepJob("forgotten", ""))
@@ -267,6 +274,7 @@ func TestAgent_CloseReportsALeftoverAndEndsIt(t *testing.T) {
 }
 
 func TestAgent_StartFailsInWords(t *testing.T) {
+	t.Parallel()
 	a := newClient(t, cluster.Config{HCL: `client { no_such_option = true }`})
 	err := a.Start(within(t))
 	must.ErrorContains(t, err, "no_such_option")

@@ -123,7 +123,7 @@ func payload(o options, boot int) string {
 		return env + "cd /opt/bin && " + o.payload + "\n"
 	}
 	return fmt.Sprintf(env+`export LSDYNA_E2E_VM=1 LSDYNA_E2E_REQUIRED=1 LSDYNA_E2E_BIN=/opt/bin LSDYNA_E2E_BOOT=%d
-./e2e.test -test.v -test.timeout %s -test.run '%s'
+./e2e.test -test.v -test.parallel 1 -test.timeout %s -test.run '%s'
 `, boot, o.timeout, strings.ReplaceAll(o.run, "'", `'\''`))
 }
 

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
+	"sync"
 )
 
 // ports are the agent's own, kept over its restarts: a server that came back on
@@ -42,18 +44,51 @@ func portsIn(path string) (ports, error) {
 	return p, nil
 }
 
-// freePorts asks the kernel for ports that nobody has. Somebody else may take one
-// before the agent does; the agent then says so in its log and Start fails.
+// The range that ports are taken from: below those that Linux gives to whoever does not
+// ask for one, so that no connection takes a port between its choice and its use.
+const firstPort, lastPort = 12000, 32000
+
+// chosen are the ports that agents of this process have.
+var chosen struct {
+	mu   sync.Mutex
+	next int
+}
+
+// freePorts finds ports that nobody has. Other test processes begin elsewhere in the range.
 func freePorts() (ports, error) {
+	chosen.mu.Lock()
+	defer chosen.mu.Unlock()
+	if chosen.next == 0 {
+		chosen.next = firstPort + rand.IntN(lastPort-firstPort)
+	}
 	var p ports
 	for _, port := range []*int{&p.HTTP, &p.RPC, &p.Serf} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return ports{}, fmt.Errorf("free port: %w", err)
+		for tried := 0; ; tried++ {
+			if tried == lastPort-firstPort {
+				return ports{}, fmt.Errorf("no free port from %d to %d", firstPort, lastPort)
+			}
+			*port = chosen.next
+			if chosen.next++; chosen.next >= lastPort {
+				chosen.next = firstPort
+			}
+			if isFree(*port) {
+				break
+			}
 		}
-		// Closed only when all three are known, so that they differ.
-		defer func() { _ = l.Close() }()
-		*port = l.Addr().(*net.TCPAddr).Port
 	}
 	return p, nil
+}
+
+// isFree reports whether nobody listens at a port, by TCP or UDP, which Serf uses, too.
+func isFree(port int) bool {
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	tcp, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
+	}
+	udp, err := net.ListenPacket("udp", address)
+	if err == nil {
+		err = udp.Close()
+	}
+	return errors.Join(err, tcp.Close()) == nil
 }
