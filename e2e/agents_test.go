@@ -45,6 +45,9 @@ func binary(t *testing.T, name string) string {
 		dir = filepath.Join("..", "bin")
 	}
 	path, err := filepath.Abs(filepath.Join(dir, name))
+	if name == "nomad" {
+		path, err = cluster.NomadPath(dir)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

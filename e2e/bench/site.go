@@ -46,7 +46,7 @@ func newSite(ctx context.Context, bin string) (s *site, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	s = &site{}
-	nomad, err := filepath.Abs(filepath.Join(bin, "nomad"))
+	nomad, err := cluster.NomadPath(bin)
 	if err != nil {
 		return s, err
 	}

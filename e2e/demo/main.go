@@ -119,7 +119,7 @@ func (d *demo) startAgents(ctx context.Context) (err error) {
 	d.say("A Nomad server and a client with the driver; the solver is a stand-in, not LS-DYNA")
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	nomad, err := filepath.Abs(filepath.Join(d.bin, "nomad"))
+	nomad, err := cluster.NomadPath(d.bin)
 	if err != nil {
 		return err
 	}

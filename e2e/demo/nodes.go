@@ -65,7 +65,7 @@ func (d *demo) startServer(ctx context.Context) (err error) {
 	if err := bridge.Make(); err != nil {
 		return fmt.Errorf("as root, by make demo-mpp: %w", err)
 	}
-	nomad, err := filepath.Abs(filepath.Join(d.bin, "nomad"))
+	nomad, err := cluster.NomadPath(d.bin)
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func newCampaign(ctx context.Context, o options) (c *campaign, err error) {
 func (c *campaign) startAgents(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
-	nomad, err := filepath.Abs(filepath.Join(c.bin, "nomad"))
+	nomad, err := cluster.NomadPath(c.bin)
 	if err != nil {
 		return err
 	}
