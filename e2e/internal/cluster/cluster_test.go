@@ -6,8 +6,13 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/nomad/api"
@@ -96,4 +101,30 @@ func TestConditions(t *testing.T) {
 	code, signal, err := Exit(alloc, "t")
 	must.NoError(t, err)
 	must.Eq(t, []int{137, 9}, []int{code, signal})
+}
+
+// Nomad may forget a purged job's allocation before anybody saw that it had ended. Of one
+// that was not purged, that is an answer which tells nothing, and it is asked again.
+func TestStopJob_whenNomadDoesNotKnowTheAllocation(t *testing.T) {
+	const alloc = "11111111-2222-3333-4444-555555555555"
+	for purge, asked := range map[bool]int32{true: 1, false: 3} {
+		var looks atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/allocations"):
+				_, _ = fmt.Fprintf(w, `[{"ID":%q}]`, alloc)
+			case r.Method == http.MethodDelete:
+				_, _ = fmt.Fprint(w, `{}`)
+			case looks.Add(1) < 3:
+				http.Error(w, "alloc not found", http.StatusNotFound)
+			default:
+				_, _ = fmt.Fprintf(w, `{"ID":%q,"ClientStatus":"complete"}`, alloc)
+			}
+		}))
+		client, err := api.NewClient(&api.Config{Address: server.URL})
+		must.NoError(t, err)
+		must.NoError(t, (&Agent{API: client}).StopJob(t.Context(), "job", purge))
+		must.Eq(t, asked, looks.Load(), must.Sprintf("purge %t", purge))
+		server.Close()
+	}
 }

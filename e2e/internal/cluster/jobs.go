@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -173,7 +174,8 @@ func DescribeAlloc(alloc *api.Allocation) string {
 	return b.String()
 }
 
-// StopJob deregisters the job, or purges it, and waits until its tasks have ended.
+// StopJob deregisters the job, or purges it, and waits until its tasks have ended. Of a
+// purged job Nomad may forget the allocations as soon as that is so.
 func (a *Agent) StopJob(ctx context.Context, job string, purge bool) error {
 	allocs, _, err := a.API.Jobs().Allocations(job, true, nil)
 	if err != nil {
@@ -183,7 +185,16 @@ func (a *Agent) StopJob(ctx context.Context, job string, purge bool) error {
 		return fmt.Errorf("stop job %s: %w", job, err)
 	}
 	for _, stub := range allocs {
-		if _, err := a.WaitAlloc(ctx, stub.ID, Terminal); err != nil {
+		err := Poll(ctx, "the end of allocation "+stub.ID, func() (bool, string, error) {
+			alloc, _, err := a.API.Allocations().Info(stub.ID, (&api.QueryOptions{}).WithContext(ctx))
+			if err != nil {
+				status, answered := errors.AsType[api.UnexpectedResponseError](err)
+				return purge && answered && status.StatusCode() == http.StatusNotFound, err.Error(), nil
+			}
+			over, seen := Terminal(alloc)
+			return over, seen, nil
+		})
+		if err != nil {
 			return fmt.Errorf("stop job %s: %w", job, err)
 		}
 	}
