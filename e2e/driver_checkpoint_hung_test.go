@@ -17,7 +17,6 @@ import (
 // A folder that hangs while checkpoints are due holds up neither others nor the next
 // plugin; when it is back the checkpoints go on, and the run can be stopped meanwhile.
 func TestDriver_CheckpointsInAFolderThatHangs(t *testing.T) {
-	t.Parallel()
 	cores := twoCores(t)
 	s := newServedSite(t, fmt.Sprintf("cores { usable = %q }", cores))
 	r := s.start(jobHCL{name: "hangs", folder: s.served("hangs"), env: "STANDIN_PACE = \"200ms\"\nSTANDIN_POLL = \"5\"",

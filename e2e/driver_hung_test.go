@@ -341,7 +341,6 @@ var pluginSocket = regexp.MustCompile(`plugin address: driver=lsdyna address=(\S
 
 // An output that cannot be read for good hides no outcome that stdout tells.
 func TestDriver_OutputOnABadDiskHidesNoOutcome(t *testing.T) {
-	t.Parallel()
 	s := newServedSite(t, "")
 	r := s.start(jobHCL{name: "bad", folder: s.servedShort("bad"), config: "ncpu = 1", env: brief})
 	messag := filepath.Join(s.server.Backing, "bad", "messag")
