@@ -336,8 +336,9 @@ func (s *servedSite) removePluginSocket() {
 	must.NoError(s.t, os.Remove(string(said[len(said)-1][1])))
 }
 
-// pluginSocket finds the addresses of our plugins in an agent's log.
-var pluginSocket = regexp.MustCompile(`plugin address: driver=lsdyna address=(\S+)`)
+// pluginSocket finds the addresses of our plugins in an agent's log, in which what follows
+// the message has no order.
+var pluginSocket = regexp.MustCompile(`nomad-driver-lsdyna: plugin address: (?:.* )?address=(\S+)`)
 
 // An output that cannot be read for good hides no outcome that stdout tells.
 func TestDriver_OutputOnABadDiskHidesNoOutcome(t *testing.T) {
