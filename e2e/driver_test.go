@@ -64,6 +64,7 @@ func (s *site) begin(config string, adjust ...func(*cluster.Config)) {
 	must.NoError(t, s.WaitDriverHealthy(within(t), cluster.DriverName))
 }
 
+// pluginConfig is the plugin's block. "@solver@" in what is added is the stand-in's path.
 func (s *site) pluginConfig(extra string) string {
 	roots := append(slices.Clone(s.roots), s.scratch)
 	return fmt.Sprintf(`
@@ -72,7 +73,7 @@ func (s *site) pluginConfig(extra string) string {
     solver "standin" {
       path = %q
     }
-%s`, s.StateDir(), strings.Join(roots, `", "`), s.solver, extra)
+%s`, s.StateDir(), strings.Join(roots, `", "`), s.solver, strings.ReplaceAll(extra, "@solver@", s.solver))
 }
 
 // run is a job of one task and its run folder.

@@ -15,6 +15,14 @@ client {
   max_kill_timeout = "30m"
 }
 
+# Without these Nomad collects no statistics of tasks, and its UI has no graphs of their CPU
+# and memory; with prometheus_metrics it also serves them at /v1/metrics?format=prometheus.
+telemetry {
+  publish_allocation_metrics = true
+  publish_node_metrics       = true
+  prometheus_metrics         = true
+}
+
 plugin "nomad-driver-lsdyna" {
   config {
     enabled   = true
@@ -24,9 +32,9 @@ plugin "nomad-driver-lsdyna" {
     status_dir = "/run/nomad-driver-lsdyna"
 
     cores {
-      usable = ""        # cpuset list such as "0-15,32-47"; "" for all that Nomad may use
-      smt    = "isolate" # one thread a physical core, siblings stay idle; or "share"
-      layout = "pack"    # fewest NUMA nodes and caches; or "scatter"
+      usable = ""          # cpuset list such as "0-15,32-47"; "" for all that Nomad may use
+      smt    = "isolate"   # one thread a physical core, siblings stay idle; or "share"
+      layout = "pack"      # fewest NUMA nodes and caches; or "scatter"
       memory = "preferred" # on the NUMA nodes of the cores while they have any; "strict": nowhere else; or "none"
     }
 

@@ -192,7 +192,7 @@ func (d *demo) waitForInterrupt(ctx context.Context) error {
 	}
 	d.say("Ready; ^C ends it")
 	_, _ = fmt.Fprintf(d.out, `  web interface   http://%s
-  a job           NOMAD_ADDR=http://%[1]s %s/nomad job run -var solver=standin -var run_dir=%s/solid_bar_impact %s/jobs/smp.nomad.hcl
+  a job           NOMAD_ADDR=http://%[1]s %s/nomad job run -var solver=standin -var cores=1 -var run_dir=%s/solid_bar_impact %s/jobs/smp.nomad.hcl
   its deck        %[3]s/solid_bar_impact (beside it shell_box_crush); -var run_dir=FOLDER for another, owned by nobody
   who has which   %[2]s/%[5]s status -state-dir %[6]s
   agent's log     %[7]s

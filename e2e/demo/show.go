@@ -149,9 +149,11 @@ func (d *demo) start(ctx context.Context, job, deck string, cpus int, pace strin
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	// The example asks for more than a laptop may have.
+	// The example asks for more than a laptop may have. With ncpu instead of reserved cores
+	// it runs under an agent without cgroups, too.
 	t := parsed.TaskGroups[0].Tasks[0]
 	t.Config["ncpu"] = cpus
+	t.Resources.Cores = nil
 	t.Env = map[string]string{"STANDIN_PACE": pace}
 	little := 100
 	t.Resources.CPU, t.Resources.MemoryMB = &little, &little

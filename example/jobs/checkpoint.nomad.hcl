@@ -29,6 +29,15 @@ job "box-crush-checkpoint" {
       mode     = "fail"
     }
 
+    # On another node, where this one cannot do it.
+    reschedule {
+      attempts       = 2
+      interval       = "24h"
+      delay          = "1m"
+      delay_function = "constant"
+      unlimited      = false
+    }
+
     task "lsdyna" {
       driver = "lsdyna"
 

@@ -22,9 +22,13 @@ job "failing-deck" {
       mode     = "fail"
     }
 
+    # Time to mend it; then `nomad job eval -force-reschedule JOB` starts it at once.
     reschedule {
-      attempts  = 0
-      unlimited = false
+      attempts       = 1
+      interval       = "48h"
+      delay          = "24h"
+      delay_function = "constant"
+      unlimited      = false
     }
 
     task "lsdyna" {

@@ -32,6 +32,23 @@ job "box-crush-nodes" {
       port "launch" {}
     }
 
+    # A node that is lost fails the task on every node; the next try goes on from the dump.
+    restart {
+      attempts = 3
+      interval = "24h"
+      delay    = "30s"
+      mode     = "fail"
+    }
+
+    # On other nodes, when the attempts on these are used up.
+    reschedule {
+      attempts       = 2
+      interval       = "24h"
+      delay          = "1m"
+      delay_function = "constant"
+      unlimited      = false
+    }
+
     task "lsdyna" {
       driver = "lsdyna"
 
@@ -59,6 +76,23 @@ job "box-crush-nodes" {
 
     network {
       port "launch" {}
+    }
+
+    # A node that is lost fails the task on every node; the next try goes on from the dump.
+    restart {
+      attempts = 3
+      interval = "24h"
+      delay    = "30s"
+      mode     = "fail"
+    }
+
+    # On other nodes, when the attempts on these are used up.
+    reschedule {
+      attempts       = 2
+      interval       = "24h"
+      delay          = "1m"
+      delay_function = "constant"
+      unlimited      = false
     }
 
     task "lsdyna" {

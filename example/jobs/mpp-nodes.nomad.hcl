@@ -39,6 +39,15 @@ job "bar-impact-nodes" {
       mode     = "fail"
     }
 
+    # On other nodes, when the attempts on these are used up.
+    reschedule {
+      attempts       = 2
+      interval       = "24h"
+      delay          = "1m"
+      delay_function = "constant"
+      unlimited      = false
+    }
+
     task "lsdyna" {
       driver = "lsdyna"
 

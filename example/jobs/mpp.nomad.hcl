@@ -16,9 +16,19 @@ job "bar-impact-mpp" {
   type = "batch"
 
   group "run" {
+    # On this node a deck does not get better by trying again.
     restart {
       attempts = 0
       mode     = "fail"
+    }
+
+    # Time to mend it; then `nomad job eval -force-reschedule JOB` starts it at once.
+    reschedule {
+      attempts       = 1
+      interval       = "48h"
+      delay          = "24h"
+      delay_function = "constant"
+      unlimited      = false
     }
 
     task "lsdyna" {

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Copyright The nomad-driver-lsdyna Authors
+# SPDX-License-Identifier: MPL-2.0
+
+# Makes a run folder for each design of a table and dispatches a run in it:
+#
+#   doe.sh TEMPLATE DESIGNS.csv STUDY [INCLUDE...]
+#
+# The first line of DESIGNS.csv names the columns, the first of which is the design's name.
+# <<column>> in TEMPLATE becomes the design's value. The deck of a design is
+# STUDY/DESIGN/main.k, beside copies of the INCLUDEs; STUDY is below one of the nodes'
+# work_roots. A second call dispatches the designs that are new, and no other.
+#
+# In the environment: LSDYNA_JOB (the parameterized job, "lsdyna-dispatch"), LSDYNA_OWNER
+# (whom folders are given to when root calls this, "nobody"), and what nomad needs.
+set -eu
+
+[ $# -ge 3 ] || { echo "usage: doe.sh TEMPLATE DESIGNS.csv STUDY [INCLUDE...]" >&2; exit 2; }
+template=$1 designs=$2
+mkdir -p "$3"
+study=$(cd "$3" && pwd)
+shift 3
+job=${LSDYNA_JOB:-lsdyna-dispatch}
+
+header=$(head -n 1 "$designs" | tr -d '\r')
+tail -n +2 "$designs" | tr -d '\r' | while IFS= read -r row; do
+  design=${row%%,*}
+  case $design in
+    '') continue ;;
+    *[!A-Za-z0-9_.-]* | .*) echo "doe.sh: $design: letters, digits, _, . and - only" >&2; exit 1 ;;
+  esac
+  folder=$study/$design
+  mkdir -p "$folder"
+  # One substitution for each column. Values are numbers and names: nothing that sed reads.
+  awk -v names="$header" -v values="$row" '
+    BEGIN { n = split(names, name, ","); split(values, value, ",") }
+    { for (i = 1; i <= n; i++) gsub("<<" name[i] ">>", value[i]); print }' "$template" > "$folder/main.k.new"
+  if grep -n '<<[A-Za-z0-9_]*>>' "$folder/main.k.new" >&2; then
+    echo "doe.sh: $design: $designs has no column for these" >&2
+    exit 1
+  fi
+  mv "$folder/main.k.new" "$folder/main.k"
+  for include in "$@"; do cp "$include" "$folder/"; done
+  [ "$(id -u)" != 0 ] || chown -R "${LSDYNA_OWNER:-nobody}" "$folder"
+  nomad job dispatch -detach -id-prefix-template="$design" -idempotency-token="$folder" -meta run_dir="$folder" "$job" |
+    sed -n "s|^Dispatched Job ID *= *|$design: |p"
+done
