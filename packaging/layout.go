@@ -59,13 +59,16 @@ func (r *release) files() ([]file, error) {
 	for _, name := range []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md", "TROUBLESHOOT.md", "packaging/README.md"} {
 		files = append(files, r.own(name, docDir+"/"+name))
 	}
-	for _, t := range []struct{ from, archive, pkg string }{
+	trees := []struct{ from, archive, pkg string }{
 		{"docs", "docs", docDir + "/docs"},
-		{"example/jobs", "example/jobs", shareDir + "/jobs"},
-		{"example/decks", "example/decks", shareDir + "/decks"},
+		{"packs", "packs", shareDir + "/packs"},
 		{"packaging/prometheus", "packaging/prometheus", shareDir + "/prometheus"},
 		{"packaging/grafana", "packaging/grafana", shareDir + "/grafana"},
-	} {
+	}
+	for _, name := range []string{"jobs", "decks", "actions", "disconnect", "dispatch", "lsopt", "mail", "periodic", "preemption", "work-roots"} {
+		trees = append(trees, struct{ from, archive, pkg string }{"example/" + name, "example/" + name, shareDir + "/" + name})
+	}
+	for _, t := range trees {
 		tree, err := r.tree(t.from, t.archive, t.pkg)
 		if err != nil {
 			return nil, err
@@ -88,7 +91,7 @@ func (r *release) own(name, pkg string) file {
 	return file{source: r.path(name), archive: name, pkg: pkg, mode: 0o644}
 }
 
-// tree is every file of a folder but programs and what editors leave.
+// tree is every file of a folder but sources and what editors leave. Scripts stay executable.
 func (r *release) tree(from, archive, pkg string) (files []file, err error) {
 	err = filepath.WalkDir(r.path(from), func(p string, d fs.DirEntry, err error) error {
 		name := path.Base(filepath.ToSlash(p))
@@ -105,7 +108,15 @@ func (r *release) tree(from, archive, pkg string) (files []file, err error) {
 			return err
 		}
 		below = filepath.ToSlash(below)
-		files = append(files, file{source: p, archive: path.Join(archive, below), pkg: path.Join(pkg, below), mode: 0o644})
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		mode := fs.FileMode(0o644)
+		if info.Mode()&0o100 != 0 {
+			mode = 0o755
+		}
+		files = append(files, file{source: p, archive: path.Join(archive, below), pkg: path.Join(pkg, below), mode: mode})
 		return nil
 	})
 	return files, err

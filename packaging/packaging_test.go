@@ -101,7 +101,7 @@ func TestRelease_IsTheSameBytesFromTheSameTree(t *testing.T) {
 
 // inArchives are some of the files of every release.
 var inArchives = []string{"nomad-driver-lsdyna", "lsdyna-standin", "LICENSE", "README.md", "CHANGELOG.md", "TROUBLESHOOT.md", "SECURITY.md",
-	"docs/ARCHITECTURE.md", "example/agent.hcl", "example/jobs/smp.nomad.hcl", "example/decks/solid_bar_impact/main.k", "systemd/nomad.service.d/50-lsdyna.conf",
+	"docs/ARCHITECTURE.md", "example/agent.hcl", "example/jobs/smp.nomad.hcl", "example/lsopt/lsopt-nomad", "packs/lsdyna/metadata.hcl", "example/decks/solid_bar_impact/main.k", "systemd/nomad.service.d/50-lsdyna.conf",
 	"packaging/prometheus/lsdyna.rules.yml", "packaging/grafana/lsdyna.json", "packaging/README.md",
 	"man/nomad-driver-lsdyna.1", "completions/nomad-driver-lsdyna.bash", "completions/_nomad-driver-lsdyna", "completions/nomad-driver-lsdyna.fish"}
 
@@ -137,7 +137,8 @@ func TestRelease_ArchivesHaveEverything(t *testing.T) {
 	defer func() { _ = z.Close() }()
 	for _, f := range z.File {
 		zipped = append(zipped, f.Name)
-		if program := f.Name == top+packageName || f.Name == top+"lsdyna-standin"; program != (f.Mode().Perm() == 0o755 && !f.Mode().IsDir()) {
+		programs := []string{top + packageName, top + "lsdyna-standin", top + "example/dispatch/doe.sh", top + "example/lsopt/lsopt-nomad"}
+		if program := slices.Contains(programs, f.Name); program != (f.Mode().Perm() == 0o755 && !f.Mode().IsDir()) {
 			t.Errorf("%s has mode %v", f.Name, f.Mode())
 		}
 	}
