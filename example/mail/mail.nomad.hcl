@@ -1,7 +1,8 @@
 # Copyright The nomad-driver-lsdyna Authors
 # SPDX-License-Identifier: MPL-2.0
 
-# A mail when a run is over, however it ended: a task that Nomad starts after the solver's.
+# A mail when a run is over: a task that Nomad starts after the solver's. README.md says when
+# none comes.
 
 variable "solver" {
   default = "r14-smp-d"
