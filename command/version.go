@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	embedded "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/program"
 )
 
 const versionHelp = `USAGE
@@ -15,11 +17,13 @@ const versionHelp = `USAGE
 
 DESCRIPTION
   Prints the version of this program, which is also the plugin's version that
-  Nomad shows as the node attribute driver.lsdyna.version.
+  Nomad shows as the node attribute driver.lsdyna.version, and what supervisors are:
+  a small program that the build has embedded, or, after a plain "go build", this
+  program once more, which takes longer to start.
 
 OPTIONS
-  -json  An object with version, go, os, arch and, where the build knew it,
-         commit.
+  -json  An object with version, go, os, arch, supervisor (embedded or itself)
+         and, where the build knew it, commit.
 
 EXIT STATUS
   0
@@ -36,6 +40,8 @@ type versionReport struct {
 	OS      string  `json:"os"`
 	Arch    string  `json:"arch"`
 	Commit  *string `json:"commit"`
+
+	Supervisor string `json:"supervisor"` // what supervisors are executed from
 }
 
 func runVersion(_ context.Context, args []string, s streams) error {
@@ -48,11 +54,14 @@ func runVersion(_ context.Context, args []string, s streams) error {
 	if *asJSON {
 		return writeJSON(s.out, r)
 	}
-	return write(s.out, fmt.Sprintf("%s %s (%s, %s/%s)\n", program, r.Version, r.Go, r.OS, r.Arch))
+	return write(s.out, fmt.Sprintf("%s %s (%s, %s/%s, supervisor: %s)\n", program, r.Version, r.Go, r.OS, r.Arch, r.Supervisor))
 }
 
 func findVersion() versionReport {
-	r := versionReport{Version: Version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	r := versionReport{Version: Version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Supervisor: "itself"}
+	if embedded.Size() > 0 {
+		r.Supervisor = "embedded"
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{}

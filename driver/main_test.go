@@ -34,10 +34,11 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/creds/credstest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/nomadcgroup"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/supervisortest"
 )
 
-// The test binary plays the plugin, and, since it links package supervisor, the
-// supervisors and launch stages of its tasks. The solvers are the stand-in solver
+// The test binary plays the plugin, and executes supervisors from the small program as
+// `make` embeds it. The solvers are the stand-in solver
 // and shell scripts.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "plugin" {
@@ -63,6 +64,10 @@ func setUp(m *testing.M) int {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the stand-in solver: %v\n%s", err, out)
+		return 1
+	}
+	if err := supervisortest.BuildProgram(filepath.Join(dir, "supervisor")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	directory = filepath.Join(dir, "directory")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/program"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
 
@@ -183,8 +184,7 @@ func ask(socket *os.File, order shim.Order) (shim.Report, error) {
 // sake, and reports whether solvers may have them.
 var hugePages = sync.OnceValue(shim.DisableTHP)
 
-// forkSupervisor re-executes this binary, through /proc/self/exe so that one
-// replaced on disk does not matter.
+// forkSupervisor starts a supervisor for the launch.
 func forkSupervisor(l Launch) (*watched, *os.File, error) {
 	hugePages()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -207,7 +207,7 @@ func forkSupervisor(l Launch) (*watched, *os.File, error) {
 		wanted = &pidfd
 	}
 	folder := cmp.Or(l.Folder, null)
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{filepath.Base(os.Args[0]), shim.SuperviseCommand, l.Dir}, &syscall.ProcAttr{
+	pid, err := executeSupervisor([]string{filepath.Base(os.Args[0]), shim.SuperviseCommand, l.Dir}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   withRaceOptions(supervisorEnv),
 		Files: []uintptr{null.Fd(), log.Fd(), log.Fd(), theirs.Fd(), l.Lock.Fd(), folder.Fd()},
@@ -218,6 +218,25 @@ func forkSupervisor(l Launch) (*watched, *os.File, error) {
 		return nil, nil, err
 	}
 	return watchChild(pid, pidfd), socket, nil
+}
+
+// executeSupervisor executes the small program that the build has embedded, or this
+// binary where there is none or it may not be executed. Neither is looked for on disk,
+// where it may have been replaced.
+func executeSupervisor(argv []string, attr *syscall.ProcAttr) (int, error) {
+	small, err := program.Embedded(attr.Files)
+	if err == nil {
+		defer small.Close()
+		var pid int
+		if pid, err = syscall.ForkExec(small.Path, argv, attr); err == nil {
+			return pid, nil
+		}
+	}
+	pid, again := syscall.ForkExec(program.Self, argv, attr)
+	if again != nil && !errors.Is(err, program.ErrNone) {
+		again = errors.Join(again, fmt.Errorf("the supervisor program: %w", err))
+	}
+	return pid, again
 }
 
 // supervisorEnv keeps a supervisor's Go runtime small: one processor, and a

@@ -119,7 +119,7 @@ func (c *campaign) completes(ctx context.Context, a *asker) error {
 	return c.timed(ctx, func(ctx context.Context) error {
 		return cluster.Poll(ctx, "the end of the second client's last process", func() (bool, string, error) {
 			left, err := proc.Select(func(p proc.Process) bool {
-				return p.Exe == c.second.solver || p.Exe == c.second.client.PluginPath() && len(p.Args) > 1
+				return p.Exe == c.second.solver || c.second.client.IsSupervisor(p)
 			})
 			return len(left) == 0, fmt.Sprint(left), err
 		})

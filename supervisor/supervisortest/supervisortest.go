@@ -8,7 +8,11 @@ package supervisortest
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,8 +21,25 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/program"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
+
+// BuildProgram builds the small supervisor program to path, and has supervisors executed
+// from it as in the binary that make builds. Without it they are the test binary.
+func BuildProgram(path string) error {
+	build := exec.Command("go", "build", "-o", path, reflect.TypeFor[program.Program]().PkgPath()+"/shim")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the supervisor program: %w\n%s", err, out)
+	}
+	image, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	program.Embed(image)
+	return nil
+}
 
 // patience is how long a supervisor may take to end on a busy machine.
 const patience = 20 * time.Second

@@ -228,7 +228,7 @@ func TestBinder_MoveWhileThreadsAreBorn(t *testing.T) {
 			r.binder.Attach(r.proc, r.pidFile())
 			eventually(t, "it is busy", func() bool { return r.countThreads() > 10 })
 			from, to := "0", "1"
-			for range 10 {
+			for range rounds(10) {
 				n.reserve(from)
 				eventually(t, "all of it has moved to "+to, func() bool {
 					n.Reevaluate()

@@ -347,3 +347,12 @@ func (r *run) bindFromOutside(cpus ...int) {
 
 // online is every CPU of the machine.
 func (n *node) online() string { return n.Topology().Online.String() }
+
+// rounds is how often to try what only may go wrong: with -short, under the race
+// detector, a quarter of n.
+func rounds(n int) int {
+	if testing.Short() {
+		return max(1, n/4)
+	}
+	return n
+}

@@ -53,7 +53,7 @@ func TestRace_ReleaseWithAllThatBinds(t *testing.T) {
 			n := newNode(t)
 			r := adopted(t, n, Run{Asked: 1})
 			r.binder.Release()
-			for round := range 20 {
+			for round := range rounds(20) {
 				b := n.NewBinder(r.binder.run)
 				b.Adopt(r.proc, with(r.pidFile(), 0), true)
 				var both sync.WaitGroup

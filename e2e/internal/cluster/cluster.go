@@ -348,7 +348,7 @@ func (a *Agent) Processes() ([]proc.Process, error) {
 	below := a.dir + string(filepath.Separator)
 	found, err := proc.Select(func(p proc.Process) bool {
 		return strings.HasPrefix(p.Exe, below) || strings.HasPrefix(p.Cwd+"/", below) ||
-			proc.EnvMentions(p.PID, below)
+			proc.EnvMentions(p.PID, below) || a.IsSupervisor(p)
 	})
 	if err != nil || a.cgroups == nil {
 		return found, err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,9 +24,17 @@ func (a *Agent) Plugins() ([]proc.Process, error) {
 
 // Supervisors returns the living supervisors of the agent's tasks.
 func (a *Agent) Supervisors() ([]proc.Process, error) {
-	return proc.Select(func(p proc.Process) bool {
-		return p.Exe == a.PluginPath() && len(p.Args) > 1 && p.Args[1] == "supervise"
-	})
+	return proc.Select(a.IsSupervisor)
+}
+
+// IsSupervisor tells by its record whether a process is the supervisor of a task of this
+// agent: what it is executed from has no path.
+func (a *Agent) IsSupervisor(p proc.Process) bool {
+	if len(p.Args) != 3 || p.Args[1] != "supervise" {
+		return false
+	}
+	return strings.HasPrefix(p.Args[2], a.Path()+"/") ||
+		a.Config.StateDir != "" && strings.HasPrefix(p.Args[2], a.Config.StateDir+"/")
 }
 
 // KillPlugin kills the plugin process that the agent talks to and returns its

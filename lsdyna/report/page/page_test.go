@@ -110,7 +110,7 @@ func TestRender_isBounded(t *testing.T) {
 	for i := range 5000 {
 		p.Events = append(p.Events, Event{Text: long})
 		p.Folder.Files = append(p.Folder.Files, File{Name: long})
-		p.Snapshot.Dumps = append(p.Snapshot.Dumps, output.Dump{Name: fmt.Sprint(i, long)})
+		p.Snapshot.Dumps = append(p.Snapshot.Dumps, output.Dump{Name: fmt.Sprint(i, long[:10_000])})
 		p.Report.LastRuns = append(p.Report.LastRuns, output.PastRun{Began: long, Reason: long})
 		if i < maxCPUs {
 			p.Machine.CPUs = append(p.Machine.CPUs, CPU{Index: i, Core: i})

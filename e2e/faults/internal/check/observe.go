@@ -58,16 +58,16 @@ type Observer struct {
 // Classify says what a process is to the site's tasks, and to which allocation it
 // belongs; "" for nothing.
 func (s *Site) Classify(p proc.Process, env []string) (Role, string) {
+	if len(p.Args) > 2 && p.Args[1] == "supervise" { // executed from memory: by its record
+		below, ok := strings.CutPrefix(p.Args[2], filepath.Join(s.StateDir, "tasks")+"/")
+		alloc, _, _ := strings.Cut(below, "/")
+		if ok {
+			return Supervisor, alloc
+		}
+	}
 	if p.Exe == s.Plugin {
-		switch {
-		case len(p.Args) == 1:
+		if len(p.Args) == 1 {
 			return Plugin, ""
-		case len(p.Args) > 2 && p.Args[1] == "supervise":
-			below, ok := strings.CutPrefix(p.Args[2], filepath.Join(s.StateDir, "tasks")+"/")
-			alloc, _, _ := strings.Cut(below, "/")
-			if ok {
-				return Supervisor, alloc
-			}
 		}
 		return "", ""
 	}
