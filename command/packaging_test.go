@@ -52,17 +52,23 @@ type dashboard struct {
 	Panels []struct {
 		ID      int
 		Title   string
-		Targets []struct{ Expr string }
+		Targets []struct{ Expr, LegendFormat string }
 	}
+}
+
+func readDashboard(t *testing.T) (d dashboard) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(packaging, "grafana", "lsdyna.json"))
+	must.NoError(t, err)
+	must.NoError(t, json.Unmarshal(data, &d))
+	must.SliceNotEmpty(t, d.Panels)
+	return d
 }
 
 // TestPackaging_dashboardAsksWhatPrometheusUnderstands has promtool check each query, as
 // the expression of a rule.
 func TestPackaging_dashboardAsksWhatPrometheusUnderstands(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join(packaging, "grafana", "lsdyna.json"))
-	must.NoError(t, err)
-	var d dashboard
-	must.NoError(t, json.Unmarshal(data, &d))
+	d := readDashboard(t)
 	rules := strings.Builder{}
 	rules.WriteString("groups:\n  - name: dashboard\n    rules:\n")
 	ids := map[int]bool{}

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 )
 
 // promPatience is how long anything of Prometheus may take on a machine that does much else.
@@ -115,10 +117,15 @@ func ask(t *testing.T, prometheus, expr string) []series {
 	answer, err := http.Get("http://" + prometheus + "/api/v1/query?query=" + url.QueryEscape(expr))
 	must.NoError(t, err)
 	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusServiceUnavailable {
+		return nil // it listens before it is ready
+	}
 	var body struct {
-		Data struct{ Result []struct{ Metric series } }
+		Error string
+		Data  struct{ Result []struct{ Metric series } }
 	}
 	must.NoError(t, json.NewDecoder(answer.Body).Decode(&body))
+	must.Eq(t, "", body.Error, must.Sprint(expr))
 	var all []series
 	for _, r := range body.Data.Result {
 		all = append(all, r.Metric)
@@ -137,19 +144,78 @@ func untilOne(t *testing.T, prometheus, expr string) series {
 	}
 }
 
-// TestPackaging_alertFiresInPrometheus has a real Prometheus watch a node with a real run,
-// as packaging/README.md says, and lets the run's supervisor be killed.
-func TestPackaging_alertFiresInPrometheus(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "lsdyna.prom")
-	prometheus := startPrometheus(t, promConfig(t, exporter(t, file)))
-	run := startReapRun(t)
-	writer := exec.Command(program, "metrics", "-every", "1s", "-o", file, "-state-dir", run.dir)
+// writeMetrics has the command write a node's metrics to a file, again and again.
+func writeMetrics(t *testing.T, file, stateDir string) {
+	t.Helper()
+	writer := exec.Command(program, "metrics", "-every", "1s", "-o", file, "-state-dir", stateDir)
 	writer.Stderr = os.Stderr
 	must.NoError(t, writer.Start())
 	t.Cleanup(func() {
 		_ = writer.Process.Signal(syscall.SIGTERM)
 		_ = writer.Wait()
 	})
+}
+
+// untilAny waits until an expression gives series, and returns them.
+func untilAny(t *testing.T, prometheus, expr string) []series {
+	t.Helper()
+	for end := time.Now().Add(promPatience); ; time.Sleep(200 * time.Millisecond) {
+		if all := ask(t, prometheus, expr); len(all) > 0 {
+			return all
+		}
+		must.True(t, time.Now().Before(end), must.Sprintf("no data: %s", expr))
+	}
+}
+
+// TestPackaging_everyQueryHasDataInPrometheus has a real Prometheus watch a node with a run
+// that has everything and with runs that have ended. Each query of the dashboard has data
+// with the labels that its legend names, and so has each series that an alert is about.
+func TestPackaging_everyQueryHasDataInPrometheus(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lsdyna.prom")
+	prometheus := startPrometheus(t, promConfig(t, exporter(t, file)))
+	dir := pastRuns(t)
+	folder := nodetest.Task{Job: "crash", Alloc: allocA, Name: "solve", Cores: []int{0}, Since: time.Hour, Stdout: nodetest.Solving(5, 1e-2) + warned}.Make(t, dir)
+	must.NoError(t, os.WriteFile(filepath.Join(folder, "glstat"), []byte(nodetest.Statistics(4e-3, 1.25, 20, 10)), 0o600))
+	writeMetrics(t, file, dir)
+
+	label := regexp.MustCompile(`\{\{(\w+)\}\}`)
+	fill := strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*", "$job", ".*")
+	for _, panel := range readDashboard(t).Panels {
+		for _, target := range panel.Targets {
+			for _, one := range untilAny(t, prometheus, fill.Replace(target.Expr)) {
+				for _, name := range label.FindAllStringSubmatch(target.LegendFormat, -1) {
+					must.NotEq(t, "", one[name[1]], must.Sprint(panel.Title, name))
+				}
+			}
+		}
+	}
+
+	rules, err := os.ReadFile(filepath.Join(packaging, "prometheus", "lsdyna.rules.yml"))
+	must.NoError(t, err)
+	exprs := regexp.MustCompile(`(?m)^ +expr: (.*)$`).FindAllSubmatch(rules, -1)
+	must.SliceNotEmpty(t, exprs)
+	for _, expr := range exprs {
+		found := regexp.MustCompile(`\blsdyna_\w+`).FindAll(expr[1], -1)
+		must.SliceNotEmpty(t, found, must.Sprint(string(expr[1])))
+		for _, name := range found {
+			untilAny(t, prometheus, string(name))
+		}
+	}
+	// What is out of the ordinary in this run, and nothing else.
+	for _, alert := range []string{"LSDynaEnergyRatio", "LSDynaHourglassEnergy", "LSDynaAddedMass"} {
+		firing := untilOne(t, prometheus, fmt.Sprintf(`ALERTS{alertstate="firing",alertname=%q}`, alert))
+		must.Eq(t, []string{"crash", allocA, "solve"}, []string{firing["job"], firing["alloc_id"], firing["task"]})
+	}
+	must.Len(t, 3, ask(t, prometheus, "ALERTS"))
+}
+
+// TestPackaging_alertFiresInPrometheus has a real Prometheus watch a node with a real run,
+// as packaging/README.md says, and lets the run's supervisor be killed.
+func TestPackaging_alertFiresInPrometheus(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lsdyna.prom")
+	prometheus := startPrometheus(t, promConfig(t, exporter(t, file)))
+	run := startReapRun(t)
+	writeMetrics(t, file, run.dir)
 	// job is the Nomad job's id, not the scrape's.
 	running := untilOne(t, prometheus, `lsdyna_task_state{state="running"} == 1`)
 	must.Eq(t, "crash", running["job"])
