@@ -4,6 +4,8 @@ go 1.26.0
 
 require github.com/goreleaser/nfpm/v2 v2.45.2 // the last one without modules of go.digitalxero.dev, which not every proxy serves
 
+require github.com/grafana/grafana-foundation-sdk/go v0.0.22
+
 require (
 	dario.cat/mergo v1.0.2 // indirect
 	github.com/AlekSi/pointer v1.2.0 // indirect
