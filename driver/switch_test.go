@@ -362,8 +362,8 @@ func TestStop_KillTimeoutThatIsTooShortIsSaid(t *testing.T) {
 	must.StrNotContains(t, quick.saidByNow(), "A stop with sw1 takes")
 	inGoodTime(t, func(timeout time.Duration) string {
 		slow := start(40)
-		n.hears(slow.id, "A stop with sw1 takes this run about 40s until it looks for the switch, and then its dump: set kill_timeout well above that (Nomad's default is 5s)"+
-			", and have the operator raise the client's max_kill_timeout (default 30s)")
+		n.hears(slow.id, "A stop with sw1 takes this run about 40s and then its dump: kill_timeout must be well above that (Nomad's default is 5s)"+
+			", and so must the client's max_kill_timeout (default 30s)")
 		must.NoError(t, n.StopTask(slow.id, timeout, "SIGTERM"))
 		must.Eq(t, 1, strings.Count(slow.saidByNow(), "A stop with sw1 takes"))
 		return slow.unsaid("but looks for it only about every 40s: kill_timeout is too short for this run")

@@ -80,16 +80,16 @@ func Describe(n int, written string, every time.Duration, keep int) string {
 		for next <= n {
 			next *= 10
 		}
-		return fmt.Sprintf("Checkpoint %d: %s; the next event is the %dth's", n, written, next)
+		return fmt.Sprintf("Checkpoint %d: %s; of the next ones only the %dth is told", n, written, next)
 	}
-	return fmt.Sprintf("Checkpoint: %s; one every %s, of which the newest %s, and the next event is the 10th's", written, interval(every), stay(keep))
+	return fmt.Sprintf("Checkpoint: %s; one every %s, the newest %s kept; of the next ones only the 10th is told", written, interval(every), newest(keep))
 }
 
-func stay(keep int) string {
+func newest(keep int) string {
 	if keep == 1 {
-		return "stays"
+		return "is"
 	}
-	return fmt.Sprintf("%d stay", keep)
+	return fmt.Sprintf("%d are", keep)
 }
 
 // interval prints a duration without zeros at its end: "1h", not "1h0m0s".

@@ -103,12 +103,12 @@ func TestTold_LeavesRoomForOtherEvents(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
-	must.Eq(t, "Checkpoint: dump d3dump01 written; one every 1h, of which the newest 2 stay, and the next event is the 10th's", Describe(1, "dump d3dump01 written", time.Hour, 2))
-	must.Eq(t, "Checkpoint 10: dump d3dump10 written; the next event is the 100th's", Describe(10, "dump d3dump10 written", time.Hour, 2))
-	must.Eq(t, "Checkpoint 2: dump d3dump02 written; the next event is the 10th's", Describe(2, "dump d3dump02 written", time.Hour, 2), must.Sprint("after one that failed"))
-	must.Eq(t, "Checkpoint 37: dump d3dump37 written; the next event is the 100th's", Describe(37, "dump d3dump37 written", time.Hour, 2))
+	must.Eq(t, "Checkpoint: dump d3dump01 written; one every 1h, the newest 2 are kept; of the next ones only the 10th is told", Describe(1, "dump d3dump01 written", time.Hour, 2))
+	must.Eq(t, "Checkpoint 10: dump d3dump10 written; of the next ones only the 100th is told", Describe(10, "dump d3dump10 written", time.Hour, 2))
+	must.Eq(t, "Checkpoint 2: dump d3dump02 written; of the next ones only the 10th is told", Describe(2, "dump d3dump02 written", time.Hour, 2), must.Sprint("after one that failed"))
+	must.Eq(t, "Checkpoint 37: dump d3dump37 written; of the next ones only the 100th is told", Describe(37, "dump d3dump37 written", time.Hour, 2))
 	for d, want := range map[time.Duration]string{90 * time.Minute: "1h30m", 30 * time.Second: "30s", 10 * time.Minute: "10m", 2 * time.Hour: "2h", 61 * time.Second: "1m1s"} {
 		must.Eq(t, want, interval(d))
 	}
-	must.Eq(t, "stays", stay(1))
+	must.Eq(t, "is", newest(1))
 }

@@ -29,7 +29,27 @@ func Plain(text string) string {
 			return '?'
 		}
 		return r
-	}, text)
+	}, Breakable(text))
+}
+
+// maxWord is the longest word, in bytes, that fits the narrowest column of Nomad's UI where a
+// text of ours stands. The UI breaks lines at spaces alone, and cuts what is wider then: the
+// whole table where it is an event's, the value where it is an attribute's.
+const maxWord = 40
+
+// Breakable puts spaces into words that are too long for Nomad's UI, after their commas:
+// "0,2,4,…,126" is such a word, on a machine whose hyper-threads are numbered one by one.
+func Breakable(text string) string {
+	if len(text) <= maxWord {
+		return text
+	}
+	words := strings.Split(text, " ")
+	for i, word := range words {
+		if len(word) > maxWord {
+			words[i] = strings.TrimSuffix(strings.ReplaceAll(word, ",", ", "), " ")
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // PlainError is an error in one printable line. Joined errors have a line each.

@@ -31,3 +31,25 @@ func TestForNomad_RecoverableErrorsAreSoHoweverTheyAreWrapped(t *testing.T) {
 	must.False(t, structs.IsRecoverable(ForNomad(errors.New("never"))))
 	must.NoError(t, ForNomad(nil))
 }
+
+// Nomad's UI breaks no words.
+func TestBreakable(t *testing.T) {
+	evens := func(last int) string {
+		list := "0"
+		for cpu := 2; cpu <= last; cpu += 2 {
+			list += fmt.Sprint(",", cpu)
+		}
+		return list
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"short lists stay as the kernel has them": {"Allocated cores 0-3,8,10 (6 cores, NUMA nodes 0,1)", "Allocated cores 0-3,8,10 (6 cores, NUMA nodes 0,1)"},
+		"long ones get spaces":                    {"Allocated cores " + evens(62) + " (32 cores, NUMA node 0)", "Allocated cores " + strings.ReplaceAll(evens(62), ",", ", ") + " (32 cores, NUMA node 0)"},
+		"once":                                    {strings.ReplaceAll(evens(62), ",", ", "), strings.ReplaceAll(evens(62), ",", ", ")},
+		"a comma at a word's end":                 {evens(62) + ", and more", strings.ReplaceAll(evens(62), ",", ", ") + ", and more"},
+		"spaces stay":                             {"  a  " + strings.Repeat("-", maxWord+1) + "  ", "  a  " + strings.Repeat("-", maxWord+1) + "  "},
+		"":                                        {"", ""},
+	} {
+		must.Eq(t, c.want, Breakable(c.text), must.Sprint(name))
+	}
+	must.Eq(t, strings.ReplaceAll(evens(62), ",", ", "), newHub(t).Redact(evens(62)))
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	pstructs "github.com/hashicorp/nomad/plugins/shared/structs"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 )
@@ -63,7 +64,7 @@ func Disabled() *drivers.Fingerprint {
 
 // Unready is the fingerprint of a node that can run no solvers because of why.
 func Unready(why error) *drivers.Fingerprint {
-	return &drivers.Fingerprint{Health: drivers.HealthStateUnhealthy, HealthDescription: why.Error()}
+	return &drivers.Fingerprint{Health: drivers.HealthStateUnhealthy, HealthDescription: events.Breakable(why.Error())}
 }
 
 // Of is the fingerprint of a node that can run solvers, as far as it has any.
@@ -75,7 +76,7 @@ func Of(n Node) *drivers.Fingerprint {
 		"driver.lsdyna.physical_cores":          pstructs.NewIntAttribute(int64(topo.PhysicalCores()), ""),
 		"driver.lsdyna.logical_cores":           pstructs.NewIntAttribute(int64(topo.LogicalCores()), ""),
 		"driver.lsdyna.hyper_threading_enabled": pstructs.NewBoolAttribute(topo.HyperThreading()),
-		"driver.lsdyna.usable_cores":            pstructs.NewStringAttribute(n.Cores.Managed().String()),
+		"driver.lsdyna.usable_cores":            pstructs.NewStringAttribute(events.Breakable(n.Cores.Managed().String())),
 	}
 	present, missing := 0, []string(nil)
 	for i, err := range n.Solvers {
@@ -98,7 +99,7 @@ func Of(n Node) *drivers.Fingerprint {
 	case len(lacks) > 0:
 		words = drivers.DriverHealthy + ", but " + strings.Join(lacks, "; ")
 	}
-	return &drivers.Fingerprint{Attributes: attrs, Health: health, HealthDescription: words}
+	return &drivers.Fingerprint{Attributes: attrs, Health: health, HealthDescription: events.Breakable(words)}
 }
 
 // Names of executables carry the version: ls-dyna_smp_d_R13_1_1_x64_….

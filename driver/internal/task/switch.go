@@ -200,10 +200,10 @@ func (h *Handle) checkSwitchDelay(r *run, s output.Snapshot) {
 	if h.adopted && first {
 		return
 	}
-	words := fmt.Sprintf("A stop with %s takes this run about %s until it looks for the switch, and then its dump: set kill_timeout well above that (Nomad's default is %s)",
+	words := fmt.Sprintf("A stop with %s takes this run about %s and then its dump: kill_timeout must be well above that (Nomad's default is %s)",
 		r.Stop, switches.Short(s.SwitchDelay), nomadKillTimeout)
 	if s.SwitchDelay > nomadMaxKillTimeout/2 {
-		words += fmt.Sprintf(", and have the operator raise the client's max_kill_timeout (default %s)", nomadMaxKillTimeout)
+		words += fmt.Sprintf(", and so must the client's max_kill_timeout (default %s)", nomadMaxKillTimeout)
 	}
 	h.Events.Emit(words)
 }
