@@ -185,12 +185,20 @@ func writeFrame(state *node.State, known marks, asJSON bool, s streams) error {
 // flickers. What would scroll away is cut: of the machine first, because the
 // tasks are what changes.
 func frame(machine, tasks []screen.Line, out screen.Screen) string {
-	lines := append(machine, tasks...)
-	if over := len(lines) - (out.Height - 1); out.Height > 1 && over > 0 {
-		kept := max(len(machine)-over-1, 0)
-		more := screen.Styled(screen.Dim, fmt.Sprintf("... %d more lines of the machine: enlarge the window", len(machine)-kept))
-		lines = append(append(slices.Clone(machine[:kept]), more), tasks...)
-		lines = lines[:min(len(lines), out.Height-1)]
+	lines := append(slices.Clone(machine), tasks...)
+	if room := out.Height - 1; out.Height > 1 && len(lines) > room {
+		kept := max(room-1-len(tasks), 0)     // of the machine
+		shown := min(room-1-kept, len(tasks)) // of the tasks
+		hidden := len(lines) - kept - shown
+		more := screen.Styled(screen.Dim, fmt.Sprintf("... %d more lines: enlarge the window", hidden))
+		lines = append(slices.Clone(machine[:kept]), more)
+		if shown < len(tasks) { // nothing of the machine, and word of it where the eye ends
+			lines = lines[:0]
+		}
+		lines = append(lines, tasks[:shown]...)
+		if shown < len(tasks) {
+			lines = append(lines, more)
+		}
 	}
 	const home, clearLine, clearRest = "\x1b[H", "\x1b[K", "\x1b[J"
 	var b strings.Builder

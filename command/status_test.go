@@ -250,3 +250,30 @@ func TestStatus_tellsHowEarlierRunsInTheFolderEnded(t *testing.T) {
 	must.Len(t, 2, inspected.LastRuns)
 	must.Nil(t, inspected.LastRuns[1].Ended)
 }
+
+// Names of studies and dispatched jobs are long, and so are lists of cores where
+// hyper-threads are numbered one by one. The allocation's id stays in 80 columns, and in 40
+// a word says what a run does.
+func TestStatus_longNamesAndListsInNarrowTerminals(t *testing.T) {
+	dir := nodetest.StateDir(t)
+	var evens []int
+	for cpu := 0; cpu < 32; cpu += 2 {
+		evens = append(evens, cpu)
+	}
+	nodetest.Task{Job: "side-impact-pole-28kmh/dispatch-1764469200-5a6b7c8d", Alloc: allocA, Name: "solve", Cores: evens, Since: 26 * time.Hour, Stdout: nodetest.Solving(5, 1e-2)}.Make(t, dir)
+	nodetest.Task{Job: "waits", Alloc: allocB, Name: "solve", Cores: []int{33}, Since: time.Hour, Nodes: 2, Stdout: nodesWaiting}.Make(t, dir)
+	sysfs := topologytest.Of(2, 1, 8, 8, 2).Sysfs(t)
+	for width, want := range map[uint16][]string{
+		100: {allocA[:8], "16 in 0-30", "40 %", "1m00s", "waiting for nodes"},
+		80:  {allocA[:8], "16 in 0-30", "40 %", "1m00s", "waiting for nodes"},
+		60:  {"16 in 0-30", "40 %", "1m00s", "waiting for nodes"},
+		40:  {"16 CPUs", "40 %", "1m00s", "awaits node"},
+	} {
+		seen := onTerminal(t, width, 60, func(tty *os.File) {
+			must.Eq(t, exitOK, Run(t.Context(), []string{"status", "-sysfs", sysfs, "-state-dir", dir, "-status-dir", ""}, tty, tty))
+		})
+		for _, text := range want {
+			must.StrContains(t, seen, text, must.Sprint(width))
+		}
+	}
+}

@@ -68,7 +68,7 @@ func (d *statusDrawing) freeLine() screen.Line {
 }
 
 // roomForUnit is the width at which the line of free cores says what a core is: in less,
-// how many tasks there are would be cut off.
+// how many tasks there are would be cut off; and what a run does is said in a word.
 const roomForUnit = 60
 
 // cell draws one CPU by who has it.
@@ -142,7 +142,7 @@ func (d *statusDrawing) row(t *node.Task) []screen.Line {
 	none := screen.Text("-")
 	row := []screen.Line{
 		screen.Styled(style, string(glyph)), screen.Text(screen.Clean(t.Job())), screen.Text(screen.Clean(t.ID.Task)),
-		screen.Text(screen.Clean(shortID(t.ID.Alloc))), screen.Text(pid), screen.Text(formatCores(t)), d.progressCell(t, style),
+		screen.Text(screen.Clean(shortID(t.ID.Alloc))), screen.Text(pid), screen.Text(formatCores(t, d.screen.Width)), d.progressCell(t, style),
 		none, none, none, none, screen.Text(screen.Duration(t.Running(d.Now))), none, none,
 	}
 	if !t.Progress.Known {
@@ -175,7 +175,7 @@ func (d *statusDrawing) progressCell(t *node.Task, mark screen.Style) screen.Lin
 	case !t.Progress.Known:
 		return screen.Text("not known")
 	case !ok:
-		return screen.Text(node.Activity(&t.Progress.Snapshot))
+		return screen.Text(node.Activity(&t.Progress.Snapshot, d.screen.Width < roomForUnit))
 	}
 	width := min(max(d.screen.Width/5, 10), 24)
 	l := d.screen.Bar(done, width, barStyle(mark))
@@ -228,12 +228,23 @@ func (d *statusDrawing) perTask(say func(*node.Task) string) []screen.Line {
 // shareIndent is where the table's second column begins.
 const shareIndent = 3
 
-func formatCores(t *node.Task) string {
-	if !t.Pinned {
+func formatCores(t *node.Task, width int) string {
+	list := t.Cores.String()
+	switch {
+	case !t.Pinned:
 		return "any"
+	case len(list) > longCores && width < roomForUnit:
+		return fmt.Sprintf("%d CPUs", t.Cores.Len())
+	case len(list) > longCores:
+		return fmt.Sprintf("%d in %d-%d", t.Cores.Len(), t.Cores.First(), t.Cores.Last())
 	}
-	return t.Cores.String()
+	return list
 }
+
+// longCores is the longest list of cores in the table. More of it, as on machines whose
+// hyper-threads are numbered one by one, would push out the allocation; where a task's
+// cores are is drawn above the table.
+const longCores = 14
 
 // ended names tasks that are over and that Nomad has not collected.
 func (d *statusDrawing) ended() []screen.Line {

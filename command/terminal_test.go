@@ -112,8 +112,10 @@ func TestFrame_cutsTheMachineBeforeTheTasks(t *testing.T) {
 		return strings.TrimSuffix(shown, "\n")
 	}
 	must.Eq(t, "m1\nm2\nm3\nm4\nm5\nt1\nt2", count(8))
-	must.Eq(t, "m1\nm2\nm3\n... 2 more lines of the machine: enlarge\nt1\nt2", count(7))
-	must.Eq(t, "... 5 more lines of the machine: enlarge\nt1", count(3))
+	must.Eq(t, "m1\nm2\nm3\n... 2 more lines: enlarge the window\nt1\nt2", count(7))
+	must.Eq(t, "... 5 more lines: enlarge the window\nt1\nt2", count(4))
+	must.Eq(t, "t1\n... 6 more lines: enlarge the window", count(3))
+	must.Eq(t, "... 7 more lines: enlarge the window", count(2))
 	must.Len(t, 5, machine)
 	must.Eq(t, screen.Text("m5"), machine[4])
 }

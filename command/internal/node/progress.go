@@ -198,30 +198,39 @@ func Ratio(s *output.Snapshot) (float64, bool) {
 	return min(max(s.Time/s.EndTime, 0), 1), true
 }
 
-// Activity says what a run does while it has no progress to show.
-func Activity(s *output.Snapshot) string {
+// Activity says what a run does while it has no progress to show; in 11 columns where that
+// is to be short.
+func Activity(s *output.Snapshot, short bool) string {
+	long, word := activity(s)
+	if short {
+		return word
+	}
+	return long
+}
+
+func activity(s *output.Snapshot) (long, short string) {
 	switch s.Phase {
 	case output.PhaseLicence:
 		if s.LicenceWaiting {
-			return "waiting for a licence"
+			return "waiting for a licence", "no licence"
 		}
-		return "asking for a licence"
+		return "asking for a licence", "licence?"
 	case output.PhaseReading:
-		return "reading the deck"
+		return "reading the deck", "reading"
 	case output.PhaseDecomposing:
-		return "decomposing the model"
+		return "decomposing the model", "decomposing"
 	case output.PhaseInitialising:
-		return "initialising"
+		return "initialising", "initialises"
 	case output.PhaseSolving:
 		if s.Relaxing {
-			return "dynamic relaxation"
+			return "dynamic relaxation", "relaxing"
 		}
-		return "solving, end time not known"
+		return "solving, end time not known", "solving"
 	case output.PhaseEnding, output.PhaseEnded:
-		return "ending"
+		return "ending", "ending"
 	}
 	if s.WaitsForNodes() {
-		return "waiting for nodes"
+		return "waiting for nodes", "awaits node"
 	}
-	return "starting"
+	return "starting", "starting"
 }

@@ -59,11 +59,12 @@ func (t Table) Fit(width int) []Line {
 	return lines
 }
 
-// least is how narrow a column may become before another is left out: names keep
-// most of what they say.
+// least is how narrow a column may become before another is left out: names keep most of
+// what they say.
 func (t Table) least(i, width int) int {
+	const enough = 22
 	if c := t.Columns[i]; c.Least > 0 {
-		return min(width, max(c.Least, min(width, 24)))
+		return min(width, max(c.Least, enough))
 	}
 	return width
 }
