@@ -1,9 +1,10 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-// Package browser drives Debian's chromium without a window and without a network, for
-// tests that read a page as its user does, and for screenshots. It speaks the DevTools
-// protocol over two pipes (--remote-debugging-pipe), so it needs no port.
+// Package browser drives Debian's chromium without a window, for tests that read a page as
+// its user does, and for screenshots. It reaches no network but, where that is asked for,
+// servers on this machine. It speaks the DevTools protocol over two pipes
+// (--remote-debugging-pipe), so it needs no port.
 package browser
 
 import (
@@ -63,8 +64,13 @@ type message struct {
 	} `json:"error,omitempty"`
 }
 
-// Start starts chromium. Close ends it.
-func Start(ctx context.Context) (*Browser, error) {
+// Start starts chromium, which reaches no network. Close ends it.
+func Start(ctx context.Context) (*Browser, error) { return start(ctx, false) }
+
+// StartOnLoopback is Start for a chromium that reaches 127.0.0.1, and nothing else.
+func StartOnLoopback(ctx context.Context) (*Browser, error) { return start(ctx, true) }
+
+func start(ctx context.Context, loopback bool) (*Browser, error) {
 	path, err := Find()
 	if err != nil {
 		return nil, err
@@ -82,9 +88,13 @@ func Start(ctx context.Context) (*Browser, error) {
 		return nil, errors.Join(err, os.RemoveAll(b.home))
 	}
 	b.to = to
+	hosts := "MAP * ~NOTFOUND"
+	if loopback {
+		hosts += ", EXCLUDE 127.0.0.1"
+	}
 	b.cmd = exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
 		"--no-first-run", "--disable-extensions", "--disable-background-networking", "--disable-sync", "--disable-component-update",
-		"--host-resolver-rules=MAP * ~NOTFOUND", "--force-color-profile=srgb",
+		"--host-resolver-rules="+hosts, "--force-color-profile=srgb",
 		"--user-data-dir="+b.home, "--remote-debugging-pipe", "about:blank")
 	b.cmd.Env = append(os.Environ(), "HOME="+b.home, "DBUS_SESSION_BUS_ADDRESS=disabled:", "TZ=UTC")
 	b.cmd.ExtraFiles = []*os.File{theirIn, theirOut}
@@ -95,7 +105,11 @@ func Start(ctx context.Context) (*Browser, error) {
 		return nil, errors.Join(err, to.Close(), from.Close(), os.RemoveAll(b.home))
 	}
 	go b.read(from)
-	if err := b.attach(ctx); err != nil {
+	err = b.attach(ctx)
+	if err == nil && !loopback {
+		err = b.Call(ctx, "Network.emulateNetworkConditions", map[string]any{"offline": true, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}, nil)
+	}
+	if err != nil {
 		err = errors.Join(err, b.Close())
 		return nil, fmt.Errorf("start chromium: %w: %s", err, lastLines(b.stderr.String()))
 	}
@@ -118,7 +132,7 @@ func (b *Browser) attach(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.Call(ctx, "Network.emulateNetworkConditions", map[string]any{"offline": true, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}, nil)
+	return nil
 }
 
 // read takes the browser's messages, each of which ends with a zero byte.
@@ -134,6 +148,10 @@ func (b *Browser) read(from *os.File) {
 		var m message
 		if json.Unmarshal(data[:len(data)-1], &m) != nil {
 			continue
+		}
+		if m.Method == "Page.javascriptDialogOpening" && bytes.Contains(m.Params, []byte(`"beforeunload"`)) {
+			// A page that is left asks its user, and there is none. Nobody waits for the answer.
+			_ = b.write(0, "Page.handleJavaScriptDialog", map[string]any{"accept": true})
 		}
 		b.mu.Lock()
 		if m.ID == 0 {
@@ -154,19 +172,8 @@ func (b *Browser) Call(ctx context.Context, method string, params, result any) e
 	id, answer := b.last, make(chan message, 1)
 	b.waiting[id] = answer
 	b.mu.Unlock()
-	said := map[string]any{"id": id, "method": method}
-	if params != nil {
-		said["params"] = params
-	}
-	if b.session != "" {
-		said["sessionId"] = b.session
-	}
-	data, err := json.Marshal(said)
-	if err != nil {
+	if err := b.write(id, method, params); err != nil {
 		return err
-	}
-	if _, err := b.to.Write(append(data, 0)); err != nil {
-		return fmt.Errorf("%s: %w", method, err)
 	}
 	select {
 	case m := <-answer:
@@ -184,6 +191,25 @@ func (b *Browser) Call(ctx context.Context, method string, params, result any) e
 	}
 }
 
+// write sends a call, whose answer has its id.
+func (b *Browser) write(id int, method string, params any) error {
+	said := map[string]any{"id": id, "method": method}
+	if params != nil {
+		said["params"] = params
+	}
+	if b.session != "" {
+		said["sessionId"] = b.session
+	}
+	data, err := json.Marshal(said)
+	if err != nil {
+		return err
+	}
+	if _, err := b.to.Write(append(data, 0)); err != nil {
+		return fmt.Errorf("%s: %w", method, err)
+	}
+	return nil
+}
+
 // View is how a page is looked at.
 type View struct {
 	Width, Height int // CSS pixels
@@ -198,6 +224,12 @@ func (b *Browser) Open(ctx context.Context, file string, v View) error {
 	if err != nil {
 		return err
 	}
+	return b.OpenURL(ctx, "file://"+whole, v)
+}
+
+// OpenURL loads an address in a view, and waits until it is there; not for what scripts load
+// then.
+func (b *Browser) OpenURL(ctx context.Context, url string, v View) error {
 	scheme := "light"
 	if v.Dark {
 		scheme = "dark"
@@ -206,7 +238,7 @@ func (b *Browser) Open(ctx context.Context, file string, v View) error {
 	if scale == 0 {
 		scale = 1
 	}
-	err = b.Call(ctx, "Emulation.setDeviceMetricsOverride", map[string]any{"width": v.Width, "height": v.Height, "deviceScaleFactor": scale, "mobile": v.Phone}, nil)
+	err := b.Call(ctx, "Emulation.setDeviceMetricsOverride", map[string]any{"width": v.Width, "height": v.Height, "deviceScaleFactor": scale, "mobile": v.Phone}, nil)
 	if err == nil {
 		err = b.Call(ctx, "Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 	}
@@ -217,17 +249,17 @@ func (b *Browser) Open(ctx context.Context, file string, v View) error {
 	b.events = nil
 	b.mu.Unlock()
 	var loaded struct{ ErrorText string }
-	if err := b.Call(ctx, "Page.navigate", map[string]any{"url": "file://" + whole}, &loaded); err != nil {
+	if err := b.Call(ctx, "Page.navigate", map[string]any{"url": url}, &loaded); err != nil {
 		return err
 	}
 	if loaded.ErrorText != "" {
-		return fmt.Errorf("open %s: %s", whole, loaded.ErrorText)
+		return fmt.Errorf("open %s: %s", url, loaded.ErrorText)
 	}
 	const pause = 20 * time.Millisecond
 	for !b.told("Page.loadEventFired") {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("open %s: %w", whole, context.Cause(ctx))
+			return fmt.Errorf("open %s: %w", url, context.Cause(ctx))
 		case <-time.After(pause):
 		}
 	}
