@@ -6,8 +6,8 @@
 // on it two of the example jobs. While they run it prints what an operator would
 // look at, kills the plugin and the client under the first, and stops the second.
 //
-// With -pictures DIR it runs a job and takes screenshots of the page about it, into DIR:
-// `make report-screenshot`. With -stay it runs the agents and waits for ^C: `make agent`.
+// With -pictures DIR it runs a job and takes screenshots of the page about it, and of Nomad's
+// UI, into DIR: `make screenshots`. With -stay it runs the agents and waits for ^C: `make agent`.
 //
 // It works as root and as any user, listens on loopback ports that nobody has,
 // and removes everything when it ends.
@@ -34,7 +34,7 @@ func main() {
 	example := flag.String("example", "example", "`directory` with jobs and decks")
 	nodes := flag.Bool("nodes", false, "show one MPP run on two machines, as network namespaces; as root, in one of its own")
 	stay := flag.Bool("stay", false, "run the agents without the show, until ^C")
-	shots := flag.String("pictures", "", "take screenshots of the page about a run, into this `directory`")
+	shots := flag.String("pictures", "", "take screenshots of the page about a run and of Nomad's UI, into this `directory`")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -134,6 +134,7 @@ func (d *demo) startAgents(ctx context.Context) (err error) {
 		Role:   cluster.ClientOnly,
 		Server: d.server,
 		Plugin: filepath.Join(d.bin, cluster.PluginName),
+		HCL:    "telemetry {\n  publish_allocation_metrics = true\n}\n", // for the graphs of the web interface
 	})
 	if err != nil {
 		return err

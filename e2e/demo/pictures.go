@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -64,6 +65,12 @@ func (d *demo) takePictures(ctx context.Context, dir string) error {
 	if err := shoot(ctx, page, dir); err != nil {
 		return err
 	}
+	if err := d.client.StopJob(ctx, s.job, false); err != nil {
+		return err
+	}
+	if err := s.shootUI(ctx, filepath.Join(dir, "nomad-ui.png")); err != nil {
+		return err
+	}
 	return d.client.StopJob(ctx, s.job, true)
 }
 
@@ -98,6 +105,38 @@ func (s *show) awaitPart(ctx context.Context, part float64) error {
 		}
 		return false, "not known yet", err
 	})
+}
+
+// shootUI takes a picture of the task's page in Nomad's UI, once it tells how the stopped run
+// ended.
+func (s *show) shootUI(ctx context.Context, file string) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	b, err := browser.StartOnLoopback(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	url := fmt.Sprintf("http://%s/ui/allocations/%s/%s", s.server.HTTPAddr(), s.alloc, task)
+	if err := b.OpenURL(ctx, url, browser.View{Width: 1280, Height: 1240}); err != nil {
+		return err
+	}
+	err = cluster.Poll(ctx, "the task's page in Nomad's UI", func() (bool, string, error) {
+		var text string
+		if err := b.Eval(ctx, "document.body.innerText", &text); err != nil {
+			return false, err.Error(), nil // the page is on its way
+		}
+		return strings.Contains(text, "Stopped by a sense switch"), text, nil
+	})
+	if err != nil {
+		return err
+	}
+	data, err := b.Screenshot(ctx, false)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d kB\n", file, len(data)/1000)
+	return os.WriteFile(file, data, 0o644)
 }
 
 // shoot takes the pictures of a page.
