@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/health"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/inventory"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 )
 
@@ -29,7 +30,7 @@ func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 	return ch, nil
 }
 
-// solverPatience bounds how long a fingerprint waits for the solvers' paths.
+// solverPatience bounds how long a fingerprint waits for what the configuration names.
 const solverPatience = 5 * time.Second
 
 // fingerprint returns what the node has now.
@@ -43,7 +44,7 @@ func (d *Driver) fingerprint() *drivers.Fingerprint {
 	ctx, cancel := context.WithTimeout(d.ctx, solverPatience)
 	defer cancel()
 	return health.Of(health.Node{
-		Plugin: PluginName, Version: Version, Settings: node, Cores: d.cores, Solvers: d.solvers.CheckAll(ctx, node.Solvers),
+		Plugin: PluginName, Version: Version, Settings: node, Cores: d.cores, Inventory: inventory.Take(ctx, d.solvers, node),
 		Unclaimed: task.DescribeUnclaimed(d.runs.Find((*task.Handle).IsUnclaimed)),
 	})
 }

@@ -40,10 +40,13 @@ func TestFingerprint(t *testing.T) {
 	for name, c := range map[string]struct {
 		solvers map[string]settings.SolverConfig
 		command bool
+		license *settings.LicenseConfig
+		roots   []string
 		files   map[string]fs.FileMode
 		health  drivers.HealthState
 		words   string
 		attrs   map[string]string // of solvers
+		there   string            // the work roots
 	}{
 		"all solvers are there": {
 			solvers: map[string]settings.SolverConfig{"r14": r14, "r12": r12},
@@ -82,11 +85,54 @@ func TestFingerprint(t *testing.T) {
 			health: drivers.HealthStateUnhealthy,
 			words:  `no solver is configured: add a solver block to plugin "nomad-driver-lsdyna"`,
 		},
+		"a work root is missing": {
+			solvers: map[string]settings.SolverConfig{"r14": r14}, roots: []string{"/scratch", "/data"},
+			files:  map[string]fs.FileMode{r14.Path: 0o755, "/data": 0o755 | fs.ModeDir},
+			health: drivers.HealthStateHealthy,
+			words:  "Healthy, but work_roots: open scratch: file does not exist: mount or make it, or take it out of work_roots",
+			attrs:  map[string]string{"r14": "R14.1.0"}, there: "/data",
+		},
+		// An idle node without its file system would draw one job after another to it.
+		"the only work root is missing": {
+			solvers: map[string]settings.SolverConfig{"r14": r14}, roots: []string{"/scratch"},
+			files:  map[string]fs.FileMode{r14.Path: 0o755},
+			health: drivers.HealthStateUnhealthy,
+			words:  "work_roots: open scratch: file does not exist: mount or make it, or take it out of work_roots",
+			attrs:  map[string]string{"r14": "R14.1.0"},
+		},
+		"two work roots": {
+			solvers: map[string]settings.SolverConfig{"r14": r14}, roots: []string{"/scratch", "/data"},
+			files:  map[string]fs.FileMode{r14.Path: 0o755, "/data": 0o755 | fs.ModeDir, "/scratch": 0o700 | fs.ModeDir},
+			health: drivers.HealthStateHealthy, words: "Healthy",
+			attrs: map[string]string{"r14": "R14.1.0"}, there: "/scratch,/data",
+		},
+		"lstc_qrun is missing": {
+			solvers: map[string]settings.SolverConfig{"r14": r14}, license: &settings.LicenseConfig{Type: "network", Server: "s3cret", QRun: "/opt/lstc_qrun"},
+			files:  map[string]fs.FileMode{r14.Path: 0o755},
+			health: drivers.HealthStateHealthy,
+			words:  "Healthy, but license: qrun: open opt/lstc_qrun: file does not exist: runs start without a look at free licences; name lstc_qrun, or take qrun out",
+			attrs:  map[string]string{"r14": "R14.1.0"},
+		},
+		"the licence file is missing": {
+			solvers: map[string]settings.SolverConfig{"r14": r14}, license: &settings.LicenseConfig{Type: "local", Server: "/opt/s3cret"},
+			files:  map[string]fs.FileMode{r14.Path: 0o755},
+			health: drivers.HealthStateHealthy,
+			words:  "Healthy, but license: the licence file that server names is not there: solvers find no licence; put it there, or name another",
+			attrs:  map[string]string{"r14": "R14.1.0"},
+		},
+		"another precision by the solver's name": {
+			solvers: map[string]settings.SolverConfig{"r14": {Path: r14.Path, Precision: "single"}},
+			files:   map[string]fs.FileMode{r14.Path: 0o755},
+			health:  drivers.HealthStateHealthy,
+			words: `Healthy, but solver "r14": by its name ls-dyna_smp_d_R14_1_0_x64 is of double precision, but precision is "single", ` +
+				`and memory is counted in words of that: write precision = "double", or name another path`,
+			attrs: map[string]string{"r14": "R14.1.0"},
+		},
 		"no solver, but jobs bring their own": {command: true, health: drivers.HealthStateHealthy, words: "Healthy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := *n.config
-			config.Solvers, config.AllowCommand = c.solvers, c.command
+			config.Solvers, config.AllowCommand, config.License, config.WorkRoots = c.solvers, c.command, c.license, c.roots
 			n.change(&config)
 			n.Driver.solvers = solvercheck.New(disk(c.files))
 			f := n.fingerprint()
@@ -103,6 +149,10 @@ func TestFingerprint(t *testing.T) {
 			for solver, version := range c.attrs {
 				keys = append(keys, "driver.lsdyna.solver."+solver)
 				must.Eq(t, version, *f.Attributes["driver.lsdyna.solver."+solver].String)
+			}
+			if c.there != "" {
+				keys = append(keys, "driver.lsdyna.work_roots")
+				must.Eq(t, c.there, *f.Attributes["driver.lsdyna.work_roots"].String)
 			}
 			slices.Sort(keys)
 			must.Eq(t, keys, slices.Sorted(maps.Keys(f.Attributes)))

@@ -70,26 +70,38 @@ func (s Solver) WithDefaults() Solver {
 	return s
 }
 
-// Validate reports the first setting that cannot work. The error is for the
-// operator. The file system is not looked at.
+// FieldError is a setting that cannot work.
+type FieldError struct {
+	Field string // by its name in the configuration
+	Text  string // for the operator, with what to do
+}
+
+func (e *FieldError) Error() string { return e.Text }
+
+func (s Solver) refuse(field, format string, args ...any) error {
+	return &FieldError{field, fmt.Sprintf("solver %q: ", s.Name) + fmt.Sprintf(format, args...)}
+}
+
+// Validate reports the first setting that cannot work, as a *FieldError. The file
+// system is not looked at.
 func (s Solver) Validate() error {
 	s = s.WithDefaults()
 	if !filepath.IsAbs(s.Path) {
-		return fmt.Errorf("solver %q: path must be absolute, not %q", s.Name, s.Path)
+		return s.refuse("path", "path must be absolute, not %q", s.Path)
 	}
 	switch s.Parallel {
 	case SMP, MPP, Hybrid:
 	default:
-		return fmt.Errorf("solver %q: parallel must be smp, mpp or hybrid, not %q", s.Name, s.Parallel)
+		return s.refuse("parallel", "parallel must be smp, mpp or hybrid, not %q", s.Parallel)
 	}
 	switch s.Precision {
 	case Single, Double:
 	default:
-		return fmt.Errorf("solver %q: precision must be single or double, not %q", s.Name, s.Precision)
+		return s.refuse("precision", "precision must be single or double, not %q", s.Precision)
 	}
 	for name := range s.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
-			return fmt.Errorf("solver %q: env has a variable with the impossible name %q", s.Name, name)
+			return s.refuse("env", "env has a variable with the impossible name %q", name)
 		}
 	}
 	return s.validateMPI()
@@ -98,19 +110,19 @@ func (s Solver) Validate() error {
 func (s Solver) validateMPI() error {
 	if s.Parallel == SMP {
 		if s.MPI != "" || s.MPIRun != "" {
-			return fmt.Errorf("solver %q: mpi and mpirun are for parallel = \"mpp\" or \"hybrid\"; remove them or change parallel", s.Name)
+			return s.refuse(map[bool]string{true: "mpi", false: "mpirun"}[s.MPI != ""], "mpi and mpirun are for parallel = \"mpp\" or \"hybrid\"; remove them or change parallel")
 		}
 		return nil
 	}
 	switch s.MPI {
 	case OpenMPI, IntelMPI, PlatformMPI, MPICH:
 	case "":
-		return fmt.Errorf("solver %q: parallel = %q needs mpi = openmpi, intelmpi, platformmpi or mpich", s.Name, s.Parallel)
+		return s.refuse("parallel", "parallel = %q needs mpi = openmpi, intelmpi, platformmpi or mpich", s.Parallel)
 	default:
-		return fmt.Errorf("solver %q: mpi must be openmpi, intelmpi, platformmpi or mpich, not %q", s.Name, s.MPI)
+		return s.refuse("mpi", "mpi must be openmpi, intelmpi, platformmpi or mpich, not %q", s.MPI)
 	}
 	if !filepath.IsAbs(s.MPIRun) {
-		return fmt.Errorf("solver %q: mpirun must be the absolute path of the launcher, not %q", s.Name, s.MPIRun)
+		return s.refuse("mpirun", "mpirun must be the absolute path of the launcher, not %q", s.MPIRun)
 	}
 	return nil
 }

@@ -32,38 +32,44 @@ type Config struct {
 	Interconnect string
 }
 
-// Validate reports what cannot work. The error does not hold the server's name.
+// Validate reports what cannot work, as a *lsdyna.FieldError. It does not hold the server's
+// name.
 func (l Config) Validate() error {
 	switch l.Type {
 	case "network", "ansys":
 		if l.Server == "" {
-			return fmt.Errorf("license: type = %q needs a server", l.Type)
+			return refuse("server", "type = %q needs a server", l.Type)
 		}
 	case "local":
 	default:
-		return fmt.Errorf("license: type must be network, local or ansys, not %q", l.Type)
+		return refuse("type", "type must be network, local or ansys, not %q", l.Type)
 	}
 	for key, value := range map[string]string{"server": l.Server, "interconnect": l.Interconnect} {
 		if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			return fmt.Errorf("license: %s holds a blank or a control character; hosts are set apart by commas (three that are one service) or colons", key)
+			return refuse(key, "%s holds a blank or a control character; hosts are set apart by commas (three that are one service) or colons", key)
 		}
 	}
 	if l.Interconnect != "" && l.Type != "ansys" {
-		return fmt.Errorf("license: interconnect is Ansys's; remove it with type = %q", l.Type)
+		return refuse("interconnect", "interconnect is Ansys's; remove it with type = %q", l.Type)
 	}
 	if n, err := strconv.ParseUint(l.Interconnect, 10, 16); l.Interconnect != "" && !strings.Contains(l.Interconnect, "@") && (err != nil || n == 0) {
-		return errors.New("license: interconnect must be a port such as 2325, or port@host as in server")
+		return refuse("interconnect", "interconnect must be a port such as 2325, or port@host as in server")
 	}
 	if strings.HasPrefix(l.Server, "-") {
-		return errors.New("license: server begins with a dash")
+		return refuse("server", "server begins with a dash")
 	}
 	if l.QRun != "" && !filepath.IsAbs(l.QRun) {
-		return fmt.Errorf("license: qrun must be the absolute path of lstc_qrun, not %q", l.QRun)
+		return refuse("qrun", "qrun must be the absolute path of lstc_qrun, not %q", l.QRun)
 	}
 	if l.QRun != "" && l.Type != "network" {
-		return fmt.Errorf("license: qrun asks LSTC's network licence server; remove it with type = %q", l.Type)
+		return refuse("qrun", "qrun asks LSTC's network licence server; remove it with type = %q", l.Type)
 	}
 	return nil
+}
+
+// refuse returns what is wrong with a setting.
+func refuse(field, format string, args ...any) error {
+	return &lsdyna.FieldError{Field: field, Text: "license: " + fmt.Sprintf(format, args...)}
 }
 
 // interconnectPort is the usual port of Ansys's licensing interconnect.

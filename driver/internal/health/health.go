@@ -8,10 +8,10 @@ package health
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +19,7 @@ import (
 	pstructs "github.com/hashicorp/nomad/plugins/shared/structs"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/events"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/inventory"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 )
@@ -28,8 +29,8 @@ type Node struct {
 	Plugin, Version string // the plugin's
 	Settings        *settings.Settings
 	Cores           *placement.Cores
-	Solvers         []error  // what is wrong with each of the settings' solvers
-	Unclaimed       []string // what is to be said of runs without an allocation
+	Inventory       inventory.Inventory // of what the settings name
+	Unclaimed       []string            // what is to be said of runs without an allocation
 }
 
 // Stream sends the fingerprint at once, and at a tick if it changed. It ends with either
@@ -78,28 +79,42 @@ func Of(n Node) *drivers.Fingerprint {
 		"driver.lsdyna.hyper_threading_enabled": pstructs.NewBoolAttribute(topo.HyperThreading()),
 		"driver.lsdyna.usable_cores":            pstructs.NewStringAttribute(events.Breakable(n.Cores.Managed().String())),
 	}
-	present, missing := 0, []string(nil)
-	for i, err := range n.Solvers {
-		solver := n.Settings.Solvers[i]
-		if err != nil {
-			missing = append(missing, fmt.Sprintf("solver %q: %v", solver.Name, err))
-			continue
+	for i, solver := range n.Settings.Solvers {
+		if n.Inventory.HasSolver(i) {
+			attrs["driver.lsdyna.solver."+solver.Name] = pstructs.NewStringAttribute(versionFromName(solver.Path))
 		}
-		present++
-		attrs["driver.lsdyna.solver."+solver.Name] = pstructs.NewStringAttribute(versionFromName(solver.Path))
 	}
-	health, words := drivers.HealthStateHealthy, drivers.DriverHealthy
-	lacks := append(missing, n.Cores.MissingCgroups(n.Settings.MaxProcesses > 0)...)
-	lacks = append(lacks, n.Unclaimed...)
-	switch {
-	case len(missing) > 0 && present == 0:
-		health, words = drivers.HealthStateUnhealthy, strings.Join(missing, "; ")
-	case present == 0 && !n.Settings.AllowCommand:
-		health, words = drivers.HealthStateUnhealthy, "no solver is configured: add a solver block to plugin \""+n.Plugin+"\""
-	case len(lacks) > 0:
-		words = drivers.DriverHealthy + ", but " + strings.Join(lacks, "; ")
+	if roots := n.Inventory.WorkRoots(); len(roots) > 0 {
+		attrs["driver.lsdyna.work_roots"] = pstructs.NewStringAttribute(strings.Join(roots, ",")) // as set_contains takes it
 	}
+	health, words := n.judge()
 	return &drivers.Fingerprint{Attributes: attrs, Health: health, HealthDescription: events.Breakable(words)}
+}
+
+// judge returns the health, and why it is so.
+//
+// A node is unhealthy where a run could not start, or not where runs belong: every solver is
+// missing, or every work root. Nomad places nothing there then, and jobs go to other nodes
+// or wait; else a node that has lost its scratch file system, being idle, would draw one job
+// after another to it and fail them all. Whatever concerns some of the runs only is told,
+// and jobs can choose nodes by attributes.
+func (n Node) judge() (drivers.HealthState, string) {
+	solvers, roots := n.Inventory.MissingSolvers(), n.Inventory.MissingRoots()
+	noSolver := len(solvers) == len(n.Settings.Solvers) && len(solvers) > 0
+	noRoot := len(roots) == len(n.Settings.WorkRoots) && len(roots) > 0
+	lacks := inventory.Texts(slices.Concat(solvers, roots, n.Inventory.Others()))
+	lacks = append(lacks, n.Cores.MissingCgroups(n.Settings.MaxProcesses > 0)...)
+	lacks = append(lacks, n.Unclaimed...)
+	all := strings.Join(lacks, "; ")
+	switch {
+	case len(n.Settings.Solvers) == 0 && !n.Settings.AllowCommand:
+		return drivers.HealthStateUnhealthy, "no solver is configured: add a solver block to plugin \"" + n.Plugin + "\""
+	case noSolver || noRoot:
+		return drivers.HealthStateUnhealthy, all
+	case len(lacks) > 0:
+		return drivers.HealthStateHealthy, drivers.DriverHealthy + ", but " + all
+	}
+	return drivers.HealthStateHealthy, drivers.DriverHealthy
 }
 
 // Names of executables carry the version: ls-dyna_smp_d_R13_1_1_x64_….

@@ -11,7 +11,6 @@ package settings
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -59,7 +58,7 @@ func Parse(c Config) (*Settings, error) {
 	}
 	var p problems
 	if !filepath.IsAbs(s.StateDir) {
-		p.add("state_dir must be an absolute path, not %q", s.StateDir)
+		p.fault(Key{"state_dir"}, "state_dir must be an absolute path, not %q", s.StateDir)
 	}
 	s.parseStatusDir(c.StatusDir, &p)
 	s.parseCores(c.Cores, &p)
@@ -68,7 +67,7 @@ func Parse(c Config) (*Settings, error) {
 	s.parseWorkRoots(c.WorkRoots, &p)
 	s.Users.parse(c, &p)
 	if s.MaxProcesses < 0 {
-		p.add("max_processes must be 0 (no limit) or more, not %d", s.MaxProcesses)
+		p.fault(Key{"max_processes"}, "max_processes must be 0 (no limit) or more, not %d", s.MaxProcesses)
 	}
 	if err := p.err(); err != nil {
 		return nil, err
@@ -85,39 +84,25 @@ func (s *Settings) parseStatusDir(dir string, p *problems) {
 	below := func(a, b string) bool { return a == b || strings.HasPrefix(a, b+"/") }
 	switch stateDir := filepath.Clean(s.StateDir); {
 	case !filepath.IsAbs(dir) || s.StatusDir == "/":
-		p.add("status_dir must be an absolute path below /, or \"\" for none, not %q", dir)
+		p.fault(Key{"status_dir"}, "status_dir must be an absolute path below /, or \"\" for none, not %q", dir)
 	case below(s.StatusDir, stateDir) || below(stateDir, s.StatusDir):
-		p.add("status_dir %q and state_dir %q must not contain each other: one is for everybody, one for root alone", dir, s.StateDir)
+		p.fault(Key{"status_dir"}, "status_dir %q and state_dir %q must not contain each other: one is for everybody, one for root alone", dir, s.StateDir)
 	}
 }
-
-// problems collects everything that is wrong with a block.
-type problems []error
-
-func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Errorf(format, args...)) }
-
-// check adds an error as it is, if it is one.
-func (p *problems) check(err error) {
-	if err != nil {
-		*p = append(*p, err)
-	}
-}
-
-func (p *problems) err() error { return errors.Join(*p...) }
 
 func (s *Settings) parseCores(c CoresConfig, p *problems) {
 	var err error
 	if s.Usable, err = cpuset.Parse(c.Usable); err != nil {
-		p.add("cores: usable must be a list of CPUs such as \"0-15,32-47\": %w", err)
+		p.fault(Key{"cores", "usable"}, "cores: usable must be a list of CPUs such as \"0-15,32-47\": %w", err)
 	}
 	if s.Allocator.SMT, err = allocator.ParseSMT(c.SMT); err != nil {
-		p.add("cores: %w", err)
+		p.fault(Key{"cores", "smt"}, "cores: %w", err)
 	}
 	if s.Allocator.Layout, err = allocator.ParseLayout(c.Layout); err != nil {
-		p.add("cores: %w", err)
+		p.fault(Key{"cores", "layout"}, "cores: %w", err)
 	}
 	if s.Memory, err = placement.ParseMemoryMode(c.Memory); err != nil {
-		p.add("cores: %w", err)
+		p.fault(Key{"cores", "memory"}, "cores: %w", err)
 	}
 }
 
@@ -135,8 +120,9 @@ func (s *Settings) parseSolvers(solvers map[string]SolverConfig, p *problems) {
 	}
 	slices.SortFunc(s.Solvers, func(a, b lsdyna.Solver) int { return cmp.Compare(a.Name, b.Name) })
 	for _, solver := range s.Solvers {
-		p.check(checkSolverName(solver.Name))
-		p.check(solver.Validate())
+		key := Key{"solver", solver.Name}
+		p.checkAt(key, checkSolverName(solver.Name))
+		p.checkAt(key, solver.Validate())
 	}
 }
 
@@ -155,7 +141,7 @@ func (s *Settings) parseLicense(c *LicenseConfig, p *problems) {
 	var envs []map[string]string
 	if c != nil {
 		s.License = &license.Config{Type: strings.ToLower(c.Type), Server: c.Server, QRun: c.QRun, Interconnect: c.Interconnect}
-		p.check(s.License.Validate())
+		p.checkAt(Key{"license"}, s.License.Validate())
 		envs = append(envs, s.License.Env())
 	}
 	for _, solver := range s.Solvers {
@@ -168,7 +154,7 @@ func (s *Settings) parseWorkRoots(roots []string, p *problems) {
 	for _, root := range roots {
 		clean := filepath.Clean(root)
 		if !filepath.IsAbs(root) || clean == "/" {
-			p.add("work_roots: %q must be an absolute path below /", root)
+			p.fault(Key{"work_roots"}, "work_roots: %q must be an absolute path below /", root)
 		}
 		s.WorkRoots = append(s.WorkRoots, clean)
 	}

@@ -30,10 +30,10 @@ type UserPolicy struct {
 func (u *UserPolicy) parse(c Config, p *problems) {
 	var err error
 	if u.DeniedUIDs, err = ParseIDRanges(c.DeniedUIDs); err != nil {
-		p.add("denied_host_uids: %w", err)
+		p.fault(Key{"denied_host_uids"}, "denied_host_uids: %w", err)
 	}
 	if u.DeniedGIDs, err = ParseIDRanges(c.DeniedGIDs); err != nil {
-		p.add("denied_host_gids: %w", err)
+		p.fault(Key{"denied_host_gids"}, "denied_host_gids: %w", err)
 	}
 }
 

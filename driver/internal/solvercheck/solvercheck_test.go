@@ -106,6 +106,31 @@ func TestCheck_SaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What else a configuration names is looked at as solvers are.
+func TestCheckAll_KnowsKinds(t *testing.T) {
+	d := newDisk(map[string]fs.FileMode{"/scratch": 0o755 | fs.ModeDir, "/opt/lstc_qrun": 0o755, "/opt/LICENSE": 0o644})
+	c := New(d.stat)
+	for thing, want := range map[Thing]string{
+		{"/scratch", Folder}:            "",
+		{"/opt/lstc_qrun", Executable}:  "",
+		{"/opt/LICENSE", File}:          "",
+		{"/data", Folder}:               "open data: file does not exist",
+		{"/opt/LICENSE", Folder}:        "/opt/LICENSE is not a folder",
+		{"/opt/LICENSE", Executable}:    "/opt/LICENSE is not an executable file",
+		{"/scratch", File}:              "/scratch is not a file",
+		{"/scratch", Executable}:        "/scratch is not an executable file",
+		{"/opt/lstc_qrun/more", Folder}: "open opt/lstc_qrun/more: file does not exist",
+	} {
+		err := c.CheckAll(t.Context(), []Thing{thing})[0]
+		if want == "" {
+			must.NoError(t, err)
+			continue
+		}
+		must.EqError(t, err, want)
+	}
+	must.NoError(t, c.Wait(t.Context()))
+}
+
 func TestCheck_OfTheRealFileSystem(t *testing.T) {
 	path := t.TempDir() + "/solver"
 	c := New(os.Stat)
@@ -144,9 +169,10 @@ func TestCheckAll_APathThatHangsHoldsUpNoOther(t *testing.T) {
 		resume := d.hang(mpp.Path)
 		c := New(d.stat)
 		begun := time.Now()
-		errs := c.CheckAll(t.Context(), []lsdyna.Solver{mpp, smp})
+		errs := c.CheckAll(t.Context(), append(Of(mpp), Of(smp)...))
 		must.Eq(t, Patience, time.Since(begun))
 		must.NoError(t, errs[1])
+		must.NoError(t, errs[2])
 		var none *NoAnswerError
 		must.True(t, errors.As(errs[0], &none))
 		must.Eq(t, NoAnswerError{Path: mpp.Path, Since: begun}, *none)
@@ -169,7 +195,7 @@ func TestCheckAll_WaitsOnceForAllThatHang(t *testing.T) {
 			defer d.hang(path)()
 		}
 		begun := time.Now()
-		for _, err := range c.CheckAll(t.Context(), []lsdyna.Solver{mpp, smp}) {
+		for _, err := range c.CheckAll(t.Context(), append(Of(mpp), Of(smp)...)) {
 			must.ErrorContains(t, err, "does not answer")
 		}
 		must.Eq(t, Patience, time.Since(begun))
@@ -264,7 +290,7 @@ func TestCheck_LooksAtCommandsAreBounded(t *testing.T) {
 		for i := range maxCommandLooks {
 			path := fmt.Sprintf("/dead/%d", i)
 			defer d.hang(path)()
-			_, err := c.begin(lsdyna.Solver{Path: path})
+			_, err := c.begin(Of(lsdyna.Solver{Path: path}), true)
 			must.NoError(t, err)
 		}
 		must.EqError(t, c.Check(t.Context(), lsdyna.Solver{Path: "/dead/more"}),
