@@ -42,6 +42,9 @@ func Open(base, rel string, u supervisor.User) (*rundir.Folder, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: make it on this node, for user %s to write to", err, u)
 	case errors.Is(err, fs.ErrPermission):
+		if b, found := findBarrier(filepath.Join(base, rel)); found {
+			return nil, b.refuse(base, filepath.Join(base, rel), u, err)
+		}
 		return nil, fmt.Errorf("run folder %s: user %s may not enter or read it (%w): %s", filepath.Join(base, rel), u, err, advice)
 	case err != nil:
 		return nil, err
