@@ -20,11 +20,13 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/checkconfig"
 )
 
 func main() {
 	if len(os.Args) > 1 || os.Getenv(base.Handshake.MagicCookieKey) == "" { // a person, not the agent
 		command.Version = driver.Version
+		command.CheckConfig = checkconfig.Names{Plugin: driver.PluginName, Driver: driver.DriverName}.Check
 		os.Exit(command.Main(os.Args[1:]))
 	}
 	var d *driver.Driver

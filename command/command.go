@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package command holds the commands for operators: status, topology, plan,
-// inspect, history, report, metrics, reap, release-folder, completion, man, version and
-// help.
+// inspect, history, report, metrics, check-config, reap, release-folder, completion, man,
+// version and help.
 //
 // No command needs a running plugin and none but reap changes anything: they read
 // the records below state_dir, sysfs with its cgroup files, /proc and the outputs in
@@ -21,6 +21,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/checkconfig"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
@@ -63,6 +64,7 @@ func commands() []command {
 		{"history", "how the runs of this node ended, and their core hours", historyHelp, runHistory},
 		{"report", "a page about a task's run, to be looked at in a browser", reportHelp, runReport},
 		{"metrics", "cores and progress in Prometheus' text format", metricsHelp, runMetrics},
+		{"check-config", "whether an agent would take its configuration", checkconfig.Help, runCheckConfig},
 		{"reap", "remove the records of runs that are over and forgotten", reapHelp, runReap},
 		{"release-folder", "free a run folder whose node is gone", releaseFolderHelp, runReleaseFolder},
 		{"completion", "what completes commands and options in a shell", completionHelp, runCompletion},

@@ -14,6 +14,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/machine"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/marks"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
@@ -212,8 +213,8 @@ func basisOf(s *node.State, ignored string) planBasis {
 // writePlan draws the machine with the chosen cores and says why.
 func writePlan(req *planRequest, state *node.State, lease allocator.Lease, report planReport, s streams) error {
 	topo, out := state.Topology, screen.Of(s.out)
-	d := &statusDrawing{State: state, screen: out, marks: marks{}}
-	d.marks.assign(d.Live())
+	d := &statusDrawing{State: state, screen: out, marks: marks.Marks{}}
+	d.marks.Assign(d.Live())
 	lines := append(screen.Wrap(machine.Describe(topo), out.Width, 0), nil)
 	m := machine.Drawing{Topology: topo, Screen: out, Cell: d.planCell(req, lease)}
 	lines = append(append(lines, m.Draw()...), nil)
@@ -255,7 +256,7 @@ func (d *statusDrawing) basis(req *planRequest, report planReport) []screen.Line
 			parts = append(parts, fmt.Sprintf("%d more tasks", len(d.Live())-i))
 			break
 		}
-		glyph, _ := d.marks.of(t)
+		glyph, _ := d.marks.Of(t)
 		cores := "without cores of its own"
 		if t.Pinned {
 			cores = "on " + t.Cores.String()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology/topologytest"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/marks"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
@@ -91,7 +92,7 @@ func TestStatus_screens(t *testing.T) {
 		{"status-2x64-cores-120-colour", large, screen.Screen{Width: 120, Unicode: true, Color: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := statusDrawing{State: c.state, screen: c.screen, marks: marks{}}
+			d := statusDrawing{State: c.state, screen: c.screen, marks: marks.Marks{}}
 			lines := append(d.machine(), d.tasks()...)
 			for _, l := range lines {
 				must.LessEq(t, c.screen.Width, l.Width())

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/marks"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
@@ -109,7 +110,7 @@ func runStatus(ctx context.Context, args []string, s streams) error {
 	if *asJSON {
 		return writeJSON(s.out, state.Report())
 	}
-	d := statusDrawing{State: state, screen: screen.Of(s.out), marks: marks{}}
+	d := statusDrawing{State: state, screen: screen.Of(s.out), marks: marks.Marks{}}
 	return write(s.out, d.screen.Render(append(d.machine(), d.tasks()...)))
 }
 
@@ -143,7 +144,7 @@ func watchStatus(ctx context.Context, r *node.Reader, asJSON bool, s streams) er
 	defer stop()
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	known := marks{}
+	known := marks.Marks{}
 	for ctx.Err() == nil {
 		state, err := r.State(ctx)
 		if err != nil {
@@ -164,7 +165,7 @@ func watchStatus(ctx context.Context, r *node.Reader, asJSON bool, s streams) er
 }
 
 // writeFrame writes one drawing of status -watch.
-func writeFrame(state *node.State, known marks, asJSON bool, s streams) error {
+func writeFrame(state *node.State, known marks.Marks, asJSON bool, s streams) error {
 	if asJSON {
 		data, err := json.Marshal(state.Report())
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/topology"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/machine"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/marks"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
@@ -25,12 +26,12 @@ import (
 type statusDrawing struct {
 	*node.State
 	screen screen.Screen
-	marks  marks
+	marks  marks.Marks
 }
 
 // machine draws the machine.
 func (d *statusDrawing) machine() []screen.Line {
-	d.marks.assign(d.Live())
+	d.marks.Assign(d.Live())
 	lines := screen.Wrap(machine.Describe(d.Topology), d.screen.Width, 0)
 	lines = append(lines, d.freeLine().Cut(d.screen.Width), nil)
 	m := machine.Drawing{Topology: d.Topology, Screen: d.screen, Cell: d.cell, Caption: d.caption}
@@ -39,7 +40,7 @@ func (d *statusDrawing) machine() []screen.Line {
 
 // tasks lists the tasks and what is not as it should be.
 func (d *statusDrawing) tasks() []screen.Line {
-	d.marks.assign(d.Live())
+	d.marks.Assign(d.Live())
 	lines := []screen.Line{nil}
 	if len(d.Live()) == 0 && d.Others == nil {
 		lines = append(lines, screen.Text("No task runs."))
@@ -78,7 +79,7 @@ func (d *statusDrawing) cell(cpu topology.CPU) machine.Cell {
 	case len(use.Bound) > 1:
 		return machine.Cell{Glyph: '#', Style: screen.Red, Meaning: "claimed by two tasks"}
 	case len(use.Bound) == 1:
-		glyph, style := d.marks.of(use.Bound[0])
+		glyph, style := d.marks.Of(use.Bound[0])
 		return machine.Cell{Glyph: glyph, Style: style}
 	case use.Taken:
 		return machine.Cell{Glyph: 'x', Style: screen.Dim, Meaning: "another user's task"}
@@ -134,7 +135,7 @@ func (d *statusDrawing) table() []screen.Line {
 }
 
 func (d *statusDrawing) row(t *node.Task) []screen.Line {
-	glyph, style := d.marks.of(t)
+	glyph, style := d.marks.Of(t)
 	pid := "-"
 	if t.Process.PID != 0 {
 		pid = strconv.Itoa(t.Process.PID)
@@ -211,7 +212,7 @@ func (d *statusDrawing) perTask(say func(*node.Task) string) []screen.Line {
 		if lines == nil {
 			lines = append(lines, nil)
 		}
-		glyph, style := d.marks.of(t)
+		glyph, style := d.marks.Of(t)
 		wrapped := screen.Wrap(screen.Clean(share), d.screen.Width-shareIndent, 0)
 		for i, l := range wrapped {
 			line := screen.Text(strings.Repeat(" ", shareIndent))
@@ -298,7 +299,7 @@ func (d *statusDrawing) notes() []screen.Line {
 		}
 	}
 	for _, t := range d.Live() {
-		glyph, _ := d.marks.of(t)
+		glyph, _ := d.marks.Of(t)
 		for _, note := range t.Notes {
 			add(string(glyph)+": ", note)
 		}
@@ -328,7 +329,7 @@ func (d *statusDrawing) lastRuns() []screen.Line {
 		if len(runs) < 2 {
 			continue
 		}
-		glyph, _ := d.marks.of(t)
+		glyph, _ := d.marks.Of(t)
 		lines = append(lines, nil, screen.Styled(screen.Bold, string(glyph)+": runs in its folder"))
 		for _, run := range runs[max(len(runs)-fewRuns, 0):] {
 			lines = append(lines, screen.Wrap(screen.Clean(run.String()), d.screen.Width, 3)...)

@@ -1,7 +1,7 @@
 // Copyright The nomad-driver-lsdyna Authors
 // SPDX-License-Identifier: MPL-2.0
 
-package command
+package marks
 
 import (
 	"testing"
@@ -13,12 +13,12 @@ import (
 
 func TestMarks_stayWithTheirTask(t *testing.T) {
 	tasks := []*node.Task{{Dir: "a"}, {Dir: "b"}, {Dir: "c"}}
-	known := marks{}
-	known.assign(tasks)
-	known.assign(tasks[1:])
-	known.assign([]*node.Task{tasks[1], tasks[2], {Dir: "d"}, {Dir: "e"}})
-	must.Eq(t, marks{"d": 0, "b": 1, "c": 2, "e": 3}, known)
-	many := marks{"x": 500}
-	mark, _ := many.of(&node.Task{Dir: "x"})
-	must.Eq(t, lastMark, mark)
+	known := Marks{}
+	known.Assign(tasks)
+	known.Assign(tasks[1:])
+	known.Assign([]*node.Task{tasks[1], tasks[2], {Dir: "d"}, {Dir: "e"}})
+	must.Eq(t, Marks{"d": 0, "b": 1, "c": 2, "e": 3}, known)
+	many := Marks{"x": 500}
+	mark, _ := many.Of(&node.Task{Dir: "x"})
+	must.Eq(t, last, mark)
 }
