@@ -24,6 +24,12 @@ func (s *start) identifyDeck() error {
 	if s.job.Restart.Mode == settings.RestartNever || s.isFollower() {
 		return nil // nobody asks for dumps that fit
 	}
+	if s.job.Restart.Mode == settings.RestartFrom {
+		err := s.inFolder(func(f *rundir.Folder) error { return restart.CheckNamed(f, s.job.Restart.Dump, s.job.Solver) })
+		if err != nil {
+			return err
+		}
+	}
 	return s.readDeck()
 }
 

@@ -112,7 +112,11 @@ func (s *start) openFolder() error {
 	s.place.events = s.d.events.Stream(s.id, logger)
 	s.run.watcher = watch.Start(runfolder.WatchOptions(s.run.base, s.run.rel, s.user, logger, nil))
 	if err := s.inFolder(func(*rundir.Folder) error { return nil }); err != nil {
-		return recoverableAway(fmt.Errorf("work_dir: %w", err))
+		err = fmt.Errorf("work_dir: %w", err)
+		if s.job.WorkRoot == "" {
+			return err // Nomad has made the task directory, and nothing is to be mounted there
+		}
+		return recoverableAway(err)
 	}
 	if err := s.inFolder(func(f *rundir.Folder) error { return f.CheckInput(s.job.Input) }); err != nil {
 		return recoverableAway(fmt.Errorf("input: %w", err))

@@ -5,7 +5,6 @@ package rundir
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -35,14 +34,22 @@ func (d DumpFiles) Whole(ranks int) bool {
 	if d.empty || len(d.Files) == 0 {
 		return false
 	}
-	perRank := len(d.Files) > 1 || d.Files[0] != d.Name
 	switch {
-	case !perRank:
+	case d.RanksOf() == 0:
 		return true
 	case ranks > 0:
 		return len(d.Files) == ranks
 	}
 	return d.last == len(d.Files)-1
+}
+
+// RanksOf is how many ranks' files a dump has or should have, by the highest of their
+// numbers; 0 for one that is a single file.
+func (d DumpFiles) RanksOf() int {
+	if len(d.Files) == 0 || len(d.Files) == 1 && d.Files[0] == d.Name {
+		return 0
+	}
+	return d.last + 1
 }
 
 // AllDumps lists the restart files in the folder by name.
@@ -84,33 +91,6 @@ func (f *Folder) AllDumps() (map[string]DumpFiles, error) {
 func (f *Folder) Dumps() ([]string, error) {
 	found, err := f.AllDumps()
 	return slices.Sorted(maps.Keys(found)), err
-}
-
-// CheckDump reports why there can be no restart from a dump, by the name that r=
-// takes: nothing in the folder has it, or not all ranks' files are there. The error is
-// for the user. ranks is as for Whole.
-func (f *Folder) CheckDump(name string, ranks int) error {
-	files, err := f.list(func(file string) bool { return file == name || strings.HasPrefix(file, name+".") })
-	if err != nil {
-		return err
-	}
-	if len(files) > 0 {
-		found, err := f.AllDumps()
-		if d := found[name]; err == nil && len(d.Files) > 0 && !d.Whole(ranks) {
-			return fmt.Errorf("%s in the run folder %s is not whole: files there: %d, and each rank (%d) needs one with content", name, f.path, len(d.Files), max(ranks, d.last+1))
-		}
-		return err
-	}
-	there := "none. Set restart to \"auto\" or \"never\""
-	if found, err := f.AllDumps(); err == nil && len(found) > 0 {
-		const few = 10
-		names := slices.Sorted(maps.Keys(found))
-		there = strings.Join(names[max(0, len(names)-few):], ", ") + ". Name one of them, \"auto\" or \"never\""
-	}
-	if !lsdyna.IsDump(name) {
-		return fmt.Errorf("%q is neither \"auto\" nor \"never\" nor a dump in the run folder %s; its dumps: %s", name, f.path, there)
-	}
-	return fmt.Errorf("there is no %s in the run folder %s; its dumps: %s", name, f.path, there)
 }
 
 // findDump finds a dump by the name that the solver printed, which has no jobid. A run

@@ -122,11 +122,11 @@ func (r Run) from(f *rundir.Folder, id identity.Identity, dump string) (Choice, 
 	if id.Parallel != lsdyna.SMP {
 		ranks = id.Ranks
 	}
-	if err := f.CheckDump(dump, ranks); err != nil {
-		if rundir.Unavailable(err) {
-			return Choice{}, unsure(err)
-		}
-		return Choice{}, fmt.Errorf("restart: %w", err)
+	if err := checkDump(f, dump, r.Solver, ranks); err != nil {
+		return Choice{}, err
+	}
+	if lsdyna.IsFullDump(dump) && r.Deck.Model == "" && r.Deck.Unread == "" {
+		return Choice{}, fmt.Errorf("restart: a full restart from %s takes a whole deck, and %s defines no model (no *NODE, *ELEMENT, *PART, *SECTION or *MAT): name the whole deck in input, or a d3dump in restart for a small restart", dump, r.Options.Input)
 	}
 	choice := Choice{RestartChoice: rundir.RestartChoice{Dump: dump, Said: output.Dump{Name: dump}}}
 	switch {

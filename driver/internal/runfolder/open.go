@@ -40,7 +40,7 @@ func Open(base, rel string, u supervisor.User) (*rundir.Folder, error) {
 	folder, err := rundir.Open(base, rel)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%w: make it on this node, for user %s to write to", err, u)
+		return nil, fmt.Errorf("%w: make it on this node, for user %s to write to, with the deck in it; or is it on a file system that is not mounted?", err, u)
 	case errors.Is(err, fs.ErrPermission):
 		if b, found := findBarrier(filepath.Join(base, rel)); found {
 			return nil, b.refuse(base, filepath.Join(base, rel), u, err)
