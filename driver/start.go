@@ -197,22 +197,17 @@ func (s *start) decode() (err error) {
 	return s.countCores()
 }
 
-// countCores finds how many cores the task asks for: ncpu, else the physical
-// cores that it reserved, else one.
+// countCores finds how many cores the task asks for.
 func (s *start) countCores() error {
-	physical := 0
-	if !s.place.reserved.IsEmpty() {
+	reserved, physical := s.place.reserved.Len(), 0
+	if reserved > 0 {
 		physical = s.d.cores.PhysicalCores(s.place.reserved)
 	}
-	if s.job.NCPU == 0 {
-		s.job.NCPU = max(physical, 1)
+	if err := s.job.SettleCores(reserved, physical); err != nil {
+		return fmt.Errorf("task configuration: %w", err)
 	}
 	s.place.asked = max(s.job.NCPU, -s.job.NCPU)
-	n := s.place.reserved.Len()
-	if n > 0 && s.place.asked > n {
-		return fmt.Errorf("ncpu = %d wants more than the %d cores that resources.cores reserves: raise resources.cores, or leave ncpu out to use all of them", s.job.NCPU, n)
-	}
-	if n > 0 {
+	if reserved > 0 {
 		return nil // Nomad has set them aside
 	}
 	all := s.d.cores.Capacity()

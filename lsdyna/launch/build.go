@@ -29,7 +29,7 @@ type Options struct {
 	Nodes    int  // on which the run is, each with NCPU; 0 counts as 1
 	Follower bool // this is not the node that has rank 0
 
-	RanksPerNode int // of a hybrid run; 0: one a NUMA node
+	RanksPerNode int // of MPP as many as NCPU; 0: of a hybrid run one a NUMA node
 
 	ResourceMemoryBytes int64 // the run's memory limit; 0 not known
 	Root                bool  // the run's user is root
@@ -42,8 +42,9 @@ type Options struct {
 // Placement is the CPUs that a run owns. CPUs are logical CPU numbers as Linux
 // counts them. Both lists empty mean that the run is not pinned.
 type Placement struct {
-	CPUs   []int   // in the order in which ranks take them: one per physical core first, SMT siblings after
-	ByNode [][]int // the same CPUs by NUMA node, each in the same order; may be nil for one node
+	CPUs   []int       // in the order in which ranks take them: one per physical core first, SMT siblings after
+	ByNode [][]int     // the same CPUs by NUMA node, each in the same order; may be nil for one node
+	Caches map[int]int // the number of each CPU's L3 cache; a CPU without one is not there
 }
 
 // Command is what has to be executed, in the run folder.
@@ -57,6 +58,28 @@ type Command struct {
 	Threads int               // threads of each rank
 	Words   int64             // of a run over several nodes: that memory2= may ask for on this one; 0: not known, or said by the job
 	Notes   []string          // one line each, for the operator: e.g. memory asked above the limit
+	mpi     bool              // its ranks are MPI's
+}
+
+// RanksHere is the number of ranks on this node, 1 for SMP.
+func (c Command) RanksHere() int {
+	if len(c.Local) > 0 {
+		return len(c.Local)
+	}
+	return c.Ranks
+}
+
+// Shape says what is executed on this node, in words: "2 ranks × 4 threads", "8 ranks",
+// "8 threads".
+func (c Command) Shape() string {
+	ranks := c.RanksHere()
+	switch {
+	case !c.mpi:
+		return count(c.Threads, "thread")
+	case c.Threads == 1:
+		return count(ranks, "rank")
+	}
+	return count(ranks, "rank") + " × " + count(c.Threads, "thread")
 }
 
 // Build builds the command of a run: for SMP the solver itself, for MPP
@@ -79,7 +102,7 @@ func Build(s lsdyna.Solver, o Options) (Command, error) {
 		return Command{}, err
 	}
 	args := solverArgs(s, o, plan, mem)
-	cmd := Command{Path: s.Path, Args: args, Ranks: len(plan.ranks), Threads: plan.threads, Notes: mem.notes}
+	cmd := Command{Path: s.Path, Args: args, Ranks: len(plan.ranks), Threads: plan.threads, Notes: mem.notes, mpi: s.Parallel != lsdyna.SMP}
 	switch {
 	case o.Nodes > 1:
 		cmd.Local, cmd.Ranks, cmd.Words = plan.ranks, o.Nodes*len(plan.ranks), mem.words2

@@ -111,12 +111,13 @@ func memoryNotes(p lsdyna.Precision, limitBytes int64, words float64, ranks int)
 		return nil
 	}
 	return []string{fmt.Sprintf("memory= asks for %.0f MiB (%s precision, %s), more than the %d MiB of resources.memory: the run will be ended when it uses them",
-		bytes/(1<<20), p, rankCount(ranks), limitBytes>>20)}
+		bytes/(1<<20), p, count(ranks, "rank"), limitBytes>>20)}
 }
 
-func rankCount(ranks int) string {
-	if ranks == 1 {
-		return "1 rank"
+// count is a number of things in words.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
 	}
-	return fmt.Sprintf("%d ranks", ranks)
+	return fmt.Sprintf("%d %ss", n, noun)
 }

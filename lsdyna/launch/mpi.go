@@ -53,18 +53,52 @@ func planRanks(s lsdyna.Solver, o Options) (rankPlan, error) {
 			return rankPlan{}, fmt.Errorf("ranks_per_node = %d does not divide ncpu = %d", o.RanksPerNode, n)
 		}
 		threads = n / o.RanksPerNode
-		if slices.ContainsFunc(nodes, func(cpus []int) bool { return len(cpus)%threads != 0 }) {
-			nodes = [][]int{slices.Concat(nodes...)} // some rank has cores of two NUMA nodes
-		}
 	}
-	plan := rankPlan{threads: threads}
-	for _, cpus := range nodes {
-		plan.ranks = slices.AppendSeq(plan.ranks, slices.Chunk(cpus, threads))
-	}
+	plan := rankPlan{threads: threads, ranks: pack(nodes, threads, o.Placement.Caches)}
 	if nodes == nil {
 		plan.ranks = make([][]int, n/threads)
 	}
 	return plan, nil
+}
+
+// pack gives each rank CPUs for its threads: first the ranks that fit into one L3 cache,
+// then those that fit into one NUMA node, and last those that have cores of several.
+func pack(nodes [][]int, threads int, caches map[int]int) (ranks [][]int) {
+	// whole takes as many whole ranks as there are, and returns what is left.
+	whole := func(cpus []int) []int {
+		n := len(cpus) / threads * threads
+		ranks = slices.AppendSeq(ranks, slices.Chunk(cpus[:n], threads))
+		return cpus[n:]
+	}
+	var over []int
+	for _, cpus := range nodes {
+		var left []int
+		for _, group := range byCache(cpus, caches) {
+			left = append(left, whole(group)...)
+		}
+		over = append(over, whole(left)...)
+	}
+	whole(over)
+	return ranks
+}
+
+// byCache divides CPUs by their L3 caches, in their order. Those without are one group.
+func byCache(cpus []int, caches map[int]int) (groups [][]int) {
+	const none = -1
+	at := map[int]int{}
+	for _, cpu := range cpus {
+		cache, ok := caches[cpu]
+		if !ok {
+			cache = none
+		}
+		i, seen := at[cache]
+		if !seen {
+			i = len(groups)
+			at[cache], groups = i, append(groups, nil)
+		}
+		groups[i] = append(groups[i], cpu)
+	}
+	return groups
 }
 
 // share takes n CPUs out of the placement, spread over the NUMA nodes as evenly

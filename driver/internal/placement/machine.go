@@ -84,7 +84,7 @@ func physicalCores(topo *topology.Topology, cpus cpuset.Set) int {
 }
 
 // launchOrder is the CPUs in the order in which ranks and threads take them: one
-// of each physical core first, siblings after; and the same by NUMA node.
+// of each physical core first, siblings after; the same by NUMA node, and their caches.
 func launchOrder(topo *topology.Topology, cpus cpuset.Set) launch.Placement {
 	var first, rest []topology.CPU
 	seen := map[int]bool{}
@@ -104,6 +104,12 @@ func launchOrder(topo *topology.Topology, cpus cpuset.Set) launch.Placement {
 	nodeAt := map[int]int{}
 	for _, cpu := range slices.Concat(first, rest) {
 		p.CPUs = append(p.CPUs, cpu.Index)
+		if cpu.L3 != topology.None {
+			if p.Caches == nil {
+				p.Caches = map[int]int{}
+			}
+			p.Caches[cpu.Index] = cpu.L3
+		}
 		at, ok := nodeAt[cpu.NUMANode]
 		if !ok {
 			at = len(p.ByNode)

@@ -26,7 +26,8 @@ type TaskSettings struct {
 	NCPU         int    // 0: not said; below 0 asks for consistent results; on each node
 	Nodes        int    // on which the run is; at least 1
 	FirstNode    int    // number among these of the group's first allocation
-	RanksPerNode int    // of a hybrid run; 0: by the node's NUMA nodes
+	RanksPerNode int    // 0: by the solver's kind and the node's NUMA nodes
+	Threads      int    // of each rank; 0: likewise
 	Memory       string // in words of the solver's precision, "auto", or "" for its default
 	Memory2      string
 	JobID        string
@@ -107,9 +108,8 @@ func (s *Settings) ParseTask(c TaskConfig) (*TaskSettings, error) {
 	t.Watch = parseWatch(c.Watch, &p)
 	t.Checkpoint = parseCheckpoint(c, &p)
 	t.checkNodes(s, c, &p)
-	if known && t.Nodes > 1 {
-		t.checkNodesSolver(&p)
-	}
+	sound := !known || t.Nodes <= 1 || t.checkNodesSolver(&p)
+	t.parseShape(c, known && sound, &p)
 	if err := p.err(); err != nil {
 		return nil, err
 	}
@@ -145,16 +145,13 @@ func (t *TaskSettings) checkNodes(s *Settings, c TaskConfig, p *problems) {
 	if c.Nodes != nil {
 		t.Nodes = *c.Nodes
 	}
-	if c.RanksPerNode != nil {
-		t.RanksPerNode = *c.RanksPerNode
-	}
 	switch {
 	case t.Nodes < 1 || t.Nodes > member.MaxNodes:
 		p.add("nodes = %d: give the number of nodes, from 1 to %d, or leave it out for one", t.Nodes, member.MaxNodes)
 		return
 	case t.Nodes == 1:
 		if c.FirstNode != 0 || c.RanksPerNode != nil {
-			p.add("first_node and ranks_per_node are for a run over several nodes: set nodes")
+			p.add("first_node and ranks_per_node are for a run over several nodes: set nodes; on one node ranks says how many there are")
 		}
 		return
 	}
@@ -167,32 +164,22 @@ func (t *TaskSettings) checkNodes(s *Settings, c TaskConfig, p *problems) {
 	if c.FirstNode < 0 || c.FirstNode >= t.Nodes {
 		p.add("first_node = %d is not one of the %d nodes, which are counted from 0", c.FirstNode, t.Nodes)
 	}
-	if c.RanksPerNode != nil && t.RanksPerNode < 1 {
-		p.add("ranks_per_node = %d: give the number of ranks on each node, or leave it out", t.RanksPerNode)
-	}
 }
 
-// checkNodesSolver checks that the ranks of a known solver can be on several nodes, and
-// that a node's cores can be divided among its ranks.
-func (t *TaskSettings) checkNodesSolver(p *problems) {
+// checkNodesSolver checks that the ranks of a known solver can be on several nodes. It
+// reports false for a solver that has none.
+func (t *TaskSettings) checkNodesSolver(p *problems) bool {
 	switch {
 	case t.Solver.Name == "":
 		p.add("nodes = %d needs a solver whose ranks can be on several nodes, and command is run as SMP: use solver", t.Nodes)
-		return
+		return false
 	case t.Solver.Parallel == lsdyna.SMP:
 		p.add("nodes = %d needs a solver whose ranks can be on several nodes, and solver %q is SMP", t.Nodes, t.Solver.Name)
-		return
+		return false
 	case t.Solver.MPI != "" && !launch.CanUseNodes(t.Solver.MPI):
 		p.add("nodes = %d: solver %q has mpi = %q, whose launcher cannot use several nodes", t.Nodes, t.Solver.Name, t.Solver.MPI)
 	}
-	n := max(t.NCPU, -t.NCPU, 1)
-	switch r := t.RanksPerNode; {
-	case r < 1: // not given, or refused
-	case n%r != 0:
-		p.add("ranks_per_node = %d does not divide the node's ncpu = %d", r, t.NCPU)
-	case t.Solver.Parallel == lsdyna.MPP && r != n:
-		p.add("ranks_per_node = %d: solver %q is MPP, with one rank for each of the node's ncpu = %d cores; leave it out, or take a hybrid solver", r, t.Solver.Name, t.NCPU)
-	}
+	return true
 }
 
 // parseWorkDir splits an absolute work_dir into its work root and what is below.

@@ -202,10 +202,10 @@ func TestParseTask_OverSeveralNodes(t *testing.T) {
 		"a wait without end":      {func(c *TaskConfig) { c.StartTimeout = "0s" }, "nodes = 3 needs a start_timeout"},
 		"a group that is no part": {func(c *TaskConfig) { c.FirstNode = 3 }, "first_node = 3 is not one of the 3 nodes"},
 		"a part of one node":      {func(c *TaskConfig) { c.Nodes, c.FirstNode = nil, 1 }, "first_node and ranks_per_node are for a run over several nodes"},
-		"no rank":                 {func(c *TaskConfig) { c.RanksPerNode = new(0) }, "ranks_per_node = 0: give the number of ranks on each node, or leave it out"},
+		"no rank":                 {func(c *TaskConfig) { c.RanksPerNode = new(0) }, "ranks_per_node = 0: give the number of ranks on each node, at least 1, or leave it out"},
 		"ranks of one node":       {func(c *TaskConfig) { c.Nodes, c.RanksPerNode = nil, new(0) }, "first_node and ranks_per_node are for a run over several nodes"},
-		"ranks that do not fit":   {func(c *TaskConfig) { c.Solver, c.RanksPerNode = "hyb", new(3) }, "ranks_per_node = 3 does not divide the node's ncpu = 4"},
-		"MPP ranks with threads":  {func(c *TaskConfig) { c.RanksPerNode = new(2) }, `solver "mpp" is MPP, with one rank for each of the node's ncpu = 4 cores`},
+		"ranks that do not fit":   {func(c *TaskConfig) { c.Solver, c.RanksPerNode = "hyb", new(3) }, "3 ranks on each node cannot share 4 cores evenly (ncpu = 4)"},
+		"MPP ranks with threads":  {func(c *TaskConfig) { c.RanksPerNode = new(2) }, `2 ranks on each node × 1 thread = 2 cores (solver "mpp" is MPP: a rank has one thread), and ncpu = 4`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			task := nodes()

@@ -13,6 +13,8 @@ var TaskSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"input":          hclspec.NewAttr("input", "string", true),
 	"work_dir":       withDefault("work_dir", "string", `"local"`),
 	"ncpu":           hclspec.NewAttr("ncpu", "number", false),
+	"ranks":          hclspec.NewAttr("ranks", "number", false),
+	"threads":        hclspec.NewAttr("threads", "number", false),
 	"nodes":          hclspec.NewAttr("nodes", "number", false),
 	"first_node":     hclspec.NewAttr("first_node", "number", false),
 	"ranks_per_node": hclspec.NewAttr("ranks_per_node", "number", false),
@@ -46,7 +48,9 @@ type TaskConfig struct {
 	Input        string       `codec:"input"`
 	WorkDir      string       `codec:"work_dir"`
 	NCPU         int          `codec:"ncpu"`
-	Nodes        *int         `codec:"nodes"` // nil: not said
+	Ranks        *int         `codec:"ranks"`   // nil: not said
+	Threads      *int         `codec:"threads"` // nil: not said
+	Nodes        *int         `codec:"nodes"`   // nil: not said
 	FirstNode    int          `codec:"first_node"`
 	RanksPerNode *int         `codec:"ranks_per_node"` // nil: not said
 	Memory       string       `codec:"memory"`
