@@ -51,7 +51,11 @@ func (e *ConflictError) Error() string {
 	if !e.Offline.IsEmpty() {
 		reasons = append(reasons, fmt.Sprintf("%s offline", e.Offline))
 	}
-	return fmt.Sprintf("cores %s are not free: %s", e.Asked, strings.Join(reasons, ", "))
+	are := "are"
+	if e.Asked.Len() == 1 {
+		are = "is"
+	}
+	return fmt.Sprintf("%s %s not free: %s", Name(e.Asked), are, strings.Join(reasons, ", "))
 }
 
 // plural returns "1 core", "2 cores".

@@ -35,17 +35,24 @@ type Lease struct {
 func Describe(lease Lease) string {
 	n := lease.CPUs.Len()
 	if n == 0 {
-		return "no cores"
+		return Name(lease.CPUs)
 	}
-	noun := "cores"
-	if n == 1 {
-		noun = "core"
-	}
-	text := fmt.Sprintf("%s %s (%s", noun, lease.CPUs, plural(n, "core"))
+	text := fmt.Sprintf("%s (%s", Name(lease.CPUs), plural(n, "core"))
 	if nodes := describeNodes(lease.NUMANodes); nodes != "" {
 		text += ", " + nodes
 	}
 	return text + ")"
+}
+
+// Name names cores in a sentence: "core 3", "cores 4-11", "no cores".
+func Name(cpus cpuset.Set) string {
+	switch cpus.Len() {
+	case 0:
+		return "no cores"
+	case 1:
+		return "core " + cpus.String()
+	}
+	return "cores " + cpus.String()
 }
 
 // describeNodes returns "NUMA node 0" or "NUMA nodes 0,1".

@@ -49,7 +49,7 @@ func (d *statusDrawing) tasks() []screen.Line {
 	} else {
 		lines = append(lines, d.table()...)
 	}
-	return slices.Concat(lines, d.perTask((*node.Task).Part), d.perTask(d.loss), d.ended(), d.notes(), d.lastRuns())
+	return slices.Concat(lines, d.perTask((*node.Task).Shape), d.perTask((*node.Task).Part), d.perTask(d.loss), d.ended(), d.notes(), d.lastRuns())
 }
 
 func (d *statusDrawing) freeLine() screen.Line {
@@ -200,7 +200,7 @@ func barStyle(mark screen.Style) screen.Style {
 // loss says what of a task is lost with its machine.
 func (d *statusDrawing) loss(t *node.Task) string { return t.Loss(d.Now) }
 
-// perTask says of tasks what there is to say beside the table: which part they have of
+// perTask says of tasks what there is to say beside the table: how they use their cores and where, which part they have of
 // runs on several nodes, or of a process that makes several, and what would be lost.
 func (d *statusDrawing) perTask(say func(*node.Task) string) []screen.Line {
 	var lines []screen.Line

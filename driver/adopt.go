@@ -6,10 +6,12 @@ package driver
 import (
 	"errors"
 	"runtime"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/placement"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/recovery"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/statedir"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/task"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
@@ -160,13 +162,25 @@ func (d *Driver) forget(h *task.Handle, over <-chan struct{}) {
 }
 
 // newHandle makes a handle of what is known of a run.
-func (d *Driver) newHandle(o task.Options) *task.Handle {
-	d.complete(&o)
-	return task.New(o)
+func (d *Driver) newHandle(o task.Options) (h *task.Handle) {
+	d.complete(&o, func(words string, asBefore bool) {
+		event, err := recovery.Note(h.Record(), words, asBefore, time.Now())
+		if err != nil {
+			h.Logger().Debug("cannot count the run's recoveries", "error", err)
+		}
+		if event == "" {
+			h.Logger().Info("taken up as before", "what", words)
+			return
+		}
+		h.Events.Emit(event)
+	})
+	h = task.New(o)
+	return h
 }
 
-// complete adds what every handle has: its logger, its events, its cores.
-func (d *Driver) complete(o *task.Options) {
+// complete adds what every handle has: its logger, its events, its cores. takenUp is
+// called with what is to be said of a run that is taken up.
+func (d *Driver) complete(o *task.Options, takenUp func(words string, asBefore bool)) {
 	id := o.ID
 	o.Patience, o.Ledger = d.patience.ends, d.ledger
 	o.Program = "nomad-driver-lsdyna " + Version
@@ -179,7 +193,7 @@ func (d *Driver) complete(o *task.Options) {
 		return
 	}
 	stream := o.Events
-	run := placement.Run{Owner: id.String(), Report: func(text string) { stream.Emit(text) }, Logger: o.Logger}
+	run := placement.Run{Owner: id.String(), Report: func(text string) { stream.Emit(text) }, TakenUp: takenUp, Logger: o.Logger}
 	if o.Details != nil {
 		run.Asked, run.Reserved, run.Parent, run.Began = o.Details.CoresAsked, o.Details.Reserved, o.Details.CgroupParent, o.Details.StartedAt
 	}

@@ -33,7 +33,7 @@ func TestCheckpoint_KeepsTheNewest(t *testing.T) {
 	eventually(t, "the fifth", func() bool { return r.hasDump("d3dump05") })
 	eventually(t, "the third is gone", func() bool { return !r.hasDump("d3dump03") && !r.hasDump("d3dump02") })
 	must.True(t, r.hasDump("d3dump04"))
-	must.Eq(t, 1, strings.Count(r.saidByNow(), "Checkpoint"), must.Sprint(r.saidByNow()))
+	must.Eq(t, 1, strings.Count(r.saidByNow(), "Checkpoint: "), must.Sprint(r.saidByNow()))
 	must.StrNotContains(t, r.saidByNow(), "Switch sw3")
 
 	must.NoError(t, n.StopTask(r.id, patience, "SIGTERM"))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/nomad/nomad/structs"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/settings"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/solvercheck"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/license"
@@ -66,4 +67,27 @@ func (s *start) checkHandle() error {
 		return err
 	}
 	return s.job.CheckHandle(s.cfg, details)
+}
+
+// countCores finds how many cores the task asks for.
+func (s *start) countCores() error {
+	reserved, physical := s.place.reserved.Len(), 0
+	if reserved > 0 {
+		physical = s.d.cores.PhysicalCores(s.place.reserved)
+	}
+	if err := s.job.SettleCores(reserved, physical); err != nil {
+		return fmt.Errorf("task configuration: %w", err)
+	}
+	s.place.asked = max(s.job.NCPU, -s.job.NCPU)
+	if reserved > 0 {
+		return nil // Nomad has set them aside
+	}
+	all := s.d.cores.Capacity()
+	if s.place.asked > all && s.job.Shortage == settings.ShortageRetry {
+		return fmt.Errorf("cores: %d asked, and this node gives out %d at most: ask for fewer with ncpu", s.place.asked, all)
+	}
+	if s.place.asked <= all {
+		s.place.met = s.d.cores.Expect(s.place.asked)
+	}
+	return nil
 }

@@ -115,7 +115,7 @@ func TestCores_MoreThanNomadReserved(t *testing.T) {
 	j := slowJob("ncpu = 2")
 	j.cores = "0"
 	_, _, err := n.StartTask(n.task(j))
-	must.ErrorContains(t, err, "ncpu = 2 wants more than the 1 cores that resources.cores reserves")
+	must.ErrorContains(t, err, "ncpu = 2 wants more than the 1 core that resources.cores reserves")
 	must.False(t, structs.IsRecoverable(err))
 	j.config = "solver = \"standin\""
 	j.cores = "x"
@@ -133,11 +133,11 @@ func TestCores_AReservationMovesWhoIsThere(t *testing.T) {
 	second := n.start(j)
 	second.runsOn("0")
 	first.runsOn("1")
-	n.hears(first.id, "Moved from cores 0 to 1: Nomad reserved the cores for another task")
+	n.hears(first.id, "Moved from core 0 to core 1: reserved by Nomad for another task")
 
 	n.patience.vacancy = time.Millisecond
 	_, _, err := n.StartTask(n.task(j))
-	must.ErrorContains(t, err, "cores 0 are not free: 0 held by "+second.id)
+	must.ErrorContains(t, err, "core 0 is not free: 0 held by "+second.id)
 	must.True(t, structs.IsRecoverable(err)) // Nomad may have stopped the other already
 }
 
@@ -173,7 +173,7 @@ func TestCores_AStartWaitsForTheTaskThatLeavesItsCores(t *testing.T) {
 			var handle *drivers.TaskHandle
 			var err error
 			stopped.Go(func() { handle, _, err = n.StartTask(cfg) })
-			n.hears(cfg.ID, "Waiting: cores 0 are not free: 0 held by "+first.id)
+			n.hears(cfg.ID, "Waiting: core 0 is not free: 0 held by "+first.id)
 			if !c.orderFirst {
 				stop()
 			}
@@ -193,7 +193,7 @@ func TestCores_AReservationLeavesNoCoreForWhoIsThere(t *testing.T) {
 	j.cores, j.cgroup = "0", true
 	second := n.start(j)
 	second.runsOn("0")
-	n.hears(first.id, "Running without affinity: lost cores 0")
+	n.hears(first.id, "Running without affinity: lost core 0")
 	must.SliceEmpty(t, first.pidFile().Cores)
 	must.Eq(t, []string{n.cores.Topology().Online.String()}, first.threads())
 }
@@ -208,14 +208,14 @@ func TestCores_AReservationForAnotherDriversTask(t *testing.T) {
 	r.runsOn("0")
 	must.NoError(t, setPartition("reserve", "0"))
 	defer func() { must.NoError(t, setPartition("reserve", "")) }()
-	n.hears(r.id, "Moved from cores 0 to 1: Nomad reserved the cores")
+	n.hears(r.id, "Moved from core 0 to core 1: reserved by Nomad")
 	r.runsOn("1")
 	// A new driver learns the agent's cgroup parent from the records.
 	n.stop()
 	r.withCores(0)
 	n.launch()
 	r.comeBack()
-	n.hears(r.id, "Restored cores 0")
+	n.hears(r.id, "Restored core 0")
 	eventually(t, "the solver is moved again", func() bool { return fmt.Sprint(r.pidFile().Cores) == "[1]" })
 	eventually(t, "all of it", func() bool { return fmt.Sprint(r.threads()) == "[1]" })
 }
@@ -227,7 +227,7 @@ func TestCores_DriftIsRepairedAndTold(t *testing.T) {
 	var mask unix.CPUSet
 	mask.Set(1)
 	must.NoError(t, unix.SchedSetaffinity(r.pid, &mask))
-	n.hears(r.id, "Affinity was changed from outside to cores 1; bound to cores 0 again")
+	n.hears(r.id, "Affinity was changed from outside to core 1; bound to core 0 again")
 	r.runsOn("0")
 }
 

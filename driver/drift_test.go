@@ -44,7 +44,7 @@ func TestDrift_NarrowedWithinTheLease(t *testing.T) {
 	r.runsOn("0-1")
 	r.says("STANDIN-AFFINITY rank=0") // its threads are there
 	eventually(t, "narrowed, twice looked at and told", func() bool {
-		if strings.Contains(strings.Join(n.said(r.id), "\n"), "Affinity was narrowed from outside to cores 1; bound to cores 0-1 again") {
+		if strings.Contains(strings.Join(n.said(r.id), "\n"), "Affinity was narrowed from outside to core 1; bound to cores 0-1 again") {
 			return true
 		}
 		if !slices.Equal(r.threads(), []string{"1"}) {
@@ -83,7 +83,7 @@ func TestDrift_TheShareCpuset(t *testing.T) {
 	online := n.cores.Topology().Online
 	must.NoError(t, setPartition("share", online.Difference(cpuset.Of(0)).String()))
 	defer func() { must.NoError(t, setPartition("share", online.String())) }()
-	n.hears(r.id, "Cores 0 are withheld from the task, which has 0, by the cpuset of cgroup ")
+	n.hears(r.id, "Core 0 is withheld from the task, which has 0, by the cpuset of cgroup ")
 	must.NoError(t, setPartition("share", online.String()))
 	eventually(t, "the solver is back", func() bool { return slices.Equal(r.threads(), []string{"0"}) })
 	r.runsOn("0")

@@ -211,6 +211,7 @@ func (d *Driver) WaitTask(ctx context.Context, taskID string) (<-chan *drivers.E
 		defer close(ch)
 		select {
 		case <-h.Ended():
+			h.Events.Settle(ctx) // or Nomad says "Terminated" before what led to it
 			ch <- h.Result()
 		case <-ctx.Done():
 		case <-d.ctx.Done():

@@ -78,7 +78,7 @@ func TestRecover_HandleRoundTrip(t *testing.T) {
 	_, err := n.WaitTask(t.Context(), r.id)
 	must.NoError(t, err)
 	r.runsOn("0")
-	n.hears(r.id, "Restored cores 0 from the pid file")
+	n.hears(r.id, "Restored core 0 from the pid file")
 	must.NoError(t, n.RecoverTask(handle)) // again, as the client may
 	r.runsOn("0")
 }
@@ -102,28 +102,28 @@ func TestRecover_PidFile(t *testing.T) {
 		cpus  string
 		event string
 	}{
-		"whole":           {func(*run) {}, "0", "Restored cores 0 from the pid file"},
-		"gone":            {func(r *run) { must.NoError(r.t, os.Remove(r.pidPath())) }, "0", "Restored cores 0 from the driver state"},
-		"empty":           {func(r *run) { r.writePid("") }, "0", "Restored cores 0 from the driver state"},
-		"first line only": {func(r *run) { r.writePid(fmt.Sprintf("%d\n", r.pid)) }, "0", "Restored cores 0 from the driver state"},
+		"whole":           {func(*run) {}, "0", "Restored core 0 from the pid file"},
+		"gone":            {func(r *run) { must.NoError(r.t, os.Remove(r.pidPath())) }, "0", "Restored core 0 from the driver state"},
+		"empty":           {func(r *run) { r.writePid("") }, "0", "Restored core 0 from the driver state"},
+		"first line only": {func(r *run) { r.writePid(fmt.Sprintf("%d\n", r.pid)) }, "0", "Restored core 0 from the driver state"},
 		"first line without its end": {func(r *run) { r.writePid(fmt.Sprint(r.pid)) },
-			"0", "Restored cores 0 from the driver state"},
+			"0", "Restored core 0 from the driver state"},
 		"broken second line": {func(r *run) { r.writePid(fmt.Sprintf("%d\n{\"cores\":[0,", r.pid)) },
-			"0", "Restored cores 0 from the driver state"},
+			"0", "Restored core 0 from the driver state"},
 		"second line without cores": {func(r *run) { r.writePid(fmt.Sprintf("%d\n{}\n", r.pid)) },
-			"0", "Restored cores 0 from the driver state"},
+			"0", "Restored core 0 from the driver state"},
 		"names another process, with all that proves it": {func(r *run) {
 			pid, start := innocent(r.t)
 			r.writePid(fmt.Sprintf("%d\n{\"cores\":[1],\"start_time\":%d,\"boot_id\":%q,\"supervisor_pid\":%d,\"supervisor_start_time\":%d}\n",
 				pid, start, r.pidFile().BootID, pid, start))
-		}, "0", "Restored cores 0 from the driver state"},
+		}, "0", "Restored core 0 from the driver state"},
 		"of another boot": {func(r *run) {
 			rec := r.pidFile()
 			rec.BootID = "11111111-2222-3333-4444-555555555555"
 			must.NoError(r.t, pidfile.Write(r.pidPath(), rec))
-		}, "0", "Restored cores 0 from the driver state"},
+		}, "0", "Restored core 0 from the driver state"},
 		"differs from the driver state, which it outranks": {func(r *run) { r.withCores(1) },
-			"1", "Restored cores 1 from the pid file"},
+			"1", "Restored core 1 from the pid file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t)
@@ -173,7 +173,7 @@ func TestRecover_OrphanWithASpoiledPidFile(t *testing.T) {
 	must.NoError(t, pidfile.Write(r.pidPath(), rec))
 	n.launch()
 	r.comeBack()
-	n.hears(r.id, "Restored cores 0 from the driver state")
+	n.hears(r.id, "Restored core 0 from the driver state")
 	r.runsOn("0")
 }
 
@@ -235,7 +235,7 @@ func TestRecover_OccupiedCores(t *testing.T) {
 	n.launch()
 	first.comeBack()
 	second.comeBack()
-	n.hears(second.id, "Moved from cores 1 to 0: they were taken")
+	n.hears(second.id, "Moved from core 1 to core 0: taken")
 	first.runsOn("1")
 	second.runsOn("0")
 }
@@ -249,7 +249,7 @@ func TestRecover_OccupiedCoresAndNoOthers(t *testing.T) {
 	n.launch()
 	first.comeBack()
 	second.comeBack()
-	n.hears(second.id, "Running without affinity: lost cores 1 (no longer in cores.usable), and 1 core asked, 0 free")
+	n.hears(second.id, "Running without affinity: lost core 1 (no longer in cores.usable), and 1 core asked, 0 free")
 	first.runsOn("0")
 	must.SliceEmpty(t, second.pidFile().Cores)
 	must.Eq(t, []string{n.cores.Topology().Online.String()}, second.threads())
@@ -268,8 +268,8 @@ func TestRecover_AChangeOfUsableKeepsWhoIsInside(t *testing.T) {
 	n.launch()
 	first.comeBack()
 	second.comeBack()
-	n.hears(first.id, "Running without affinity: lost cores 0 (no longer in cores.usable), and 1 core asked, 0 free")
-	n.hears(second.id, "Restored cores 1 from the pid file")
+	n.hears(first.id, "Running without affinity: lost core 0 (no longer in cores.usable), and 1 core asked, 0 free")
+	n.hears(second.id, "Restored core 1 from the pid file")
 	second.runsOn("1")
 	must.SliceEmpty(t, first.pidFile().Cores)
 }
@@ -326,7 +326,7 @@ func TestRecover_RecordLost(t *testing.T) {
 	n.launch()
 	r.comeBack()
 	n.hears(r.id, "record was lost and was made anew")
-	n.hears(r.id, "Restored cores 0 from the driver state")
+	n.hears(r.id, "Restored core 0 from the driver state")
 	r.runsOn("0")
 	executed, err := n.ExecTask(r.id, []string{"/bin/true"}, patience)
 	must.NoError(t, err)

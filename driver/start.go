@@ -74,6 +74,7 @@ type place struct {
 	binder   *placement.Binder
 	events   *events.Stream
 	lease    allocator.Lease // empty: without affinity
+	told     int             // which of the start's events tells of the cores, from 1; 0: none
 }
 
 // StartTask starts a solver: it finds the user and the run folder, ends a live
@@ -101,10 +102,19 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 		return nil, nil, events.ForNomad(err)
 	}
 	s.run.started()
-	for _, text := range s.events {
+	for i, text := range s.events {
+		if i == s.place.told-1 {
+			text += s.describe()
+		}
 		s.handle.Events.Emit(text)
 	}
 	return handle, nil, nil
+}
+
+// describe says how the cores are used, by whom and where. The folder, which may be long,
+// comes last.
+func (s *start) describe() string {
+	return fmt.Sprintf(": %s, as %s, in %s", s.command.Shape(), s.user.Name, s.run.path())
 }
 
 // do takes the steps of a start. RecoverTask walks them back.
@@ -197,29 +207,6 @@ func (s *start) decode() (err error) {
 	return s.countCores()
 }
 
-// countCores finds how many cores the task asks for.
-func (s *start) countCores() error {
-	reserved, physical := s.place.reserved.Len(), 0
-	if reserved > 0 {
-		physical = s.d.cores.PhysicalCores(s.place.reserved)
-	}
-	if err := s.job.SettleCores(reserved, physical); err != nil {
-		return fmt.Errorf("task configuration: %w", err)
-	}
-	s.place.asked = max(s.job.NCPU, -s.job.NCPU)
-	if reserved > 0 {
-		return nil // Nomad has set them aside
-	}
-	all := s.d.cores.Capacity()
-	if s.place.asked > all && s.job.Shortage == settings.ShortageRetry {
-		return fmt.Errorf("cores: %d asked, and this node gives out %d at most: ask for fewer with ncpu", s.place.asked, all)
-	}
-	if s.place.asked <= all {
-		s.place.met = s.d.cores.Expect(s.place.asked)
-	}
-	return nil
-}
-
 func (s *start) findUser() (err error) {
 	s.place.cgroups, s.place.parent = s.d.cores.CgroupsOf(s.cfg)
 	s.user, err = s.node.TaskUser(s.d.ctx, s.d.accounts, s.cfg.User, s.job.Group)
@@ -245,7 +232,7 @@ func (s *start) takeCores() (err error) {
 	var taken *allocator.ConflictError
 	switch {
 	case err == nil:
-		s.events = append(s.events, s.place.binder.Describe())
+		s.tellCores(s.place.binder.Describe())
 		return nil
 	case errors.As(err, &taken):
 		return structs.NewRecoverableError(fmt.Errorf("cores: %w", err), true)
@@ -254,8 +241,14 @@ func (s *start) takeCores() (err error) {
 	case s.job.Shortage == settings.ShortageRetry:
 		return structs.NewRecoverableError(fmt.Errorf("not enough free cores: %w; shortage = \"retry\" has the restart policy try again", short), true)
 	}
-	s.events = append(s.events, s.d.cores.DescribeShortage(short))
+	s.tellCores(s.d.cores.DescribeShortage(short))
 	return nil
+}
+
+// tellCores makes an event of which cores the run has, to be completed by describe.
+func (s *start) tellCores(words string) {
+	s.events = append(s.events, words)
+	s.place.told = len(s.events)
 }
 
 // awaitOwner waits for a task that is being stopped and has cores that this one wants.
@@ -324,6 +317,7 @@ func (s *start) makeDetails() (*state.Details, error) {
 		Solver: s.job.Solver.Name, Parallel: string(s.job.Solver.Parallel), Precision: string(s.job.Solver.Precision), MPI: string(s.job.Solver.MPI),
 		RunBase: s.run.base, RunFolder: s.run.rel, RunDevice: dir.Dev, RunInode: dir.Ino, Stdout: stdoutName, Input: s.job.Input, LSDynaJob: s.job.JobID,
 		CoresAsked: s.place.asked, Reserved: !s.place.reserved.IsEmpty(), CgroupParent: s.place.parent, Placement: s.place.lease.Reason,
+		Ranks: s.command.RanksHere(), Threads: s.command.Threads,
 		Nodes: s.share.Of, NodeIndex: s.share.Index, NodesKey: s.share.Key,
 		Stop: s.job.StopName(), Restart: s.options.Restart, StartTimeout: s.job.StartTimeout, Report: s.job.Report, Watch: s.job.Watch.Encode(), Old: old, Deck: s.run.deck.Hash, Completed: completed,
 		Checkpoint: s.job.Checkpoint.Every, CheckpointKeep: s.job.Checkpoint.Keep,

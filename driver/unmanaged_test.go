@@ -134,7 +134,7 @@ func TestRecover_WhileStateDirCannotBeUsed(t *testing.T) {
 				must.ErrorContains(t, err, c.why)
 			}
 			mend()
-			n.hears(r.id, "Restored cores 0 from the pid file")
+			n.hears(r.id, "Restored core 0 from the pid file")
 			n.hears(r.id, "The run is managed again")
 			r.runsOn("0")
 			n.restart() // and it is found like any other
@@ -169,7 +169,7 @@ func TestRecover_WhileTheDiskTakesNothing(t *testing.T) {
 			mend := c.trouble(t, n.config.StateDir)
 			n.launch()
 			r.comeBack()
-			n.hears(r.id, "Restored cores 0 from the pid file")
+			n.hears(r.id, "Restored core 0 from the pid file")
 			r.runsOn("0")
 			mend()
 		})
@@ -187,7 +187,7 @@ func TestRecover_WhileTheDiskTakesNothing(t *testing.T) {
 			must.True(t, ok)
 			must.Eq(t, "0", lease.CPUs.String())
 			mend()
-			n.hears(r.id, "Restored cores 0 from the driver state")
+			n.hears(r.id, "Restored core 0 from the driver state")
 			n.hears(r.id, "The run is managed again")
 			r.runsOn("0")
 		})
@@ -205,7 +205,7 @@ func TestUnmanaged_CoresOfThePidFileComeFirst(t *testing.T) {
 	r.comeBack()
 	r.isServed("0") // as far as the driver state knows
 	mend()
-	n.hears(r.id, "Restored cores 1 from the pid file")
+	n.hears(r.id, "Restored core 1 from the pid file")
 	n.hears(r.id, "The run is managed again")
 	r.runsOn("1")
 }

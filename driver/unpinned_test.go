@@ -103,16 +103,16 @@ func TestUnpinned_GetsItsCoresWhenTheyAreFree(t *testing.T) {
 		r.comeBack()
 	}
 	first.stop()
-	n.hears(second.id, "Bound to cores 0: they have become free")
+	n.hears(second.id, "Bound to core 0: it has become free")
 	second.runsOn("0")
 	must.SliceEmpty(t, third.pidFile().Cores)
 	n.restart()
 	second.comeBack()
 	third.comeBack()
-	n.hears(second.id, "Restored cores 0 from the pid file")
+	n.hears(second.id, "Restored core 0 from the pid file")
 	second.runsOn("0")
 	second.stop()
-	n.hears(third.id, "Bound to cores 0: they have become free")
+	n.hears(third.id, "Bound to core 0: it has become free")
 	third.runsOn("0")
 }
 

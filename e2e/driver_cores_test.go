@@ -17,6 +17,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
@@ -162,7 +163,7 @@ func TestDriver_ReservedCoresAreNomads(t *testing.T) {
 	must.Eq(t, nomads.String(), reserved.firstMask())
 
 	if before.Overlaps(nomads) {
-		shared.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Moved from cores "+before.String()))
+		shared.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Moved from "+allocator.Name(before)))
 	}
 	must.False(t, shared.checkCores().Overlaps(nomads))
 }
@@ -191,7 +192,7 @@ func TestDriver_RepairsForeignAffinity(t *testing.T) {
 	var mask unix.CPUSet
 	mask.Set(other.First())
 	must.NoError(t, unix.SchedSetaffinity(r.pidFile().PID, &mask))
-	r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Affinity was changed from outside to cores "+other.String()))
+	r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Affinity was changed from outside to "+allocator.Name(other)))
 	must.Eq(t, own, r.checkCores())
 }
 
@@ -225,7 +226,7 @@ func TestDriver_UnpinnedKeepsOffLeasedCores(t *testing.T) {
 
 	must.NoError(t, s.StopJob(within(t), "one", false))
 	one.wait(api.AllocClientStatusComplete)
-	shy.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Bound to cores "+cores.String()+": they have become free"))
+	shy.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Bound to "+allocator.Name(cores)+": "))
 	must.Eq(t, cores, shy.checkCores())
 }
 
@@ -250,12 +251,12 @@ func TestDriver_AChangeOfUsableKeepsWhoIsInside(t *testing.T) {
 		own, lost := stays.checkCores(), goes.checkCores()
 		pids := []int{stays.pidFile().PID, goes.pidFile().PID}
 		began := restart(own)
-		stays.said(began, "Restored cores "+own.String()+" from the pid file")
-		goes.said(began, fmt.Sprintf("Running without affinity: lost cores %s (no longer in cores.usable), and 1 core asked, 0 free", lost))
+		stays.said(began, "Restored "+allocator.Name(own)+" from the pid file")
+		goes.said(began, fmt.Sprintf("Running without affinity: lost %s (no longer in cores.usable), and 1 core asked, 0 free", allocator.Name(lost)))
 		must.Eq(t, own, stays.checkCores())
 		must.SliceEmpty(t, goes.pidFile().Cores)
 		began = restart(cores)
-		goes.said(began, fmt.Sprintf("Bound to cores %s: they have become free", lost))
+		goes.said(began, fmt.Sprintf("Bound to %s: it has become free", allocator.Name(lost)))
 		must.Eq(t, lost, goes.checkCores())
 		must.Eq(t, own, stays.checkCores())
 		must.Eq(t, pids, []int{stays.pidFile().PID, goes.pidFile().PID})

@@ -17,8 +17,10 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
 )
 
 // disturbances are the ways in which the plugin, the client or both go away
@@ -87,6 +89,21 @@ func (r *run) said(since time.Time, text string) {
 	})
 }
 
+// recoveries is how often a new plugin has taken the run up, by its record.
+func (r *run) recoveries() int {
+	r.s.t.Helper()
+	return (&state.Record{Dir: filepath.Dir(r.pidPath())}).ReadRecoveries().Count
+}
+
+// takenUp waits until a new plugin has taken the run up more often than before.
+func (r *run) takenUp(before int) {
+	r.s.t.Helper()
+	must.NoError(r.s.t, cluster.Poll(within(r.s.t), "another recovery", func() (bool, string, error) {
+		n := r.recoveries()
+		return n > before, fmt.Sprint(n), nil
+	}))
+}
+
 // lastCycle reads how far the run has got.
 func (r *run) lastCycle() string {
 	r.s.t.Helper()
@@ -110,17 +127,34 @@ func TestDriver_SurvivesTwentyRestarts(t *testing.T) {
 	for i := range 20 {
 		how := disturbances[i%len(disturbances)]
 		t.Logf("%d: %s", i+1, how.name)
-		began := time.Now()
+		before, began := r.recoveries(), time.Now()
 		how.do(s)
 		r.recovered()
 		if how.newPlugin {
-			r.said(began, "Restored cores "+cores.String()+" from the pid file")
+			r.takenUp(before)
+			if n := r.recoveries(); n == 1 || n == 10 { // a client that is killed forgets what it has not told yet
+				r.said(began, "Restored "+allocator.Name(cores)+" from the pid file")
+			}
 		}
 		must.Eq(t, pid, r.pidFile().PID)
 		must.Eq(t, cores, r.checkCores())
 	}
 	alloc := r.wait(api.AllocClientStatusRunning)
 	must.Zero(t, alloc.TaskStates["lsdyna"].Restarts)
+	// Nomad keeps ten events: how the run began is still among them, and of the recoveries
+	// the first and the tenth.
+	var restored int
+	for _, e := range alloc.TaskStates["lsdyna"].Events {
+		if strings.Contains(e.DisplayMessage, "Restored "+allocator.Name(cores)+" from the pid file") {
+			restored++
+		}
+	}
+	must.Eq(t, 2, restored, must.Sprint(cluster.DescribeAlloc(alloc)))
+	must.Positive(t, r.tells(alloc, "Allocated "+allocator.Name(cores)), must.Sprint(cluster.DescribeAlloc(alloc)))
+	report := r.report()
+	must.Eq(t, r.recoveries(), report.Recoveries)
+	must.GreaterEq(t, 15, report.Recoveries)
+	must.StrContains(t, s.prints("status"), fmt.Sprintf("taken up %d times by a new plugin, last at ", report.Recoveries))
 	before := r.lastCycle()
 	must.NoError(t, cluster.Poll(within(t), "progress", func() (bool, string, error) {
 		now := r.lastCycle()
@@ -175,7 +209,7 @@ func restoresCores(t *testing.T, s *site, all cpuset.Set) {
 				must.NoError(t, os.WriteFile(path, []byte(c.content), 0o600))
 			}
 			start(t, s.Agent)
-			r.said(began, fmt.Sprintf("Restored cores %s %s", c.cores, c.event))
+			r.said(began, fmt.Sprintf("Restored %s %s", allocator.Name(c.cores), c.event))
 			r.recovered()
 			must.NoError(t, cluster.Poll(within(t), "pid file and masks", func() (bool, string, error) {
 				return cpuset.Of(r.pidFile().Cores...) == c.cores, "", nil
@@ -208,7 +242,7 @@ func restoresCores(t *testing.T, s *site, all cpuset.Set) {
 		must.NoError(t, cluster.Poll(within(t), "an event of the move", func() (bool, string, error) {
 			one, two = r.wait(api.AllocClientStatusRunning), second.wait(api.AllocClientStatusRunning)
 			events := append(cluster.Events(one, "lsdyna"), cluster.Events(two, "lsdyna")...)
-			return containsAll(events, "Moved from cores "+mine.String()), strings.Join(events, "\n"), nil
+			return containsAll(events, "Moved from "+allocator.Name(mine)), strings.Join(events, "\n"), nil
 		}))
 	})
 }

@@ -5,7 +5,6 @@ package e2e
 
 import (
 	"testing"
-	"time"
 
 	"github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
@@ -33,11 +32,11 @@ func TestDriver_WorksWithoutRoot(t *testing.T) {
 	s.waitCycles(r)
 	pid, cores := r.pidFile().PID, cpuset.Of(r.pidFile().Cores...)
 	for _, how := range disturbances {
-		began := time.Now()
+		before := r.recoveries()
 		how.do(s)
 		r.recovered()
 		if how.newPlugin {
-			r.said(began, "Restored cores "+cores.String()+" from the pid file")
+			r.takenUp(before)
 		}
 		must.Eq(t, pid, r.pidFile().PID)
 		s.waitMask(r, cores)

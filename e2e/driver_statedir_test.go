@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
 
@@ -97,7 +98,7 @@ func TestDriver_StateDirThatCannotBeUsedCostsNoRun(t *testing.T) {
 				stays.said(began, "The run goes on, but is not managed yet")
 				stays.said(began, slip.why)
 			} else {
-				stays.said(began, "Restored cores "+cores.String()+" from the pid file")
+				stays.said(began, "Restored "+allocator.Name(cores)+" from the pid file")
 			}
 			stays.recovered() // alloc exec reaches it all the same
 			stays.progresses()
@@ -109,7 +110,7 @@ func TestDriver_StateDirThatCannotBeUsedCostsNoRun(t *testing.T) {
 			stops.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Stopping with sw1, dump d3dump01 written"),
 				cluster.TaskEvent("lsdyna", "topped by a sense switch in d3kil"))
 			if slip.why != "" {
-				stays.said(began, "Restored cores "+cores.String()+" from the pid file")
+				stays.said(began, "Restored "+allocator.Name(cores)+" from the pid file")
 				stays.said(began, "The run is managed again")
 			}
 			must.Eq(t, pid, stays.pidFile().PID)

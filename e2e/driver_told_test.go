@@ -41,10 +41,12 @@ func (s *site) prints(args ...string) string {
 
 // taskReport is what status -json prints of a task, as far as these tests ask.
 type taskReport struct {
-	AllocID  string           `json:"alloc_id"`
-	State    string           `json:"state"`
-	Notes    []string         `json:"notes"`
-	LastRuns []output.PastRun `json:"last_runs"`
+	AllocID string   `json:"alloc_id"`
+	State   string   `json:"state"`
+	Notes   []string `json:"notes"`
+
+	Recoveries int              `json:"recoveries"`
+	LastRuns   []output.PastRun `json:"last_runs"`
 }
 
 // report is what status -json tells of the run that lives.

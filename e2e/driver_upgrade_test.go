@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
 
@@ -78,7 +79,7 @@ func TestDriver_SolverSurvivesTheSwapOfThePlugin(t *testing.T) {
 			began := time.Now()
 			c.swap(s)
 			r.recovered()
-			r.said(began, "Restored cores "+cores.String()+" from the pid file")
+			r.said(began, "Restored "+allocator.Name(cores)+" from the pid file")
 			s.version(nextVersion)
 			must.Eq(t, before, r.pidFile())
 			must.Eq(t, cores, r.checkCores())

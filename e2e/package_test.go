@@ -17,6 +17,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
 
@@ -162,7 +163,7 @@ func wholeLife(t *testing.T, p packager) {
 	began := time.Now()
 	must.NoError(t, s.Restart(within(t)))
 	running.recovered()
-	running.said(began, "Restored cores "+cores.String()+" from the pid file")
+	running.said(began, "Restored "+allocator.Name(cores)+" from the pid file")
 	s.version(nextVersion)
 	unharmed()
 

@@ -153,11 +153,11 @@ func TestUI_ShowsARunAndItsNode(t *testing.T) {
 	w.execs(r)
 	w.showsNode(s)
 
-	inOrder(t, w.events(r, "Allocated core"), `Driver: Allocated core \d+ \(1 core, NUMA node \d+\)\n`, `Received: `)
+	inOrder(t, w.events(r, "Allocated core"), `Driver: Allocated core \d+ \(1 core, NUMA node \d+\): 1 thread, as \S+, in /[^\n]+\n`, `Received: `)
 	must.NoError(t, s.StopJob(within(t), r.job, false))
 	r.wait(api.AllocClientStatusComplete)
 	inOrder(t, w.events(r, "topped by a sense switch"), `topped by a sense switch in d3kil: t = [\d.]+ of 4, \d+ cycles, `,
-		`Stopping with sw1, dump d3dump01 written at t = \S+, [\d.]+ MB, in `, `Solver took sw1 after`, `Stopping with sw1; the solver has 5\d*s for it`,
+		`Stopping with sw1, dump d3dump01 written at t = \S+, [\d.]+ MB, in `, `Solver took sw1 (?:after|within)`, `Stopping with sw1; the solver has 5\d*s for it`,
 		`Killing: Sent interrupt`, `Driver: A stop with sw1 takes this run about`, `Driver: Allocated core`)
 	w.showsLongWords(s)
 }

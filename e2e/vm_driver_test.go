@@ -15,6 +15,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
@@ -54,11 +55,11 @@ func TestVM_Driver(t *testing.T) {
 	t.Run("restarts keep the cores", func(t *testing.T) {
 		a, pid := one.checkCores(), one.pidFile().PID
 		for _, how := range disturbances {
-			began := time.Now()
+			before := one.recoveries()
 			how.do(s)
 			one.recovered()
 			if how.newPlugin {
-				one.said(began, "Restored cores "+a.String()+" from the pid file")
+				one.takenUp(before)
 			}
 			must.Eq(t, a, one.checkCores())
 			must.Eq(t, pid, one.pidFile().PID)
@@ -98,7 +99,7 @@ func TestVM_Driver(t *testing.T) {
 		online := fmt.Sprintf("/sys/devices/system/cpu/cpu%d/online", gone)
 		must.NoError(t, os.WriteFile(online, []byte("0"), 0o644))
 		t.Cleanup(func() { _ = os.WriteFile(online, []byte("1"), 0o644) })
-		two.said(began, "Moved from cores "+a.String())
+		two.said(began, "Moved from "+allocator.Name(a))
 		b := two.checkCores()
 		must.Eq(t, 3, b.Len())
 		must.False(t, b.Contains(gone))

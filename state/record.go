@@ -128,9 +128,11 @@ type Details struct {
 	CoresAsked   int           `json:"cores_asked"`
 	Reserved     bool          `json:"reserved"` // by Nomad: resources.cores
 	CgroupParent string        `json:"cgroup_parent"`
-	Placement    string        `json:"placement"` // why these cores, in words
-	Stop         string        `json:"stop"`      // sense switch tried first
-	Restart      string        `json:"restart"`   // dump that the run began with, "" for the deck
+	Placement    string        `json:"placement"`         // why these cores, in words
+	Ranks        int           `json:"ranks,omitempty"`   // on this node; 0: not known, as in records of old plugins
+	Threads      int           `json:"threads,omitempty"` // of each rank
+	Stop         string        `json:"stop"`              // sense switch tried first
+	Restart      string        `json:"restart"`           // dump that the run began with, "" for the deck
 	StartTimeout time.Duration `json:"start_timeout_ns"`
 	Report       bool          `json:"report,omitempty"` // a page about the run is left in its folder
 

@@ -95,7 +95,7 @@ func TestCheck_RefusesWhatTheDriverRefuses(t *testing.T) {
 		"usable is no list":        {"cores {\n usable = \"0-x\"\n}", []string{`12: cores: usable must be a list of CPUs`}},
 		"unknown smt":              {"cores {\n smt = \"isolat\"\n}", []string{`12: cores: smt is "isolat": use "isolate"`}},
 		"unknown layout":           {"cores {\n layout = \"dense\"\n}", []string{`12: cores: layout is "dense": use "pack"`}},
-		"unknown memory":           {"cores {\n memory = \"prefered\"\n}", []string{`did you mean "preferred"?`}},
+		"unknown memory":           {"cores {\n memory = \"preferd\"\n}", []string{`did you mean "preferred"?`}},
 		"relative solver path":     {"solver \"a\" {\n path = \"a\"\n}", []string{`12: solver "a": path must be absolute, not "a"`}},
 		"unknown parallel":         {"solver \"a\" {\n path = \"/a\"\n parallel = \"mp\"\n}", []string{`13: solver "a": parallel must be smp, mpp or hybrid, not "mp"; did you mean `}},
 		"unknown precision":        {"solver \"a\" {\n path = \"/a\"\n precision = \"dual\"\n}", []string{`13: solver "a": precision must be single or double, not "dual"`}},

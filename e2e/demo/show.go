@@ -90,7 +90,7 @@ func (s *show) killThings(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	const restored = "Restored cores"
+	const restored = "Restored core"
 	if _, err := s.server.WaitAlloc(ctx, s.alloc, cluster.TaskEvent(task, restored)); err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ const (
 	UnclaimedFile = "unclaimed.json" // Nomad has not asked for the run: package state
 	WatchFile     = "watch.json"     // what was told of the run's health: package state
 	SwitchesFile  = "switches.json"  // sense switches that wait, or whose effect is waited for: package state
+
+	RecoveriesFile = "recoveries.json" // how often a plugin has taken the run up again: package state
 )
 
 // EndMark is what a supervisor writes to the lock file of its run folder when the run

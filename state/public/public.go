@@ -103,7 +103,7 @@ func Told(d *state.Details) state.Details {
 		AllocID: d.AllocID, NodeID: d.NodeID, NodeName: d.NodeName, Nodes: d.Nodes, NodeIndex: d.NodeIndex, StartedAt: d.StartedAt,
 		User: d.User, UID: d.UID, GID: d.GID, Solver: d.Solver, Parallel: d.Parallel, Precision: d.Precision,
 		RunBase: d.RunBase, RunFolder: d.RunFolder, Stdout: d.Stdout, Input: d.Input, LSDynaJob: d.LSDynaJob,
-		CoresAsked: d.CoresAsked, Reserved: d.Reserved, CgroupParent: d.CgroupParent, Placement: d.Placement,
+		CoresAsked: d.CoresAsked, Reserved: d.Reserved, CgroupParent: d.CgroupParent, Placement: d.Placement, Ranks: d.Ranks, Threads: d.Threads,
 		Stop: d.Stop, Restart: d.Restart, StartTimeout: d.StartTimeout,
 	}
 }

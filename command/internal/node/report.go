@@ -81,6 +81,7 @@ func (s *State) taskCores(t *Task) TaskCores {
 	c := TaskCores{
 		Cores: t.Cores.Slice(), IdleSiblings: []int{}, NUMANodes: s.Topology.NodesOf(t.Cores),
 		Pinned: t.Pinned, Reserved: t.Details.Reserved, Placement: t.Details.Placement,
+		Ranks: known(t.Details.Ranks), Threads: known(t.Details.Threads),
 		Drift: !outside.IsEmpty() || !unused.IsEmpty(),
 	}
 	if !t.Kernel.IsEmpty() {
@@ -103,6 +104,9 @@ func (s *State) addTimes(r *TaskProcess, t *Task) {
 			Code: t.Exit.Code, Signal: t.Exit.Signal, OOMKilled: t.Exit.OOMKilled,
 			FinishedAt: t.Exit.FinishedAt, Launch: t.Exit.LaunchError,
 		}
+	}
+	if r.Recoveries = t.Recoveries.Count; r.Recoveries > 0 {
+		r.RecoveredAt = known(t.Recoveries.Last.UTC().Format(time.RFC3339))
 	}
 	if started := t.Details.StartedAt; !started.IsZero() {
 		at := started.UTC().Format(time.RFC3339)

@@ -86,6 +86,8 @@ type TaskProcess struct {
 	User          string      `json:"user"`
 	StartedAt     *string     `json:"started_at"`
 	Elapsed       *float64    `json:"elapsed_seconds"`
+	Recoveries    int         `json:"recoveries"`   // how often a new plugin has taken it up
+	RecoveredAt   *string     `json:"recovered_at"` // the last time
 	Exit          *ExitReport `json:"exit"`
 }
 
@@ -106,6 +108,8 @@ type TaskCores struct {
 	Pinned       bool   `json:"pinned"`
 	Reserved     bool   `json:"reserved"` // by Nomad: resources.cores
 	Placement    string `json:"placement"`
+	Ranks        *int   `json:"ranks"`        // MPI ranks here, 1 of SMP; null where not known
+	Threads      *int   `json:"threads"`      // of each
 	KernelCores  []int  `json:"kernel_cores"` // null where not known
 	Drift        bool   `json:"drift"`
 }

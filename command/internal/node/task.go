@@ -34,6 +34,8 @@ type Task struct {
 	Exit     *supervisor.ExitRecord
 	Progress Progress
 	Notes    []string // what is not as it should be, as sentences
+
+	Recoveries state.Recoveries // by new plugins
 }
 
 // Live reports whether the task owns its cores: its lock is held, or its solver's
@@ -163,6 +165,7 @@ func readTask(record *state.Record) (*Task, error) {
 	if exit, err := supervisor.ReadExit(record.Dir); err == nil {
 		t.Exit = &exit
 	}
+	t.Recoveries = record.ReadRecoveries()
 	t.readCores(proc)
 	if t.Live() {
 		t.readAffinity(proc)

@@ -38,18 +38,21 @@ type Hub struct {
 	secrets   license.Secrets
 	backlog   []*drivers.TaskEvent // for the next listener, while there is none
 	listeners map[*listener]struct{}
-	over      bool // no subscription begins any more
+	moved     chan struct{} // closed, and made anew, when a listener has taken an event, or left
+	over      bool          // no subscription begins any more
 }
 
 // listener is one subscription.
 type listener struct {
 	wake  chan struct{}        // has room for one: the queue is not empty
-	queue []*drivers.TaskEvent // guarded by Hub.mu
+	queue []*drivers.TaskEvent // guarded by Hub.mu, as what follows
+	got   int                  // events that came into the queue
+	left  int                  // and that left it: taken by who listens, or dropped
 }
 
 // NewHub returns a hub that passes on events until the context is done.
 func NewHub(ctx context.Context) *Hub {
-	return &Hub{ctx: ctx, listeners: map[*listener]struct{}{}}
+	return &Hub{ctx: ctx, listeners: map[*listener]struct{}{}, moved: make(chan struct{})}
 }
 
 // Hide sets what no event may hold from now on.
@@ -81,7 +84,10 @@ func (h *Hub) publish(event *drivers.TaskEvent) {
 		return
 	}
 	for l := range h.listeners {
+		before := len(l.queue)
 		l.queue = appendLast(l.queue, event, maxBacklog)
+		l.got++
+		l.left += before + 1 - len(l.queue)
 		l.signal()
 	}
 }
@@ -119,7 +125,7 @@ func (h *Hub) listen() *listener {
 		return nil
 	}
 	h.senders.Add(1)
-	l := &listener{wake: make(chan struct{}, 1), queue: h.backlog}
+	l := &listener{wake: make(chan struct{}, 1), queue: h.backlog, got: len(h.backlog)}
 	h.backlog = nil
 	h.listeners[l] = struct{}{}
 	l.signal()
@@ -147,6 +153,7 @@ func (h *Hub) send(ctx context.Context, l *listener, ch chan<- *drivers.TaskEven
 		for event := h.next(l); event != nil; event = h.next(l) {
 			select {
 			case ch <- event:
+				h.taken(l)
 				continue
 			case <-ctx.Done():
 			case <-h.ctx.Done():
@@ -169,6 +176,50 @@ func (h *Hub) next(l *listener) *drivers.TaskEvent {
 	return event
 }
 
+// taken notes that a listener has taken an event.
+func (h *Hub) taken(l *listener) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l.left++
+	h.tellMoved()
+}
+
+// tellMoved wakes those who wait for events to be taken. The caller holds mu.
+func (h *Hub) tellMoved() {
+	close(h.moved)
+	h.moved = make(chan struct{})
+}
+
+// awaitPassed waits until everybody who listens now has taken all events so far, or has
+// left. It reports false where nobody listens, or the context ends first.
+func (h *Hub) awaitPassed(ctx context.Context) bool {
+	h.mu.Lock()
+	due := map[*listener]int{}
+	for l := range h.listeners {
+		due[l] = l.got
+	}
+	h.mu.Unlock()
+	for len(due) > 0 {
+		h.mu.Lock()
+		waits := false
+		for l, got := range due {
+			_, listens := h.listeners[l]
+			waits = waits || listens && l.left < got
+		}
+		moved := h.moved
+		h.mu.Unlock()
+		if !waits {
+			return true
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return false
+}
+
 func (h *Hub) putBack(l *listener, event *drivers.TaskEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -180,6 +231,7 @@ func (h *Hub) leave(l *listener) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.listeners, l)
+	h.tellMoved()
 	if len(h.listeners) == 0 {
 		h.backlog = l.queue[max(len(l.queue)-maxBacklog, 0):]
 	}

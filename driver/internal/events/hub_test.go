@@ -322,3 +322,80 @@ func TestStream_HasNoSecretsAndIsLoggedOnce(t *testing.T) {
 	s.EmitRedacted(reason)
 	must.Eq(t, []string{reason}, take(ch, 1))
 }
+
+// settles calls Settle and returns a channel that is closed when it returns.
+func settles(ctx context.Context, s *Stream) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Settle(ctx)
+	}()
+	return done
+}
+
+// What must not come before a task's events waits until who listens has taken them.
+func TestStream_SettlesWhenItsEventsWereTaken(t *testing.T) {
+	h := newHub(t)
+	ch, stop := subscribe(h)
+	s := newAttached(h, "a")
+	emitNumbers(s, 0, 3)
+	done := settles(t.Context(), s)
+	must.Eq(t, numbered(0, 2), take(ch, 2))
+	must.False(t, h.allPassed())
+	must.Eq(t, []string{"2"}, take(ch, 1))
+	<-done
+	must.True(t, h.allPassed())
+	must.SliceEmpty(t, stop())
+}
+
+// allPassed reports whether nothing is on its way to who listens.
+func (h *Hub) allPassed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for l := range h.listeners {
+		if l.left < l.got {
+			return false
+		}
+	}
+	return true
+}
+
+func TestStream_SettlesWithoutWhoListens(t *testing.T) {
+	h := newHub(t)
+	s := newAttached(h, "a")
+	s.Emit("nobody hears it")
+	must.False(t, h.awaitPassed(t.Context()))
+
+	ch, stop := subscribe(h) // and leaves in the middle
+	take(ch, 1)
+	emitNumbers(s, 0, 3)
+	passed := make(chan bool)
+	go func() { passed <- h.awaitPassed(t.Context()) }()
+	stop()
+	<-passed // or this test does not end
+}
+
+func TestStream_DoesNotSettleForEver(t *testing.T) {
+	h := newHub(t)
+	s := newAttached(h, "a")
+	_, stop := subscribe(h)
+	emitNumbers(s, 0, 3)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := settles(ctx, s)
+	cancel()
+	<-done
+	stop()
+}
+
+// Events that were dropped from a full queue are not waited for.
+func TestHub_WhatWasDroppedHasPassed(t *testing.T) {
+	h := newHub(t)
+	s := newAttached(h, "a")
+	ch, stop := subscribe(h)
+	emitNumbers(s, 0, 3*maxBacklog)
+	for last, got := fmt.Sprint(3*maxBacklog-1), ""; got != last; {
+		got = take(ch, 1)[0]
+	}
+	must.True(t, h.awaitPassed(t.Context()))
+	must.SliceEmpty(t, stop())
+}

@@ -37,15 +37,16 @@ func Plain(text string) string {
 // whole table where it is an event's, the value where it is an attribute's.
 const maxWord = 40
 
-// Breakable puts spaces into words that are too long for Nomad's UI, after their commas:
-// "0,2,4,…,126" is such a word, on a machine whose hyper-threads are numbered one by one.
+// Breakable puts spaces into lists of CPUs that are too long for Nomad's UI, after their
+// commas: "0,2,4,…,126" is such a word, on a machine whose hyper-threads are numbered one
+// by one. Other words, names of files with commas among them, stay as they are.
 func Breakable(text string) string {
 	if len(text) <= maxWord {
 		return text
 	}
 	words := strings.Split(text, " ")
 	for i, word := range words {
-		if len(word) > maxWord {
+		if len(word) > maxWord && strings.Trim(word, "0123456789,-()[];:.\"'") == "" {
 			words[i] = strings.TrimSuffix(strings.ReplaceAll(word, ",", ", "), " ")
 		}
 	}

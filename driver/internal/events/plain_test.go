@@ -46,6 +46,7 @@ func TestBreakable(t *testing.T) {
 		"long ones get spaces":                    {"Allocated cores " + evens(62) + " (32 cores, NUMA node 0)", "Allocated cores " + strings.ReplaceAll(evens(62), ",", ", ") + " (32 cores, NUMA node 0)"},
 		"once":                                    {strings.ReplaceAll(evens(62), ",", ", "), strings.ReplaceAll(evens(62), ",", ", ")},
 		"a comma at a word's end":                 {evens(62) + ", and more", strings.ReplaceAll(evens(62), ",", ", ") + ", and more"},
+		"names of files stay":                     {"in /scratch/" + strings.Repeat("a,", maxWord) + "b", "in /scratch/" + strings.Repeat("a,", maxWord) + "b"},
 		"spaces stay":                             {"  a  " + strings.Repeat("-", maxWord+1) + "  ", "  a  " + strings.Repeat("-", maxWord+1) + "  "},
 		"":                                        {"", ""},
 	} {

@@ -4,6 +4,7 @@
 package events
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -96,6 +97,27 @@ func (s *Stream) Attach() {
 		s.hub.publish(event)
 	}
 	s.held = nil
+}
+
+// Of the way of an event to the client, which acknowledges none.
+const (
+	passing = 2 * time.Second        // how long Settle waits for a client that takes none
+	arrival = 300 * time.Millisecond // how long one that was sent is given to arrive, and to be put down
+)
+
+// Settle waits, for a moment at most, until what was emitted has reached the client. It is
+// for what must not come before: Nomad orders a task's events by their arrival, and what
+// WaitTask returns takes another way. On that of events nothing tells that they are there.
+func (s *Stream) Settle(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, passing)
+	defer cancel()
+	if !s.hub.awaitPassed(bounded) {
+		return
+	}
+	select {
+	case <-time.After(arrival):
+	case <-ctx.Done():
+	}
 }
 
 // Forget drops what is held, for a task that Nomad has destroyed. What is

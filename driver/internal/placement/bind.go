@@ -36,7 +36,7 @@ func (b *Binder) relocate() {
 	if err != nil {
 		b.cores.alloc.Release(b.run.Owner)
 		b.clearAffinity()
-		b.say("Running without affinity: lost cores %s (%s), and %v", old.CPUs, why, err)
+		b.say("Running without affinity: lost %s (%s), and %v", allocator.Name(old.CPUs), why, err)
 		return
 	}
 	b.move(moved, old.CPUs, why)
@@ -46,10 +46,10 @@ func (b *Binder) relocate() {
 func (b *Binder) move(lease allocator.Lease, old cpuset.Set, why string) {
 	if err := b.bind(lease); err != nil {
 		b.run.Logger.Error("cannot move the solver", "cores", lease.CPUs.String(), "error", err)
-		b.say("Could not move from cores %s to %s: %v", orNone(old), lease.CPUs, err)
+		b.say("Could not move from %s to %s: %v", allocator.Name(old), allocator.Name(lease.CPUs), err)
 		return
 	}
-	b.say("Moved from cores %s to %s: %s", orNone(old), lease.CPUs, why)
+	b.say("Moved from %s to %s: %s", allocator.Name(old), allocator.Name(lease.CPUs), why)
 }
 
 // rebind has the run execute on its lease, or, where it has none, beside everybody
@@ -125,12 +125,4 @@ func (b *Binder) reconcileUnleased() {
 	if err := b.rebind(); err != nil {
 		b.run.Logger.Debug("cannot keep the solver off leased cores", "error", err)
 	}
-}
-
-// orNone prints CPUs as the kernel does, and an empty set in a word.
-func orNone(cpus cpuset.Set) string {
-	if cpus.IsEmpty() {
-		return "none"
-	}
-	return cpus.String()
 }

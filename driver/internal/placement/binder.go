@@ -32,7 +32,17 @@ type Run struct {
 	// Report makes a task event. It is called without locks, and from several
 	// goroutines.
 	Report func(words string)
-	Logger hclog.Logger
+	// TakenUp is Report for what is said when another plugin's run is taken up; as before
+	// says that it is where it was, by its pid file: that may be told less often. nil:
+	// Report.
+	TakenUp func(words string, asBefore bool)
+	Logger  hclog.Logger
+}
+
+// saying is an event to be reported.
+type saying struct {
+	words             string
+	takenUp, asBefore bool
 }
 
 // Binder has one run executed where it should be. It is the only one that changes
@@ -45,7 +55,7 @@ type Binder struct {
 	// mu guards what follows, and one change at a time of where the run executes.
 	// The lease is read under it, so that the last change counts whoever makes it.
 	mu        sync.Mutex
-	run       Run                 // Owner, Report and Logger never change
+	run       Run                 // Owner, Report, TakenUp and Logger never change
 	granted   allocator.Lease     // as Lease returned it
 	proc      *supervisor.Process // nil: not launched yet
 	pid       int                 // of the solver, 0: not known
@@ -57,7 +67,7 @@ type Binder struct {
 	drift     driftWatch
 	moving    memoryMove
 	released  bool     // from now on the owner's lease, if any, is another Binder's
-	unsaid    []string // events to report when mu has been given back
+	unsaid    []saying // events to report when mu has been given back
 }
 
 // confinement is where a run without a lease is kept.
@@ -210,7 +220,7 @@ func (b *Binder) Release() {
 
 // say keeps an event until the lock is given back. The caller holds mu.
 func (b *Binder) say(format string, args ...any) {
-	b.unsaid = append(b.unsaid, fmt.Sprintf(format, args...))
+	b.unsaid = append(b.unsaid, saying{words: fmt.Sprintf(format, args...)})
 }
 
 // unlock gives mu back and then does what must not be done under it: it reports,
@@ -219,8 +229,12 @@ func (b *Binder) unlock() {
 	unsaid, move := b.unsaid, b.moving.begin()
 	b.unsaid = nil
 	b.mu.Unlock()
-	for _, words := range unsaid {
-		b.run.Report(words)
+	for _, s := range unsaid {
+		if s.takenUp && b.run.TakenUp != nil {
+			b.run.TakenUp(s.words, s.asBefore)
+		} else {
+			b.run.Report(s.words)
+		}
 	}
 	if move {
 		b.cores.inBackground(b.moveMemory)

@@ -105,7 +105,7 @@ func TestBinder_AReservationMovesWhoIsThere(t *testing.T) {
 	_, err := second.binder.Lease(cpuset.Of(0))
 	must.NoError(t, err)
 	first.runsOn("1") // before the second is launched
-	must.Eq(t, []string{"Moved from cores 0 to 1: Nomad reserved the cores for another task"}, first.said())
+	must.Eq(t, []string{"Moved from core 0 to core 1: reserved by Nomad for another task"}, first.said())
 }
 
 func TestBinder_AReservationLeavesNoCore(t *testing.T) {
@@ -115,7 +115,7 @@ func TestBinder_AReservationLeavesNoCore(t *testing.T) {
 	n.reserve("0")
 	n.Reevaluate()
 	r.isConfinedTo(n.online())
-	must.Eq(t, []string{"Running without affinity: lost cores 0 (Nomad reserved the cores for another task), and 1 core asked, 0 free"}, r.said())
+	must.Eq(t, []string{"Running without affinity: lost core 0 (reserved by Nomad for another task), and 1 core asked, 0 free"}, r.said())
 }
 
 // Nobody can move a run before it is launched: Attach makes good for it.
@@ -127,9 +127,9 @@ func TestBinder_DisplacedBetweenLeaseAndAttach(t *testing.T) {
 		says             string
 	}{
 		"others are free": {"0-1", "0", func(r *run) { r.runsOn("1") },
-			"Moved from cores 0 to 1: Nomad reserved the cores for another task"},
+			"Moved from core 0 to core 1: reserved by Nomad for another task"},
 		"none is free": {"0", "0", func(r *run) { r.isConfinedTo(r.binder.cores.Topology().Online.String()) },
-			"Running without affinity: lost cores 0 (Nomad reserved the cores for another task), and 1 core asked, 0 free"},
+			"Running without affinity: lost core 0 (reserved by Nomad for another task), and 1 core asked, 0 free"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, func(s *Settings) { s.Usable = parse(t, c.usable) })

@@ -191,7 +191,7 @@ func TestHotplug(t *testing.T) {
 	online("1")
 	must.Eq(t, "1", n.Managed().String())
 	r.runsOn("1")
-	must.Eq(t, []string{"Moved from cores 0 to 1: they are offline"}, r.said())
+	must.Eq(t, []string{"Moved from core 0 to core 1: offline"}, r.said())
 	online("0-1")
 	must.Eq(t, "0-1", n.Managed().String())
 	r.runsOn("1")

@@ -64,7 +64,7 @@ func (b *Binder) findDrift(lease allocator.Lease, look *supervisor.Look) (found 
 		found = append(found, words)
 	}
 	if is, ok := readLeaf(&b.spec.Cgroups, "cpuset.cpus"); ok && is != lease.CPUs {
-		found = append(found, fmt.Sprintf("The task's cpuset was changed from outside to %s; set to cores %s again", orNothing(is), lease.CPUs))
+		found = append(found, fmt.Sprintf("The task's cpuset was changed from outside to %s; set to %s again", orNothing(is), allocator.Name(lease.CPUs)))
 	}
 	if is, want := b.strayedNodes(lease.CPUs); is != want {
 		found = append(found, fmt.Sprintf("The task's memory nodes were changed from outside to %s; set to %s again", orNothing(is), want))
@@ -124,11 +124,11 @@ func (d *driftWatch) strayed(threads []supervisor.Thread, lease cpuset.Set, aske
 	d.narrowed = crowded
 	switch {
 	case !strayed.IsEmpty():
-		return fmt.Sprintf("Affinity was changed from outside to cores %s; bound to cores %s again", strayed, lease)
+		return fmt.Sprintf("Affinity was changed from outside to %s; bound to %s again", allocator.Name(strayed), allocator.Name(lease))
 	case !crowded.IsEmpty() && crowded == before:
 		// Twice in a row: while an OpenMP runtime starts, threads that it is about to
 		// bind may for an instant all be where the first one is.
-		return fmt.Sprintf("Affinity was narrowed from outside to cores %s; bound to cores %s again", crowded, lease)
+		return fmt.Sprintf("Affinity was narrowed from outside to %s; bound to %s again", allocator.Name(crowded), allocator.Name(lease))
 	}
 	return ""
 }
@@ -150,8 +150,8 @@ func (b *Binder) reportWithheld(lease, withheld cpuset.Set) {
 	before := b.drift.withheld
 	b.drift.withheld = withheld
 	if !withheld.IsEmpty() && withheld == before {
-		b.reportDrift(fmt.Sprintf("Cores %s are withheld from the task, which has %s, by the cpuset of cgroup %s: widen it there, it is Nomad's",
-			withheld, lease, outerCpuset(&b.spec.Cgroups)))
+		b.reportDrift(fmt.Sprintf("%s %s %s withheld from the task, which has %s, by the cpuset of cgroup %s: widen it there, it is Nomad's",
+			number(withheld, "Core", "Cores"), withheld, number(withheld, "is", "are"), lease, outerCpuset(&b.spec.Cgroups)))
 	}
 }
 

@@ -25,7 +25,7 @@ func TestDrift_AffinityIsRepairedAndReported(t *testing.T) {
 	r.bindFromOutside(1)
 	n.Reevaluate()
 	r.runsOn("0")
-	must.Eq(t, []string{"Affinity was changed from outside to cores 1; bound to cores 0 again"}, r.said())
+	must.Eq(t, []string{"Affinity was changed from outside to core 1; bound to core 0 again"}, r.said())
 	n.Reevaluate()
 	must.Len(t, 1, r.said())
 }
@@ -46,7 +46,7 @@ func TestDrift_NarrowedWithinTheLease(t *testing.T) {
 		n.Reevaluate()
 		return len(r.said()) > 0
 	})
-	must.Eq(t, "Affinity was narrowed from outside to cores 1; bound to cores 0-1 again", r.said()[0])
+	must.Eq(t, "Affinity was narrowed from outside to core 1; bound to cores 0-1 again", r.said()[0])
 	r.runsOn("0-1")
 }
 
@@ -65,9 +65,9 @@ func TestDrift_TighterThreadsAreLeftAlone(t *testing.T) {
 		"its threads are not there yet":    {[]supervisor.Thread{thread(0), thread(0), thread(0)}, 4, ""},
 		"fewer cores asked than reserved":  {[]supervisor.Thread{thread(0), thread(0), thread(0), thread(0)}, 1, ""},
 		"one thread more than its cores":   {[]supervisor.Thread{thread(0), thread(1), thread(2), thread(2)}, 4, ""},
-		"all on one":                       {[]supervisor.Thread{thread(2), thread(2), thread(2), thread(2)}, 4, "narrowed from outside to cores 2; bound to cores 0-3 again"},
+		"all on one":                       {[]supervisor.Thread{thread(2), thread(2), thread(2), thread(2)}, 4, "narrowed from outside to core 2; bound to cores 0-3 again"},
 		"all on half":                      {[]supervisor.Thread{thread(0, 1), thread(0, 1), thread(0), thread(1)}, 4, "narrowed from outside to cores 0-1"},
-		"one elsewhere":                    {[]supervisor.Thread{thread(0, 1, 2, 3), thread(7)}, 4, "changed from outside to cores 7; bound to cores 0-3 again"},
+		"one elsewhere":                    {[]supervisor.Thread{thread(0, 1, 2, 3), thread(7)}, 4, "changed from outside to core 7; bound to cores 0-3 again"},
 		"nothing known of what it asks":    {[]supervisor.Thread{thread(2), thread(2)}, 0, ""},
 		"a lease smaller than what it had": {[]supervisor.Thread{thread(0, 1, 2, 3)}, 8, ""},
 	} {
@@ -86,7 +86,7 @@ func TestDrift_TighterThreadsAreLeftAlone(t *testing.T) {
 // why: what is missing there is reported when it is still missing at the second look.
 func TestDrift_WithheldByTheShareCpuset(t *testing.T) {
 	needCPUs(t, 2)
-	const says = "Cores 1 are withheld from the task, which has 0-1, by the cpuset of cgroup "
+	const says = "Core 1 is withheld from the task, which has 0-1, by the cpuset of cgroup "
 	for name, c := range map[string]struct {
 		looks []string // what the share cpuset has at each
 		says  int
@@ -171,7 +171,7 @@ func TestDrift_ThatCannotBeRepaired(t *testing.T) {
 	r.binder.Attach(r.proc, r.pidFile())
 	n.Reevaluate()
 	must.Len(t, 1, r.said())
-	must.StrContains(t, r.said()[0], "bound to cores 2000 again; it could not be put right: ")
+	must.StrContains(t, r.said()[0], "bound to core 2000 again; it could not be put right: ")
 	must.SliceEmpty(t, r.pidFile().Cores)
 }
 

@@ -164,7 +164,7 @@ func TestKernel_TheShareCpuset(t *testing.T) {
 	must.SliceEmpty(t, r.said(), must.Sprint("Nomad may be about to say why"))
 	n.Reevaluate()
 	must.Len(t, 1, r.said())
-	must.StrContains(t, r.said()[0], "Cores 0 are withheld from the task, which has 0, by the cpuset of cgroup ")
+	must.StrContains(t, r.said()[0], "Core 0 is withheld from the task, which has 0, by the cpuset of cgroup ")
 	c.partition("share", c.all)
 	n.Reevaluate()
 	r.runsOn("0")
@@ -182,7 +182,7 @@ func TestKernel_AReservationForAnotherDriversTask(t *testing.T) {
 	c.partition("reserve", "0")
 	n.Reevaluate()
 	r.runsOn("1")
-	must.Eq(t, []string{"Moved from cores 0 to 1: Nomad reserved the cores for another task"}, r.said())
+	must.Eq(t, []string{"Moved from core 0 to core 1: reserved by Nomad for another task"}, r.said())
 }
 
 // A thread and a process inherit the affinity of the one that starts them: one that

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 )
 
 // Expect has cores left for a start that is on its way to its lease: so many are given
@@ -62,6 +65,14 @@ func (b *Binder) waits() bool {
 	return !b.released && b.settled && b.proc != nil && b.run.Asked > 0 && !time.Now().Before(b.notBefore)
 }
 
+// number is a word as it goes with so many CPUs.
+func number(cpus cpuset.Set, one, several string) string {
+	if cpus.Len() == 1 {
+		return one
+	}
+	return several
+}
+
 // bindAgain is how long a run that could not be bound to cores that are free goes
 // without another attempt.
 const bindAgain = time.Minute
@@ -90,5 +101,5 @@ func (b *Binder) leaseLate(expected int) {
 		return
 	}
 	b.cores.alloc.SetPID(b.run.Owner, b.pid)
-	b.say("Bound to cores %s: they have become free", lease.CPUs)
+	b.say("Bound to %s: %s become free", allocator.Name(lease.CPUs), number(lease.CPUs, "it has", "they have"))
 }

@@ -24,7 +24,7 @@ func (n *node) waiting(asked, hours int) *run {
 	return r
 }
 
-const bound = "Bound to cores 0: they have become free"
+const bound = "Bound to core 0: it has become free"
 
 func TestLate_OldestFirst(t *testing.T) {
 	needCPUs(t, 2)

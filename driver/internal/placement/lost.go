@@ -13,13 +13,13 @@ import (
 
 // Why a run cannot have cores any more, for the event.
 const (
-	whyReserved = "Nomad reserved the cores for another task"
-	whyOffline  = "they are offline"
+	whyReserved = "reserved by Nomad for another task"
+	whyOffline  = "offline"
 	whyUsable   = "no longer in cores.usable"
-	whyNomad    = "Nomad may no longer use them"
-	whyWithheld = "the agent's own affinity, or isolcpus, withholds them"
-	whyTaken    = "they were taken while the driver was away"
-	whyAny      = "Nomad reserved the cores for another task, or they went offline" // it has passed since
+	whyNomad    = "no longer Nomad's to use"
+	whyWithheld = "withheld by the agent's own affinity, or isolcpus"
+	whyTaken    = "taken while the driver was away"
+	whyAny      = "reserved by Nomad for another task, or gone offline" // it has passed since
 )
 
 // whyLost says why a run cannot have cores that it had, by what the machine, the

@@ -141,7 +141,7 @@ func TestMemory_FollowsTheCores(t *testing.T) {
 	r.runsOn("1")
 	must.NoError(t, n.Close(t.Context())) // waits for the memory
 	must.Len(t, 2, r.said())
-	must.Eq(t, "Moved from cores 0 to 1: Nomad reserved the cores for another task", r.said()[0])
+	must.Eq(t, "Moved from core 0 to core 1: reserved by Nomad for another task", r.said()[0])
 	must.True(t, strings.HasPrefix(r.said()[1], "Memory did not follow to NUMA node 1: ") || strings.HasPrefix(r.said()[1], "Memory moved to NUMA node 1"),
 		must.Sprint(r.said()[1]))
 

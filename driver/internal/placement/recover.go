@@ -4,8 +4,10 @@
 package placement
 
 import (
+	"fmt"
 	"slices"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
@@ -87,12 +89,13 @@ func (b *Binder) AttachByPIDFile(rec pidfile.Record) {
 	lease, leased := b.cores.alloc.Lease(b.run.Owner) // it may just have been moved
 	switch {
 	case leased:
-		b.sayRestored(lease.CPUs, "pid file")
+		b.sayRestored(lease.CPUs, fromPIDFile)
 		b.repairDrift(&supervisor.Look{})
 	case len(b.CPUs()) == 0:
-		b.say("Recovered without affinity, as the pid file says")
+		b.sayTakenUp(true, "Recovered without affinity, as the pid file says")
 	default: // and neither its record nor its threads could be changed yet
-		b.say("Recovered without cores of its own: cores %s, which the pid file tells, are not to be had", cpuset.Of(b.CPUs()...))
+		lost := cpuset.Of(b.CPUs()...)
+		b.sayTakenUp(false, "Recovered without cores of its own: %s, which the pid file tells, %s not to be had", allocator.Name(lost), number(lost, "is", "are"))
 	}
 }
 
@@ -117,6 +120,9 @@ func (b *Binder) AttachByDriverState(proc *supervisor.Process, known pidfile.Rec
 		b.run.Logger.Error("cannot bind the solver", "error", err)
 	}
 }
+
+// fromPIDFile is where a run's cores are written that nothing has happened to.
+const fromPIDFile = "pid file"
 
 // restoreKnown leases the cores that the driver state knows, in the place of those
 // that the run was adopted with. The caller holds mu.
@@ -183,5 +189,10 @@ func (b *Binder) restore(wanted cpuset.Set, from string) {
 }
 
 func (b *Binder) sayRestored(cpus cpuset.Set, from string) {
-	b.say("Restored cores %s from the %s", cpus, from)
+	b.sayTakenUp(from == fromPIDFile, "Restored %s from the %s", allocator.Name(cpus), from)
+}
+
+// sayTakenUp is say for how another plugin's run was taken up. The caller holds mu.
+func (b *Binder) sayTakenUp(asBefore bool, format string, args ...any) {
+	b.unsaid = append(b.unsaid, saying{words: fmt.Sprintf(format, args...), takenUp: true, asBefore: asBefore})
 }

@@ -36,8 +36,8 @@ func with(rec pidfile.Record, cores ...int) pidfile.Record {
 func TestRecover(t *testing.T) {
 	needCPUs(t, 2)
 	const (
-		moved    = "Moved from cores 0 to 1: they were taken while the driver was away"
-		homeless = "Running without affinity: lost cores 0 (they were taken while the driver was away), and 1 core asked, 0 free"
+		moved    = "Moved from core 0 to core 1: taken while the driver was away"
+		homeless = "Running without affinity: lost core 0 (taken while the driver was away), and 1 core asked, 0 free"
 	)
 	byPIDFile := func(r *run) { r.binder.AttachByPIDFile(r.pidFile()) }
 	byState := func(cores ...int) func(*run) {
@@ -53,15 +53,15 @@ func TestRecover(t *testing.T) {
 		says     []string
 	}{
 		"adopted":                         {0, false, []int{0}, false, nil, "0", nil},
-		"by its pid file":                 {0, false, []int{0}, false, byPIDFile, "0", []string{"Restored cores 0 from the pid file"}},
-		"by its pid file, other cores":    {0, false, []int{1}, false, byPIDFile, "1", []string{"Restored cores 1 from the pid file", "Affinity was changed from outside to cores 0; bound to cores 1 again"}},
-		"reserved":                        {0, true, []int{0}, false, byPIDFile, "0", []string{"Restored cores 0 from the pid file"}},
-		"cores are taken":                 {1, false, []int{0}, false, byPIDFile, "1", []string{moved, "Restored cores 1 from the pid file"}},
+		"by its pid file":                 {0, false, []int{0}, false, byPIDFile, "0", []string{"Restored core 0 from the pid file"}},
+		"by its pid file, other cores":    {0, false, []int{1}, false, byPIDFile, "1", []string{"Restored core 1 from the pid file", "Affinity was changed from outside to core 0; bound to core 1 again"}},
+		"reserved":                        {0, true, []int{0}, false, byPIDFile, "0", []string{"Restored core 0 from the pid file"}},
+		"cores are taken":                 {1, false, []int{0}, false, byPIDFile, "1", []string{moved, "Restored core 1 from the pid file"}},
 		"all cores are taken":             {2, false, []int{0}, false, byPIDFile, "", []string{homeless, "Recovered without affinity, as the pid file says"}},
 		"without affinity":                {2, false, nil, false, byPIDFile, "", []string{"Recovered without affinity, as the pid file says"}},
-		"by the driver state":             {0, false, nil, true, byState(0), "0", []string{"Restored cores 0 from the driver state"}},
-		"by the driver state, other core": {0, false, nil, true, byState(1), "1", []string{"Restored cores 1 from the driver state"}},
-		"driver state without cores":      {0, false, nil, true, byState(), "0", []string{"Restored cores 0 from the driver state"}},
+		"by the driver state":             {0, false, nil, true, byState(0), "0", []string{"Restored core 0 from the driver state"}},
+		"by the driver state, other core": {0, false, nil, true, byState(1), "1", []string{"Restored core 1 from the driver state"}},
+		"driver state without cores":      {0, false, nil, true, byState(), "0", []string{"Restored core 0 from the driver state"}},
 		"driver state, cores are taken":   {1, false, nil, true, byState(0), "1", []string{moved, moved}},
 		"nothing tells but the launch":    {0, false, nil, true, nil, "0", nil},
 	} {
@@ -143,8 +143,8 @@ func TestRecover_LostCoresWhileTheRecordCannotBeWritten(t *testing.T) {
 	n.Settle()
 	r.binder.AttachByPIDFile(rec)
 	must.Eq(t, []string{
-		"Running without affinity: lost cores 0 (they were taken while the driver was away), and 1 core asked, 0 free",
-		"Recovered without cores of its own: cores 0, which the pid file tells, are not to be had",
+		"Running without affinity: lost core 0 (taken while the driver was away), and 1 core asked, 0 free",
+		"Recovered without cores of its own: core 0, which the pid file tells, is not to be had",
 	}, r.said())
 	must.SliceEmpty(t, r.binder.Leased())
 	must.NoError(t, os.Rename(r.dir+".away", r.dir))
@@ -218,10 +218,10 @@ func TestRecover_AfterAChangeOfTheNode(t *testing.T) {
 				runs[core].binder.AttachByPIDFile(runs[core].pidFile())
 			}
 			runs[stays].runsOn("0")
-			must.Eq(t, []string{"Restored cores 0 from the pid file"}, runs[stays].said())
+			must.Eq(t, []string{"Restored core 0 from the pid file"}, runs[stays].said())
 			runs[goes].isConfinedTo(n.online())
 			must.Eq(t, []string{
-				"Running without affinity: lost cores 1 (no longer in cores.usable), and 1 core asked, 0 free",
+				"Running without affinity: lost core 1 (no longer in cores.usable), and 1 core asked, 0 free",
 				"Recovered without affinity, as the pid file says",
 			}, runs[goes].said())
 		})
@@ -241,7 +241,7 @@ func TestWhyLost(t *testing.T) {
 		"reserved":          {"", "", "1-2", "1", whyReserved},
 		"offline":           {"", "", "", "9", whyOffline},
 		"usable before all": {"0", "0", "1", "1", whyUsable},
-		"several":           {"0-2", "", "2", "1-3,9", "9: they are offline; 3: no longer in cores.usable; 2: Nomad reserved the cores for another task; 1: " + whyTaken},
+		"several":           {"0-2", "", "2", "1-3,9", "9: offline; 3: no longer in cores.usable; 2: reserved by Nomad for another task; 1: " + whyTaken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			settings := Settings{Sysfs: sysfs(t, 1, 4, ""), Usable: parse(t, c.usable), CgroupRoot: t.TempDir()}

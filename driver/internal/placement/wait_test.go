@@ -50,7 +50,7 @@ func TestAwaitLease(t *testing.T) {
 			})
 			must.Len(t, c.told, told)
 			if c.told > 0 {
-				must.Eq(t, "Waiting: cores 0 are not free: 0 held by "+has.dir, told[0])
+				must.Eq(t, "Waiting: core 0 is not free: 0 held by "+has.dir, told[0])
 			}
 			if c.conflict {
 				var taken *allocator.ConflictError

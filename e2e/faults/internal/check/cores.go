@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 )
 
@@ -121,7 +122,7 @@ func Kept(before, after *World, tampered func(Process) bool) []Violation {
 // toldTaken tells whether the driver said that Nomad reserved a run's cores for another
 // task, and Nomad did.
 func toldTaken(w *World, alloc string, cores []int) bool {
-	lost := "lost cores " + cpuset.Of(cores...).String() + " (Nomad reserved"
+	lost := "lost " + allocator.Name(cpuset.Of(cores...)) + " (reserved by Nomad"
 	told := slices.ContainsFunc(w.Allocs, func(a Alloc) bool {
 		return a.ID == alloc && slices.ContainsFunc(a.Events, func(e string) bool { return strings.Contains(e, lost) })
 	})

@@ -445,11 +445,11 @@ func TestKept(t *testing.T) {
 		}), nobody, false},
 		{"Nomad had reserved cores before", moved(func(w *World) { w.Allocs[1].Reserved = []int{5} }), nobody, true},
 		{"Nomad took them before, and its record could not be written", moved(func(w *World) {
-			w.Allocs[0].Events = []string{"Driver: Running without affinity: lost cores 0 (Nomad reserved the cores for another task), and 1 core asked, 0 free"}
+			w.Allocs[0].Events = []string{"Driver: Running without affinity: lost core 0 (reserved by Nomad for another task), and 1 core asked, 0 free"}
 			w.Allocs[1].Reserved = []int{0}
 		}), nobody, false},
 		{"Nomad is said to have taken them", moved(func(w *World) {
-			w.Allocs[0].Events = []string{"Driver: Running without affinity: lost cores 0 (Nomad reserved the cores for another task), and 1 core asked, 0 free"}
+			w.Allocs[0].Events = []string{"Driver: Running without affinity: lost core 0 (reserved by Nomad for another task), and 1 core asked, 0 free"}
 		}), nobody, true},
 		{"another solver of the task", moved(func(w *World) { w.Processes[0].Start, w.Records[0].Start = 900, 900 }), nobody, false},
 		{"cores for one that had none", func() *World {

@@ -1,0 +1,28 @@
+// Copyright The nomad-driver-lsdyna Authors
+// SPDX-License-Identifier: MPL-2.0
+
+package state
+
+import (
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+)
+
+func TestRecoveries_SayHowManyAndWhen(t *testing.T) {
+	at := time.Date(2026, 11, 30, 2, 33, 4, 0, time.Local)
+	must.Eq(t, "", Recoveries{}.String())
+	must.Eq(t, "taken up once by a new plugin, last at 2026-11-30 02:33:04", Recoveries{Count: 1, Last: at}.String())
+	must.Eq(t, "taken up 9 times by a new plugin, last at 2026-11-30 02:33:04", Recoveries{Count: 9, Last: at}.String())
+}
+
+func TestRecoveries_AreWhatWasWritten(t *testing.T) {
+	r := &Record{Dir: t.TempDir()}
+	must.Eq(t, Recoveries{}, r.ReadRecoveries())
+	first := time.Date(2026, 11, 30, 2, 33, 4, 0, time.UTC)
+	for _, n := range []Recoveries{{Count: 1, First: first, Last: first, Words: "x", Same: 1}, {Count: 2, First: first, Last: first.Add(time.Hour), Words: "y", Same: 1}} {
+		must.NoError(t, r.WriteRecoveries(n))
+		must.Eq(t, n, r.ReadRecoveries())
+	}
+}
