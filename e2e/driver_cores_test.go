@@ -88,7 +88,8 @@ func TestDriver_CoresFromBirthAndDisjoint(t *testing.T) {
 
 // coresFromBirth is for a site with these two cores and no tasks.
 func coresFromBirth(t *testing.T, s *site, cores cpuset.Set) {
-	one := s.start(jobHCL{name: "one", folder: s.deck("one", "solid_bar_impact"), config: "ncpu = 1", env: slow})
+	// The first outlasts what the others do on a slow machine.
+	one := s.start(jobHCL{name: "one", folder: s.deck("one", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "500ms"`})
 	two := s.start(jobHCL{name: "two", folder: s.deck("two", "solid_bar_impact"), config: "ncpu = 1", env: slow})
 	first, second := one.checkCores(), two.checkCores()
 	must.Eq(t, 1, first.Len())

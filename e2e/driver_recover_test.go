@@ -121,7 +121,9 @@ func (r *run) lastCycle() string {
 func TestDriver_SurvivesTwentyRestarts(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
-	r := s.start(jobHCL{name: "survivor", folder: s.deck("survivor", "solid_bar_impact"), config: "ncpu = 1", env: `STANDIN_PACE = "100ms"`})
+	// It outlasts the restarts on a slow machine, and looks for a switch as often as others.
+	env := "STANDIN_PACE = \"500ms\"\nSTANDIN_POLL = \"5\""
+	r := s.start(jobHCL{name: "survivor", folder: s.deck("survivor", "solid_bar_impact"), config: "ncpu = 1", env: env})
 	pid, cores := r.pidFile().PID, r.checkCores()
 	s.waitCycles(r)
 	for i := range 20 {
