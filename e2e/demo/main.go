@@ -143,6 +143,10 @@ func (d *demo) startAgents(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// Without any of its work roots a node is unhealthy.
+	if err := os.MkdirAll(d.client.Path("runs"), 0o755); err != nil {
+		return err
+	}
 	d.client.Config.PluginConfig = fmt.Sprintf(`
     state_dir  = %q
     work_roots = [%q]

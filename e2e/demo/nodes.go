@@ -93,6 +93,9 @@ func (d *demo) startMachine(ctx context.Context, i int, mpirun string) (*cluster
 	if err != nil {
 		return a, err
 	}
+	if err := os.MkdirAll(d.server.Path("runs"), 0o755); err != nil {
+		return a, err
+	}
 	a.Config.PluginConfig = fmt.Sprintf(`
     state_dir  = %q
     work_roots = [%q]
