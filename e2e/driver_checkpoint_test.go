@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,6 +63,24 @@ func (r *run) waitCheckpoint(number int) (newest string) {
 	return newest
 }
 
+// waitPruned waits until the older checkpoints are removed: two stay, and one may just be
+// written.
+func (r *run) waitPruned() {
+	r.s.t.Helper()
+	must.NoError(r.s.t, cluster.Poll(within(r.s.t), "removal of older checkpoints", func() (bool, string, error) {
+		dumps := r.dumps()
+		return len(dumps) <= 3, fmt.Sprint(dumps), nil
+	}))
+}
+
+// number is that of a dump.
+func (r *run) number(dump string) int {
+	r.s.t.Helper()
+	n, err := strconv.Atoi(strings.TrimPrefix(dump, "d3dump"))
+	must.NoError(r.s.t, err)
+	return n
+}
+
 // A run that is killed between two checkpoints goes on from the newest and ends with the
 // very results of one that nobody disturbed. Plugin and client may come and go meanwhile.
 func TestDriver_CheckpointsBoundTheLoss(t *testing.T) {
@@ -79,20 +98,26 @@ func TestDriver_CheckpointsBoundTheLoss(t *testing.T) {
 			r := s.start(hcl)
 			r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Checkpoint: dump d3dump01 written at t = "))
 			r.waitCheckpoint(2)
-			must.LessEq(t, 3, len(r.dumps()), must.Sprint("two stay, and one may just be written"))
+			r.waitPruned()
 			disturb()
 			r.recovered()
-			newest := r.waitCheckpoint(3)
+			known := r.waitCheckpoint(3)
 			must.NoError(t, unix.Kill(r.pidFile().PID, unix.SIGKILL))
 			killed := r.wait(api.AllocClientStatusFailed)
+			// On a busy machine the solver is ahead of the record.
+			newest := slices.Max(r.dumps())
+			must.GreaterEq(t, known, newest)
 			told := strings.Join(cluster.Events(killed, "lsdyna"), "\n")
-			must.Eq(t, 1, strings.Count(told, "Checkpoint"), must.Sprint(told))
-			must.LessEq(t, 3, len(r.dumps()))
+			most := len(strconv.Itoa(r.number(newest))) + strings.Count(told, "No checkpoint came")
+			must.Between(t, 1, strings.Count(told, "Checkpoint"), most, must.Sprint("the first, the tenth, and the next after one that failed:\n", told))
+			r.waitPruned()
 
 			hcl.env = ""
 			next := r.runAgain(hcl.String())
-			next.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Restarting from "+newest),
-				cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+			ended := next.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "ormal termination at the end time"))
+			told = strings.Join(cluster.Events(ended, "lsdyna"), "\n")
+			// Of the newest the solver may have written only a part when it was killed.
+			must.True(t, strings.Contains(told, "Restarting from "+newest) || strings.Contains(told, "Restarting from "+known), must.Sprint(known, newest, told))
 			must.Eq(t, whole.results(), next.results())
 		})
 	}

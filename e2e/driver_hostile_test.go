@@ -10,12 +10,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/hashicorp/nomad/api"
@@ -23,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/peak"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
 )
 
@@ -224,15 +223,10 @@ func (s *site) pluginPeak() int64 {
 // inspects runs the command on a folder. What it finds there may be nothing.
 func (s *site) inspects(folder string) {
 	s.t.Helper()
-	cmd := exec.CommandContext(within(s.t), binary(s.t, "nomad-driver-lsdyna"), "inspect", folder, "-json")
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		s.t.Fatalf("inspect %s: %v", folder, err)
-	}
-	must.StrNotContains(s.t, string(out), hiddenWords)
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	must.Less(s.t, 128<<10, usage.Maxrss, must.Sprintf("KiB, inspect of %s:\n%s", folder, out))
+	out, most, err := peak.Of(within(s.t), binary(s.t, "nomad-driver-lsdyna"), "inspect", folder, "-json")
+	must.NoError(s.t, err)
+	must.StrNotContains(s.t, out, hiddenWords)
+	must.Between(s.t, 1<<20, most, 128<<20, must.Sprintf("bytes of memory, inspect of %s:\n%s", folder, out))
 }
 
 func (s *site) tellsNothingHidden() {

@@ -74,7 +74,7 @@ func TestConfine(t *testing.T) {
 }
 
 func TestConfineToCPUsThatAreNotThere(t *testing.T) {
-	k := shell(t, "echo up; sleep 1000")
+	k := shell(t, "sleep 1000 & echo up; wait")
 	p := k.start()
 	k.says("up")
 	before, err := tree(t, p).Threads()
