@@ -197,15 +197,25 @@ func (s *site) mustEstimate(l looked) {
 
 func (s *site) mustInspectLive(r *run, uid uint32) {
 	s.t.Helper()
-	for _, path := range []string{r.folder, filepath.Join(r.folder, "stdout")} {
+	inspect := func(path string) output.Report {
 		printed, ok := s.asUser(uid, "inspect", "-json", path)
 		must.True(s.t, ok, must.Sprint(printed))
 		var report output.Report
 		must.NoError(s.t, json.Unmarshal([]byte(printed), &report))
 		must.Eq(s.t, output.Running, report.Outcome, must.Sprintf("uid %d, %s: %s", uid, path, report.Reason))
-		must.NotNil(s.t, report.ETASeconds)
 		must.True(s.t, strings.Contains(*report.LivesBy, fmt.Sprint(r.pidFile().PID)), must.Sprint(*report.LivesBy))
+		return report
 	}
+	must.NotNil(s.t, inspect(r.folder).ETASeconds)
+	// The solver's own buffer comes late: stdout alone may have only one line yet.
+	must.NoError(s.t, cluster.Poll(within(s.t), "an estimate by stdout alone", func() (bool, string, error) {
+		report := inspect(filepath.Join(r.folder, "stdout"))
+		if report.ETASeconds != nil {
+			return true, "", nil
+		}
+		must.NotNil(s.t, report.NoETA)
+		return false, *report.NoETA, nil
+	}))
 }
 
 // pause waits for a moment, in which a run goes on.
