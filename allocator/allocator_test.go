@@ -45,22 +45,62 @@ func TestAllocate_placesByTheOptions(t *testing.T) {
 		nodes      []int
 		reason     string
 	}{
-		{"isolate binds to one thread and holds both", Options{}, "", 4, "0-3", "0-3,8-11", []int{0},
-			"fits one L3 cache, the tightest of 2 with room; 4 sibling threads left idle"},
-		{"share takes whole cores", Options{SMT: SMTShare}, "", 4, "0-1,8-9", "0-1,8-9", []int{0},
-			"fits one L3 cache, the tightest of 2 with room"},
-		{"share takes the thread of a broken core before it breaks another", Options{SMT: SMTShare}, "0", 3, "1,8-9", "1,8-9", []int{0},
-			"fits one L3 cache, the tightest of 2 with room"},
-		{"no hole is filled across packages", Options{}, "0-1", 4, "4-7", "4-7,12-15", []int{1},
-			"fits one L3 cache, the only one with room; 4 sibling threads left idle"},
-		{"the tightest fit", Options{}, "4", 3, "5-7", "5-7,13-15", []int{1},
-			"fits one L3 cache, the tightest of 2 with room; 3 sibling threads left idle"},
-		{"more than a package has", Options{}, "1", 5, "0,4-7", "0,4-8,12-15", []int{0, 1},
-			"no package has 5 cores free, so 2 packages, 2 NUMA nodes and 2 L3 caches; 5 sibling threads left idle"},
-		{"scatter is even", Options{Layout: LayoutScatter}, "", 4, "0-1,4-5", "0-1,4-5,8-9,12-13", []int{0, 1},
-			"spread evenly over 2 NUMA nodes and 2 L3 caches; 4 sibling threads left idle"},
-		{"a busy sibling takes the core", Options{}, "8", 4, "4-7", "4-7,12-15", []int{1},
-			"fits one L3 cache, the only one with room; 4 sibling threads left idle"},
+		{
+			"isolate binds to one thread and holds both",
+			Options{},
+			"", 4, "0-3", "0-3,8-11",
+			[]int{0},
+			"fits one L3 cache, the tightest of 2 with room; 4 sibling threads left idle",
+		},
+		{
+			"share takes whole cores",
+			Options{SMT: SMTShare},
+			"", 4, "0-1,8-9", "0-1,8-9",
+			[]int{0},
+			"fits one L3 cache, the tightest of 2 with room",
+		},
+		{
+			"share takes the thread of a broken core before it breaks another",
+			Options{SMT: SMTShare},
+			"0", 3, "1,8-9", "1,8-9",
+			[]int{0},
+			"fits one L3 cache, the tightest of 2 with room",
+		},
+		{
+			"no hole is filled across packages",
+			Options{},
+			"0-1", 4, "4-7", "4-7,12-15",
+			[]int{1},
+			"fits one L3 cache, the only one with room; 4 sibling threads left idle",
+		},
+		{
+			"the tightest fit",
+			Options{},
+			"4", 3, "5-7", "5-7,13-15",
+			[]int{1},
+			"fits one L3 cache, the tightest of 2 with room; 3 sibling threads left idle",
+		},
+		{
+			"more than a package has",
+			Options{},
+			"1", 5, "0,4-7", "0,4-8,12-15",
+			[]int{0, 1},
+			"no package has 5 cores free, so 2 packages, 2 NUMA nodes and 2 L3 caches; 5 sibling threads left idle",
+		},
+		{
+			"scatter is even",
+			Options{Layout: LayoutScatter},
+			"", 4, "0-1,4-5", "0-1,4-5,8-9,12-13",
+			[]int{0, 1},
+			"spread evenly over 2 NUMA nodes and 2 L3 caches; 4 sibling threads left idle",
+		},
+		{
+			"a busy sibling takes the core",
+			Options{},
+			"8", 4, "4-7", "4-7,12-15",
+			[]int{1},
+			"fits one L3 cache, the only one with room; 4 sibling threads left idle",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			topo := xeon()

@@ -66,8 +66,10 @@ func (a *Allocator) Reserve(owner string, cpus cpuset.Set) (lease Lease, displac
 	if old := a.leases[owner]; old != nil {
 		pid = old.pid
 	}
-	r := &record{owner: owner, size: cpus.Len(), cpus: cpus, held: cpus, fixed: cpus, pid: pid,
-		reason: "the cores that were reserved for it"}
+	r := &record{
+		owner: owner, size: cpus.Len(), cpus: cpus, held: cpus, fixed: cpus, pid: pid,
+		reason: "the cores that were reserved for it",
+	}
 	a.leases[owner] = r
 	displaced = a.displace(cpus)
 	a.refresh()

@@ -28,16 +28,24 @@ func TestCheckConfig(t *testing.T) {
 		out    string
 	}{
 		"an error": {
-			[]string{"/etc/nomad.d"}, findings.Report{Errors: []findings.Finding{bad}}, findings.Request{Paths: []string{"/etc/nomad.d"}}, exitNo,
+			[]string{"/etc/nomad.d"},
+			findings.Report{Errors: []findings.Finding{bad}},
+			findings.Request{Paths: []string{"/etc/nomad.d"}},
+			exitNo,
 			"/etc/nomad.d/lsdyna.hcl:7: error: cores: smt is \"off\"?[2J\n1 error: the agent, or the driver in it, would not start with this.\n",
 		},
 		"a warning": {
-			[]string{"a.hcl", "-plugin-dir", "/p", "b.hcl"}, findings.Report{Warnings: []findings.Finding{warning}, Notes: []string{"not looked at"}, Settings: sound},
-			findings.Request{Paths: []string{"a.hcl", "b.hcl"}, PluginDir: "/p"}, exitOK,
+			[]string{"a.hcl", "-plugin-dir", "/p", "b.hcl"},
+			findings.Report{Warnings: []findings.Finding{warning}, Notes: []string{"not looked at"}, Settings: sound},
+			findings.Request{Paths: []string{"a.hcl", "b.hcl"}, PluginDir: "/p"},
+			exitOK,
 			"warning: telemetry: …\nnote: not looked at\nThe driver takes:\n  cores.smt   isolate  (default)\n  work_roots  \"\"\nNo error, 1 warning.\n",
 		},
 		"nothing, called as the agent is": {
-			[]string{"-config", "a.hcl", "-config=b", "-data-dir=/d"}, findings.Report{}, findings.Request{Paths: []string{"a.hcl", "b"}, DataDir: "/d"}, exitOK,
+			[]string{"-config", "a.hcl", "-config=b", "-data-dir=/d"},
+			findings.Report{},
+			findings.Request{Paths: []string{"a.hcl", "b"}, DataDir: "/d"},
+			exitOK,
 			"No error, no warning.\n",
 		},
 	} {

@@ -183,11 +183,17 @@ func finite(v *float64) *float64 {
 // drawReports draws a table of all paths, and below what each has to tell.
 func drawReports(reports []output.Report, out screen.Screen) []screen.Line {
 	t := screen.Table{Columns: []screen.Column{
-		{Title: "PATH", Keep: true, Least: 12}, {Title: "OUTCOME", Keep: true},
-		{Title: "TIME", Right: true, Rank: 8}, {Title: "END TIME", Right: true, Rank: 7},
-		{Title: "DONE", Right: true, Keep: true}, {Title: "CYCLE", Right: true, Rank: 3},
-		{Title: "ELAPSED", Right: true, Rank: 5}, {Title: "ETA", Right: true, Rank: 6}, {Title: "BETWEEN"},
-		{Title: "ERRORS", Right: true, Rank: 4}, {Title: "WARNINGS", Right: true, Rank: 2},
+		{Title: "PATH", Keep: true, Least: 12},
+		{Title: "OUTCOME", Keep: true},
+		{Title: "TIME", Right: true, Rank: 8},
+		{Title: "END TIME", Right: true, Rank: 7},
+		{Title: "DONE", Right: true, Keep: true},
+		{Title: "CYCLE", Right: true, Rank: 3},
+		{Title: "ELAPSED", Right: true, Rank: 5},
+		{Title: "ETA", Right: true, Rank: 6},
+		{Title: "BETWEEN"},
+		{Title: "ERRORS", Right: true, Rank: 4},
+		{Title: "WARNINGS", Right: true, Rank: 2},
 	}}
 	for _, r := range reports {
 		t.Rows = append(t.Rows, reportRow(r))

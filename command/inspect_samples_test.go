@@ -154,9 +154,12 @@ func TestSamplesOf_readsCellsWithTwoFiles(t *testing.T) {
 		"| a.messag, .d3hsp | R14.0, stopped by the switch | 1 | 240 (d3hsp) | 9 |\n| b-a.stdout, -b.stdout | SIGTERM | 8, 9 | 120 | 9, 91 |\n| c, d | side files | | | |\n"
 	all := samplesOf(table)
 	must.Eq(t, []sample{
-		{"a.messag", "R14.0, stopped by the switch", "1", "240 (d3hsp)", "9"}, {"a.d3hsp", "R14.0, stopped by the switch", "1", "240 (d3hsp)", "9"},
-		{"b-a.stdout", "SIGTERM", "8", "120", "9"}, {"b-b.stdout", "SIGTERM", "9", "120", "91"},
-		{"c", "side files", "", "", ""}, {"d", "side files", "", "", ""},
+		{"a.messag", "R14.0, stopped by the switch", "1", "240 (d3hsp)", "9"},
+		{"a.d3hsp", "R14.0, stopped by the switch", "1", "240 (d3hsp)", "9"},
+		{"b-a.stdout", "SIGTERM", "8", "120", "9"},
+		{"b-b.stdout", "SIGTERM", "9", "120", "91"},
+		{"c", "side files", "", "", ""},
+		{"d", "side files", "", "", ""},
 	}, all)
 	must.Nil(t, all[0].endTime())
 	must.Eq(t, 240, *all[1].endTime())

@@ -103,8 +103,10 @@ func TestReap_removesOnlyWithProof(t *testing.T) {
 		"its process and its allocation are gone": {func(*reapRecord) {}, true, "its process 4194321 is gone; its allocation is gone"},
 		"its exit is on record":                   {(*reapRecord).exited, true, "its exit is on record; its allocation is gone"},
 		"its allocation is there":                 {func(m *reapRecord) { must.NoError(m.t, os.Mkdir(m.alloc, 0o700)) }, false, "still on this node"},
-		"the disk of all allocations is not mounted": {func(m *reapRecord) { must.NoError(m.t, os.Remove(filepath.Dir(m.alloc))) },
-			false, "is Nomad's data_dir mounted?"},
+		"the disk of all allocations is not mounted": {
+			func(m *reapRecord) { must.NoError(m.t, os.Remove(filepath.Dir(m.alloc))) },
+			false, "is Nomad's data_dir mounted?",
+		},
 		"the pid lives": {func(m *reapRecord) {
 			start, err := procfs.StartTicks("/proc", os.Getpid())
 			must.NoError(m.t, err)

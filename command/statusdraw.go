@@ -121,12 +121,20 @@ func (d *statusDrawing) caption(cpus cpuset.Set) string {
 // is asked for more.
 func (d *statusDrawing) table() []screen.Line {
 	t := screen.Table{Columns: []screen.Column{
-		{Title: "", Keep: true}, {Title: "JOB", Keep: true, Least: 8}, {Title: "TASK", Least: 6, Rank: 7},
-		{Title: "ALLOC", Rank: 8}, {Title: "PID", Right: true, Rank: 2},
-		{Title: "CORES", Keep: true, Least: 7}, {Title: "PROGRESS", Keep: true, Least: 11},
-		{Title: "ETA", Right: true, Keep: true}, {Title: "BETWEEN"}, {Title: "TIME", Right: true, Rank: 6},
-		{Title: "CYCLE", Right: true, Rank: 3}, {Title: "RUNNING", Right: true, Rank: 5},
-		{Title: "ERRORS", Right: true, Rank: 1}, {Title: "WARNINGS", Right: true},
+		{Title: "", Keep: true},
+		{Title: "JOB", Keep: true, Least: 8},
+		{Title: "TASK", Least: 6, Rank: 7},
+		{Title: "ALLOC", Rank: 8},
+		{Title: "PID", Right: true, Rank: 2},
+		{Title: "CORES", Keep: true, Least: 7},
+		{Title: "PROGRESS", Keep: true, Least: 11},
+		{Title: "ETA", Right: true, Keep: true},
+		{Title: "BETWEEN"},
+		{Title: "TIME", Right: true, Rank: 6},
+		{Title: "CYCLE", Right: true, Rank: 3},
+		{Title: "RUNNING", Right: true, Rank: 5},
+		{Title: "ERRORS", Right: true, Rank: 1},
+		{Title: "WARNINGS", Right: true},
 	}}
 	for _, task := range d.Live() {
 		t.Rows = append(t.Rows, d.row(task))

@@ -31,8 +31,11 @@ func TestCases_TheTaskIsCompletedOnlyIfEachRunWas(t *testing.T) {
 		"both complete":     {nil, output.Completed, "normal termination at the end time"},
 		"the first failed":  {[]string{"error=20,case=1"}, output.Failed, "run 1 of the process (CRUSH): error termination: *** Error 40500"},
 		"the second failed": {[]string{"error=20,case=2"}, output.Failed, "error termination: *** Error 40500"},
-		"the first is short": {[]string{"short=0.3,case=1"}, output.Stopped,
-			"run 1 of the process (CRUSH): normal termination before the end time"},
+		"the first is short": {
+			[]string{"short=0.3,case=1"},
+			output.Stopped,
+			"run 1 of the process (CRUSH): normal termination before the end time",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := n.start(casesJob(t, c.faults...))

@@ -106,12 +106,18 @@ func TestRecover_PidFile(t *testing.T) {
 		"gone":            {func(r *run) { must.NoError(r.t, os.Remove(r.pidPath())) }, "0", "Restored core 0 from the driver state"},
 		"empty":           {func(r *run) { r.writePid("") }, "0", "Restored core 0 from the driver state"},
 		"first line only": {func(r *run) { r.writePid(fmt.Sprintf("%d\n", r.pid)) }, "0", "Restored core 0 from the driver state"},
-		"first line without its end": {func(r *run) { r.writePid(fmt.Sprint(r.pid)) },
-			"0", "Restored core 0 from the driver state"},
-		"broken second line": {func(r *run) { r.writePid(fmt.Sprintf("%d\n{\"cores\":[0,", r.pid)) },
-			"0", "Restored core 0 from the driver state"},
-		"second line without cores": {func(r *run) { r.writePid(fmt.Sprintf("%d\n{}\n", r.pid)) },
-			"0", "Restored core 0 from the driver state"},
+		"first line without its end": {
+			func(r *run) { r.writePid(fmt.Sprint(r.pid)) },
+			"0", "Restored core 0 from the driver state",
+		},
+		"broken second line": {
+			func(r *run) { r.writePid(fmt.Sprintf("%d\n{\"cores\":[0,", r.pid)) },
+			"0", "Restored core 0 from the driver state",
+		},
+		"second line without cores": {
+			func(r *run) { r.writePid(fmt.Sprintf("%d\n{}\n", r.pid)) },
+			"0", "Restored core 0 from the driver state",
+		},
 		"names another process, with all that proves it": {func(r *run) {
 			pid, start := innocent(r.t)
 			r.writePid(fmt.Sprintf("%d\n{\"cores\":[1],\"start_time\":%d,\"boot_id\":%q,\"supervisor_pid\":%d,\"supervisor_start_time\":%d}\n",
@@ -122,8 +128,10 @@ func TestRecover_PidFile(t *testing.T) {
 			rec.BootID = "11111111-2222-3333-4444-555555555555"
 			must.NoError(r.t, pidfile.Write(r.pidPath(), rec))
 		}, "0", "Restored core 0 from the driver state"},
-		"differs from the driver state, which it outranks": {func(r *run) { r.withCores(1) },
-			"1", "Restored core 1 from the pid file"},
+		"differs from the driver state, which it outranks": {
+			func(r *run) { r.withCores(1) },
+			"1", "Restored core 1 from the pid file",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t)

@@ -49,8 +49,10 @@ func TestSmallRestart_MovesTheEndTime(t *testing.T) {
 	want := n.extended()
 	for name, c := range map[string]struct{ before, config, arguments, says string }{
 		"plain": {"", smallRestart, "> i=small.k r=d3dump01 ncpu=1", "Small restart from d3dump01 with small.k, as the job says"},
-		"with a jobid": {"jobid = \"crash7\"", "jobid = \"crash7\"\n" + strings.Replace(smallRestart, "d3dump", "crash7.d3dump", 1),
-			"> i=small.k r=crash7.d3dump01 ncpu=1", "Small restart from crash7.d3dump01 with small.k"},
+		"with a jobid": {
+			"jobid = \"crash7\"", "jobid = \"crash7\"\n" + strings.Replace(smallRestart, "d3dump", "crash7.d3dump", 1),
+			"> i=small.k r=crash7.d3dump01 ncpu=1", "Small restart from crash7.d3dump01 with small.k",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first := n.completedWithDump(c.before)

@@ -117,10 +117,14 @@ func TestUpgrade_RecordsOfAFormerVersion(t *testing.T) {
 			}
 			f.editHandle(later)
 		}, true, "outputs unreadable"},
-		"without its exit": {func(f *formerRun) { must.NoError(f.n.t, os.Remove(filepath.Join(f.dir, "exit.json"))) },
-			false, "host rebooted, solver lost"},
-		"the handle alone": {func(f *formerRun) { must.NoError(f.n.t, os.RemoveAll(filepath.Dir(f.dir))) },
-			false, "host rebooted, solver lost"},
+		"without its exit": {
+			func(f *formerRun) { must.NoError(f.n.t, os.Remove(filepath.Join(f.dir, "exit.json"))) },
+			false, "host rebooted, solver lost",
+		},
+		"the handle alone": {
+			func(f *formerRun) { must.NoError(f.n.t, os.RemoveAll(filepath.Dir(f.dir))) },
+			false, "host rebooted, solver lost",
+		},
 		"the handle and an empty record": {func(f *formerRun) {
 			for _, name := range []string{"pid", "spec.json", "exit.json", "task.json", "lock"} {
 				must.NoError(f.n.t, os.Remove(filepath.Join(f.dir, name)))

@@ -19,8 +19,10 @@ import (
 func TestDriver_CheckpointsInAFolderThatHangs(t *testing.T) {
 	cores := twoCores(t)
 	s := newServedSite(t, fmt.Sprintf("cores { usable = %q }", cores))
-	r := s.start(jobHCL{name: "hangs", folder: s.served("hangs"), env: "STANDIN_PACE = \"200ms\"\nSTANDIN_POLL = \"5\"",
-		config: "ncpu = 1\ncheckpoint = \"1s\"\nreport = true\nwatch {\n silence = \"1h\"\n action = \"stop\"\n}\n"})
+	r := s.start(jobHCL{
+		name: "hangs", folder: s.served("hangs"), env: "STANDIN_PACE = \"200ms\"\nSTANDIN_POLL = \"5\"",
+		config: "ncpu = 1\ncheckpoint = \"1s\"\nreport = true\nwatch {\n silence = \"1h\"\n action = \"stop\"\n}\n",
+	})
 	r.wait(api.AllocClientStatusRunning, cluster.TaskEvent("lsdyna", "Checkpoint: dump d3dump01 written at t = "))
 	s.hang()
 	s.runsBeside("beside", 1)

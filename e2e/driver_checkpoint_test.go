@@ -152,8 +152,10 @@ func TestDriver_AgeOfTheNewestDumpIsTold(t *testing.T) {
 func TestDriver_SolverThatLeavesTheSwitch(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
-	hcl := jobHCL{name: "keeping", folder: s.deck("keeping", "solid_bar_impact"), config: "ncpu = 1",
-		env: "STANDIN_PACE = \"200ms\"\nSTANDIN_POLL = \"8\"\nSTANDIN_FAULT = \"keep_d3kil\""}
+	hcl := jobHCL{
+		name: "keeping", folder: s.deck("keeping", "solid_bar_impact"), config: "ncpu = 1",
+		env: "STANDIN_PACE = \"200ms\"\nSTANDIN_POLL = \"8\"\nSTANDIN_FAULT = \"keep_d3kil\"",
+	}
 	r := s.start(hcl)
 	s.waitCycles(r)
 	for i := range 3 {

@@ -46,8 +46,10 @@ func (s *site) cgroup(alloc, task, controller string) string {
 
 // limitFiles are what bounds memory and weighs CPU time, of v2 and of v1.
 var limitFiles = map[string][]string{
-	"memory": {"memory.max", "memory.low", "memory.min", "memory.high", "memory.swap.max", "memory.oom.group",
-		"memory.limit_in_bytes", "memory.soft_limit_in_bytes", "memory.swappiness"},
+	"memory": {
+		"memory.max", "memory.low", "memory.min", "memory.high", "memory.swap.max", "memory.oom.group",
+		"memory.limit_in_bytes", "memory.soft_limit_in_bytes", "memory.swappiness",
+	},
 	"cpu": {"cpu.weight", "cpu.max", "cpu.shares", "cpu.cfs_quota_us"},
 }
 
@@ -166,8 +168,10 @@ func TestDriver_OutOfMemoryIsTold(t *testing.T) {
 		t.Log(c.name) // no subtest: what the site says fails the test that it is of
 		name := strings.ReplaceAll(c.name, " ", "-")
 		// Six seconds to freeze it in.
-		r := s.submit(jobHCL{name: name, folder: s.deck(name, "solid_bar_impact"), config: "ncpu = 1",
-			env: "STANDIN_PACE = \"200ms\"\nSTANDIN_FAULT = \"oom=30\"", resources: "cpu = 100\n memory_max = 400"})
+		r := s.submit(jobHCL{
+			name: name, folder: s.deck(name, "solid_bar_impact"), config: "ncpu = 1",
+			env: "STANDIN_PACE = \"200ms\"\nSTANDIN_FAULT = \"oom=30\"", resources: "cpu = 100\n memory_max = 400",
+		})
 		r.waitLaunch()
 		goOn := r.freeze()
 		r.wait(api.AllocClientStatusRunning, cluster.TaskState("lsdyna", "running"))

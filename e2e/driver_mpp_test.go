@@ -105,8 +105,10 @@ func TestDriver_MPPLeavesNoRankBehind(t *testing.T) {
 		must.Len(t, 0, r.ranks())
 	})
 	t.Run("an error on one rank", func(t *testing.T) {
-		r := s.submit(jobHCL{name: "error", solver: "mpp", folder: s.deck("error", "solid_bar_impact"), config: "ncpu = 2\nmemory = \"20m\"",
-			env: `STANDIN_FAULT = "error=50,rank=1"`})
+		r := s.submit(jobHCL{
+			name: "error", solver: "mpp", folder: s.deck("error", "solid_bar_impact"), config: "ncpu = 2\nmemory = \"20m\"",
+			env: `STANDIN_FAULT = "error=50,rank=1"`,
+		})
 		r.wait(api.AllocClientStatusFailed, cluster.TaskEvent("lsdyna", "*** Error 40500"))
 		must.Len(t, 0, r.ranks())
 	})

@@ -26,20 +26,34 @@ func TestDriver_TellsTheOutcome(t *testing.T) {
 		code            int // 0: any but 0
 		says            []string
 	}{
-		{"error with exit 0", "error_missing_include", `STANDIN_FAULT = "exit_code=0"`, 1,
-			[]string{"rror termination: *** Error"}},
-		{"error while solving", "error_negative_volume", `STANDIN_FAULT = "exit_code=0"`, 1,
-			[]string{"*** Error 40509"}},
-		{"normal termination too early", "solid_bar_impact", `STANDIN_FAULT = "short=0.3"`, 1,
-			[]string{"ormal termination before the end time"}},
-		{"no licence", "solid_bar_impact", `STANDIN_FAULT = "license_refused"`, 0,
-			[]string{"icence"}},
-		{"model beyond the licence", "solid_bar_impact", `STANDIN_FAULT = "element_limit=10"`, 0,
-			[]string{"70043"}},
-		{"abort", "solid_bar_impact", `STANDIN_FAULT = "abort=20"`, 134,
-			[]string{"SIGABRT"}},
-		{"leaves without a word", "solid_bar_impact", `STANDIN_FAULT = "vanish=20"`, 1,
-			[]string{"LS-DYNA printed no end"}},
+		{
+			"error with exit 0", "error_missing_include", `STANDIN_FAULT = "exit_code=0"`, 1,
+			[]string{"rror termination: *** Error"},
+		},
+		{
+			"error while solving", "error_negative_volume", `STANDIN_FAULT = "exit_code=0"`, 1,
+			[]string{"*** Error 40509"},
+		},
+		{
+			"normal termination too early", "solid_bar_impact", `STANDIN_FAULT = "short=0.3"`, 1,
+			[]string{"ormal termination before the end time"},
+		},
+		{
+			"no licence", "solid_bar_impact", `STANDIN_FAULT = "license_refused"`, 0,
+			[]string{"icence"},
+		},
+		{
+			"model beyond the licence", "solid_bar_impact", `STANDIN_FAULT = "element_limit=10"`, 0,
+			[]string{"70043"},
+		},
+		{
+			"abort", "solid_bar_impact", `STANDIN_FAULT = "abort=20"`, 134,
+			[]string{"SIGABRT"},
+		},
+		{
+			"leaves without a word", "solid_bar_impact", `STANDIN_FAULT = "vanish=20"`, 1,
+			[]string{"LS-DYNA printed no end"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			name := strings.ReplaceAll(c.name, " ", "-")
@@ -85,8 +99,10 @@ func (s *site) waitCycles(r *run) {
 func TestDriver_KillsWhatIgnoresEverything(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
-	hcl := jobHCL{name: "stubborn", folder: s.deck("stubborn", "solid_bar_impact"),
-		env: slow + "\nSTANDIN_FAULT = \"ignore_sigterm,ignore_d3kil,child=3600\""}
+	hcl := jobHCL{
+		name: "stubborn", folder: s.deck("stubborn", "solid_bar_impact"),
+		env: slow + "\nSTANDIN_FAULT = \"ignore_sigterm,ignore_d3kil,child=3600\"",
+	}
 	r := &run{s: s, job: hcl.name, folder: hcl.folder}
 	var err error
 	r.alloc, err = s.Run(within(t), strings.Replace(hcl.String(), `kill_timeout = "60s"`, `kill_timeout = "3s"`, 1))

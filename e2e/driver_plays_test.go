@@ -33,8 +33,10 @@ func TestDriver_TellsReportedEnds(t *testing.T) {
 			continue
 		}
 		t.Run(row[0], func(t *testing.T) {
-			r := s.submit(jobHCL{name: row[0], folder: s.deck(row[0], "solid_bar_impact"), config: "ncpu = 1",
-				env: "STANDIN_PLAY = \"" + filepath.Join(copied, row[0], "play") + "\""})
+			r := s.submit(jobHCL{
+				name: row[0], folder: s.deck(row[0], "solid_bar_impact"), config: "ncpu = 1",
+				env: "STANDIN_PLAY = \"" + filepath.Join(copied, row[0], "play") + "\"",
+			})
 			status := api.AllocClientStatusFailed
 			if row[1] == "completed" {
 				status = api.AllocClientStatusComplete

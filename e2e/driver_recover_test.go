@@ -197,10 +197,12 @@ func restoresCores(t *testing.T, s *site, all cpuset.Set) {
 		{"pid file gone", "", cores, "from the driver state"},
 		{"first line only", fmt.Sprintf("%d\n", rec.PID), cores, "from the driver state"},
 		{"broken second line", fmt.Sprintf("%d\n{\"cores\":[0,", rec.PID), cores, "from the driver state"},
-		{"the pid file wins over the driver state",
+		{
+			"the pid file wins over the driver state",
 			fmt.Sprintf("%d\n{\"cores\":[%s],\"start_time\":%d,\"boot_id\":%q,\"supervisor_pid\":%d,\"supervisor_start_time\":%d}\n",
 				rec.PID, other, rec.StartTime, rec.BootID, rec.SupervisorPID, rec.SupervisorStartTime),
-			other, "from the pid file"},
+			other, "from the pid file",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			began := time.Now()

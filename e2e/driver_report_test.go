@@ -39,8 +39,11 @@ func TestDriver_LeavesAPage(t *testing.T) {
 	}{
 		"completes": {"", func(*run) {}, api.AllocClientStatusComplete, []string{">Completed<", "exit code 0", `id="progress"`, `id="energies"`}},
 		"fails":     {`STANDIN_FAULT = "error=20"`, func(*run) {}, api.AllocClientStatusFailed, []string{">Failed<", "40500"}},
-		"killed": {steady, func(r *run) { must.NoError(t, unix.Kill(r.pidFile().PID, unix.SIGKILL)) },
-			api.AllocClientStatusFailed, []string{">Killed<", "signal 9, SIGKILL"}},
+		"killed": {
+			steady, func(r *run) { must.NoError(t, unix.Kill(r.pidFile().PID, unix.SIGKILL)) },
+			api.AllocClientStatusFailed,
+			[]string{">Killed<", "signal 9, SIGKILL"},
+		},
 		"stopped": {steady, func(r *run) {
 			page := s.prints("report", r.alloc[:13])
 			must.StrContains(t, page, ">Running<")

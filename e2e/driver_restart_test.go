@@ -29,8 +29,10 @@ func TestDriver_GoesOnFromTheDump(t *testing.T) {
 	whole := s.submit(jobHCL{name: "whole", folder: s.deck("whole", "solid_bar_impact"), config: "ncpu = 1"})
 	whole.wait(api.AllocClientStatusComplete)
 
-	hcl := jobHCL{name: "parts", folder: s.deck("parts", "solid_bar_impact"), config: "ncpu = 1",
-		env: "STANDIN_PACE = \"5ms\"\nSTANDIN_POLL = \"5\""}
+	hcl := jobHCL{
+		name: "parts", folder: s.deck("parts", "solid_bar_impact"), config: "ncpu = 1",
+		env: "STANDIN_PACE = \"5ms\"\nSTANDIN_POLL = \"5\"",
+	}
 	part := s.start(hcl)
 	s.waitCycles(part)
 	must.NoError(t, s.StopJob(within(t), hcl.name, false))
@@ -166,8 +168,10 @@ exit 1
 func TestDriver_EndsASolverThatWaitsForItsLicence(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
-	r := s.submit(jobHCL{name: "queued", folder: s.deck("queued", "solid_bar_impact"), config: `start_timeout = "3s"`,
-		env: `STANDIN_FAULT = "license_wait=forever"`})
+	r := s.submit(jobHCL{
+		name: "queued", folder: s.deck("queued", "solid_bar_impact"), config: `start_timeout = "3s"`,
+		env: `STANDIN_FAULT = "license_wait=forever"`,
+	})
 	r.wait(api.AllocClientStatusFailed, cluster.TaskEvent("lsdyna", "within start_timeout 3s"))
 	must.Len(t, 0, r.solvers())
 }

@@ -71,14 +71,18 @@ func TestDriver_ExecHasTheTasksRightsOnly(t *testing.T) {
 	r := s.start(jobHCL{name: "exec", folder: s.deck("exec", "solid_bar_impact"), config: "ncpu = 1", env: slow})
 	alloc := r.wait(api.AllocClientStatusRunning)
 	var out, errs bytes.Buffer
-	code, err := s.API.Allocations().Exec(within(t), alloc, "lsdyna", false, []string{"/bin/sh", "-c",
-		"cat /proc/self/status /proc/self/cgroup; ls " + s.StateDir() + "; kill -9 $PPID; exit 3"},
+	code, err := s.API.Allocations().Exec(within(t), alloc, "lsdyna", false, []string{
+		"/bin/sh", "-c",
+		"cat /proc/self/status /proc/self/cgroup; ls " + s.StateDir() + "; kill -9 $PPID; exit 3",
+	},
 		strings.NewReader(""), &out, &errs, nil, nil)
 	must.NoError(t, err)
 	must.Eq(t, 3, code)
 	said := out.String()
-	for _, line := range []string{"Uid:\t65534\t65534\t65534\t65534\n", "NoNewPrivs:\t1\n", "CapEff:\t0000000000000000\n",
-		"Cpus_allowed_list:\t" + r.checkCores().String() + "\n", alloc.ID + ".lsdyna"} {
+	for _, line := range []string{
+		"Uid:\t65534\t65534\t65534\t65534\n", "NoNewPrivs:\t1\n", "CapEff:\t0000000000000000\n",
+		"Cpus_allowed_list:\t" + r.checkCores().String() + "\n", alloc.ID + ".lsdyna",
+	} {
 		must.StrContains(t, said, line)
 	}
 	for line := range strings.Lines(said) {

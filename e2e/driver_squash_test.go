@@ -92,8 +92,10 @@ func TestDriver_RunsInAPrivateFolderOfAServerThatDoesNotTrustRoot(t *testing.T) 
 	_, err = os.ReadDir(folder)
 	must.ErrorIs(t, err, os.ErrPermission)
 
-	hcl := jobHCL{name: "private", folder: folder, config: "ncpu = 1", task: `user = "` + resident + `"`,
-		env: "STANDIN_PACE = \"10ms\"\nSTANDIN_POLL = \"5\""}
+	hcl := jobHCL{
+		name: "private", folder: folder, config: "ncpu = 1", task: `user = "` + resident + `"`,
+		env: "STANDIN_PACE = \"10ms\"\nSTANDIN_POLL = \"5\"",
+	}
 	r := s.start(hcl)
 	s.waitCycles(&run{s: s, job: r.job, folder: behind, alloc: r.alloc})
 	alloc := r.wait(api.AllocClientStatusRunning)

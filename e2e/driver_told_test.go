@@ -111,8 +111,10 @@ func TestDriver_RemovedRunFolderIsTold(t *testing.T) {
 func TestDriver_HistoryOutlivesNomadsEvents(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
-	hcl := jobHCL{name: "eventful", folder: s.deck("eventful", "solid_bar_impact"), config: "ncpu = 1",
-		env: "STANDIN_PACE = \"250ms\"\nSTANDIN_POLL = \"1\""}
+	hcl := jobHCL{
+		name: "eventful", folder: s.deck("eventful", "solid_bar_impact"), config: "ncpu = 1",
+		env: "STANDIN_PACE = \"250ms\"\nSTANDIN_POLL = \"1\"",
+	}
 	alloc, err := s.Run(within(t), strings.Replace(hcl.String(), `attempts = 0
       mode     = "fail"`, `attempts = 3
       interval = "30m"

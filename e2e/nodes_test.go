@@ -160,8 +160,10 @@ func (s *site) asks(j jobHCL) *run {
 // waitsFor waits until the task tells that it waits for its folder, and who is there.
 func (r *run) waitsFor(owner *run) {
 	r.s.t.Helper()
-	texts := []string{"Waiting for the run folder", "task lsdyna of job " + owner.job + " ", "(allocation " + owner.alloc[:8] + ")",
-		"runs there on node " + owner.s.nodeName(), " since "}
+	texts := []string{
+		"Waiting for the run folder", "task lsdyna of job " + owner.job + " ", "(allocation " + owner.alloc[:8] + ")",
+		"runs there on node " + owner.s.nodeName(), " since ",
+	}
 	if owner.s.PluginPath() == r.s.PluginPath() { // which knows without looking into the folder
 		texts = []string{"task " + owner.alloc + "/lsdyna/", "runs there"}
 	}

@@ -101,12 +101,14 @@ func TestDriver_PackIsPlanned(t *testing.T) {
 			must.Eq(t, 2, *g.RestartPolicy.Attempts)
 			must.Eq(t, "nobody", g.Tasks[0].User)
 		}},
-		{name: "on two nodes", job: "lsdyna", values: map[string]any{"nodes": 2.0, "cores": 1.0, "memory": 100.0}, lacks: "distinct_hosts",
+		{
+			name: "on two nodes", job: "lsdyna", values: map[string]any{"nodes": 2.0, "cores": 1.0, "memory": 100.0}, lacks: "distinct_hosts",
 			check: func(g *api.TaskGroup, config map[string]any) {
 				must.Eq(t, 2, *g.Count)
 				must.Eq(t, "2", fmt.Sprint(config["nodes"]))
 				must.Eq(t, "launch", g.Networks[0].DynamicPorts[0].Label)
-			}},
+			},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			values := maps.Clone(defaults)

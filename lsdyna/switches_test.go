@@ -17,8 +17,10 @@ func mustSwitch(t *testing.T, text string) Switch {
 }
 
 func TestParseSwitch(t *testing.T) {
-	for text, want := range map[string]string{"sw1": "sw1.", " SW3. ": "sw3.", "stop": "stop", "Quit": "quit", "endtime=0.02": "endtime=0.02", "ENDTIME=1E-2": "endtime=1e-2", "swd": "swd.", "swn": "swn.",
-		"swz": "swz.", "SW9.": "sw9.", "newone": "newone"} {
+	for text, want := range map[string]string{
+		"sw1": "sw1.", " SW3. ": "sw3.", "stop": "stop", "Quit": "quit", "endtime=0.02": "endtime=0.02", "ENDTIME=1E-2": "endtime=1e-2", "swd": "swd.", "swn": "swn.",
+		"swz": "swz.", "SW9.": "sw9.", "newone": "newone",
+	} {
 		must.Eq(t, want, mustSwitch(t, text).Name)
 	}
 	for _, text := range []string{"", ".", "sw5", "SW5.", "sw", "sw!", "sw..", "swzz.", "stop.", "9sw", "longerthan", "a b", "a/b", "sw1;rm", "swé", "\x1b[2J", "endtime", "endtime=", "endtime=-1", "endtime=0", "endtime=1 2", "endtime=1\n2", "endtime=x", "sw1\nstop", "kill -9 1"} {

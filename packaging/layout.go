@@ -52,8 +52,10 @@ func (r *release) files() ([]file, error) {
 		r.own("example/agent.hcl", shareDir+"/agent.hcl"),
 		r.own("example/README.md", shareDir+"/README.md"),
 		r.own("example/solver/README.md", shareDir+"/solver/README.md"),
-		{source: r.path("packaging/systemd/lsdyna.conf"), archive: "systemd/nomad.service.d/50-lsdyna.conf",
-			pkg: "/usr/lib/systemd/system/nomad.service.d/50-lsdyna.conf", mode: 0o644},
+		{
+			source: r.path("packaging/systemd/lsdyna.conf"), archive: "systemd/nomad.service.d/50-lsdyna.conf",
+			pkg: "/usr/lib/systemd/system/nomad.service.d/50-lsdyna.conf", mode: 0o644,
+		},
 		{source: r.path("packaging/prometheus/" + metricsUnit), pkg: "/usr/lib/systemd/system/" + metricsUnit, mode: 0o644},
 	}
 	for _, name := range []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md", "TROUBLESHOOT.md", "packaging/README.md"} {

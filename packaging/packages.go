@@ -109,8 +109,10 @@ LS-DYNA is not part of the package; a stand-in solver for trying the driver is.`
 func (r *release) contents(list []file, work string) (files.Contents, error) {
 	var contents files.Contents
 	add := func(source, target, kind, format string, mode os.FileMode) {
-		contents = append(contents, &files.Content{Source: source, Destination: target, Type: kind, Packager: format,
-			FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: mode, MTime: r.time}})
+		contents = append(contents, &files.Content{
+			Source: source, Destination: target, Type: kind, Packager: format,
+			FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: mode, MTime: r.time},
+		})
 	}
 	for i, f := range list {
 		if f.pkg == "" {

@@ -29,7 +29,8 @@ func TestParse(t *testing.T) {
 	}{
 		"both lines": {
 			"12345\n{\"cores\":[0,1,2,3],\"start_time\":8123456,\"boot_id\":\"b\"}\n",
-			Record{PID: 12345, Cores: []int{0, 1, 2, 3}, StartTime: 8123456, BootID: "b"}, nil,
+			Record{PID: 12345, Cores: []int{0, 1, 2, 3}, StartTime: 8123456, BootID: "b"},
+			nil,
 		},
 		"what the older tool wrote":       {"77\n{\"cores\": [4, 2]}", Record{PID: 77, Cores: []int{4, 2}}, nil},
 		"no affinity":                     {"77\n{\"cores\":[]}\n", Record{PID: 77, Cores: []int{}}, nil},

@@ -90,8 +90,10 @@ func TestOpen_RefusesAWayThatOthersLead(t *testing.T) {
 		"a list that lets others read, and root write": {func(t *testing.T, base string) string {
 			mkdir(t, base+"/a", 0o755)
 			must.NoError(t, os.Chown(base+"/a", 0, stranger))
-			kerneltest.SetACL(t, base+"/a", kerneltest.Access, kerneltest.ACL{Owner: 7, Group: 5, Other: 5,
-				Users: map[uint32]uint16{stranger: 5}, Groups: map[uint32]uint16{0: 7}})
+			kerneltest.SetACL(t, base+"/a", kerneltest.Access, kerneltest.ACL{
+				Owner: 7, Group: 5, Other: 5,
+				Users: map[uint32]uint16{stranger: 5}, Groups: map[uint32]uint16{0: 7},
+			})
 			return base + "/a/state"
 		}, "", true},
 	} {

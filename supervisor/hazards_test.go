@@ -33,15 +33,18 @@ func TestLaunchErrors(t *testing.T) {
 	}{
 		"no such command": {
 			func(t *testing.T, k *task) { k.spec.Command = "/nonexistent/ls-dyna" },
-			[]string{"execute /nonexistent/ls-dyna", "no such file"}, false,
+			[]string{"execute /nonexistent/ls-dyna", "no such file"},
+			false,
 		},
 		"not executable": {
 			func(t *testing.T, k *task) { k.spec.Command = "/etc/passwd" },
-			[]string{"execute /etc/passwd", "permission denied"}, false,
+			[]string{"execute /etc/passwd", "permission denied"},
+			false,
 		},
 		"no run folder": {
 			func(t *testing.T, k *task) { k.spec.Dir = k.run + "/nowhere" },
-			[]string{"enter run folder", "/nowhere", "no such file"}, false,
+			[]string{"enter run folder", "/nowhere", "no such file"},
+			false,
 		},
 		"a run folder that the user may not enter": {
 			func(t *testing.T, k *task) {
@@ -49,7 +52,8 @@ func TestLaunchErrors(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			[]string{"enter run folder", "nobody", "permission denied"}, true,
+			[]string{"enter run folder", "nobody", "permission denied"},
+			true,
 		},
 		"a run folder that is a link to root's": {
 			func(t *testing.T, k *task) {
@@ -59,7 +63,8 @@ func TestLaunchErrors(t *testing.T) {
 				}
 				k.spec.Dir = link
 			},
-			[]string{"enter run folder", "permission denied"}, true,
+			[]string{"enter run folder", "permission denied"},
+			true,
 		},
 		"a run folder that may not be written": {
 			func(t *testing.T, k *task) {
@@ -70,15 +75,18 @@ func TestLaunchErrors(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			[]string{"create output file stdout", "permission denied"}, true,
+			[]string{"create output file stdout", "permission denied"},
+			true,
 		},
 		"a CPU that is not there": {
 			func(t *testing.T, k *task) { k.spec.CPUs = []int{2001} },
-			[]string{"bind to CPUs 2001", "none of them"}, false,
+			[]string{"bind to CPUs 2001", "none of them"},
+			false,
 		},
 		"a CPU too many": {
 			func(t *testing.T, k *task) { k.spec.CPUs = append(someCPUs(t, 1), 2001) },
-			[]string{"bind to CPUs", "2001", "allows only"}, false,
+			[]string{"bind to CPUs", "2001", "allows only"},
+			false,
 		},
 		"a CPU outside the cpuset": {
 			func(t *testing.T, k *task) {
@@ -86,25 +94,29 @@ func TestLaunchErrors(t *testing.T) {
 				k.v1(cpuList(cpus[:1]))
 				k.spec.CPUs = cpus[1:]
 			},
-			[]string{"bind to CPUs", "cpuset"}, true,
+			[]string{"bind to CPUs", "cpuset"},
+			true,
 		},
 		"a cpuset without CPUs": {
 			func(t *testing.T, k *task) { k.v1("") },
-			[]string{"join cgroup", "no CPUs"}, true,
+			[]string{"join cgroup", "no CPUs"},
+			true,
 		},
 		"a cgroup that is gone (v1)": {
 			func(t *testing.T, k *task) {
 				k.v1(cpuList(someCPUs(t, 1)))
 				removeCgroup(t, k.spec.Cgroups.Memory)
 			},
-			[]string{"join cgroup", "no such file"}, true,
+			[]string{"join cgroup", "no such file"},
+			true,
 		},
 		"a cgroup that is gone (v2)": {
 			func(t *testing.T, k *task) {
 				k.v2()
 				removeCgroup(t, k.spec.Cgroups.Join[0])
 			},
-			[]string{"open cgroup", "no such file"}, true,
+			[]string{"open cgroup", "no such file"},
+			true,
 		},
 		"another user, without the right to": {
 			func(t *testing.T, k *task) {
@@ -113,7 +125,8 @@ func TestLaunchErrors(t *testing.T) {
 				}
 				k.spec.User.UID++
 			},
-			[]string{"become user", "may not"}, false,
+			[]string{"become user", "may not"},
+			false,
 		},
 	}
 	for name, c := range cases {

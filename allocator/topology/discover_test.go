@@ -133,8 +133,10 @@ func TestDiscover_degrades(t *testing.T) {
 		{name: "masks where there are no lists", tree: whole.without("thread_siblings_list")},
 		{name: "no list of online CPUs", tree: whole.without("cpu/online"), warning: "asking each CPU"},
 		{name: "no siblings: core_id", tree: whole.without("thread_siblings_list", "thread_siblings"), warning: "core_id"},
-		{name: "no siblings and no core_id", tree: whole.without("thread_siblings_list", "thread_siblings", "core_id"),
-			cores: []string{"0", "1", "2", "3", "4", "5", "6", "7"}, warning: "cores of one thread"},
+		{
+			name: "no siblings and no core_id", tree: whole.without("thread_siblings_list", "thread_siblings", "core_id"),
+			cores: []string{"0", "1", "2", "3", "4", "5", "6", "7"}, warning: "cores of one thread",
+		},
 		{name: "no node tree", tree: whole.without("cpulist", "distance", "node/online"), nodes: []string{"0-7"}, warning: "taken for one node"},
 		{name: "no distances", tree: whole.without("distance"), warning: "distances"},
 		{name: "distances cut off", tree: whole.with(tree{nodeRoot + "node3/distance": "21"}), warning: "not 2 distances"},
@@ -143,20 +145,30 @@ func TestDiscover_degrades(t *testing.T) {
 		{name: "NULs after the text", tree: whole.with(tree{cpuRoot + "online": "0-7\n\x00\x00\x00"})},
 		{name: "NULs only", tree: whole.with(tree{cpuRoot + "online": "\x00\x00"}), warning: "asking each CPU"},
 		{name: "online list of nonsense", tree: whole.with(tree{cpuRoot + "online": "0-"}), warning: "asking each CPU"},
-		{name: "a CPU offline", tree: whole.with(tree{cpuRoot + "online": "0-4,6-7"}),
-			cores: []string{"0,4", "1", "2,6", "3,7"}, l3s: []string{"0-1,4", "2-3,6-7"}, nodes: []string{"0-1,4", "2-3,6-7"}},
-		{name: "a CPU offline, known from its own file", tree: whole.without("cpu/online").with(tree{cpuRoot + "cpu5/online": "0\n"}),
-			cores: []string{"0,4", "1", "2,6", "3,7"}, l3s: []string{"0-1,4", "2-3,6-7"}, nodes: []string{"0-1,4", "2-3,6-7"}, warning: "asking"},
+		{
+			name: "a CPU offline", tree: whole.with(tree{cpuRoot + "online": "0-4,6-7"}),
+			cores: []string{"0,4", "1", "2,6", "3,7"}, l3s: []string{"0-1,4", "2-3,6-7"}, nodes: []string{"0-1,4", "2-3,6-7"},
+		},
+		{
+			name: "a CPU offline, known from its own file", tree: whole.without("cpu/online").with(tree{cpuRoot + "cpu5/online": "0\n"}),
+			cores: []string{"0,4", "1", "2,6", "3,7"}, l3s: []string{"0-1,4", "2-3,6-7"}, nodes: []string{"0-1,4", "2-3,6-7"}, warning: "asking",
+		},
 		{name: "online CPUs without a directory", tree: whole.with(tree{cpuRoot + "online": "0-9"}), warning: "8-9 are online"},
 		{name: "siblings that contradict each other", tree: whole.with(tree{cpuRoot + "cpu1/topology/thread_siblings_list": "1,4-5"}), warning: "do not agree"},
-		{name: "two nodes claim a CPU", tree: whole.with(tree{nodeRoot + "node3/cpulist": "1-3,6-7"}),
-			nodes: []string{"0-1,4-5", "1-3,6-7"}, warning: "more than one NUMA node"},
+		{
+			name: "two nodes claim a CPU", tree: whole.with(tree{nodeRoot + "node3/cpulist": "1-3,6-7"}),
+			nodes: []string{"0-1,4-5", "1-3,6-7"}, warning: "more than one NUMA node",
+		},
 		{name: "a CPU of no node", tree: whole.with(tree{nodeRoot + "node3/cpulist": "2,6-7"}), warning: "no NUMA node"},
-		{name: "a node of memory only", tree: whole.with(tree{nodeRoot + "node9/cpulist": "\n", nodeRoot + "node9/distance": "30 30 10",
-			nodeRoot + "node0/distance": "10 21 30", nodeRoot + "node3/distance": "21 10 30"}), nodes: []string{"", "0-1,4-5", "2-3,6-7"}},
+		{name: "a node of memory only", tree: whole.with(tree{
+			nodeRoot + "node9/cpulist": "\n", nodeRoot + "node9/distance": "30 30 10",
+			nodeRoot + "node0/distance": "10 21 30", nodeRoot + "node3/distance": "21 10 30",
+		}), nodes: []string{"", "0-1,4-5", "2-3,6-7"}},
 		{name: "a number that is none", tree: whole.with(tree{cpuRoot + "cpu0/topology/die_id": "zero"}), warning: "not a number"},
-		{name: "other directories beside the CPUs", tree: whole.with(tree{cpuRoot + "cpufreq/x": "", cpuRoot + "cpu01/x": "", cpuRoot + "cpu-1/x": "",
-			cpuRoot + "cpu9999999999/x": ""})},
+		{name: "other directories beside the CPUs", tree: whole.with(tree{
+			cpuRoot + "cpufreq/x": "", cpuRoot + "cpu01/x": "", cpuRoot + "cpu-1/x": "",
+			cpuRoot + "cpu9999999999/x": "",
+		})},
 		{name: "more CPUs than there is room for", tree: whole.with(tree{cpuRoot + "cpu5000/topology/core_id": "0"}), warning: "at most 2048"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -258,10 +270,14 @@ func TestTopologyJSON_isTheCommandsFormat(t *testing.T) {
 	must.NoError(t, json.Unmarshal(data, &got))
 	must.Eq(t, []int{2, 2, 4, 7}, []int{got.Packages, got.Numa_nodes, got.Physical_cores, got.Logical_cores})
 	must.True(t, got.Hyper_threading_enabled)
-	must.Eq(t, map[string]any{"index": 6.0, "online": true, "package": 1.0, "die": 0.0, "numa_node": 3.0, "core": 2.0, "l3": 1.0,
-		"siblings": []any{2.0, 6.0}, "kind": "performance"}, got.CPUs[6])
-	must.Eq(t, map[string]any{"index": 7.0, "online": false, "package": nil, "die": nil, "numa_node": nil, "core": nil, "l3": nil,
-		"siblings": []any{}, "kind": nil}, got.CPUs[7])
+	must.Eq(t, map[string]any{
+		"index": 6.0, "online": true, "package": 1.0, "die": 0.0, "numa_node": 3.0, "core": 2.0, "l3": 1.0,
+		"siblings": []any{2.0, 6.0}, "kind": "performance",
+	}, got.CPUs[6])
+	must.Eq(t, map[string]any{
+		"index": 7.0, "online": false, "package": nil, "die": nil, "numa_node": nil, "core": nil, "l3": nil,
+		"siblings": []any{}, "kind": nil,
+	}, got.CPUs[7])
 }
 
 // FuzzDiscover puts any bytes into any of the files: no panic, and a topology

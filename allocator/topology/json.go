@@ -36,7 +36,9 @@ func (t *Topology) MarshalJSON() ([]byte, error) {
 		CPUs           []cpuJSON  `json:"cpus"`
 	}{
 		t.Packages(), len(t.Nodes), t.PhysicalCores(), t.LogicalCores(), t.HyperThreading(),
-		t.Isolated.String(), t.NoHzFull.String(), []nodeJSON{}, []cpuJSON{},
+		t.Isolated.String(), t.NoHzFull.String(),
+		[]nodeJSON{},
+		[]cpuJSON{},
 	}
 	for _, node := range t.Nodes {
 		out.Nodes = append(out.Nodes, nodeJSON{node.ID, node.CPUs.String(), node.Distances})

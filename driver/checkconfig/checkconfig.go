@@ -127,8 +127,10 @@ func (c *check) checkPlugin(plugin *config.PluginConfig) {
 	if all := c.agent.Configs(plugin.Name); len(all) > 1 {
 		last := all[len(all)-1]
 		for _, other := range all[:len(all)-1] {
-			c.report.Warnings = append(c.report.Warnings, findings.Finding{File: other.File, Line: other.Line, Key: "config",
-				Text: fmt.Sprintf("the agent does not merge config blocks: nothing of this one counts but that of %s, line %d; make one of them", last.File, last.Line)})
+			c.report.Warnings = append(c.report.Warnings, findings.Finding{
+				File: other.File, Line: other.Line, Key: "config",
+				Text: fmt.Sprintf("the agent does not merge config blocks: nothing of this one counts but that of %s, line %d; make one of them", last.File, last.Line),
+			})
 		}
 	}
 }

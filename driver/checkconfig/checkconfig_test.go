@@ -79,8 +79,10 @@ func TestCheck_RefusesWhatTheDriverRefuses(t *testing.T) {
 		"key of a block":         {"smt = \"isolate\"", []string{`11: there is no key "smt"; it stands in cores { … }`}},
 		"key of a solver":        {"mpirun = \"/x\"", []string{`it stands in solver "NAME" { … }`}},
 		"key beside a block":     {"cores {\n work_roots = []\n}", []string{`12: cores: there is no key "work_roots"; work_roots stands beside cores, not in it`}},
-		"unknown key of a solver": {"solver \"a\" {\n path = \"/a\"\n precison = \"single\"\n}",
-			[]string{`13: solver "a": there is no key "precison"; did you mean "precision"?`}},
+		"unknown key of a solver": {
+			"solver \"a\" {\n path = \"/a\"\n precison = \"single\"\n}",
+			[]string{`13: solver "a": there is no key "precison"; did you mean "precision"?`},
+		},
 		"a word for a bool":        {"allow_root = \"maybe\"", []string{`11: allow_root: a bool is required, not "maybe"`}},
 		"a size with a unit":       {"max_processes = \"32k\"", []string{`11: max_processes: a number is required, not "32k"`}},
 		"a string for a list":      {"work_roots = \"/scratch\"", []string{`11: work_roots: list of string required`}},
@@ -118,8 +120,10 @@ func TestCheck_RefusesWhatTheDriverRefuses(t *testing.T) {
 		"processes below zero":     {"max_processes = -1", []string{`11: max_processes must be 0 (no limit) or more, not -1`}},
 		"denied users are words":   {"denied_host_uids = \"root\"", []string{`11: denied_host_uids: "root" is no id or range`}},
 		"denied groups backwards":  {"denied_host_gids = \"9-0\"", []string{`11: denied_host_gids: "9-0" is no id or range`}},
-		"several, of schema and driver": {"smt = 1\ncores {\n smt = \"off\"\n}\nsolver \"a\" {\n parallel = \"mpp\"\n}",
-			[]string{`11: there is no key "smt"`, `13: cores: smt is "off"`, `15: solver "a": path is missing`, `16: solver "a": parallel = "mpp" needs mpi`}},
+		"several, of schema and driver": {
+			"smt = 1\ncores {\n smt = \"off\"\n}\nsolver \"a\" {\n parallel = \"mpp\"\n}",
+			[]string{`11: there is no key "smt"`, `13: cores: smt is "off"`, `15: solver "a": path is missing`, `16: solver "a": parallel = "mpp" needs mpi`},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := checkText(t, fmt.Sprintf(around, c.block))

@@ -24,7 +24,8 @@ var ofAccounts = []removal{
 	},
 	{
 		lineDirGroups, "the directory is not asked for groups",
-		[]string{"TestGroups_AreTheDirectorysForEveryUser", "TestStart_GroupsOfTheDirectoryAreDenied", "TestDriver_UsersOfTheDirectoryAreHeldToTheNodesRules"}, []mutant.Edit{
+		[]string{"TestGroups_AreTheDirectorysForEveryUser", "TestStart_GroupsOfTheDirectoryAreDenied", "TestDriver_UsersOfTheDirectoryAreHeldToTheNodesRules"},
+		[]mutant.Edit{
 			mutant.Never("(*Accounts).Groups", "!errors.Is(err, errNoProgram)"),
 		},
 	},

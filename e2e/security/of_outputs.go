@@ -40,7 +40,8 @@ var ofOutputs = []removal{
 		},
 	},
 	{
-		linePlanted, "files are written where they lie", []string{"TestStart_PlantedFilesOfTheDriversOwnNames", "TestWriteSwitch_followsNoLinkAndBlocksOnNothing"},
+		linePlanted, "files are written where they lie",
+		[]string{"TestStart_PlantedFilesOfTheDriversOwnNames", "TestWriteSwitch_followsNoLinkAndBlocksOnNothing"},
 		[]mutant.Edit{
 			mutant.Replace("(*Folder).replace", "temp := _", "temp := name"),
 			mutant.Replace("(*Folder).replace", "unix.O_EXCL", "unix.O_TRUNC"),
@@ -79,11 +80,13 @@ var ofOutputs = []removal{
 		[]string{
 			"TestTask_TellsNothingOfAFileThatItsUserMayNotRead", "TestTask_InAPrivateFolderThatRootMayNotEnter",
 			"TestDriver_RunsInAPrivateFolderOfAServerThatDoesNotTrustRoot",
-		}, []mutant.Edit{rootWatches},
+		},
+		[]mutant.Edit{rootWatches},
 	},
 	{
 		lineHidden, "commands read as root",
-		[]string{"TestFollowers_readNothingThatTheTasksUserMayNot", "TestFollowers_getIntoAPrivateFolderAsItsUser"}, []mutant.Edit{
+		[]string{"TestFollowers_readNothingThatTheTasksUserMayNot", "TestFollowers_getIntoAPrivateFolderAsItsUser"},
+		[]mutant.Edit{
 			mutant.SetField("follow", "As", "nil"),
 		},
 	},

@@ -31,7 +31,8 @@ var ofRecords = []removal{
 	},
 	{
 		lineStateDir, "a folder that others may enter is taken, and made",
-		[]string{"TestOpen_RefusesWhatSomebodyElseCouldHavePrepared", "TestOpen_MakesFoldersForTheOwnerAlone"}, []mutant.Edit{
+		[]string{"TestOpen_RefusesWhatSomebodyElseCouldHavePrepared", "TestOpen_MakesFoldersForTheOwnerAlone"},
+		[]mutant.Edit{
 			mutant.Never("checkDir", "info.Mode().Perm()&0o077 != 0"),
 			mutant.SetArg("secureDir", "os.MkdirAll", 1, "0o755"),
 		},
@@ -212,11 +213,13 @@ var ofRecords = []removal{
 	},
 	{
 		lineIdentity, "start times are not compared",
-		[]string{"TestIdentity", "TestForgedRecords", "TestReap_killChecksTheIdentity", "TestRecover_ForgedIdentityIsNeverSignalled"}, startTimesIgnored,
+		[]string{"TestIdentity", "TestForgedRecords", "TestReap_killChecksTheIdentity", "TestRecover_ForgedIdentityIsNeverSignalled"},
+		startTimesIgnored,
 	},
 	{
 		lineIdentity, "boots are not compared",
-		[]string{"TestIdentity", "TestForgedRecords", "TestRecover_ForgedIdentityIsNeverSignalled"}, bootsIgnored,
+		[]string{"TestIdentity", "TestForgedRecords", "TestRecover_ForgedIdentityIsNeverSignalled"},
+		bootsIgnored,
 	},
 	{
 		lineReap, "nobody asks whether the run is over", []string{"TestReap_removesOnlyWithProof"}, []mutant.Edit{

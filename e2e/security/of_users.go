@@ -85,7 +85,8 @@ var ofUsers = []removal{
 	{
 		// What is read of a solver's words hides hosts, and events hide what is known.
 		lineSecrets, "events repeat what a solver says of its licence server",
-		[]string{"TestReader_licenceTroubleNamesNoServer", "TestTask_SecretsAreNotWritten", "TestDriver_KeepsSecretsToTheSolver"}, []mutant.Edit{
+		[]string{"TestReader_licenceTroubleNamesNoServer", "TestTask_SecretsAreNotWritten", "TestDriver_KeepsSecretsToTheSolver"},
+		[]mutant.Edit{
 			mutant.Begin("sanitize.HideHosts", "return text"),
 			mutant.Begin("(*Hub).Redact", "return text"),
 		},

@@ -97,8 +97,10 @@ func (r *run) writeDump(name string) error {
 		r.plan.Dumps++
 		name = fmt.Sprintf("d3dump%02d", r.plan.Dumps)
 	}
-	d := &Dump{Parallel: r.id.Parallel, Precision: r.id.Precision, Ranks: r.ranks.Size,
-		Model: r.solve.Model, State: r.solve.State, Plan: r.plan}
+	d := &Dump{
+		Parallel: r.id.Parallel, Precision: r.id.Precision, Ranks: r.ranks.Size,
+		Model: r.solve.Model, State: r.solve.State, Plan: r.plan,
+	}
 	if r.plot != nil {
 		d.Plot = r.plot.at
 	}

@@ -83,12 +83,16 @@ func TestLinesHaveTheShapeOfRealOutput(t *testing.T) {
 		ours  string
 		lines []string // how each line begins
 	}{
-		"r14-smp-missing-include.stdout": {failing, []string{" License option : check |…", " Executing with LSTC network license", "     |  Version : smp d R14 |…", "     |______", " Input file: main.k |…",
+		"r14-smp-missing-include.stdout": {failing, []string{
+			" License option : check |…", " Executing with LSTC network license", "     |  Version : smp d R14 |…", "     |______", " Input file: main.k |…",
 			" Memory size from default", " Beginning of keyword reader", " *** Error 10087", "     in *INCLUDE", "     Keyword read will", " *** Error 10133 (KEY+133)",
 			" E r r o r", " T i m i n g", "  T o t a l s", " Problem time ", " Problem cycle ", " Total CPU time", " Number of CPU's", " Start time", " End time",
-			" Elapsed time", "             ("}},
-		"r12-smp-completed.d3hsp": {good.file("d3hsp"), []string{"    termination time...", "       1 t 0.0000E+00 dt |…", " *** termination time reached", " N o r m a l",
-			" Memory size from command line", " Problem time ", " Clock time per zone cycle", " Number of CPU's", " Elapsed time", "             (", " element       number"}},
+			" Elapsed time", "             (",
+		}},
+		"r12-smp-completed.d3hsp": {good.file("d3hsp"), []string{
+			"    termination time...", "       1 t 0.0000E+00 dt |…", " *** termination time reached", " N o r m a l",
+			" Memory size from command line", " Problem time ", " Clock time per zone cycle", " Number of CPU's", " Elapsed time", "             (", " element       number",
+		}},
 		"r14-smp-completed-implicit.stdout": {good.stdout(), []string{" termination time   ", " estimated total cpu time", " estimated clock time to complete", " input of data is", " initialization completed"}},
 		"r14-smp-sense-switch-stop.messag":  {halted, []string{" *** termination due to sense switch", " E r r o r", "       1 t 0.0000E+00 dt |…"}},
 	} {

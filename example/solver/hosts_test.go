@@ -119,8 +119,10 @@ func (h *hosts) launchers(counts [2]int) map[string][]string {
 	total := strconv.Itoa(counts[0] + counts[1])
 	where := fmt.Sprintf("nodea:%d,nodeb:%d", counts[0], counts[1])
 	all := map[string][]string{
-		"Open MPI": {"mpirun", "--allow-run-as-root", "--bind-to", "none", "--mca", "plm_rsh_agent", h.agent, "--mca", "plm_rsh_no_tree_spawn", "1",
-			"--mca", "oob_tcp_if_include", "10.77.0.0/24", "--mca", "btl_tcp_if_include", "10.77.0.0/24", "--host", where, "-np", total},
+		"Open MPI": {
+			"mpirun", "--allow-run-as-root", "--bind-to", "none", "--mca", "plm_rsh_agent", h.agent, "--mca", "plm_rsh_no_tree_spawn", "1",
+			"--mca", "oob_tcp_if_include", "10.77.0.0/24", "--mca", "btl_tcp_if_include", "10.77.0.0/24", "--host", where, "-np", total,
+		},
 		"MPICH": {"mpiexec.hydra", "-launcher", "rsh", "-launcher-exec", h.agent, "-localhost", "10.77.0.1", "-hosts", where, "-n", total},
 	}
 	for name, words := range all {

@@ -30,7 +30,8 @@ func (r *run) licence() (code int, ended bool) {
 		return exitError, true
 	}
 	r.list.print(Stdout, " Executing with %s\n\n", map[string]string{
-		"network": "LSTC network license", "local": "LSTC local workstation license", "ansys": "ANSYS license"}[licenceKind()])
+		"network": "LSTC network license", "local": "LSTC local workstation license", "ansys": "ANSYS license",
+	}[licenceKind()])
 	if r.faults.has("element_limit") && r.deck != nil {
 		limit := int(r.faults.number("element_limit", 0))
 		if n := len(r.deck.Solids) + len(r.deck.Shells) + len(r.deck.Beams); n > limit {

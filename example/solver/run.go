@@ -371,8 +371,10 @@ func (r *run) smallest(m *solution.Model) {
 
 // newPlan takes the control cards; the command line comes first.
 func newPlan(d *deck.Deck, a Arguments) plan {
-	p := plan{EndTime: d.EndTime, EndCycle: d.EndCycle, StepMin: d.TimeStepMin, PlotEvery: d.PlotEvery,
-		GlstatEvery: d.GlstatEvery, DumpEvery: d.DumpEvery, RunrsfEvery: d.RunrsfEvery}
+	p := plan{
+		EndTime: d.EndTime, EndCycle: d.EndCycle, StepMin: d.TimeStepMin, PlotEvery: d.PlotEvery,
+		GlstatEvery: d.GlstatEvery, DumpEvery: d.DumpEvery, RunrsfEvery: d.RunrsfEvery,
+	}
 	p.command(a)
 	return p
 }

@@ -132,8 +132,10 @@ const (
 	timeOther
 )
 
-var timeNames = [...]string{"Keyword Processing ...", "Initialization .......", "Element processing ...",
-	"Binary databases .....", "ASCII database .......", "Others ..............."}
+var timeNames = [...]string{
+	"Keyword Processing ...", "Initialization .......", "Element processing ...",
+	"Binary databases .....", "ASCII database .......", "Others ...............",
+}
 
 // lap gives the time since the last lap to a part.
 func (w *stopwatch) lap(part int) {

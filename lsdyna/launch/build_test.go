@@ -40,8 +40,11 @@ func TestBuild_solverArguments(t *testing.T) {
 		{"smp", smpSolver(), Options{Input: "main.k", NCPU: 8}, "i=main.k ncpu=8"},
 		{"one cpu by default", smpSolver(), Options{Input: "main.k"}, "i=main.k ncpu=1"},
 		{"consistent results", smpSolver(), Options{Input: "main.k", NCPU: -4}, "i=main.k ncpu=-4"},
-		{"everything", smpSolver(), Options{Input: "a/main.k", NCPU: 2, Memory: "200m", JobID: "run-1", Args: []string{"endtime=0.1", "d=nodump", "case"}},
-			"i=a/main.k ncpu=2 memory=200m jobid=run-1 endtime=0.1 d=nodump case"},
+		{
+			"everything", smpSolver(),
+			Options{Input: "a/main.k", NCPU: 2, Memory: "200m", JobID: "run-1", Args: []string{"endtime=0.1", "d=nodump", "case"}},
+			"i=a/main.k ncpu=2 memory=200m jobid=run-1 endtime=0.1 d=nodump case",
+		},
 		{"memory from the limit, double", smpSolver(), Options{Input: "main.k", Memory: "auto", ResourceMemoryBytes: 1 << 30}, "i=main.k ncpu=1 memory=67108864"},
 		{"memory from the limit, single", lsdyna.Solver{Path: "/x", Precision: lsdyna.Single}, Options{Input: "main.k", Memory: "auto", ResourceMemoryBytes: 1 << 30}, "i=main.k ncpu=1 memory=134217728"},
 		{"single precision numbers end", lsdyna.Solver{Path: "/x", Precision: lsdyna.Single}, Options{Input: "main.k", Memory: "auto", ResourceMemoryBytes: 1 << 40}, "i=main.k ncpu=1 memory=2147483647"},
@@ -112,26 +115,47 @@ func TestBuild_placesEveryRank(t *testing.T) {
 		rankfile string
 		threads  int
 	}{
-		{"open mpi", mpiSolver(lsdyna.MPP, lsdyna.OpenMPI), Options{NCPU: 4, Placement: two},
+		{
+			"open mpi", mpiSolver(lsdyna.MPP, lsdyna.OpenMPI),
+			Options{NCPU: 4, Placement: two},
 			"-np 4 --use-hwthread-cpus --mca rmaps_rank_file_physical 1 --rankfile .lsdyna-rankfile /opt/dyna i=main.k",
-			"rank 0=localhost slot=4\nrank 1=localhost slot=5\nrank 2=localhost slot=20\nrank 3=localhost slot=21\n", 1},
-		{"open mpi, half of the lease, spread evenly", mpiSolver(lsdyna.MPP, lsdyna.OpenMPI), Options{NCPU: 2, Placement: two},
+			"rank 0=localhost slot=4\nrank 1=localhost slot=5\nrank 2=localhost slot=20\nrank 3=localhost slot=21\n", 1,
+		},
+		{
+			"open mpi, half of the lease, spread evenly", mpiSolver(lsdyna.MPP, lsdyna.OpenMPI),
+			Options{NCPU: 2, Placement: two},
 			"-np 2 --use-hwthread-cpus --mca rmaps_rank_file_physical 1 --rankfile .lsdyna-rankfile /opt/dyna i=main.k",
-			"rank 0=localhost slot=4\nrank 1=localhost slot=20\n", 1},
-		{"open mpi as root", mpiSolver(lsdyna.MPP, lsdyna.OpenMPI), Options{NCPU: 1, Root: true, Placement: Placement{CPUs: []int{7}}},
-			"--allow-run-as-root -np 1 --use-hwthread-cpus --mca rmaps_rank_file_physical 1 --rankfile .lsdyna-rankfile /opt/dyna i=main.k", "rank 0=localhost slot=7\n", 1},
+			"rank 0=localhost slot=4\nrank 1=localhost slot=20\n", 1,
+		},
+		{
+			"open mpi as root", mpiSolver(lsdyna.MPP, lsdyna.OpenMPI),
+			Options{NCPU: 1, Root: true, Placement: Placement{CPUs: []int{7}}},
+			"--allow-run-as-root -np 1 --use-hwthread-cpus --mca rmaps_rank_file_physical 1 --rankfile .lsdyna-rankfile /opt/dyna i=main.k", "rank 0=localhost slot=7\n", 1,
+		},
 		{"open mpi, not pinned", mpiSolver(lsdyna.MPP, lsdyna.OpenMPI), Options{NCPU: 4}, "-np 4 --bind-to none --oversubscribe /opt/dyna i=main.k", "", 1},
-		{"open mpi, hybrid", mpiSolver(lsdyna.Hybrid, lsdyna.OpenMPI), Options{NCPU: 4, Placement: two},
+		{
+			"open mpi, hybrid", mpiSolver(lsdyna.Hybrid, lsdyna.OpenMPI),
+			Options{NCPU: 4, Placement: two},
 			"-np 2 --use-hwthread-cpus --mca rmaps_rank_file_physical 1 --rankfile .lsdyna-rankfile /opt/dyna i=main.k ncpu=2",
-			"rank 0=localhost slot=4,5\nrank 1=localhost slot=20,21\n", 2},
-		{"hybrid, uneven nodes", mpiSolver(lsdyna.Hybrid, lsdyna.OpenMPI), Options{NCPU: 6, Placement: Placement{ByNode: [][]int{{0, 1, 2, 3}, {8, 9}}}},
+			"rank 0=localhost slot=4,5\nrank 1=localhost slot=20,21\n", 2,
+		},
+		{
+			"hybrid, uneven nodes", mpiSolver(lsdyna.Hybrid, lsdyna.OpenMPI),
+			Options{NCPU: 6, Placement: Placement{ByNode: [][]int{{0, 1, 2, 3}, {8, 9}}}},
 			"-np 3 --use-hwthread-cpus --mca rmaps_rank_file_physical 1 --rankfile .lsdyna-rankfile /opt/dyna i=main.k ncpu=2",
-			"rank 0=localhost slot=0,1\nrank 1=localhost slot=2,3\nrank 2=localhost slot=8,9\n", 2},
+			"rank 0=localhost slot=0,1\nrank 1=localhost slot=2,3\nrank 2=localhost slot=8,9\n", 2,
+		},
 		{"hybrid, not pinned", mpiSolver(lsdyna.Hybrid, lsdyna.MPICH), Options{NCPU: -4}, "-bind-to none -np 1 /opt/dyna i=main.k ncpu=-4", "", 4},
-		{"intel mpi", mpiSolver(lsdyna.MPP, lsdyna.IntelMPI), Options{NCPU: 4, Placement: two},
-			"-genv I_MPI_PIN on -genv I_MPI_PIN_PROCESSOR_LIST 4,5,20,21 -np 4 /opt/dyna i=main.k", "", 1},
-		{"intel mpi, hybrid", mpiSolver(lsdyna.Hybrid, lsdyna.IntelMPI), Options{NCPU: 4, Placement: two},
-			"-genv I_MPI_PIN on -genv I_MPI_PIN_DOMAIN [30,300000] -np 2 /opt/dyna i=main.k ncpu=2", "", 2},
+		{
+			"intel mpi", mpiSolver(lsdyna.MPP, lsdyna.IntelMPI),
+			Options{NCPU: 4, Placement: two},
+			"-genv I_MPI_PIN on -genv I_MPI_PIN_PROCESSOR_LIST 4,5,20,21 -np 4 /opt/dyna i=main.k", "", 1,
+		},
+		{
+			"intel mpi, hybrid", mpiSolver(lsdyna.Hybrid, lsdyna.IntelMPI),
+			Options{NCPU: 4, Placement: two},
+			"-genv I_MPI_PIN on -genv I_MPI_PIN_DOMAIN [30,300000] -np 2 /opt/dyna i=main.k ncpu=2", "", 2,
+		},
 		{"intel mpi, not pinned", mpiSolver(lsdyna.MPP, lsdyna.IntelMPI), Options{NCPU: 2}, "-genv I_MPI_PIN off -np 2 /opt/dyna i=main.k", "", 1},
 		{"platform mpi", mpiSolver(lsdyna.MPP, lsdyna.PlatformMPI), Options{NCPU: 4, Placement: two}, "-cpu_bind=MAP_CPU:4,5,20,21 -np 4 /opt/dyna i=main.k", "", 1},
 		{"platform mpi, hybrid", mpiSolver(lsdyna.Hybrid, lsdyna.PlatformMPI), Options{NCPU: 4, Placement: two}, "-cpu_bind=MASK_CPU:0x30,0x300000 -np 2 /opt/dyna i=main.k ncpu=2", "", 2},
@@ -175,14 +199,20 @@ func TestBuild_memoryOfRanks(t *testing.T) {
 func TestBuild_environment(t *testing.T) {
 	s := smpSolver()
 	s.Env = map[string]string{"KMP_STACKSIZE": "64m", "LSTC_LICENSE": "local"}
-	cmd, err := Build(s, Options{Input: "main.k", NCPU: -3,
-		Env: map[string]string{"HOME": "/h", "OMP_NUM_THREADS": "64", "OMP_PLACES": "cores", "KMP_AFFINITY": "compact", "GOMP_CPU_AFFINITY": "0",
-			"OMPI_COMM_WORLD_RANK": "3", "PMIX_RANK": "3", "I_MPI_PIN_DOMAIN": "x", "MPI_BIND_MAP": "0", "MPI_CPU_AFFINITY": "RANK", "PRTE_MCA_hwloc_default_binding_policy": "core", "OMPI_MCA_btl": "self,vader", "LSTC_LICENSE": "job"},
-		License: &license.Config{Type: "network", Server: "31010@lic1"}})
+	cmd, err := Build(s, Options{
+		Input: "main.k", NCPU: -3,
+		Env: map[string]string{
+			"HOME": "/h", "OMP_NUM_THREADS": "64", "OMP_PLACES": "cores", "KMP_AFFINITY": "compact", "GOMP_CPU_AFFINITY": "0",
+			"OMPI_COMM_WORLD_RANK": "3", "PMIX_RANK": "3", "I_MPI_PIN_DOMAIN": "x", "MPI_BIND_MAP": "0", "MPI_CPU_AFFINITY": "RANK", "PRTE_MCA_hwloc_default_binding_policy": "core", "OMPI_MCA_btl": "self,vader", "LSTC_LICENSE": "job",
+		},
+		License: &license.Config{Type: "network", Server: "31010@lic1"},
+	})
 	must.NoError(t, err)
 	must.True(t, slices.IsSorted(cmd.Env))
-	must.Eq(t, []string{"HOME=/h", "KMP_STACKSIZE=64m", "LSTC_LICENSE=network", "LSTC_LICENSE_SERVER=31010@lic1", "OMPI_MCA_btl=self,vader",
-		"OMP_DYNAMIC=false", "OMP_NUM_THREADS=3", "OMP_PROC_BIND=false"}, cmd.Env)
+	must.Eq(t, []string{
+		"HOME=/h", "KMP_STACKSIZE=64m", "LSTC_LICENSE=network", "LSTC_LICENSE_SERVER=31010@lic1", "OMPI_MCA_btl=self,vader",
+		"OMP_DYNAMIC=false", "OMP_NUM_THREADS=3", "OMP_PROC_BIND=false",
+	}, cmd.Env)
 }
 
 // FuzzCommandLine checks that no input of a user leads to a line in which it is

@@ -122,10 +122,20 @@ func TestConfig_environment(t *testing.T) {
 		must.NoError(t, c.l.Validate())
 		must.Eq(t, c.want, c.l.Env())
 	}
-	for _, l := range []Config{{}, {Type: "flexlm"}, {Type: "network"}, {Type: "ansys"}, {Type: "network", Server: "a b"}, {Type: "network", Server: "-x"},
-		{Type: "network", Server: "a", Interconnect: "2325"}, {Type: "ansys", Server: "a", Interconnect: "port"}, {Type: "ansys", Server: "a", Interconnect: "0"},
+	for _, l := range []Config{
+		{},
+		{Type: "flexlm"},
+		{Type: "network"},
+		{Type: "ansys"},
+		{Type: "network", Server: "a b"},
+		{Type: "network", Server: "-x"},
+		{Type: "network", Server: "a", Interconnect: "2325"},
+		{Type: "ansys", Server: "a", Interconnect: "port"},
+		{Type: "ansys", Server: "a", Interconnect: "0"},
 		{Type: "ansys", Server: "a", Interconnect: "1@ b"},
-		{Type: "network", Server: "a", QRun: "lstc_qrun"}, {Type: "ansys", Server: "a", QRun: "/x"}} {
+		{Type: "network", Server: "a", QRun: "lstc_qrun"},
+		{Type: "ansys", Server: "a", QRun: "/x"},
+	} {
 		must.Error(t, l.Validate())
 	}
 	err := Config{Type: "network", Server: "secret host"}.Validate()

@@ -23,8 +23,13 @@ var raised = []struct {
 	name     string
 	resource int
 }{
-	{"locked memory", rlimitMEMLOCK}, {"processes", rlimitNPROC}, {"address space", syscall.RLIMIT_AS}, {"data", syscall.RLIMIT_DATA},
-	{"resident memory", rlimitRSS}, {"file size", syscall.RLIMIT_FSIZE}, {"CPU time", syscall.RLIMIT_CPU},
+	{"locked memory", rlimitMEMLOCK},
+	{"processes", rlimitNPROC},
+	{"address space", syscall.RLIMIT_AS},
+	{"data", syscall.RLIMIT_DATA},
+	{"resident memory", rlimitRSS},
+	{"file size", syscall.RLIMIT_FSIZE},
+	{"CPU time", syscall.RLIMIT_CPU},
 }
 
 // raiseLimits raises what the solver inherits from whoever started the agent. The

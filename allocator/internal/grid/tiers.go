@@ -54,8 +54,10 @@ func (g *Grid) buildTiers() {
 		both    = "isolated cores (isolcpus) and others mixed, because neither has enough free"
 	)
 	for _, t := range []tier{
-		{mask: whole[topology.Performance]}, {mask: kind[topology.Performance], note: partial},
-		{mask: whole[topology.Efficiency], note: slow}, {mask: kind[topology.Efficiency], note: slow + "; " + partial},
+		{mask: whole[topology.Performance]},
+		{mask: kind[topology.Performance], note: partial},
+		{mask: whole[topology.Efficiency], note: slow},
+		{mask: kind[topology.Efficiency], note: slow + "; " + partial},
 		{mask: all, note: mixed},
 	} {
 		g.addTier(t.mask.And(&isolated), tickless, joinNotes(t.note, apart))

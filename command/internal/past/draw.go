@@ -38,10 +38,17 @@ const indent = 4
 
 func table(runs []history.Entry) screen.Table {
 	t := screen.Table{Columns: []screen.Column{
-		{Title: "ENDED", Keep: true}, {Title: "JOB", Keep: true, Least: 8}, {Title: "TASK", Least: 6, Rank: 2},
-		{Title: "ALLOC", Rank: 4}, {Title: "USER", Least: 6, Rank: 6}, {Title: "SOLVER", Least: 6, Rank: 5},
-		{Title: "CORES", Right: true, Rank: 7}, {Title: "CORE HOURS", Right: true, Keep: true},
-		{Title: "RAN", Right: true, Rank: 8}, {Title: "TIME", Right: true, Rank: 3}, {Title: "LICENCES", Right: true, Rank: 1},
+		{Title: "ENDED", Keep: true},
+		{Title: "JOB", Keep: true, Least: 8},
+		{Title: "TASK", Least: 6, Rank: 2},
+		{Title: "ALLOC", Rank: 4},
+		{Title: "USER", Least: 6, Rank: 6},
+		{Title: "SOLVER", Least: 6, Rank: 5},
+		{Title: "CORES", Right: true, Rank: 7},
+		{Title: "CORE HOURS", Right: true, Keep: true},
+		{Title: "RAN", Right: true, Rank: 8},
+		{Title: "TIME", Right: true, Rank: 3},
+		{Title: "LICENCES", Right: true, Rank: 1},
 		{Title: "OUTCOME", Keep: true},
 	}}
 	for i := range runs {

@@ -158,8 +158,12 @@ func TestAsk_AnswersAreKeptForAWhile(t *testing.T) {
 		name  string
 		runs  int
 	}{
-		{0, "dora", 1}, {keepFound - 1, "dora", 1}, {1, "dora", 2},
-		{0, "emil", 3}, {keepUnknown - 1, "emil", 3}, {1, "emil", 4},
+		{0, "dora", 1},
+		{keepFound - 1, "dora", 1},
+		{1, "dora", 2},
+		{0, "emil", 3},
+		{keepUnknown - 1, "emil", 3},
+		{1, "emil", 4},
 	} {
 		now = now.Add(step.later)
 		_, err := a.User(t.Context(), step.name)

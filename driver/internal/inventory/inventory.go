@@ -98,12 +98,16 @@ func (i Inventory) MissingRoots() (lacks []Lack) {
 // runs from starting.
 func (i Inventory) Others() (lacks []Lack) {
 	if i.qrun != nil {
-		lacks = append(lacks, Lack{settings.Key{"license", "qrun"},
-			"license: qrun: " + advise(i.qrun, "runs start without a look at free licences; name lstc_qrun, or take qrun out")})
+		lacks = append(lacks, Lack{
+			settings.Key{"license", "qrun"},
+			"license: qrun: " + advise(i.qrun, "runs start without a look at free licences; name lstc_qrun, or take qrun out"),
+		})
 	}
 	if i.licence != nil { // its name is hidden as that of a server is
-		lacks = append(lacks, Lack{settings.Key{"license", "server"},
-			"license: the licence file that server names is not there: solvers find no licence; put it there, or name another"})
+		lacks = append(lacks, Lack{
+			settings.Key{"license", "server"},
+			"license: the licence file that server names is not there: solvers find no licence; put it there, or name another",
+		})
 	}
 	for _, solver := range i.node.Solvers {
 		for _, doubt := range solver.Doubts() {

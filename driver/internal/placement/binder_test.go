@@ -126,10 +126,14 @@ func TestBinder_DisplacedBetweenLeaseAndAttach(t *testing.T) {
 		check            func(*run)
 		says             string
 	}{
-		"others are free": {"0-1", "0", func(r *run) { r.runsOn("1") },
-			"Moved from core 0 to core 1: reserved by Nomad for another task"},
-		"none is free": {"0", "0", func(r *run) { r.isConfinedTo(r.binder.cores.Topology().Online.String()) },
-			"Running without affinity: lost core 0 (reserved by Nomad for another task), and 1 core asked, 0 free"},
+		"others are free": {
+			"0-1", "0", func(r *run) { r.runsOn("1") },
+			"Moved from core 0 to core 1: reserved by Nomad for another task",
+		},
+		"none is free": {
+			"0", "0", func(r *run) { r.isConfinedTo(r.binder.cores.Topology().Online.String()) },
+			"Running without affinity: lost core 0 (reserved by Nomad for another task), and 1 core asked, 0 free",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, func(s *Settings) { s.Usable = parse(t, c.usable) })

@@ -41,11 +41,13 @@ func TestCgroup_OfATask(t *testing.T) {
 			LeafCpuset: "cpuset/nomad/reserve/a.solve",
 		}},
 		"v1 below a parent with folders": {
-			[]string{"freezer/x/y/a.solve", "cpu/x/y/a.solve", "memory/x/y/a.solve", "cpuset/x/y/share"}, "cpuset/x/y/share", "x/y",
+			[]string{"freezer/x/y/a.solve", "cpu/x/y/a.solve", "memory/x/y/a.solve", "cpuset/x/y/share"},
+			"cpuset/x/y/share", "x/y",
 			supervisor.Cgroups{
 				Mode: supervisor.CgroupV1, Freezer: "freezer/x/y/a.solve", CPU: "cpu/x/y/a.solve", Memory: "memory/x/y/a.solve",
 				Join: []string{"freezer/x/y/a.solve", "cpu/x/y/a.solve", "memory/x/y/a.solve", "cpuset/x/y/share"},
-			}},
+			},
+		},
 		"v1 with a part missing": {v1[1:], "cpuset/nomad/share", "", supervisor.Cgroups{Mode: supervisor.CgroupNone}},
 		"v1 elsewhere":           {append(v1, "other"), "other", "", supervisor.Cgroups{Mode: supervisor.CgroupNone}},
 		"v2": {v2, "nomad.slice/share.slice/a.solve.scope", "nomad.slice", supervisor.Cgroups{
@@ -93,8 +95,10 @@ func TestCgroup_Limits(t *testing.T) {
 		"memory":              {memory(100, 0), supervisor.Limits{MemoryMax: 100 * mib}},
 		"memory_max":          {memory(100, 300), supervisor.Limits{MemoryMax: 300 * mib, MemoryLow: 100 * mib}},
 		"memory_max no limit": {memory(100, -1), supervisor.Limits{MemoryMax: -1, MemoryLow: 100 * mib}},
-		"shares": {&drivers.Resources{LinuxResources: &drivers.LinuxResources{CPUShares: 1024}},
-			supervisor.Limits{CPUShares: 1024, CPUWeight: supervisor.CPUWeight(1024)}},
+		"shares": {
+			&drivers.Resources{LinuxResources: &drivers.LinuxResources{CPUShares: 1024}},
+			supervisor.Limits{CPUShares: 1024, CPUWeight: supervisor.CPUWeight(1024)},
+		},
 	} {
 		t.Run(name, func(t *testing.T) { must.Eq(t, c.want, LimitsOf(&drivers.TaskConfig{Resources: c.resources})) })
 	}

@@ -31,7 +31,8 @@ func TestMissingCgroups(t *testing.T) {
 		"v2, handed down":            {[]string{"cgroup.controllers=cpuset cpu memory pids\n", "nomad.slice/cgroup.subtree_control=cpuset cpu memory pids\n"}, true, nil},
 		"v2 without memory":          {[]string{"cgroup.controllers=cpuset cpu pids\n"}, true, []string{"nothing bounds the memory"}},
 		"v2, cpuset not handed down": {
-			[]string{"cgroup.controllers=cpuset cpu memory pids\n", "nomad.slice/cgroup.subtree_control=cpu memory pids\n"}, true,
+			[]string{"cgroup.controllers=cpuset cpu memory pids\n", "nomad.slice/cgroup.subtree_control=cpu memory pids\n"},
+			true,
 			[]string{"nomad.slice/cgroup.subtree_control does not name the controller cpuset"},
 		},
 		"v2 without a limit": {[]string{"cgroup.controllers=cpuset cpu memory\n"}, false, nil},

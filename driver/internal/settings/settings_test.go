@@ -27,7 +27,8 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 		want Config
 	}{
 		"an empty block": {"", none},
-		"everything": {`
+		"everything": {
+			`
 			enabled   = false
 			state_dir = "/srv/lsdyna"
 			status_dir = ""
@@ -79,12 +80,15 @@ func TestConfig_AsOperatorsWriteIt(t *testing.T) {
 				License:   &LicenseConfig{Type: "network", Server: "31010@lic1", QRun: "/opt/lsdyna/lstc_qrun"},
 				WorkRoots: []string{"/scratch", "/projects"}, AllowCommand: true, AllowRoot: true,
 				AllowSetuid: true, RequireUser: true, DeniedUIDs: "0-999", DeniedGIDs: "0,27",
-			}},
-		"a cores block with one setting": {`
+			},
+		},
+		"a cores block with one setting": {
+			`
 			cores {
 			  smt = "share"
 			}`,
-			Config{Enabled: true, StateDir: DefaultStateDir, StatusDir: public.DefaultDir, Cores: CoresConfig{SMT: "share", Layout: "pack", Memory: "preferred"}, MaxProcesses: 32768}},
+			Config{Enabled: true, StateDir: DefaultStateDir, StatusDir: public.DefaultDir, Cores: CoresConfig{SMT: "share", Layout: "pack", Memory: "preferred"}, MaxProcesses: 32768},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got Config

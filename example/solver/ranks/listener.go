@@ -39,8 +39,10 @@ const mostCallers = 256
 
 // serve begins to admit. It owns the socket; stop ends it.
 func serve(socket net.Listener, s secret, rank int) *listener {
-	l := &listener{socket: socket, secret: s, rank: rank, changed: make(chan struct{}, 1),
-		callers: make([]*caller, s.size), open: map[net.Conn]bool{}}
+	l := &listener{
+		socket: socket, secret: s, rank: rank, changed: make(chan struct{}, 1),
+		callers: make([]*caller, s.size), open: map[net.Conn]bool{},
+	}
 	l.handlers.Add(1)
 	go func() {
 		defer l.handlers.Done()

@@ -16,11 +16,17 @@ func TestPlaceOfEachLauncher(t *testing.T) {
 		want Place
 	}{
 		"no launcher": {nil, Place{Size: 1, LocalSize: 1}},
-		"Open MPI on one host": {map[string]string{"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"},
-			Place{Rank: 3, Size: 4, LocalSize: 4}},
-		"Open MPI on several": {map[string]string{"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
-			"PMIX_NAMESPACE": "17", "OMPI_MCA_orte_precondition_transports": "a-b"},
-			Place{Rank: 3, Size: 4, LocalSize: 2, name: "PMIX_NAMESPACE=17 OMPI_MCA_orte_precondition_transports=a-b"}},
+		"Open MPI on one host": {
+			map[string]string{"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"},
+			Place{Rank: 3, Size: 4, LocalSize: 4},
+		},
+		"Open MPI on several": {
+			map[string]string{
+				"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
+				"PMIX_NAMESPACE": "17", "OMPI_MCA_orte_precondition_transports": "a-b",
+			},
+			Place{Rank: 3, Size: 4, LocalSize: 2, name: "PMIX_NAMESPACE=17 OMPI_MCA_orte_precondition_transports=a-b"},
+		},
 		"Hydra on several":           {map[string]string{"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALNRANKS": "1", "PMI_FD": "6"}, Place{Rank: 1, Size: 2, LocalSize: 1, pmi: "6"}},
 		"a local size is not told":   {map[string]string{"PMI_RANK": "1", "PMI_SIZE": "2"}, Place{Rank: 1, Size: 2, LocalSize: 2}},
 		"a local size is nonsense":   {map[string]string{"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALNRANKS": "0"}, Place{Rank: 1, Size: 2, LocalSize: 2}},

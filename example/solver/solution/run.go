@@ -34,8 +34,10 @@ type Exchange func(step float64, bad int, force []float64) (float64, int, error)
 
 // NewRun starts a run on team.
 func NewRun(m *Model, s *State, part Partition, team *Team) *Run {
-	return &Run{Model: m, State: s, Part: part, team: team,
-		force: make([]float64, 3*len(m.Nodes)), low: make([]lowest, team.Size())}
+	return &Run{
+		Model: m, State: s, Part: part, team: team,
+		force: make([]float64, 3*len(m.Nodes)), low: make([]lowest, team.Size()),
+	}
 }
 
 // NegativeVolume says which element ended the run.

@@ -230,8 +230,10 @@ func etaTable(runs []history) string {
 		name     string
 		estimate func(history) float64
 	}{
-		{"elapsed × end/t", history.overall}, {"pace of the last half", history.halfWindow},
-		{"pace of the last fifth", func(h history) float64 { return h.window(.2) }}, {"ours", history.ours},
+		{"elapsed × end/t", history.overall},
+		{"pace of the last half", history.halfWindow},
+		{"pace of the last fifth", func(h history) float64 { return h.window(.2) }},
+		{"ours", history.ours},
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-24s", "median error, at")

@@ -62,11 +62,25 @@ var shellWords = []signalWord{
 
 // runtimeWords are names of signals that stand anywhere in a line.
 var runtimeWords = []signalWord{
-	{"sigsegv", unix.SIGSEGV}, {"sigbus", unix.SIGBUS}, {"sigfpe", unix.SIGFPE}, {"sigill", unix.SIGILL},
-	{"sigabrt", unix.SIGABRT}, {"sigkill", unix.SIGKILL}, {"sigterm", unix.SIGTERM}, {"sigint", unix.SIGINT},
-	{"sighup", unix.SIGHUP}, {"sigquit", unix.SIGQUIT}, {"sigxcpu", unix.SIGXCPU}, {"sigxfsz", unix.SIGXFSZ},
-	{"sigtrap", unix.SIGTRAP}, {"sigusr1", unix.SIGUSR1}, {"sigusr2", unix.SIGUSR2}, {"sigpipe", unix.SIGPIPE},
-	{"access violation", unix.SIGSEGV}, {"c0000005", unix.SIGSEGV}, {"segmentation violation", unix.SIGSEGV},
+	{"sigsegv", unix.SIGSEGV},
+	{"sigbus", unix.SIGBUS},
+	{"sigfpe", unix.SIGFPE},
+	{"sigill", unix.SIGILL},
+	{"sigabrt", unix.SIGABRT},
+	{"sigkill", unix.SIGKILL},
+	{"sigterm", unix.SIGTERM},
+	{"sigint", unix.SIGINT},
+	{"sighup", unix.SIGHUP},
+	{"sigquit", unix.SIGQUIT},
+	{"sigxcpu", unix.SIGXCPU},
+	{"sigxfsz", unix.SIGXFSZ},
+	{"sigtrap", unix.SIGTRAP},
+	{"sigusr1", unix.SIGUSR1},
+	{"sigusr2", unix.SIGUSR2},
+	{"sigpipe", unix.SIGPIPE},
+	{"access violation", unix.SIGSEGV},
+	{"c0000005", unix.SIGSEGV},
+	{"segmentation violation", unix.SIGSEGV},
 	{"floating-point exception", unix.SIGFPE},
 }
 

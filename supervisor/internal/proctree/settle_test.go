@@ -87,8 +87,10 @@ func TestSettle(t *testing.T) {
 		looked []int                                      // each look, in order
 	}{
 		"nothing to do": {func(*busyTask, int) (bool, error) { return false, nil }, []int{first, second}},
-		"one is changed": {func(_ *busyTask, looks int) (bool, error) { return looks == 0, nil },
-			[]int{first, second, first, second}},
+		"one is changed": {
+			func(_ *busyTask, looks int) (bool, error) { return looks == 0, nil },
+			[]int{first, second, first, second},
+		},
 		"one ends and leaves another": {func(b *busyTask, looks int) (bool, error) {
 			if looks == 0 {
 				b.ends(second)
