@@ -109,7 +109,7 @@ func TestDriver_CheckpointsBoundTheLoss(t *testing.T) {
 			must.GreaterEq(t, known, newest)
 			told := strings.Join(cluster.Events(killed, "lsdyna"), "\n")
 			most := len(strconv.Itoa(r.number(newest))) + strings.Count(told, "No checkpoint came")
-			must.Between(t, 1, strings.Count(told, "Checkpoint"), most, must.Sprint("the first, the tenth, and the next after one that failed:\n", told))
+			must.Between(t, 1, strings.Count(told, ": Checkpoint: dump"), most, must.Sprint("the first, the tenth, and the next after one that failed:\n", told))
 			r.waitPruned()
 
 			hcl.env = ""
