@@ -10,6 +10,7 @@ package checkconfig
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,9 @@ func (n Names) Check(ctx context.Context, r findings.Request) findings.Report {
 		c.report.Errors = append(c.report.Errors, findings.Finding{File: err.Place.File, Line: err.Place.Line, Text: err.Error()})
 	}
 	c.report.Files = agent.Files()
+	for _, folder := range agent.Empty {
+		c.report.Notes = append(c.report.Notes, fmt.Sprintf("%s has no file *.hcl or *.json, and the agent reads no others", folder))
+	}
 	if r.DataDir != "" {
 		agent.DataDir = r.DataDir
 	}
@@ -68,8 +72,11 @@ func (c *check) warn(path []string, format string, args ...any) {
 }
 
 func (c *check) finding(path []string, text string) findings.Finding {
-	at := c.agent.Where(path...)
-	return findings.Finding{File: at.File, Line: at.Line, Key: c.name(path), Text: text}
+	return findingAt(c.agent.Where(path...), c.name(path), "%s", text)
+}
+
+func findingAt(at agentfile.Place, key, format string, args ...any) findings.Finding {
+	return findings.Finding{File: at.File, Line: at.Line, Key: key, Text: fmt.Sprintf(format, args...)}
 }
 
 // name is a path as reports have it: the driver's own keys are named from its config block.
@@ -86,6 +93,12 @@ func (c *check) own(key settings.Key) []string { return slices.Concat(c.prefix, 
 // findBlock returns the driver's settings as the agent's parser has them; nil, with an
 // error in the report, where there are none.
 func (c *check) findBlock() map[string]any {
+	block, prefix := c.agent.Bare(keysOf(settings.Spec))
+	if block != nil {
+		c.prefix, c.bare = prefix, true
+		return block
+	}
+	stray := c.tellStray()
 	if plugin := c.agent.Plugin(c.names.Plugin); plugin != nil {
 		c.prefix = []string{"plugin", c.names.Plugin, "config"}
 		c.checkPlugin(plugin)
@@ -94,12 +107,11 @@ func (c *check) findBlock() map[string]any {
 		}
 		return plugin.Config
 	}
-	if block, prefix := c.agent.Bare(keysOf(settings.Spec)); block != nil {
-		c.prefix, c.bare = prefix, true
-		return block
-	}
-	if len(c.report.Files) == 0 {
+	if len(c.report.Errors) > 0 && len(c.report.Files) == 0 {
 		return nil // it is told why
+	}
+	if stray {
+		return nil
 	}
 	var near []string
 	for _, p := range c.agent.Plugins {
@@ -121,18 +133,28 @@ func (c *check) checkPlugin(plugin *config.PluginConfig) {
 	if len(plugin.Args) > 0 {
 		c.refuse(append(at, "args"), "args: with arguments the plugin is a command for operators, and no plugin: remove them")
 	}
-	for _, key := range plugin.ExtraKeysHCL {
-		c.refuse(append(at, key), "plugin %q: there is no key %q, and the agent does not start with it%s", plugin.Name, key, didYouMean(key, []string{"config", "args"}))
+	ignored := c.agent.Ignored(plugin.Name)
+	for _, key := range slices.Sorted(maps.Keys(ignored)) {
+		c.report.Warnings = append(c.report.Warnings, findingAt(ignored[key], key, "plugin %q: there is no key %q, and the agent passes over it and what stands in it%s",
+			plugin.Name, key, didYouMean(key, []string{"config", "args"})))
 	}
-	if all := c.agent.Configs(plugin.Name); len(all) > 1 {
-		last := all[len(all)-1]
-		for _, other := range all[:len(all)-1] {
-			c.report.Warnings = append(c.report.Warnings, findings.Finding{
-				File: other.File, Line: other.Line, Key: "config",
-				Text: fmt.Sprintf("the agent does not merge config blocks: nothing of this one counts but that of %s, line %d; make one of them", last.File, last.Line),
-			})
-		}
+	counts, others := c.agent.Configs(plugin.Name)
+	for _, other := range others {
+		last := counts.Place()
+		c.report.Warnings = append(c.report.Warnings, findingAt(other.Place(), "config",
+			"the agent does not merge config blocks of several plugin blocks: nothing of this one counts, but what stands in %s, line %d; make one of them", last.File, last.Line))
 	}
+}
+
+// tellStray tells of settings that stand in no plugin block, in files that are an agent's,
+// and reports whether there are such.
+func (c *check) tellStray() bool {
+	stray := c.agent.Stray(keysOf(settings.Spec))
+	for _, key := range slices.Sorted(maps.Keys(stray)) {
+		c.report.Errors = append(c.report.Errors, findingAt(stray[key], key,
+			"%s stands in no plugin block, and the agent does not start with it: write plugin %q { config { … } } around the driver's settings", key, c.names.Plugin))
+	}
+	return len(stray) > 0
 }
 
 // checkBlock decodes the settings, and where they are sound looks at the rest.

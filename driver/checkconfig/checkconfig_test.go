@@ -145,7 +145,11 @@ func TestCheck_TellsWhatStandsAroundTheBlock(t *testing.T) {
 		"a name like it":    {`"nomad-driver-lsdyna"`, `"nomad-driver-ls-dyna"`, []string{`9: plugin "nomad-driver-ls-dyna": `}, nil},
 		"another plugin":    {`"nomad-driver-lsdyna"`, `"docker"`, []string{`0: no file has a block plugin "nomad-driver-lsdyna"`}, nil},
 		"arguments":         {"  config {", "  args = [\"-v\"]\n  config {", []string{`10: args: with arguments the plugin is a command`}, nil},
-		"a key of a plugin": {"  config {", "  confg = true\n  config {", []string{`10: plugin "nomad-driver-lsdyna": there is no key "confg", and the agent does not start with it; did you mean "config"?`}, nil},
+		"a key of a plugin": {"  config {", "  confg = true\n  config {", nil, []string{`10: plugin "nomad-driver-lsdyna": there is no key "confg", and the agent passes over it and what stands in it; did you mean "config"?`}},
+		"two labels":        {`"nomad-driver-lsdyna"`, `"nomad-driver-lsdyna" "a"`, []string{`9: the agent does not expect a in a plugin block`}, nil},
+		"beside the block":  {"plugin", "work_roots = []\nplugin", []string{`9: work_roots stands in no plugin block`}, nil},
+		"in no block":       {`plugin "nomad-driver-lsdyna"`, `locals`, []string{`0: no file has a block plugin "nomad-driver-lsdyna"`}, nil},
+		"config in none":    {"plugin \"nomad-driver-lsdyna\" {\n  config {", "config {\n  cores {", []string{`9: config stands in no plugin block, and the agent does not start with it`}, nil},
 		"no syntax":         {"client {", "client {{", []string{`1: At 1:9`}, nil},
 		"no client":         {"  enabled          = true\n", "", nil, []string{"1: client: the agent is no client"}},
 		"no unit":           {`"30m"`, `"30"`, []string{`3: client: max_kill_timeout must be a duration with its unit, such as "30m", not "30"`}, nil},
@@ -258,7 +262,7 @@ func TestCheck_TellsOfConfigBlocksThatDoNotCount(t *testing.T) {
 	r := names.Check(t.Context(), findings.Request{Paths: []string{dir}})
 	must.SliceEmpty(t, r.Errors, must.Sprint("as with the agent, what stands in a.hcl does not count"))
 	must.True(t, slices.ContainsFunc(r.Warnings, func(f findings.Finding) bool {
-		return f.File == filepath.Join(dir, "a.hcl") && f.Line == 10 && strings.Contains(f.Text, "the agent does not merge config blocks") && strings.Contains(f.Text, "b.hcl, line 10")
+		return f.File == filepath.Join(dir, "a.hcl") && f.Line == 10 && strings.Contains(f.Text, "the agent does not merge config blocks of several") && strings.Contains(f.Text, "b.hcl, line 10")
 	}), must.Sprint(told(r.Warnings)))
 }
 

@@ -10,12 +10,12 @@
 package agentfile
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/hcl/ast"
 	"github.com/hashicorp/nomad/nomad/structs/config"
 )
 
@@ -31,6 +31,8 @@ type Agent struct {
 	Telemetry Telemetry `hcl:"telemetry"`
 
 	Plugins []*config.PluginConfig `hcl:"plugin"`
+
+	Empty []string // folders that have no file which the agent reads
 
 	files []*file // that were read without an error, in their order
 }
@@ -73,8 +75,11 @@ func Read(paths []string) (*Agent, []*Error) {
 	var errs []*Error
 	for _, path := range paths {
 		names, err := expand(path)
-		if err != nil {
+		switch {
+		case err != nil:
 			errs = append(errs, &Error{Place{File: path}, err})
+		case len(names) == 0:
+			a.Empty = append(a.Empty, path)
 		}
 		for _, name := range names {
 			f, err := readFile(name)
@@ -115,9 +120,6 @@ func expand(path string) ([]string, error) {
 		if !entry.IsDir() && (strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".json")) && !isTemporary(name) {
 			names = append(names, filepath.Join(path, name))
 		}
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("the folder has no file *.hcl or *.json, and the agent reads no others")
 	}
 	return names, nil
 }
@@ -163,52 +165,83 @@ func (a *Agent) Plugin(name string) *config.PluginConfig {
 	return a.Plugins[i]
 }
 
-// Configs are the places of all config blocks of a plugin. The last one counts, and the
-// others do not: the agent does not merge them.
-func (a *Agent) Configs(plugin string) (places []Place) {
-	for _, f := range a.files {
-		for _, line := range f.all("plugin", plugin, "config") {
-			places = append(places, Place{f.name, line})
-		}
-	}
-	return places
-}
-
 // Where returns the place of a key that counts, or of the nearest block around it:
 // "plugin", "raw_exec", "config", "enabled" are the names of blocks and labels that lead
 // to it. The zero value is for what no file has.
 func (a *Agent) Where(path ...string) (found Place) {
 	best := 0
-	for _, f := range a.files {
-		if line, depth := f.find(path); depth > 0 && depth >= best {
-			found, best = Place{f.name, line}, depth
+	for _, part := range a.parts(path) {
+		if line, depth := find(part.list, part.path); depth > 0 && depth >= best {
+			found, best = Place{part.file.name, line}, depth
 		}
+	}
+	if best == 0 && len(path) > 2 && path[0] == "plugin" {
+		return a.Where(path[:2]...)
 	}
 	return found
 }
 
-// Has reports whether a key stands in some file.
+// Has reports whether a key stands in some file, where it counts.
 func (a *Agent) Has(path ...string) bool {
-	return slices.ContainsFunc(a.files, func(f *file) bool {
-		_, depth := f.find(path)
-		return depth == len(path)
+	return slices.ContainsFunc(a.parts(path), func(part part) bool {
+		_, depth := find(part.list, part.path)
+		return depth == len(part.path)
 	})
 }
 
-// Bare returns a plugin's settings where no file has a plugin block, but one has what
-// stands in such a block: a config block, or some of the keys of its schema. prefix is how
-// Where finds them. It returns nil where there is neither.
+// part is where a path is looked for, and what of it leads on from there.
+type part struct {
+	file *file
+	list *ast.ObjectList
+	path []string
+}
+
+// parts are all files, but of a plugin's settings the one block that counts.
+func (a *Agent) parts(path []string) (parts []part) {
+	if len(path) > 2 && path[0] == "plugin" && path[2] == "config" {
+		if b, _ := a.Configs(path[1]); b != nil {
+			parts = append(parts, part{b.file, b.content, path[2:]})
+		}
+		return parts
+	}
+	for _, f := range a.files {
+		parts = append(parts, part{f, f.root, path})
+	}
+	return parts
+}
+
+// Bare returns a plugin's settings where the files are no agent's: one file, that has
+// nothing but what stands in a plugin block, a config block or keys of its schema. prefix is
+// how Where finds them. It returns nil where there is more, or neither.
 func (a *Agent) Bare(known []string) (settings map[string]any, prefix []string) {
-	if len(a.Plugins) > 0 {
+	if len(a.Plugins) > 0 || len(a.files) != 1 {
 		return nil, nil
 	}
-	for _, f := range slices.Backward(a.files) {
-		if block := f.config(); block != nil {
-			return block, []string{"config"}
-		}
-		if slices.ContainsFunc(known, func(key string) bool { _, depth := f.find([]string{key}); return depth > 0 }) {
-			return f.whole(), nil
-		}
+	f := a.files[0]
+	keys := f.keys()
+	has := func(key string) bool { return slices.Contains(keys, key) }
+	switch {
+	case len(keys) == 1 && has("config"):
+		return f.config(), []string{"config"}
+	case slices.ContainsFunc(known, has) && !slices.ContainsFunc(agents, has):
+		return f.whole(), nil
 	}
 	return nil, nil
+}
+
+// agents are keys that do not stand among a plugin's settings, but in an agent's files.
+var agents = []string{"acl", "addresses", "advertise", "bind_addr", "client", "config", "consul", "data_dir", "datacenter", "log_level", "name", "plugin_dir", "ports", "region", "server", "telemetry", "tls", "vault"}
+
+// Stray returns the places of keys that stand at the top of some file and are those of a
+// plugin's settings, by their names. The agent refuses them there.
+func (a *Agent) Stray(known []string) map[string]Place {
+	stray := map[string]Place{}
+	for _, f := range a.files {
+		for _, key := range append(known, "config") {
+			if line, depth := find(f.root, []string{key}); depth > 0 {
+				stray[key] = Place{f.name, line}
+			}
+		}
+	}
+	return stray
 }

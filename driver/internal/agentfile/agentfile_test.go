@@ -4,8 +4,11 @@
 package agentfile
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +79,9 @@ plugin "x" {
 	must.Eq(t, []string{"-v"}, x.Args)
 	must.NotNil(t, a.Plugin("y"))
 	must.Nil(t, a.Plugin("z"))
-	must.Len(t, 2, a.Configs("x"))
+	counts, others := a.Configs("x")
+	must.StrHasSuffix(t, "2.hcl", counts.Place().File)
+	must.Len(t, 1, others)
 	must.Eq(t, 14, a.Where("plugin", "y", "config").Line)
 }
 
@@ -104,10 +109,93 @@ func TestRead_TellsWhereAFileCannotBeRead(t *testing.T) {
 			must.Eq(t, "/there", a.DataDir, must.Sprint("the other files are read"))
 		})
 	}
-	for name, path := range map[string]string{"that is not there": "/nonexistent/agent.hcl", "a folder without any": t.TempDir()} {
-		_, errs := Read([]string{path})
-		must.Len(t, 1, errs, must.Sprint(name))
-		must.Eq(t, Place{File: path}, errs[0].Place)
+	_, errs := Read([]string{"/nonexistent/agent.hcl"})
+	must.Len(t, 1, errs)
+	must.Eq(t, Place{File: "/nonexistent/agent.hcl"}, errs[0].Place)
+}
+
+// The agent passes over a folder that has nothing for it.
+func TestRead_AFolderWithoutFiles(t *testing.T) {
+	empty := t.TempDir()
+	a, errs := Read([]string{empty, write(t, map[string]string{"a.hcl": `data_dir = "/there"`})})
+	must.SliceEmpty(t, errs)
+	must.Eq(t, []string{empty}, a.Empty)
+	must.Eq(t, "/there", a.DataDir)
+}
+
+// Of several blocks the agent takes what the command line of Nomad shows in an agent that runs.
+func TestConfigs(t *testing.T) {
+	for name, c := range map[string]struct {
+		files         []string
+		counts        string   // file:line
+		others        []string // likewise
+		sound, absent string   // keys of the config that count, and that do not
+	}{
+		"one":                             {[]string{"plugin \"x\" {\n config {\n  a = 1\n }\n}"}, "0.hcl:2", nil, "a", "b"},
+		"no config":                       {[]string{"plugin \"x\" {\n}"}, "0.hcl:1", nil, "", "a"},
+		"two configs in a block":          {[]string{"plugin \"x\" {\n config {\n  a = 1\n }\n config {\n  b = 1\n }\n}"}, "0.hcl:5", nil, "a", ""},
+		"two blocks in a file":            {[]string{"plugin \"x\" {\n config {\n  a = 1\n }\n}\nplugin \"x\" {\n config {\n  b = 1\n }\n}"}, "0.hcl:7", []string{"0.hcl:2"}, "b", "a"},
+		"the second without":              {[]string{"plugin \"x\" {\n config {\n  a = 1\n }\n}\nplugin \"x\" {\n}"}, "0.hcl:6", []string{"0.hcl:2"}, "", "a"},
+		"two files":                       {[]string{"plugin \"x\" {\n config {\n  a = 1\n }\n}", "plugin \"x\" {\n config {\n  b = 1\n }\n}"}, "1.hcl:2", []string{"0.hcl:2"}, "b", "a"},
+		"the second file's is empty":      {[]string{"plugin \"x\" {\n config {\n  a = 1\n }\n}", "plugin \"x\" {\n config {\n }\n}"}, "0.hcl:2", nil, "a", ""},
+		"the second file has none":        {[]string{"plugin \"x\" {\n config {\n  a = 1\n }\n}", "plugin \"x\" {\n args = []\n}"}, "0.hcl:2", nil, "a", ""},
+		"without label":                   {[]string{"plugin {\n x {\n config {\n  a = 1\n }\n}\n}"}, "0.hcl:3", nil, "a", ""},
+		"another plugin's do not matter":  {[]string{"plugin \"x\" {\n config {\n  a = 1\n }\n}\nplugin \"y\" {\n config {\n  b = 1\n }\n}"}, "0.hcl:2", nil, "a", "b"},
+		"JSON's lists, two files, merged": {[]string{`{"plugin": {"x": [{"config": [{"a": 1}]}]}}`, `{"plugin": [{"y": {"config": {"a": 1}}}]}`}, "0.hcl:1", nil, "a", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := map[string]string{}
+			for i, text := range c.files {
+				files[fmt.Sprintf("%d.hcl", i)] = text
+			}
+			a, errs := Read([]string{write(t, files)})
+			must.SliceEmpty(t, errs)
+			place := func(b *Block) string { return fmt.Sprintf("%s:%d", filepath.Base(b.Place().File), b.Place().Line) }
+			counts, others := a.Configs("x")
+			var told []string
+			for _, other := range others {
+				told = append(told, place(other))
+			}
+			must.Eq(t, c.counts, place(counts))
+			must.Eq(t, c.others, told)
+			for key, want := range map[string]bool{c.sound: true, c.absent: false} {
+				_, is := a.Plugin("x").Config[key]
+				must.Eq(t, want, is || key == "" && want, must.Sprint("what the decoder says of ", key))
+				must.Eq(t, want, a.Has("plugin", "x", "config", key) || key == "" && want, must.Sprint(key))
+			}
+		})
+	}
+}
+
+// Labels and JSON's objects that the agent refuses, and keys that it passes over.
+func TestRead_KeysOfPluginBlocks(t *testing.T) {
+	for name, c := range map[string]struct {
+		text, refused, ignored string
+	}{
+		"a second label":         {"plugin \"x\" \"y\" {\n config {\n }\n}", "does not expect y in a plugin block", ""},
+		"JSON of blocks alone":   {`{"plugin": {"x": {"config": {"cores": {"smt": "share"}}}}}`, "does not expect cores", ""},
+		"JSON, another block":    {`{"plugin": {"x": {"confg": {"a": 1}, "config": {"a": 1}}}}`, "does not expect confg", ""},
+		"JSON with a value":      {`{"plugin": {"x": {"confg": 1, "config": {"a": 1}}}}`, "", "confg"},
+		"JSON of lists":          {`{"plugin": [{"x": [{"config": [{"cores": [{"smt": "share"}]}]}]}]}`, "", ""},
+		"JSON beside args":       {`{"plugin": {"x": {"args": [], "config": {"cores": {"smt": "share"}}}}}`, "", ""},
+		"a key":                  {"plugin \"x\" {\n confg = 1\n config {\n }\n}", "", "confg"},
+		"a block":                {"plugin \"x\" {\n confg {\n }\n}", "", "confg"},
+		"of a block before":      {"plugin \"x\" {\n confg {\n }\n}\nplugin \"x\" {\n config {\n }\n}", "", "confg"},
+		"two configs in a block": {"plugin \"x\" {\n config {\n }\n config {\n }\n}", "", ""},
+		"two plugins":            {"plugin \"x\" {\n config {\n }\n}\nplugin \"y\" {\n config {\n }\n}", "", ""},
+		"two blocks":             {"plugin \"x\" {\n config {\n }\n}\nplugin \"x\" {\n config {\n }\n}", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, errs := Read([]string{write(t, map[string]string{"f.hcl": c.text})})
+			if c.refused != "" {
+				must.Len(t, 1, errs)
+				must.StrContains(t, errs[0].Error(), c.refused)
+				must.Eq(t, 1, errs[0].Place.Line)
+				return
+			}
+			must.SliceEmpty(t, errs)
+			must.Eq(t, c.ignored, strings.Join(slices.Sorted(maps.Keys(a.Ignored("x"))), " "))
+		})
 	}
 }
 
@@ -207,6 +295,8 @@ func TestBare(t *testing.T) {
 		"neither":            {"data_dir = \"/a\"", nil, ""},
 		"an agent's":         {"plugin \"raw_exec\" {}\nwork_roots = [\"/a\"]", nil, ""},
 		"a config of others": {"plugin \"x\" {\n config {\n solver = 1\n }\n}", nil, ""},
+		"among an agent's":   {"data_dir = \"/a\"\nwork_roots = [\"/a\"]", nil, ""},
+		"config beside more": {"data_dir = \"/a\"\nconfig {\n  solver \"a\" { path = \"/a\" }\n}", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, errs := Read([]string{write(t, map[string]string{"f.hcl": c.text})})
@@ -220,4 +310,16 @@ func TestBare(t *testing.T) {
 			must.MapContainsKey(t, settings, c.key)
 		})
 	}
+}
+
+// Beside an agent's file the settings have to stand in a plugin block.
+func TestBare_IsOneFile(t *testing.T) {
+	a, errs := Read([]string{write(t, map[string]string{"a.hcl": `data_dir = "/a"`, "b.hcl": "config {\n}", "c.hcl": "\nsolver \"a\" {\n}"})})
+	must.SliceEmpty(t, errs)
+	settings, _ := a.Bare([]string{"solver"})
+	must.Nil(t, settings)
+	stray := a.Stray([]string{"solver", "work_roots"})
+	must.MapLen(t, 2, stray)
+	must.Eq(t, 1, stray["config"].Line)
+	must.Eq(t, 2, stray["solver"].Line)
 }

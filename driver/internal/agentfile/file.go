@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl"
 	"github.com/hashicorp/hcl/hcl/ast"
@@ -21,6 +23,9 @@ type file struct {
 	name  string
 	root  *ast.ObjectList
 	agent Agent
+	json  bool
+
+	blocks []*Block // its plugin blocks, as agent.Plugins has them
 }
 
 func readFile(name string) (*file, *Error) {
@@ -46,8 +51,13 @@ func readFile(name string) (*file, *Error) {
 		return refuse(errors.New("the file is no list of blocks and settings"))
 	}
 	f := &file{name: name, root: root}
+	f.json = strings.HasPrefix(strings.TrimSpace(string(text)), "{") // as the parser decides
 	if err := hcl.DecodeObject(&f.agent, tree); err != nil {
 		return refuse(err)
+	}
+	f.blocks = f.pluginBlocks()
+	if keys, line := f.unexpected(); len(keys) > 0 {
+		return nil, &Error{Place{name, line}, f.explain(keys)}
 	}
 	return f, nil
 }
@@ -68,12 +78,8 @@ func lineOf(err error) int {
 	return 0
 }
 
-// find returns the line of a key, or of the nearest block around it, and how much of the
-// path leads there. Of several the last counts.
-func (f *file) find(path []string) (line, depth int) {
-	return find(f.root, path)
-}
-
+// find returns the line of a key in a list, or of the nearest block around it, and how much
+// of the path leads there. Of several the last counts.
 func find(list *ast.ObjectList, path []string) (line, depth int) {
 	for _, item := range list.Items {
 		shared := sharedKeys(item, path)
@@ -100,24 +106,6 @@ func sharedKeys(item *ast.ObjectItem, path []string) int {
 		n++
 	}
 	return n
-}
-
-// all are the lines of all items of a key.
-func (f *file) all(path ...string) (lines []int) { return all(f.root, path) }
-
-func all(list *ast.ObjectList, path []string) (lines []int) {
-	for _, item := range list.Items {
-		shared := sharedKeys(item, path)
-		switch {
-		case shared == len(path):
-			lines = append(lines, lineOfItem(item))
-		case shared == len(item.Keys):
-			for _, inner := range lists(item.Val) {
-				lines = append(lines, all(inner, path[shared:])...)
-			}
-		}
-	}
-	return lines
 }
 
 // lists are the objects in a value: a block, or a list of objects as JSON may have it.
@@ -157,6 +145,16 @@ func (f *file) config() map[string]any {
 		return nil
 	}
 	return bare.Config
+}
+
+// keys are the names at the top of the file.
+func (f *file) keys() (keys []string) {
+	for _, item := range f.root.Items {
+		if len(item.Keys) > 0 && !slices.Contains(keys, keyText(item.Keys[0])) {
+			keys = append(keys, keyText(item.Keys[0]))
+		}
+	}
+	return keys
 }
 
 // whole returns the content of the file.
