@@ -145,6 +145,9 @@ func wholeLife(t *testing.T, p packager) {
 
 	must.StrContains(t, p.install(r, first), "Nomad was not touched")
 	must.Eq(t, []string{packedName}, names(t, plugins))
+	version, err := exec.CommandContext(within(t), r.path("/usr/bin/"+packedName), "version").CombinedOutput()
+	must.NoError(t, err, must.Sprint(string(version)))
+	must.StrContains(t, string(version), "supervisor: embedded") // as make build has it
 	s.begun(r)
 	running := s.start(jobHCL{name: "package", folder: s.deck("package", "solid_bar_impact"), config: "ncpu = 1", env: slow + "\nSTANDIN_POLL = \"5\""})
 	s.waitCycles(running)
@@ -173,7 +176,7 @@ func wholeLife(t *testing.T, p packager) {
 	if p.purge != nil {
 		must.StrContains(t, p.purge(r), "stays")
 	}
-	_, err := os.Stat(r.path("/etc/default/" + packedName))
+	_, err = os.Stat(r.path("/etc/default/" + packedName))
 	must.ErrorIs(t, err, os.ErrNotExist)
 	unharmed() // its record is in state_dir
 	must.NoError(t, s.StopJob(within(t), "package", false))
