@@ -104,7 +104,7 @@ type metricsCall struct {
 
 func runMetrics(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("metrics")
-	_, newReader := readerFlags(fs)
+	agent, newReader := readerFlags(fs)
 	var call metricsCall
 	fs.StringVar(&call.file, "o", "", "")
 	fs.StringVar(&call.file, "textfile", "", "") // as -o was called before 0.1.0
@@ -134,6 +134,7 @@ func runMetrics(ctx context.Context, args []string, s streams) error {
 	round := s
 	exposition.Repeat(ctx, ticker.C, func(ctx context.Context) error {
 		defer func() { round.err = io.Discard }()
+		r.StateDir = agent.Dir() // which the plugin may tell after this began, at boot for example
 		return call.once(ctx, r, round)
 	}, tell)
 	return nil

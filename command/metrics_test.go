@@ -4,6 +4,8 @@
 package command
 
 import (
+	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node/nodetest"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/public"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
 )
 
@@ -109,6 +112,39 @@ func TestMetrics_replaceATextfile(t *testing.T) {
 	r = call(t, "metrics", "-state-dir", dir, "-sysfs", sysfs, "-o", filepath.Join(file, "x"))
 	must.Eq(t, exitNo, r.code)
 	must.StrContains(t, r.errout, "metrics: write "+file+"/x: ")
+}
+
+// At boot the metrics' unit is there before the plugin tells where its state_dir is.
+func TestMetrics_everyRoundFindsTheStateDirAnew(t *testing.T) {
+	dir, told := nodetest.StateDir(t), filepath.Join(t.TempDir(), "status")
+	nodetest.Task{Job: "crash", Alloc: allocA, Name: "solve", Cores: []int{0}}.Make(t, dir)
+	t.Setenv(statedir.StatusEnv, told)
+	file := filepath.Join(t.TempDir(), "lsdyna.prom")
+	errors, writer, err := os.Pipe()
+	must.NoError(t, err)
+	defer errors.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int)
+	go func() {
+		defer writer.Close()
+		ended <- Run(ctx, []string{"metrics", "-every", "1s", "-o", file, "-sysfs", twoSockets.Sysfs(t)}, io.Discard, writer)
+	}()
+	if _, err := os.Lstat(statedir.Default); err != nil { // else that of this machine is read
+		_, err = errors.Read(make([]byte, 1000)) // it is not there
+		must.NoError(t, err)
+	}
+	d, err := public.Open(told)
+	must.NoError(t, err)
+	must.NoError(t, d.Write(public.Node{StateDir: dir}, nil))
+	must.NoError(t, d.Close())
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if data, _ := os.ReadFile(file); strings.Contains(string(data), `alloc_id="`+allocA) {
+			break
+		}
+		must.True(t, time.Now().Before(end), must.Sprint("the run that the plugin tells of is not there"))
+	}
+	cancel()
+	must.Eq(t, exitOK, <-ended)
 }
 
 // promtool gives the path of Prometheus' own checker.
