@@ -103,11 +103,8 @@ func (i Inventory) Others() (lacks []Lack) {
 			"license: qrun: " + advise(i.qrun, "runs start without a look at free licences; name lstc_qrun, or take qrun out"),
 		})
 	}
-	if i.licence != nil { // its name is hidden as that of a server is
-		lacks = append(lacks, Lack{
-			settings.Key{"license", "server"},
-			"license: the licence file that server names is not there: solvers find no licence; put it there, or name another",
-		})
+	if i.licence != nil {
+		lacks = append(lacks, Lack{settings.Key{"license", "server"}, "license: " + adviseLicence(i.licence)})
 	}
 	for _, solver := range i.node.Solvers {
 		for _, doubt := range solver.Doubts() {
@@ -115,6 +112,15 @@ func (i Inventory) Others() (lacks []Lack) {
 		}
 	}
 	return lacks
+}
+
+// adviseLicence says it without the file's name, which is hidden as that of a server is.
+func adviseLicence(err error) string {
+	var silent *solvercheck.NoAnswerError
+	if errors.As(err, &silent) {
+		return (&solvercheck.NoAnswerError{Path: "the licence file that server names", Since: silent.Since}).Error()
+	}
+	return "the licence file that server names is not there: solvers find no licence; put it there, or name another"
 }
 
 // advise says what to do about something that is missing. What does not answer may be
