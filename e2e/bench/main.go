@@ -71,6 +71,7 @@ func main() {
 	recoveries := flag.Int("recoveries", -1, "`how often` to recover them instead")
 	launched := flag.Int("launches", -1, "`how many` launches on two nodes instead")
 	loaded := flag.Int("load", -1, "`how many` tasks of each driver for the load instead")
+	traced := flag.Bool("trace", false, "print where one start goes, by strace, and nothing else")
 	flag.Parse()
 
 	if os.Geteuid() != 0 {
@@ -91,7 +92,11 @@ func main() {
 			*n.into = n.flag
 		}
 	}
-	if err := run(ctx, *bin, p); err != nil {
+	measure := func() error { return run(ctx, *bin, p) }
+	if *traced {
+		measure = func() error { return traceStart(ctx, *bin, os.Stdout) }
+	}
+	if err := measure(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
