@@ -37,7 +37,8 @@ func main() {
 	shots := flag.String("pictures", "", "take screenshots of the page about a run and of Nomad's UI, into this `directory`")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Also where the terminal is closed, or nobody reads any more: solvers and agents would go on.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	d := &demo{bin: *bin, example: *example, out: os.Stdout}
 	run := func() error { return d.run(ctx, *stay, *shots) }
@@ -57,6 +58,7 @@ const stepTimeout = 60 * time.Second
 type demo struct {
 	bin, example   string
 	out            io.Writer
+	nomad          string // its binary
 	server, client *cluster.Agent
 }
 
@@ -119,18 +121,17 @@ func (d *demo) startAgents(ctx context.Context) (err error) {
 	d.say("A Nomad server and a client with the driver; the solver is a stand-in, not LS-DYNA")
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	nomad, err := cluster.NomadPath(d.bin)
-	if err != nil {
+	if d.nomad, err = cluster.NomadPath(d.bin); err != nil {
 		return err
 	}
-	if d.server, err = cluster.New(cluster.Config{Nomad: nomad, Role: cluster.ServerOnly}); err != nil {
+	if d.server, err = cluster.New(cluster.Config{Nomad: d.nomad, Role: cluster.ServerOnly}); err != nil {
 		return err
 	}
 	if err := d.server.Start(ctx); err != nil {
 		return err
 	}
 	d.client, err = cluster.New(cluster.Config{
-		Nomad:  nomad,
+		Nomad:  d.nomad,
 		Role:   cluster.ClientOnly,
 		Server: d.server,
 		Plugin: filepath.Join(d.bin, cluster.PluginName),
@@ -197,11 +198,11 @@ func (d *demo) waitForInterrupt(ctx context.Context) error {
 	}
 	d.say("Ready; ^C ends it")
 	_, _ = fmt.Fprintf(d.out, `  web interface   http://%s
-  a job           NOMAD_ADDR=http://%[1]s %s/nomad job run -var solver=standin -var cores=1 -var run_dir=%s/solid_bar_impact %s/jobs/smp.nomad.hcl
+  a job           NOMAD_ADDR=http://%[1]s %s job run -var solver=standin -var cores=1 -var run_dir=%s/solid_bar_impact %s/jobs/smp.nomad.hcl
   its deck        %[3]s/solid_bar_impact (beside it shell_box_crush); -var run_dir=FOLDER for another, owned by nobody
-  who has which   %[2]s/%[5]s status -state-dir %[6]s
+  who has which   %[5]s status -state-dir %[6]s
   agent's log     %[7]s
-`, d.server.HTTPAddr(), d.bin, runs, d.example, cluster.PluginName, d.client.StateDir(), d.client.LogPath())
+`, d.server.HTTPAddr(), d.nomad, runs, d.example, filepath.Join(d.bin, cluster.PluginName), d.client.StateDir(), d.client.LogPath())
 	<-ctx.Done()
 	return nil
 }
