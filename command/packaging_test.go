@@ -37,6 +37,17 @@ func TestPackaging_namesMetricsThatThereAre(t *testing.T) {
 	}
 }
 
+// man finds a page by the section that it names itself.
+func TestPackaging_putsTheManPageIntoItsSection(t *testing.T) {
+	section := regexp.MustCompile(`(?m)^\.TH \S+ (\d) `).FindStringSubmatch(call(t, "man").out)
+	must.Len(t, 2, section)
+	layout, err := os.ReadFile(filepath.Join(packaging, "layout.go"))
+	must.NoError(t, err)
+	for _, path := range []string{"man/nomad-driver-lsdyna.N", "/usr/share/man/manN/nomad-driver-lsdyna.N.gz"} {
+		must.StrContains(t, string(layout), `"`+strings.ReplaceAll(path, "N", section[1])+`"`)
+	}
+}
+
 func TestPackaging_alertsAreFineByPromtool(t *testing.T) {
 	rules := filepath.Join(packaging, "prometheus")
 	for _, args := range [][]string{{"check", "rules", "lsdyna.rules.yml"}, {"test", "rules", "lsdyna.rules.test.yml"}} {

@@ -132,7 +132,7 @@ func (r *release) shellFiles() (files []file, err error) {
 		pkg     string
 		packed  bool // packages have it compressed
 	}{
-		{[]string{"man"}, "man/nomad-driver-lsdyna.1", "/usr/share/man/man1/nomad-driver-lsdyna.1.gz", true},
+		{[]string{"man"}, "man/nomad-driver-lsdyna.8", "/usr/share/man/man8/nomad-driver-lsdyna.8.gz", true},
 		{[]string{"completion", "bash"}, "completions/nomad-driver-lsdyna.bash", "/usr/share/bash-completion/completions/nomad-driver-lsdyna", false},
 		{[]string{"completion", "zsh"}, "completions/_nomad-driver-lsdyna", "/usr/share/zsh/vendor-completions/_nomad-driver-lsdyna", false},
 		{[]string{"completion", "fish"}, "completions/nomad-driver-lsdyna.fish", "/usr/share/fish/vendor_completions.d/nomad-driver-lsdyna.fish", false},

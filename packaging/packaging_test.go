@@ -104,7 +104,7 @@ var inArchives = []string{
 	"nomad-driver-lsdyna", "lsdyna-standin", "LICENSE", "README.md", "CHANGELOG.md", "TROUBLESHOOT.md", "SECURITY.md",
 	"docs/ARCHITECTURE.md", "example/agent.hcl", "example/jobs/smp.nomad.hcl", "example/lsopt/lsopt-nomad", "packs/lsdyna/metadata.hcl", "example/decks/solid_bar_impact/main.k", "systemd/nomad.service.d/50-lsdyna.conf",
 	"packaging/prometheus/lsdyna.rules.yml", "packaging/grafana/lsdyna.json", "packaging/README.md",
-	"man/nomad-driver-lsdyna.1", "completions/nomad-driver-lsdyna.bash", "completions/_nomad-driver-lsdyna", "completions/nomad-driver-lsdyna.fish",
+	"man/nomad-driver-lsdyna.8", "completions/nomad-driver-lsdyna.bash", "completions/_nomad-driver-lsdyna", "completions/nomad-driver-lsdyna.fish",
 }
 
 func TestRelease_ArchivesHaveEverything(t *testing.T) {
@@ -185,7 +185,7 @@ var inPackages = []string{
 	"/usr/lib/systemd/system/nomad.service.d/50-lsdyna.conf", "/usr/share/nomad-driver-lsdyna/agent.hcl", "/usr/share/nomad-driver-lsdyna/jobs/smp.nomad.hcl",
 	"/usr/share/nomad-driver-lsdyna/prometheus/lsdyna.rules.yml", "/usr/share/nomad-driver-lsdyna/grafana/lsdyna.json", "/usr/lib/systemd/system/" + metricsUnit,
 	"/usr/share/doc/nomad-driver-lsdyna/SECURITY.md", "/usr/share/doc/nomad-driver-lsdyna/TROUBLESHOOT.md", "/usr/share/doc/nomad-driver-lsdyna/copyright",
-	"/usr/share/man/man1/nomad-driver-lsdyna.1.gz", "/usr/share/bash-completion/completions/nomad-driver-lsdyna",
+	"/usr/share/man/man8/nomad-driver-lsdyna.8.gz", "/usr/share/bash-completion/completions/nomad-driver-lsdyna",
 }
 
 func TestDeb_HasWhatDpkgWants(t *testing.T) {
