@@ -130,9 +130,9 @@ func (r *release) contents(list []file, work string) (files.Contents, error) {
 	own := func(name string) string { return r.path("packaging/" + name) }
 	add(own("defaults"), "/etc/default/"+packageName, files.TypeConfigNoReplace, "", 0o644)
 	add(own("copyright"), docDir+"/copyright", files.TypeFile, "", 0o644)
-	// Debian's name, and that of the documents' links.
-	for _, name := range []string{"examples", "example"} {
-		add("../../"+packageName, docDir+"/"+name, files.TypeSymlink, "", 0o777) // without a mode it has that of the umask
+	// Debian's name, and those of the documents' links.
+	for _, l := range []struct{ name, to string }{{"examples", packageName}, {"example", packageName}, {"packs", packageName + "/packs"}} {
+		add("../../"+l.to, docDir+"/"+l.name, files.TypeSymlink, "", 0o777) // without a mode it has that of the umask
 	}
 	add(own("lintian-overrides"), "/usr/share/lintian/overrides/"+packageName, files.TypeFile, "deb", 0o644)
 	return contents, nil
