@@ -45,7 +45,6 @@ job "box-crush-checkpoint" {
         solver          = var.solver
         work_dir        = var.run_dir
         input           = "main.k"
-        ncpu            = 1
         checkpoint      = var.checkpoint
         checkpoint_keep = 3
         restart         = "auto"
@@ -54,7 +53,7 @@ job "box-crush-checkpoint" {
       kill_timeout = "10m"
 
       resources {
-        cpu    = 1000
+        cores  = 1
         memory = 500
       }
     }

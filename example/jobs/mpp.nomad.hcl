@@ -38,7 +38,6 @@ job "bar-impact-mpp" {
         solver   = var.solver
         work_dir = var.run_dir
         input    = "main.k"
-        ncpu     = 2
         memory   = "20m"
         memory2  = "20m"
       }
@@ -46,7 +45,7 @@ job "bar-impact-mpp" {
       kill_timeout = "10m"
 
       resources {
-        cpu    = 2000
+        cores  = 2 # one rank on each
         memory = 2000
       }
     }

@@ -39,7 +39,6 @@ job "box-crush-stop" {
         solver   = var.solver
         work_dir = var.run_dir
         input    = "main.k"
-        ncpu     = 1
         stop     = "sw1"
       }
 
@@ -47,7 +46,7 @@ job "box-crush-stop" {
       kill_signal  = "SIGTERM"
 
       resources {
-        cpu    = 1000
+        cores  = 1
         memory = 500
       }
     }

@@ -38,7 +38,6 @@ job "box-crush-watch" {
         solver   = var.solver
         work_dir = var.run_dir
         input    = "main.k"
-        ncpu     = 1
 
         watch {
           energy_ratio = 1.1
@@ -52,7 +51,7 @@ job "box-crush-watch" {
       kill_timeout = "10m"
 
       resources {
-        cpu    = 1000
+        cores  = 1
         memory = 500
       }
     }
