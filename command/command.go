@@ -21,7 +21,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/checkconfig"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
@@ -56,22 +55,26 @@ type command struct {
 
 // commands returns all commands in the order in which help lists them.
 func commands() []command {
-	return []command{
-		{"status", "the machine, who owns each core, and how far every task is", statusHelp, runStatus},
-		{"topology", "sockets, NUMA nodes, caches and cores of a machine", topologyHelp, runTopology},
-		{"plan", "which cores a job would get, and why", planHelp, runPlan},
-		{"inspect", "what happened in a run folder or an output file", inspectHelp, runInspect},
-		{"history", "how the runs of this node ended, and their core hours", historyHelp, runHistory},
-		{"report", "a page about a task's run, to be looked at in a browser", reportHelp, runReport},
-		{"metrics", "cores and progress in Prometheus' text format", metricsHelp, runMetrics},
-		{"check-config", "whether an agent would take its configuration", checkconfig.Help, runCheckConfig},
-		{"reap", "remove the records of runs that are over and forgotten", reapHelp, runReap},
-		{"release-folder", "free a run folder whose node is gone", releaseFolderHelp, runReleaseFolder},
-		{"completion", "what completes commands and options in a shell", completionHelp, runCompletion},
-		{"man", "the man page", manHelp, runMan},
-		{"version", "the version of this program", versionHelp, runVersion},
-		{"help", "how to use a command", helpHelp, runHelp},
+	all := []command{
+		{name: "status", summary: "the machine, who owns each core, and how far every task is", run: runStatus},
+		{name: "topology", summary: "sockets, NUMA nodes, caches and cores of a machine", run: runTopology},
+		{name: "plan", summary: "which cores a job would get, and why", run: runPlan},
+		{name: "inspect", summary: "what happened in a run folder or an output file", run: runInspect},
+		{name: "history", summary: "how the runs of this node ended, and their core hours", run: runHistory},
+		{name: "report", summary: "a page about a task's run, to be looked at in a browser", run: runReport},
+		{name: "metrics", summary: "cores and progress in Prometheus' text format", run: runMetrics},
+		{name: "check-config", summary: "whether an agent would take its configuration", run: runCheckConfig},
+		{name: "reap", summary: "remove the records of runs that are over and forgotten", run: runReap},
+		{name: "release-folder", summary: "free a run folder whose node is gone", run: runReleaseFolder},
+		{name: "completion", summary: "what completes commands and options in a shell", run: runCompletion},
+		{name: "man", summary: "the man page", run: runMan},
+		{name: "version", summary: "the version of this program", run: runVersion},
+		{name: "help", summary: "how to use a command", run: runHelp},
 	}
+	for i := range all {
+		all[i].help = helpOf(all[i].name)
+	}
+	return all
 }
 
 // find returns the command of a name.

@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/node"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 )
 
 func TestRun_tellsWhatToDoAboutAWrongCall(t *testing.T) {
@@ -56,15 +57,21 @@ func TestHelp_explainsEveryCommand(t *testing.T) {
 		page := call(t, "help", c.name)
 		must.Eq(t, exitOK, page.code)
 		must.StrHasPrefix(t, "NAME\n  nomad-driver-lsdyna "+c.name+" - ", page.out)
+		must.NotEq(t, "", c.help)
 		for _, part := range []string{"\nUSAGE\n", "\nDESCRIPTION\n", "\nEXIT STATUS\n"} {
 			must.StrContains(t, page.out, part)
 		}
 		for l := range strings.Lines(page.out) {
-			must.LessEq(t, 90, len(l), must.Sprint(l))
+			must.LessEq(t, helpWidth+len("\n"), len(l), must.Sprint(l))
 		}
 		must.Eq(t, page, call(t, c.name, "-h"))
 		must.Eq(t, page, call(t, c.name, "--help"))
 	}
+}
+
+func TestHelp_ofReleaseFolderNamesTheFiles(t *testing.T) {
+	must.StrContains(t, helpOf("release-folder"), ownership.LockFile)
+	must.StrContains(t, helpOf("release-folder"), ownership.OwnerFile)
 }
 
 // TestHelp_optionsExist asks every command for each option that its page names.

@@ -9,40 +9,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/manual"
 )
 
-const completionHelp = `USAGE
-  nomad-driver-lsdyna completion bash|zsh|fish
-
-DESCRIPTION
-  Prints what completes the names of commands, options, files and values in a
-  shell. It is made of the help of the commands.
-
-EXIT STATUS
-  0; 2 for a wrong call.
-
-EXAMPLES
-  nomad-driver-lsdyna completion bash \
-      > /usr/share/bash-completion/completions/nomad-driver-lsdyna
-  nomad-driver-lsdyna completion zsh \
-      > /usr/share/zsh/vendor-completions/_nomad-driver-lsdyna
-  nomad-driver-lsdyna completion fish \
-      > /usr/share/fish/vendor_completions.d/nomad-driver-lsdyna.fish
-  source <(nomad-driver-lsdyna completion bash)
-`
-
-const manHelp = `USAGE
-  nomad-driver-lsdyna man
-
-DESCRIPTION
-  Prints the man page, which is made of the help of all commands.
-
-EXIT STATUS
-  0; 2 for a wrong call.
-
-EXAMPLES
-  nomad-driver-lsdyna man | man -l -
-  nomad-driver-lsdyna man > /usr/share/man/man8/nomad-driver-lsdyna.8
-`
-
 // asProgram is this program as its help tells it.
 func asProgram() manual.Program {
 	p := manual.Program{Name: program, Version: findVersion().Version, Summary: programSummary}

@@ -164,6 +164,10 @@ func TestMan_isAManPage(t *testing.T) {
 	for line := range strings.Lines(string(out)) {
 		must.StrContains(t, line, "missing date", must.Sprint("of the build nothing is told that another one would not repeat"))
 	}
+	// It fits a terminal, also what is printed as it is.
+	for line := range strings.Lines(regexp.MustCompile(".\x08").ReplaceAllString(mandoc("-T", "ascii"), "")) {
+		must.LessEq(t, helpWidth+len("\n"), len(line), must.Sprint(line))
+	}
 	// Every word of every help page is on it, in this order.
 	page := strings.Join(strings.Fields(mandoc("-T", "ascii", "-O", "width=200")), " ")
 	page = regexp.MustCompile(".\x08").ReplaceAllString(page, "")

@@ -88,7 +88,7 @@ func TestMetrics_haveTheHealthOfRuns(t *testing.T) {
 	owner["code"] = "21129"
 	must.Eq(t, 2, metric(t, families["lsdyna_task_warnings_by_code_total"], owner).GetCounter().GetValue())
 	for name, family := range families {
-		must.StrContains(t, metricsHelp, name, must.Sprint("help"))
+		must.StrContains(t, helpOf("metrics"), name, must.Sprint("help"))
 		if strings.HasPrefix(name, "lsdyna_task_") {
 			for _, m := range family.GetMetric() {
 				for _, label := range m.GetLabel() {

@@ -5,33 +5,28 @@ package command
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"strings"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
 )
 
-const helpHelp = `USAGE
-  nomad-driver-lsdyna help [COMMAND]
+// helpPages are the pages of all commands, without the heading: what completions and the
+// man page are made of, too.
+//
+//go:embed help/*.txt
+var helpPages embed.FS
 
-DESCRIPTION
-  Without COMMAND, lists the commands; with it, explains one. COMMAND -h does
-  the same.
-
-ENVIRONMENT
-  NOMAD_DRIVER_LSDYNA_STATE_DIR
-                  The agent's state_dir, for all commands that read it. -state-dir
-                  comes before; without both it is the one that the plugin names in its
-                  status_dir, else /var/lib/nomad-driver-lsdyna.
-  NOMAD_DRIVER_LSDYNA_STATUS_DIR
-                  The agent's status_dir, else /run/nomad-driver-lsdyna. Empty where the
-                  agent's configuration has status_dir = "".
-  NO_COLOR        No colour.
-  COLUMNS         The width where the output is no terminal.
-
-EXIT STATUS
-  0, or 2 when there is no such command.
-`
+// helpOf is the page of a command; without one it has no help, which a test sees.
+func helpOf(name string) string {
+	text, err := helpPages.ReadFile("help/" + name + ".txt")
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
 
 func runHelp(_ context.Context, args []string, s streams) error {
 	names, err := parse(newFlags("help"), args)
@@ -50,9 +45,17 @@ func runHelp(_ context.Context, args []string, s streams) error {
 	return write(s.out, c.page())
 }
 
+// helpWidth is that of a terminal which nobody has made wider.
+const helpWidth = 80
+
 // page is the whole help of a command.
 func (c command) page() string {
-	return fmt.Sprintf("NAME\n  %s %s - %s\n\n%s", program, c.name, c.summary, c.help)
+	var b strings.Builder
+	b.WriteString("NAME\n")
+	for _, l := range screen.Wrap(fmt.Sprintf("%s %s - %s", program, c.name, c.summary), helpWidth-2, 4) {
+		b.WriteString("  " + screen.Screen{}.RenderLine(l) + "\n")
+	}
+	return b.String() + "\n" + c.help
 }
 
 // overview lists the commands.

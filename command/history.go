@@ -15,53 +15,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state/history"
 )
 
-const historyHelp = `USAGE
-  nomad-driver-lsdyna history [-job PATTERN] [-user PATTERN] [-solver PATTERN]
-      [-outcome completed|stopped|error|license|killed|unknown]
-      [-namespace PATTERN] [-alloc ID] [-since TIME] [-until TIME]
-      [-last N] [-why] [-json] [-state-dir DIR]
-
-DESCRIPTION
-  Lists the runs that ended on this node, the newest last, and sums up their core
-  hours by outcome. Each run that was started is there once, whoever saw its end,
-  for longer than Nomad, its allocation and its events are: the last 40,000 runs or
-  so. Core hours are the cores that the run had times its wall time.
-
-  Of a run over several nodes each node has the entry of its own part; the run is
-  counted where it was led.
-
-  It has to run as the agent's user, usually root.
-
-OPTIONS
-  -job, -user, -solver, -namespace PATTERN
-                  Only runs with such a name. * and ? stand for any text.
-  -alloc ID       Only runs of this allocation; the beginning of its ID will do.
-  -outcome OUTCOME
-                  Only completed, stopped, error, license, killed or unknown ones.
-  -since, -until TIME
-                  Only runs that ended then: 2026-11-29, "2026-11-29 15:04",
-                  2026-11-29T15:04:05Z, or how long ago: 90m, 12h, 30d.
-  -last N         Only the last N of these. Sums are over those that are shown.
-  -why            With the reason of each outcome.
-  -json           An object with runs (run, namespace, job_id, alloc_id, task, node,
-                  user, solver, solver_version, parallel, precision, input, run_dir,
-                  cores, core_seconds, licences, licence, outcome, reason,
-                  exit_code, signal, time, end_time, cycle, errors, warnings,
-                  restart, restart_file, started_at, ended_at, noted_at, ...) and
-                  sums (outcome, runs, core_hours). What is not known is null or
-                  left out.
-  -state-dir DIR  The agent's state_dir, where it is not found; see help help.
-
-EXIT STATUS
-  0, also where no run is found; 1 when the history cannot be read; 2 for a wrong
-  call.
-
-EXAMPLES
-  nomad-driver-lsdyna history -since 30d -user dora
-  nomad-driver-lsdyna history -outcome error -why -last 5
-  nomad-driver-lsdyna history -json | jq '.sums[] | select(.outcome=="killed")'
-`
-
 // historyReport is what history -json prints.
 type historyReport struct {
 	Runs []history.Entry `json:"runs"`

@@ -21,62 +21,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/watch"
 )
 
-const inspectHelp = `USAGE
-  nomad-driver-lsdyna inspect PATH... [-running] [-json]
-  nomad-driver-lsdyna inspect -html PATH [-running] [-o FILE]
-
-DESCRIPTION
-  Says what happened in a run folder, or by one output file of LS-DYNA (stdout,
-  messag, mes0000, d3hsp, status.out). It works on any run, also one that Nomad
-  knows nothing of.
-
-  The outcome is completed only where LS-DYNA says so and its end time was
-  reached, or the modes or cycles it was asked for were computed; stopped (a sense
-  switch, or an end before the end time), error (also a crash, with its signal),
-  license, killed (by somebody, a limit or the kernel), running, or unknown where
-  the outputs simply end, and the driver has noted nothing of the end in the folder.
-  A run is running where it is certain that it lives: the
-  solver of the run that has the folder, or any process that writes its outputs, is
-  one of this machine's, or, of a run on another machine, the folder's lock is held.
-  Everybody who may read the folder sees the first, its owner and root all of them.
-  Of several runs of one process (case) each counts, else
-  the last. stdout is found by what it holds, and the file with stderr by its
-  name. The message files of all ranks are read. A path on a
-  file server that has not answered for eight seconds is an error. Of a run over
-  several nodes it says whom the run waited for, or which nodes it had, and which
-  of them asked for its stop; one that was lost is in the reason.
-
-OPTIONS
-  -running  The run is alive, as you know: outputs without an end are running, with
-            an estimate of the time left, also where nothing here proves it.
-  -html     Write a page about the one PATH to standard output, to be looked at in a
-            browser: one HTML file, which loads nothing and needs no server.
-  -o FILE   With -html: write it to FILE, whole or not at all.
-  -json     One object for each path, in the order given: path, outcome, reason,
-            time, end_time, cycle, version, parallel, precision, processors,
-            warnings, errors, first_error (code, class, text), restart_file,
-            elapsed_seconds, eta_seconds with eta_low_seconds and eta_high_seconds
-            (four of five runs end between them), eta_missing (why there is none),
-            lives_by (what proves that it runs),
-            nodes_text and nodes_stop (of a run over several nodes: whom it waited
-            for or which nodes it had, and which of them asked for its stop),
-            last_runs (run, started_at, began, ended_at,
-            outcome, reason, exit_code, signal, restart_file; of a folder that the
-            driver used), health (energies by glstat, energy_ratio,
-            hourglass_percent, added_mass_percent, time_step, quiet_seconds,
-            frequent_warnings, failed_first, notes of what is out of the ordinary,
-            energies_missing). What is not known is null.
-
-EXIT STATUS
-  0 when every path was read, whatever happened there; 1 when one could not be
-  read; 2 for a wrong call.
-
-EXAMPLES
-  nomad-driver-lsdyna inspect /scratch/crash/run7
-  nomad-driver-lsdyna inspect /scratch/crash/run*/messag -json | jq .outcome
-  nomad-driver-lsdyna inspect -html /scratch/crash/run7 -o run7.html
-`
-
 func runInspect(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("inspect")
 	running := fs.Bool("running", false, "")

@@ -85,7 +85,7 @@ func TestMetrics_arePrometheusText(t *testing.T) {
 	over["state"] = "ended"
 	must.Eq(t, 1, metric(t, families["lsdyna_task_state"], over).GetGauge().GetValue())
 	for name, family := range families {
-		must.StrContains(t, metricsHelp, name, must.Sprint("help"))
+		must.StrContains(t, helpOf("metrics"), name, must.Sprint("help"))
 		must.NotEq(t, "", family.GetHelp(), must.Sprint(name))
 		for _, m := range family.GetMetric() {
 			for _, label := range m.GetLabel() {
@@ -165,7 +165,7 @@ func TestMetrics_helpNamesNoOthers(t *testing.T) {
 		Exit: &supervisor.ExitRecord{Version: 1, Code: 3, FinishedAt: time.Now()},
 	}.Make(t, dir)
 	out := call(t, "metrics", "-state-dir", dir, "-sysfs", twoSockets.Sysfs(t)).out
-	for _, name := range regexp.MustCompile(`\blsdyna_[a-z_]+`).FindAllString(metricsHelp, -1) {
+	for _, name := range regexp.MustCompile(`\blsdyna_[a-z_]+`).FindAllString(helpOf("metrics"), -1) {
 		must.StrContains(t, out, "\n# TYPE "+name+" ", must.Sprint(name))
 	}
 }

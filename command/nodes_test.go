@@ -123,7 +123,7 @@ func TestMetrics_haveTheNodesOfRuns(t *testing.T) {
 			for i, name := range []string{"lsdyna_task_nodes", "lsdyna_task_node_index", "lsdyna_task_waits_for_nodes"} {
 				got := metric(t, families[name], map[string]string{"alloc_id": alloc, "task": "solve"}).GetGauge().GetValue()
 				must.Eq(t, want[i], got, must.Sprint(name, alloc))
-				must.StrContains(t, metricsHelp, name)
+				must.StrContains(t, helpOf("metrics"), name)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ const packaging = "../packaging"
 func TestPackaging_namesMetricsThatThereAre(t *testing.T) {
 	name := regexp.MustCompile(`\blsdyna_[a-z_]+`)
 	there := map[string]bool{}
-	for _, found := range name.FindAllString(metricsHelp, -1) {
+	for _, found := range name.FindAllString(helpOf("metrics"), -1) {
 		there[found] = true
 	}
 	for _, file := range []string{"prometheus/lsdyna.rules.yml", "prometheus/lsdyna.rules.test.yml", "grafana/lsdyna.json", "README.md"} {

@@ -19,53 +19,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
-const planHelp = `USAGE
-  nomad-driver-lsdyna plan -ncpu N [-empty] [-busy LIST] [-usable LIST]
-      [-smt isolate|share] [-layout pack|scatter] [-state-dir DIR]
-      [-status-dir DIR] [-sysfs DIR] [-json]
-
-DESCRIPTION
-  Says which cores a job of N cores would get on this node now, and why. It asks the
-  driver's own allocator, and changes nothing.
-
-  What status shows is taken: the cores of tasks that run, and those that Nomad has
-  reserved for tasks of other drivers. smt, layout and usable are the plugin's. What
-  was taken into account is said at the end. Where no plugin has been, where this
-  user may not know, and of a captured machine (-sysfs without -state-dir) it is an
-  empty machine, and that is said, too.
-
-OPTIONS
-  -ncpu N         Cores of the job: physical cores with -smt isolate, logical
-                  CPUs with -smt share.
-  -empty          As if nothing ran here. The plugin's settings count all the same.
-  -busy LIST      CPUs that are taken besides, as the kernel writes lists: 0-7,64-71
-  -usable LIST    CPUs to give out, instead of the agent's cores.usable. Without any
-                  all that Nomad may use, but not those isolated from the scheduler
-                  (isolcpus): they are given out only where they are named.
-  -smt MODE       isolate (one thread of each core is used, its siblings stay
-                  idle) or share (siblings are cores, too), instead of the agent's
-                  cores.smt; where that is not known isolate.
-  -layout LAYOUT  pack (fewest sockets, NUMA nodes and L3 caches) or scatter (evenly
-                  over NUMA nodes), instead of the agent's cores.layout; where that
-                  is not known pack.
-  -state-dir DIR  The agent's state_dir, where it is not found; see help help.
-  -status-dir DIR The agent's status_dir; see status.
-  -sysfs DIR      A captured machine instead of this one; see topology.
-  -json           An object with cores, numa_nodes, reason and idle_siblings of the
-                  job (without enough cores the lists are empty), and what was taken
-                  into account: smt, layout, tasks (how many), taken (their CPUs),
-                  reserved (by Nomad, for others), not_considered (why what runs is
-                  not among it; null where it is) and notes.
-
-EXIT STATUS
-  0; 1 when too few cores are free, or the state_dir that was named cannot be read;
-  2 for a wrong call.
-
-EXAMPLES
-  nomad-driver-lsdyna plan -ncpu 16
-  nomad-driver-lsdyna plan -ncpu 16 -empty -busy 0-7,32 -layout scatter -json
-`
-
 // planReport is what `plan -json` prints.
 type planReport struct {
 	Cores        []int  `json:"cores"`

@@ -19,32 +19,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir/ownership"
 )
 
-const releaseFolderHelp = `USAGE
-  nomad-driver-lsdyna release-folder [-dry-run] [-json] DIR
-
-DESCRIPTION
-  Lets new runs into a run folder whose last run was on a node that is gone for
-  good. Give it only when no solver runs in DIR, on any node: two solvers in one
-  folder destroy each other's results.
-
-  A run keeps its folder by a lock on ` + ownership.LockFile + ` and by its record in
-  ` + ownership.OwnerFile + `. The driver takes a record for over when the run has said
-  so, when its node was booted anew, or when its processes are gone from this
-  machine. Of a node that does not answer it cannot tell, whatever time has passed,
-  and a start there waits, naming the owner. This command removes the record. It
-  refuses while a process holds the lock, and while a process of the run lives on
-  this machine.
-
-OPTIONS
-  -dry-run  Only tell who has the folder.
-  -json     An object with folder, released and owner (run, job, task, alloc, node,
-            since, ended; null where the folder names none).
-
-EXIT STATUS
-  0 when DIR has no owner any more; 1 when it has, or cannot be read; 2 for a wrong
-  call.
-`
-
 // releaseReport is what release-folder -json prints.
 type releaseReport struct {
 	Folder   string           `json:"folder"`

@@ -20,34 +20,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/rundir"
 )
 
-const reportHelp = `USAGE
-  nomad-driver-lsdyna report ALLOC[/TASK] [-o FILE] [-state-dir DIR] [-sysfs DIR]
-
-DESCRIPTION
-  Makes a page about the newest run of a task, to be looked at in a browser: how it
-  ended or how far it is, with the estimate of what is left; energies, time step and
-  added mass; errors, warnings by kind, dumps; its cores on the machine; the runs in
-  its folder, command line, files. ALLOC may be the beginning of an allocation's id.
-
-  It is one HTML file, which loads nothing and needs no server and no network. With
-  report = true in its configuration a task leaves one in its run folder at its end.
-  Of a run whose record is gone, or that Nomad knows nothing of, inspect -html makes
-  one.
-
-OPTIONS
-  -o FILE         Write the page to FILE, whole or not at all, instead of to standard
-                  output.
-  -state-dir DIR  The agent's state_dir, where it is not found; see help help.
-  -sysfs DIR      Read the machine below DIR instead of /sys.
-
-EXIT STATUS
-  0; 1 when there is no such task, or its folder could not be read; 2 for a wrong
-  call.
-
-EXAMPLES
-  nomad-driver-lsdyna report 3f1c2a9b -o crash.html
-`
-
 func runReport(ctx context.Context, args []string, s streams) error {
 	fs := newFlags("report")
 	agent := statedir.Flag(fs)

@@ -22,66 +22,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/statedir"
 )
 
-const statusHelp = `USAGE
-  nomad-driver-lsdyna status [-state-dir DIR] [-status-dir DIR] [-watch] [-json]
-      [-smt isolate|share] [-usable LIST] [-sysfs DIR]
-
-DESCRIPTION
-  Draws the machine, who owns each core, and the progress of every task. A
-  column is a physical core, a row one of its hardware threads; a letter is a
-  task of the table below the drawing. Of a task whose run is on several nodes
-  it says which of them this is, whom the run waits for, and then which nodes it
-  has. What is not as it should be, of a task or in the energies, mass and time step
-  of its run, follows in words, and for tasks that were
-  started several times how their last runs began and ended.
-
-  The plugin need not run. A task is alive when its record's lock is held or when
-  its solver's pid, start time and boot id are right. Its cores are those of its
-  pid file; where the kernel lets its threads run elsewhere, "!" marks the
-  place. Cores that Nomad has reserved for tasks of other drivers come from
-  Nomad's cgroups.
-
-  The agent's user, usually root, sees all tasks. Everybody else sees his own, and
-  of the others which cores they take ("x"): what the plugin wrote to status_dir a
-  moment ago. Where the plugin does not run any more, it is said how old that is.
-
-OPTIONS
-  -state-dir DIR  The agent's state_dir, where it is not found; see help help.
-  -status-dir DIR The agent's status_dir (/run/nomad-driver-lsdyna), which is read
-                  where state_dir is another user's, and says where that is.
-  -watch          Draw again every two seconds until interrupted. With -json,
-                  one object a line.
-  -smt MODE       isolate or share, instead of the agent's cores.smt, for the number
-                  of free cores. The plugin leaves its settings in state_dir;
-                  where there are none, what runs shows it, else isolate.
-  -usable LIST    CPUs to give out, instead of the agent's cores.usable. Without
-                  any, all that Nomad may use, but not isolated ones (isolcpus).
-  -sysfs DIR      A captured machine instead of /sys.
-  -json           An object with physical_cores, logical_cores,
-                  hyper_threading_enabled, available_cores, cores (index, job_id,
-                  pid, alloc_id, task, idle, reserved, drift, ...; job_id and pid
-                  are null where a core is free, or taken by a task of another
-                  user, which is not told: then taken is true) and tasks (job_id,
-                  alloc_id, task, state, pid, cores, time, end_time, progress_ratio,
-                  eta_seconds with eta_low_seconds and eta_high_seconds, between
-                  which four of five runs end, health (energy_ratio,
-                  hourglass_percent, added_mass_percent, time_step,
-                  quiet_seconds, frequent_warnings, failed_first, notes of what
-                  is out of the ordinary, ...), notes, last_runs, ...). Tasks
-                  whose run is on several nodes have nodes, node_index (0 leads)
-                  and, once they are known, nodes_text (whom the run waits for,
-                  then which nodes it has), nodes_waiting (true while it waits)
-                  and nodes_stop (which node asked for the stop).
-
-ENVIRONMENT
-  NO_COLOR  No colour. COLUMNS  The width where the output is no terminal.
-  NOMAD_DRIVER_LSDYNA_STATE_DIR, NOMAD_DRIVER_LSDYNA_STATUS_DIR  See help help.
-
-EXIT STATUS
-  0; 1 when the records cannot be read, or there are none of a plugin; 2 for a wrong
-  call.
-`
-
 // watchEvery is the time between two drawings of status -watch.
 const watchEvery = 2 * time.Second
 

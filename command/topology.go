@@ -13,31 +13,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/command/internal/screen"
 )
 
-const topologyHelp = `USAGE
-  nomad-driver-lsdyna topology [-sysfs DIR] [-json]
-
-DESCRIPTION
-  Draws the machine as the driver sees it: a column for each physical core, a
-  row for each of its hardware threads, "|" between L3 caches. What sysfs does not
-  tell is filled in as well as can be, with a warning on stderr.
-
-OPTIONS
-  -sysfs DIR  Read a captured tree instead of /sys: DIR/devices/system/cpu and
-              DIR/devices/system/node.
-  -json       An object with packages, numa_nodes, physical_cores,
-              logical_cores, hyper_threading_enabled and cpus: for each CPU
-              index, online, package, die, numa_node, core, l3, siblings, kind
-              (performance or efficiency). core numbers physical cores from 0
-              over the whole machine. What an offline CPU does not have is null.
-
-EXIT STATUS
-  0; 1 when there is no CPU to be found; 2 for a wrong call.
-
-EXAMPLES
-  nomad-driver-lsdyna topology
-  tar -C /tmp/node7 -xf node7-sys.tar && nomad-driver-lsdyna topology -sysfs /tmp/node7
-`
-
 func runTopology(_ context.Context, args []string, s streams) error {
 	fs := newFlags("topology")
 	sysfs := fs.String("sysfs", "", "")

@@ -12,23 +12,6 @@ import (
 	embedded "github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/program"
 )
 
-const versionHelp = `USAGE
-  nomad-driver-lsdyna version [-json]
-
-DESCRIPTION
-  Prints the version of this program, which is also the plugin's version that
-  Nomad shows as the node attribute driver.lsdyna.version, and what supervisors are:
-  a small program that the build has embedded, or, after a plain "go build", this
-  program once more, which takes longer to start.
-
-OPTIONS
-  -json  An object with version, go, os, arch, supervisor (embedded or itself)
-         and, where the build knew it, commit.
-
-EXIT STATUS
-  0
-`
-
 // Version is the plugin's version. main sets it to driver.Version, which the
 // build sets.
 var Version = ""

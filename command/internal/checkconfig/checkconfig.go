@@ -16,49 +16,6 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/findings"
 )
 
-// Help is the help of the command.
-const Help = `USAGE
-  nomad-driver-lsdyna check-config [-data-dir DIR] [-plugin-dir DIR] [-json]
-      FILE|DIR...
-
-DESCRIPTION
-  Says before an agent is started whether it would take the driver's configuration:
-  one wrong word in the plugin block stops the whole agent. FILE and DIR are what
-  nomad agent -config takes, in the same order (-config may stand before each of
-  them): HCL or JSON; of a folder its files *.hcl and *.json, in alphabetical
-  order. They are merged as the agent merges them. A file that has nothing but the
-  driver's config block, or what stands in it, is checked as well.
-
-  The block plugin "nomad-driver-lsdyna" is decoded with the schema and the checks
-  that the plugin itself has. Every error is told with its line, and what to write
-  instead. Where there is none, the settings are listed as the driver takes them
-  (without secrets), and warnings say what this machine lacks: solvers, launchers,
-  lstc_qrun, a licence file, work roots, CPUs of cores.usable, state_dir, the
-  plugin in plugin_dir, a data_dir that lets users of tasks pass; and what the
-  driver needs of the rest of the agent's configuration: client, max_kill_timeout,
-  lists of drivers, the telemetry of which Nomad's UI makes its graphs.
-
-  Nothing is changed, no solver and no licence server is asked. What does not
-  concern the driver is not checked: nomad config validate does that.
-
-OPTIONS
-  -config PATH      The same as PATH, as the agent takes it.
-  -data-dir DIR     The agent's -data-dir, where no file has data_dir.
-  -plugin-dir DIR   The agent's -plugin-dir, where no file has plugin_dir.
-  -json             An object with files, errors and warnings (each with text, and
-                    where they are known file, line and key), notes (what was not
-                    looked at) and settings (key, value, default).
-
-EXIT STATUS
-  0 without errors, also with warnings; 1 when the agent would refuse a file or the
-  driver's block, or when no file has one; 2 for a wrong call.
-
-EXAMPLES
-  nomad-driver-lsdyna check-config /etc/nomad.d
-  nomad-driver-lsdyna check-config /etc/nomad.d && systemctl restart nomad
-  nomad-driver-lsdyna check-config -json lsdyna.hcl | jq '.errors[].text'
-`
-
 // paths are the values of an option that may be repeated.
 type paths []string
 

@@ -33,7 +33,7 @@ func (p Program) Man() string {
 func writeManSection(b *strings.Builder, s section) {
 	fmt.Fprintf(b, ".SS %s\n", roffQuote(s.title[:1]+strings.ToLower(s.title[1:])))
 	switch {
-	case s.title == "OPTIONS":
+	case s.title == "OPTIONS", s.title == "ENVIRONMENT":
 		for _, o := range parseOptions(s.lines) {
 			fmt.Fprintf(b, ".TP\n\\fB%s\\fR", roff(strings.Join(o.names, ", ")))
 			if o.arg != "" {
@@ -41,7 +41,7 @@ func writeManSection(b *strings.Builder, s section) {
 			}
 			fmt.Fprintf(b, "\n%s\n", roff(o.text))
 		}
-	case strings.HasPrefix(s.title, "EXAMPLE"), s.title == "USAGE", s.title == "ENVIRONMENT":
+	case strings.HasPrefix(s.title, "EXAMPLE"), s.title == "USAGE":
 		writeAsItIs(b, s.lines)
 	default:
 		writeParagraphs(b, s.lines)

@@ -70,8 +70,9 @@ func (c Command) lines(title string) []string {
 	return nil
 }
 
-// optionLine begins an option: "-since, -until TIME", "-o FILE  Write the page to ...".
-var optionLine = regexp.MustCompile(`^(-[a-z-]+(?:, -[a-z-]+)*)(?: ([A-Z]+(?:/[A-Z]+)*))?(?:\s+(.*))?$`)
+// optionLine begins an option, "-since, -until TIME", "-o FILE  Write the page to ...", or
+// a variable of the environment, "COLUMNS  The width ...".
+var optionLine = regexp.MustCompile(`^((?:-[a-z-]+|[A-Z_]{4,})(?:, (?:-[a-z-]+|[A-Z_]{4,}))*)(?: ([A-Z]+(?:/[A-Z]+)*))?(?:\s+(.*))?$`)
 
 func parseOptions(lines []string) []option {
 	var all []option

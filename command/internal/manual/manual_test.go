@@ -27,6 +27,11 @@ OPTIONS
   -from, -to N
            Of -all.
   -all            All of them.
+
+ENVIRONMENT
+  NO_CUT  Nothing.
+  NO_CUT_A, NO_CUT_B
+          Not here.
 `}
 
 func TestOptions_areThoseOfThePage(t *testing.T) {
@@ -62,4 +67,5 @@ func TestMan_textIsNoMacro(t *testing.T) {
 	text := Program{Name: "x", Summary: "does", Commands: []Command{page}}.Man()
 	must.StrContains(t, text, ".SS \"Description\"\nCuts it's things.\n\\&.Not a macro, nor \\efBbold\\efR:\n.P\n.nf\n  as   it is\n.fi\n")
 	must.StrContains(t, text, ".TP\n\\fB\\-from, \\-to\\fR \\fIN\\fR\nOf \\-all.\n")
+	must.StrContains(t, text, ".TP\n\\fBNO_CUT\\fR\nNothing.\n.TP\n\\fBNO_CUT_A, NO_CUT_B\\fR\nNot here.\n")
 }
