@@ -149,7 +149,8 @@ func wholeLife(t *testing.T, p packager) {
 	must.NoError(t, err, must.Sprint(string(version)))
 	must.StrContains(t, string(version), "supervisor: embedded") // as make build has it
 	s.begun(r)
-	running := s.start(jobHCL{name: "package", folder: s.deck("package", "solid_bar_impact"), config: "ncpu = 1", env: slow + "\nSTANDIN_POLL = \"5\""})
+	// It outlasts what dpkg and rpm do on a busy machine.
+	running := s.start(jobHCL{name: "package", folder: s.deck("package", "solid_bar_impact"), config: "ncpu = 1", env: "STANDIN_PACE = \"200ms\"\nSTANDIN_POLL = \"5\""})
 	s.waitCycles(running)
 	before, cores := running.pidFile(), running.checkCores()
 	program := programOf(t, before.SupervisorPID)
