@@ -14,6 +14,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/creds"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/findings"
 )
 
@@ -227,12 +228,7 @@ func TestCheck_LooksAtTheMachine(t *testing.T) {
 // must come through data_dir.
 func TestCheck_LooksAtTheAgentsFolders(t *testing.T) {
 	config := fmt.Sprintf(around, "allow_command = true")
-	root := t.TempDir()
-	for dir := root; dir != "/"; dir = filepath.Dir(dir) {
-		if info, err := os.Stat(dir); err != nil || info.Mode().Perm()&1 == 0 {
-			must.NoError(t, os.Chmod(dir, 0o711)) // the test's own
-		}
-	}
+	root := readable(t)
 	file := filepath.Join(root, "agent.hcl")
 	data := filepath.Join(root, "data")
 	must.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf("data_dir = %q\n", data)+config), 0o600))
@@ -252,6 +248,45 @@ func TestCheck_LooksAtTheAgentsFolders(t *testing.T) {
 	if os.Geteuid() == 0 {
 		contains(t, warned(), "1: data_dir: "+data+" has mode 0700, of uid 0: tasks run as users of their own, who cannot come to run folders below it (work_dir = \"local\"): chmod 0711 "+data)
 	}
+}
+
+// An agent does not start with a link in plugin_dir that leads nowhere. To whom plugin_dir
+// is closed nothing is told of what is there.
+func TestCheck_LooksForThePlugin(t *testing.T) {
+	dir := readable(t)
+	file, plugins := filepath.Join(dir, "agent.hcl"), filepath.Join(dir, "plugins")
+	must.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "plugin_dir = %q\n"+around, plugins, "allow_command = true"), 0o644))
+	must.NoError(t, os.Mkdir(plugins, 0o755))
+	plugin := filepath.Join(plugins, names.Plugin)
+	must.NoError(t, os.Symlink("/nonexistent", plugin))
+	check := func() findings.Report { return names.Check(t.Context(), findings.Request{Paths: []string{file}}) }
+	contains(t, check().Errors, "1: plugin_dir: "+plugin+" is a link that leads nowhere, and the agent does not start")
+
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	must.NoError(t, os.Remove(plugin))
+	must.NoError(t, os.WriteFile(plugin, nil, 0o755))
+	must.NoError(t, os.Chmod(plugins, 0o700))
+	must.NoError(t, creds.User{UID: 65534, GID: 65534}.Do(func() error {
+		r := check()
+		must.SliceEmpty(t, r.Errors)
+		must.False(t, slices.ContainsFunc(r.Warnings, func(f findings.Finding) bool { return f.Key == "plugin_dir" }), must.Sprint(told(r.Warnings)))
+		must.SliceContains(t, r.Notes, "plugin_dir "+plugins+" was not looked at: that takes the rights of the agent")
+		return nil
+	}))
+}
+
+// readable is a temporary folder that everybody may pass.
+func readable(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for dir := root; dir != "/"; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm()&1 == 0 {
+			must.NoError(t, os.Chmod(dir, 0o711)) // the test's own
+		}
+	}
+	return root
 }
 
 func TestCheck_TellsOfConfigBlocksThatDoNotCount(t *testing.T) {

@@ -115,7 +115,12 @@ func (c *check) lookAtPluginDir() {
 	}
 	path := filepath.Join(dir, c.names.Plugin)
 	info, err := os.Stat(path)
+	link, _ := os.Lstat(path)
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		c.report.Notes = append(c.report.Notes, fmt.Sprintf("plugin_dir %s was not looked at: that takes the rights of the agent", dir))
+	case err != nil && link != nil:
+		c.refuse([]string{"plugin_dir"}, "plugin_dir: %s is a link that leads nowhere, and the agent does not start with one there: put the plugin there", path)
 	case err != nil:
 		c.warn([]string{"plugin_dir"}, "plugin_dir: %v: the agent does not load the driver, and does not say so; put the plugin there", err)
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
