@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -346,6 +348,39 @@ func TestStream_SettlesWhenItsEventsWereTaken(t *testing.T) {
 	<-done
 	must.True(t, h.allPassed())
 	must.SliceEmpty(t, stop())
+}
+
+// As long as one of them is on its way it waits, also for those that were told before
+// anybody listened, and not longer than what it waits for may take.
+func TestStream_SettlesNotBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		h := NewHub(ctx)
+		s := newAttached(h, "a")
+		emitNumbers(s, 0, 3)
+		ch := h.Subscribe(ctx)
+		began := time.Now()
+		done := settles(ctx, s)
+		must.Eq(t, numbered(0, 2), take(ch, 2))
+		must.False(t, h.allPassed())
+		time.Sleep(passing / 2) // of the test's own clock
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Error("the last event has not been taken")
+		default:
+		}
+		must.Eq(t, []string{"2"}, take(ch, 1))
+		<-done
+		must.Eq(t, passing/2+arrival, time.Since(began))
+
+		emitNumbers(s, 3, 4)
+		began = time.Now()
+		<-settles(ctx, s)
+		must.Eq(t, passing, time.Since(began))
+		cancel()
+		h.Wait()
+	})
 }
 
 // allPassed reports whether nothing is on its way to who listens.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -100,6 +101,7 @@ func TestTake_TellsWhatIsMissing(t *testing.T) {
 			settings.Settings{License: &license.Config{Type: "local", Server: "/opt/s3cret"}}, "", nil,
 			[]string{"license.server: license: the licence file that server names is not there: solvers find no licence; put it there, or name another"},
 		},
+		"a name that is no path":     {settings.Settings{License: &license.Config{Type: "local", Server: "s3cret"}}, "", nil, nil},
 		"a server's name is no file": {settings.Settings{License: &license.Config{Type: "network", Server: "/opt/s3cret"}}, "", nil, nil},
 		"a build that is another": {
 			settings.Settings{Solvers: []lsdyna.Solver{with(smp, "/opt/ls-dyna_smp_s_R14", "")}}, "1", nil,
@@ -152,10 +154,11 @@ func TestTake_OfWhatDoesNotAnswer(t *testing.T) {
 			}
 			return all
 		}
+		since := time.Now().Format(time.DateTime)
 		first := texts()
 		must.Len(t, 4, first)
 		for _, text := range first {
-			must.StrContains(t, text, "does not answer")
+			must.StrContains(t, text, "does not answer since "+since)
 			must.StrNotContains(t, text, "take")
 			must.StrNotContains(t, text, "not there")
 			must.StrNotContains(t, text, "s3cret")
