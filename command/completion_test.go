@@ -173,7 +173,7 @@ func TestMan_isAManPage(t *testing.T) {
 	page = regexp.MustCompile(".\x08").ReplaceAllString(page, "")
 	for _, c := range commands() {
 		must.StrContains(t, page, strings.ToUpper(c.name))
-		for _, paragraph := range strings.Split(c.help, "\n\n") {
+		for paragraph := range strings.SplitSeq(c.help, "\n\n") {
 			if strings.HasPrefix(paragraph, "  ") {
 				must.StrContains(t, page, strings.Join(strings.Fields(paragraph), " "), must.Sprint(c.name))
 			}

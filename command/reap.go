@@ -45,8 +45,7 @@ func runReap(ctx context.Context, args []string, s streams) error {
 		notes = append(notes, fmt.Sprintf("some records cannot be read: %v", err))
 	}
 	report, err := reap.Run(ctx, records, reap.Options{DryRun: *dryRun, Kill: *kill, Insist: *insist, Dump: *dump})
-	var ambiguous *reap.AmbiguousError
-	if errors.As(err, &ambiguous) {
+	if _, ok := errors.AsType[*reap.AmbiguousError](err); ok {
 		return usagef("-kill %s", screen.Clean(err.Error()))
 	}
 	if err != nil {

@@ -84,8 +84,7 @@ func (r *releaseReport) release(dryRun bool) error {
 	if o.Run != "" {
 		r.Owner = &o
 	}
-	var owned *ownership.OwnedError
-	if errors.As(err, &owned) {
+	if _, ok := errors.AsType[*ownership.OwnedError](err); ok {
 		return fmt.Errorf("%s is not released: %w; stop that run first", r.Folder, err)
 	}
 	r.Released = err == nil && !dryRun

@@ -39,8 +39,7 @@ func runReport(ctx context.Context, args []string, s streams) error {
 	defer stop()
 	data, err := pages.OfTask(ctx, agent.Dir(), *sysfs, names[0], pageMaker())
 	if err != nil {
-		var unknown *node.NotFoundError
-		if errors.As(err, &unknown) {
+		if unknown, ok := errors.AsType[*node.NotFoundError](err); ok {
 			return errors.New(unknown.Text)
 		}
 		return err

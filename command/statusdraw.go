@@ -194,7 +194,7 @@ func (d *statusDrawing) progressCell(t *node.Task, mark screen.Style) screen.Lin
 
 // barStyle is the colour of a task's mark as a foreground.
 func barStyle(mark screen.Style) screen.Style {
-	for _, part := range strings.Split(string(mark), ";") {
+	for part := range strings.SplitSeq(string(mark), ";") {
 		switch {
 		case len(part) == 2 && part[0] == '4':
 			return screen.Style("3" + part[1:])

@@ -46,8 +46,7 @@ func (s *start) checkLicense() error {
 	// An executable on a dead file server would hold up every other one that this
 	// process starts.
 	err := s.d.solvers.Check(ctx, lsdyna.Solver{Path: l.QRun})
-	var silent *solvercheck.NoAnswerError
-	if !errors.As(err, &silent) {
+	if _, ok := errors.AsType[*solvercheck.NoAnswerError](err); !ok {
 		_, err = license.Check(ctx, *l, s.job.Solver.Parallel, s.place.asked*s.job.Nodes)
 	}
 	switch {

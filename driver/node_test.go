@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -316,9 +317,7 @@ func (n *node) task(j job) *drivers.TaskConfig {
 		AllocDir: filepath.Join(n.work, "alloc-"+j.alloc), User: j.user, Env: map[string]string{"PATH": os.Getenv("PATH")},
 		Resources: resources(j),
 	}
-	for name, value := range j.env {
-		cfg.Env[name] = value
-	}
+	maps.Copy(cfg.Env, j.env)
 	var config settings.TaskConfig
 	input := "input = \"main.k\"\n"
 	if strings.Contains(j.config, "input =") {

@@ -382,8 +382,7 @@ func (s *start) watch(proc *supervisor.Process, phase task.Phase) {
 // watchUnended watches what a failed launch left behind that could not be ended: a
 // process that waits for a dead file server, which not even SIGKILL ends.
 func (s *start) watchUnended(err error) {
-	var left *supervisor.NotEndedError
-	if errors.As(err, &left) {
+	if left, ok := errors.AsType[*supervisor.NotEndedError](err); ok {
 		s.watch(left.Process, task.Adopted)
 	}
 }

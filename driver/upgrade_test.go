@@ -6,6 +6,7 @@ package driver
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -71,9 +72,7 @@ func (f *formerRun) edit(name string, keys map[string]any) {
 	decode := json.NewDecoder(bytes.NewReader(line))
 	decode.UseNumber()
 	must.NoError(f.n.t, decode.Decode(&object))
-	for key, value := range keys {
-		object[key] = value
-	}
+	maps.Copy(object, keys)
 	line, err = json.Marshal(object)
 	must.NoError(f.n.t, err)
 	must.NoError(f.n.t, os.WriteFile(path, append(first, line...), 0o600))
@@ -84,9 +83,7 @@ func (f *formerRun) editHandle(keys map[string]any) {
 	f.n.t.Helper()
 	var object map[string]any
 	must.NoError(f.n.t, base.MsgPackDecode(f.handle.DriverState, &object))
-	for key, value := range keys {
-		object[key] = value
-	}
+	maps.Copy(object, keys)
 	f.handle.DriverState = nil
 	must.NoError(f.n.t, base.MsgPackEncode(&f.handle.DriverState, object))
 }

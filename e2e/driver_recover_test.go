@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,9 +111,9 @@ func (r *run) lastCycle() string {
 	data, err := os.ReadFile(filepath.Join(r.folder, "stdout"))
 	must.NoError(r.s.t, err)
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		if strings.Contains(lines[i], " dt ") {
-			return lines[i]
+	for _, line := range slices.Backward(lines) {
+		if strings.Contains(line, " dt ") {
+			return line
 		}
 	}
 	return ""

@@ -360,8 +360,7 @@ func (all *members) nothingStays() {
 func (s *site) status() string {
 	s.t.Helper()
 	out, err := exec.CommandContext(within(s.t), s.PluginPath(), "status", "-json", "-state-dir", s.StateDir()).Output()
-	var failed *exec.ExitError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		return string(out) + string(failed.Stderr)
 	}
 	must.NoError(s.t, err)

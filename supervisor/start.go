@@ -154,8 +154,7 @@ func handshake(ctx context.Context, socket *os.File, l Launch, user User) error 
 	shorten := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Now().Add(launchGrace)) })
 	defer shorten()
 	if _, err = ask(socket, shim.Order{Go: true}); err != nil {
-		var failed *LaunchError
-		if !errors.As(err, &failed) {
+		if _, ok := errors.AsType[*LaunchError](err); !ok {
 			// The exec hangs, or the supervisor was killed: end what may have
 			// become the solver.
 			stage.kill()

@@ -5,6 +5,7 @@ package topology
 
 import (
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,9 +44,9 @@ func (s *sysfs) readNodes(t *Topology) {
 // into the lowest of all.
 func (t *Topology) assignNode(cpu *CPU) {
 	best := 0
-	for i := len(t.Nodes) - 1; i >= 0; i-- {
+	for i, node := range slices.Backward(t.Nodes) {
 		for _, other := range t.CPUs {
-			if other.Package == cpu.Package && t.Nodes[i].CPUs.Contains(other.Index) {
+			if other.Package == cpu.Package && node.CPUs.Contains(other.Index) {
 				best = i
 				break
 			}

@@ -92,7 +92,7 @@ func explainOne(d *hcl.Diagnostic, key settings.Key, block map[string]any) probl
 	case unknownNames.MatchString(d.Detail):
 		return say("%sthere is no key %q%s", inBlock(key), name, nearKey(name, key))
 	case d.Summary == "Missing required argument":
-		return problem{key, fmt.Sprintf("%s%s is missing, and needed", inBlock(append(key[:len(key):len(key)], name)), name), name}
+		return problem{key, fmt.Sprintf("%s%s is missing, and needed", inBlock(append(slices.Clip(key), name)), name), name}
 	case d.Summary == "Incorrect attribute value type":
 		text := fmt.Sprintf("%s: %s", key, requirement.FindStringSubmatch(d.Detail)[1])
 		if value, ok := valueAt(block, key).(string); ok && key[0] != "license" && !strings.Contains(text, "but have") {

@@ -139,7 +139,7 @@ func (c *check) lookAtDataDir() {
 		return
 	}
 	at := "/"
-	for _, name := range strings.Split(strings.Trim(filepath.Clean(dir), "/"), "/") {
+	for name := range strings.SplitSeq(strings.Trim(filepath.Clean(dir), "/"), "/") {
 		at = filepath.Join(at, name)
 		info, err := os.Stat(at)
 		if err != nil {

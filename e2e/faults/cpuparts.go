@@ -80,8 +80,7 @@ func (c *campaign) unblock(ctx context.Context) error {
 		return cluster.Poll(ctx, "the removal of cpusets that Nomad has forgotten", func() (bool, string, error) {
 			w, err := c.always(ctx)
 			if err != nil {
-				var lost *lostError
-				if errors.As(err, &lost) {
+				if _, ok := errors.AsType[*lostError](err); ok {
 					return false, "", err
 				}
 				return false, err.Error(), nil

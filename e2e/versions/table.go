@@ -65,15 +65,16 @@ func table(columns []column) string {
 	}
 	lines := []string{head, rule}
 	for _, test := range tests {
-		line := fmt.Sprintf("| `%s` |", test)
+		var line strings.Builder
+		fmt.Fprintf(&line, "| `%s` |", test)
 		for _, c := range columns {
 			cell := cells[test][c.version]
 			if cell == "" {
 				cell = "not run"
 			}
-			line += " " + cell + " |"
+			line.WriteString(" " + cell + " |")
 		}
-		lines = append(lines, line)
+		lines = append(lines, line.String())
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

@@ -69,7 +69,7 @@ func allowed(status string) string {
 	if err != nil {
 		return "?"
 	}
-	for _, line := range strings.Split(string(text), "\n") {
+	for line := range strings.SplitSeq(string(text), "\n") {
 		if list, ok := strings.CutPrefix(line, "Cpus_allowed_list:"); ok {
 			return strings.TrimSpace(list)
 		}

@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -79,7 +80,7 @@ func (a *Arguments) set(name, value string) (err error) {
 		a.NoDump = strings.EqualFold(value, "nodump")
 	case "case":
 		a.Case = true
-		for _, id := range strings.Split(value, ",") {
+		for id := range strings.SplitSeq(value, ",") {
 			n, err := strconv.Atoi(id)
 			if err != nil {
 				return bad()
@@ -109,10 +110,8 @@ func (a *Arguments) set(name, value string) (err error) {
 			return bad()
 		}
 	default:
-		for _, p := range passed {
-			if p == name {
-				return nil
-			}
+		if slices.Contains(passed, name) {
+			return nil
 		}
 		return fmt.Errorf("Unrecognized option on the command line: %s=%s", name, value)
 	}

@@ -221,7 +221,7 @@ func (p *D3plot) state(m *solution.Model, s *solution.State, g solution.Energies
 }
 
 func (w *words) shell(m *solution.Model, e int, st []float64, s *solution.State) {
-	for layer := 0; layer < 3; layer++ {
+	for range 3 { // layers
 		w.floats([]float64{st[0], st[1], 0, st[2], 0, 0, s.Strain[e]})
 	}
 	t := m.Props[m.Prop[e]].Thickness

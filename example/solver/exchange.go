@@ -36,7 +36,7 @@ func exchange(r *ranks.Ranks, p *solution.Partition) solution.Exchange {
 				bad = other
 			}
 			for i, slot := range p.Receive[n] {
-				for k := 0; k < 3; k++ {
+				for k := range 3 {
 					force[3*int(slot)+k] = floatAt(b, 2+3*i+k)
 				}
 			}

@@ -116,7 +116,7 @@ func TestLinesHaveTheShapeOfRealOutput(t *testing.T) {
 }
 
 func first(text, begin string) string {
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		if strings.HasPrefix(line, begin) {
 			return line
 		}

@@ -26,7 +26,7 @@ func TestCompletedRunSpeaksTheFormats(t *testing.T) {
 			demand(t, text, " *** termination time reached ***\n", "|  Version : smp d R14   ", "write d3dump01 file",
 				" Problem time       =    6.0", " Problem cycle      =      11", " Number of CPU's    2\n", " using  2 SMP threads\n")
 			lines := 0
-			for _, line := range strings.Split(text, "\n") {
+			for line := range strings.SplitSeq(text, "\n") {
 				if progress.MatchString(line) {
 					lines++
 					if len(line) != 80 {
@@ -55,7 +55,7 @@ func TestAffinityIsTheFirstWord(t *testing.T) {
 	line := regexp.MustCompile(`^STANDIN-AFFINITY rank=0 pid=([0-9]+) tid=([0-9]+) thread=(main|worker[01]) cpus=([0-9,-]+)$`)
 	out := strings.Split(j.stdout(), "\n")
 	file := strings.Split(j.file("standin-affinity.0000"), "\n")
-	for i := 0; i < 3; i++ {
+	for i := range 3 {
 		if m := line.FindStringSubmatch(out[i]); m == nil || m[1] != strconv.Itoa(j.cmd.Process.Pid) || out[i] != file[i] {
 			t.Errorf("line %d: %q, in the file %q", i+1, out[i], file[i])
 		}

@@ -333,7 +333,7 @@ func (r *run) prepare(m *solution.Model, s *solution.State) {
 	if size > 1 {
 		r.decomposition()
 		if r.ranks.Rank == 0 {
-			for n := 0; n < size; n++ {
+			for n := range size {
 				r.others = append(r.others, solution.Decompose(m, n, size))
 			}
 		}

@@ -159,7 +159,7 @@ func (r *Reader) arguments(text []byte) {
 	if !echoed && len(f.CommandLine) < maxErrorText {
 		f.CommandLine = sanitize.Arguments(f.CommandLine + " " + line)
 	}
-	for _, field := range bytes.Fields(text) {
+	for field := range bytes.FieldsSeq(text) {
 		word := strings.ToLower(string(field[:min(len(field), maxFactText)]))
 		switch {
 		case word == "case", word == "-case", strings.HasPrefix(word, "case="):

@@ -208,7 +208,7 @@ func (o *StageOrder) exec() error {
 		return fmt.Errorf("execute %s: %w", name, syscall.Exec(name, o.Argv, o.Env))
 	}
 	failure := error(syscall.ENOENT)
-	for _, dir := range strings.Split(lookup(o.Env, "PATH"), ":") {
+	for dir := range strings.SplitSeq(lookup(o.Env, "PATH"), ":") {
 		if !strings.HasPrefix(dir, "/") {
 			continue // not what happens to lie in the run folder
 		}

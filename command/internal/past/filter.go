@@ -8,6 +8,7 @@ package past
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,10 +57,8 @@ func Outcomes() []string {
 
 // CheckOutcome returns an error for an outcome that no run has.
 func CheckOutcome(p Pattern) error {
-	for _, name := range Outcomes() {
-		if p.matches(name) {
-			return nil
-		}
+	if slices.ContainsFunc(Outcomes(), p.matches) {
+		return nil
 	}
 	return fmt.Errorf("-outcome %q is none: it is one of %s", string(p), strings.Join(Outcomes(), ", "))
 }

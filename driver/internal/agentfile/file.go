@@ -67,8 +67,7 @@ var position = regexp.MustCompile(`(?:^|\s)(\d+):\d+(?::| )`)
 
 // lineOf returns the line that an error of the parser names, 0 for none.
 func lineOf(err error) int {
-	var at *parser.PosError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*parser.PosError](err); ok {
 		return at.Pos.Line
 	}
 	if m := position.FindStringSubmatch(err.Error()); m != nil {

@@ -66,8 +66,7 @@ func ForNomad(err error) error {
 	if err == nil {
 		return nil
 	}
-	var r *structs.RecoverableError
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*structs.RecoverableError](err); ok {
 		return structs.NewRecoverableError(PlainError{Err: err}, r.Recoverable)
 	}
 	return PlainError{Err: err}

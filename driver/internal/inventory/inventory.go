@@ -126,8 +126,7 @@ func adviseLicence(err error) string {
 // advise says what to do about something that is missing. What does not answer may be
 // there, and its error asks already.
 func advise(err error, advice string) string {
-	var silent *solvercheck.NoAnswerError
-	if errors.As(err, &silent) {
+	if _, ok := errors.AsType[*solvercheck.NoAnswerError](err); ok {
 		return err.Error()
 	}
 	return fmt.Sprintf("%v: %s", err, advice)

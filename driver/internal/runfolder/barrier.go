@@ -25,7 +25,7 @@ type barrier struct {
 // it is for words only.
 func findBarrier(folder string) (barrier, bool) {
 	at := "/"
-	for _, name := range strings.Split(strings.Trim(filepath.Clean(folder), "/"), "/") {
+	for name := range strings.SplitSeq(strings.Trim(filepath.Clean(folder), "/"), "/") {
 		var info unix.Stat_t
 		// To look at "dir/." takes the right to pass dir, by its mode or by a list.
 		if err := unix.Stat(at+"/.", &info); errors.Is(err, unix.EACCES) {

@@ -6,6 +6,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator"
@@ -63,8 +64,7 @@ func Faults(err error) (faults []*Fault) {
 		return nil
 	}
 	for _, one := range several.Unwrap() {
-		var fault *Fault
-		if errors.As(one, &fault) {
+		if fault, ok := errors.AsType[*Fault](one); ok {
 			faults = append(faults, fault)
 		}
 	}
@@ -93,9 +93,8 @@ func (p *problems) checkAt(key Key, err error) {
 	if err == nil {
 		return
 	}
-	var field *lsdyna.FieldError
-	if errors.As(err, &field) {
-		key = append(key[:len(key):len(key)], field.Field)
+	if field, ok := errors.AsType[*lsdyna.FieldError](err); ok {
+		key = append(slices.Clip(key), field.Field)
 	}
 	*p = append(*p, &Fault{key, err})
 }

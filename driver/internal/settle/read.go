@@ -50,8 +50,6 @@ type Run struct {
 // for; the error says that it could not be read in time.
 func (r *Run) ReadOutputs(ctx context.Context) (watch.View, error) {
 	began, told := time.Now(), false
-	var owned *ownership.OwnedError
-	var gone *workplace.GoneError
 	var missing time.Time // since when the folder cannot be opened; zero: it can, or nothing tells
 	for {
 		patient := readAttempt
@@ -64,11 +62,11 @@ func (r *Run) ReadOutputs(ctx context.Context) (watch.View, error) {
 		attempt, cancel := context.WithTimeout(ctx, patient)
 		v, err := r.Watcher.Finish(attempt)
 		cancel()
-		if errors.As(err, &gone) {
+		if _, ok := errors.AsType[*workplace.GoneError](err); ok {
 			return v, err // it does not come back
 		}
 		if !rundir.Unreadable(err) {
-			if errors.As(err, &owned) {
+			if _, ok := errors.AsType[*ownership.OwnedError](err); ok {
 				return v, err // what lies there is another run's
 			}
 			if err != nil {

@@ -195,7 +195,7 @@ func (h *Handle) readOutputs(ctx context.Context, r *run) (watch.View, error) {
 		return v, v.Gone
 	}
 	v, err := h.settling(r).ReadOutputs(ctx)
-	if gone := (*workplace.GoneError)(nil); errors.As(err, &gone) {
+	if gone, ok := errors.AsType[*workplace.GoneError](err); ok {
 		h.tellGone(gone)
 	}
 	return v, err

@@ -137,9 +137,8 @@ func (h *Handle) checkSupervisor() {
 
 // tellHeld says once why the run folder cannot be kept for this run.
 func (h *Handle) tellHeld(err error) {
-	var owned *ownership.OwnedError
 	text := ""
-	if errors.As(err, &owned) {
+	if owned, ok := errors.AsType[*ownership.OwnedError](err); ok {
 		text = fmt.Sprintf("Another run is in this run's folder: %v", owned)
 	} else if err != nil && !rundir.Unreadable(err) {
 		text = fmt.Sprintf("The run folder cannot be kept from other runs: %v", err)
@@ -156,7 +155,7 @@ func (h *Handle) tellGone(err error) {
 	text := ""
 	if err != nil {
 		then := "Stop the job, and start it again where the deck is"
-		if gone := (*workplace.GoneError)(nil); errors.As(err, &gone) && gone.PID == 0 {
+		if gone, ok := errors.AsType[*workplace.GoneError](err); ok && gone.PID == 0 {
 			then = "Start the job again where the deck is"
 		}
 		text = fmt.Sprintf("%s. %s", events.Sentence(err.Error()), then)

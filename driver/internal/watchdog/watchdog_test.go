@@ -4,6 +4,7 @@
 package watchdog
 
 import (
+	"maps"
 	"math"
 	"testing"
 	"time"
@@ -59,9 +60,7 @@ func TestLook_eachBound(t *testing.T) {
 	all := Bounds{EnergyRatio: 1.1, AddedMass: 5, Hourglass: 10, DtMin: 1e-8, Silence: time.Minute}
 	values := func(change map[glstat.Quantity]float64) *output.Snapshot {
 		v := map[glstat.Quantity]float64{glstat.Ratio: 1.05, glstat.AddedMassPercent: 4, glstat.Internal: 100, glstat.Total: 1000, glstat.Hourglass: 9}
-		for q, x := range change {
-			v[q] = x
-		}
+		maps.Copy(v, change)
 		return running(0.0123, v)
 	}
 	step := func(dt float64) *output.Snapshot { s := values(nil); s.Dt = dt; return s }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -152,8 +153,8 @@ func Exit(alloc *api.Allocation, task string) (code, signal int, err error) {
 	if state == nil {
 		return 0, 0, fmt.Errorf("task %s has no state", task)
 	}
-	for i := len(state.Events) - 1; i >= 0; i-- {
-		if e := state.Events[i]; e.Type == api.TaskTerminated {
+	for _, e := range slices.Backward(state.Events) {
+		if e.Type == api.TaskTerminated {
 			return e.ExitCode, e.Signal, nil
 		}
 	}

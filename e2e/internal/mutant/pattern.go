@@ -184,8 +184,8 @@ func sameValue(a, b reflect.Value) bool {
 	if !a.IsValid() || !b.IsValid() {
 		return a.IsValid() == b.IsValid()
 	}
-	if id, ok := a.Interface().(ast.Ident); ok && id.Name == "_" {
-		_, ok := b.Addr().Interface().(ast.Expr)
+	if id, ok := reflect.TypeAssert[ast.Ident](a); ok && id.Name == "_" {
+		_, ok := reflect.TypeAssert[ast.Expr](b.Addr())
 		return ok
 	}
 	if a.Type() != b.Type() {
@@ -212,7 +212,7 @@ func sameValue(a, b reflect.Value) bool {
 var says = map[string]bool{"Ellipsis": true, "Assign": true}
 
 func sameStruct(a, b reflect.Value) bool {
-	if lit, ok := a.Interface().(ast.BasicLit); ok {
+	if lit, ok := reflect.TypeAssert[ast.BasicLit](a); ok {
 		return sameLiteral(lit, b.Interface().(ast.BasicLit))
 	}
 	for i := range a.NumField() {
@@ -245,7 +245,7 @@ func sameLiteral(a, b ast.BasicLit) bool {
 // Value for nil.
 func bare(v reflect.Value) reflect.Value {
 	for v.IsValid() && (v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer) {
-		if paren, ok := v.Interface().(*ast.ParenExpr); ok && paren != nil {
+		if paren, ok := reflect.TypeAssert[*ast.ParenExpr](v); ok && paren != nil {
 			v = reflect.ValueOf(paren.X)
 			continue
 		}

@@ -37,7 +37,7 @@ func box(side, length float64, around, along int) string {
 	ring := 4 * around
 	for k := 0; k <= along; k++ {
 		z := length * float64(k) / float64(along)
-		for i := 0; i < ring; i++ {
+		for i := range ring {
 			x, y := onSquare(i, around, side)
 			if k == 2 { // the dent: two sides in, two sides out
 				x, y = x*0.99, y*1.01
@@ -46,15 +46,15 @@ func box(side, length float64, around, along int) string {
 		}
 	}
 	b.WriteString("*ELEMENT_SHELL\n")
-	for k := 0; k < along; k++ {
-		for i := 0; i < ring; i++ {
+	for k := range along {
+		for i := range ring {
 			j := (i + 1) % ring
 			fmt.Fprintf(&b, "%d,1,%d,%d,%d,%d\n", k*ring+i+1, k*ring+i+1, k*ring+j+1, (k+1)*ring+j+1, (k+1)*ring+i+1)
 		}
 	}
 	const payload = 100.0 // kg
 	b.WriteString("*ELEMENT_MASS\n")
-	for i := 0; i < ring; i++ {
+	for i := range ring {
 		fmt.Fprintf(&b, "%8d%8d%16.8f\n", 900001+i, along*ring+i+1, payload/float64(ring))
 	}
 	return b.String() + "*END\n"
@@ -91,9 +91,9 @@ func bar(radius, length float64, half, along int) string {
 	}
 	b.WriteString("*ELEMENT_SOLID\n")
 	n := 0
-	for k := 0; k < along; k++ {
-		for j := 0; j < across; j++ {
-			for i := 0; i < across; i++ {
+	for k := range along {
+		for j := range across {
+			for i := range across {
 				n++
 				a := k*layer + j*(across+1) + i + 1
 				c := a + layer

@@ -24,7 +24,7 @@ const longField = 20
 func (r *reader) split(line string, widths []int) []string {
 	fields := make([]string, 0, len(widths))
 	if strings.Contains(line, ",") {
-		for _, f := range strings.Split(line, ",") {
+		for f := range strings.SplitSeq(line, ",") {
 			fields = append(fields, strings.TrimSpace(f))
 		}
 		return fields

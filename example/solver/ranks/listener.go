@@ -43,9 +43,7 @@ func serve(socket net.Listener, s secret, rank int) *listener {
 		socket: socket, secret: s, rank: rank, changed: make(chan struct{}, 1),
 		callers: make([]*caller, s.size), open: map[net.Conn]bool{},
 	}
-	l.handlers.Add(1)
-	go func() {
-		defer l.handlers.Done()
+	l.handlers.Go(func() {
 		for {
 			conn, err := socket.Accept()
 			switch {
@@ -57,7 +55,7 @@ func serve(socket net.Listener, s secret, rank int) *listener {
 				_ = conn.Close()
 			}
 		}
-	}()
+	})
 	return l
 }
 
@@ -70,12 +68,10 @@ func (l *listener) begin(conn net.Conn) bool {
 		return false
 	}
 	l.open[conn] = true
-	l.handlers.Add(1)
-	go func() {
-		defer l.handlers.Done()
+	l.handlers.Go(func() {
 		from, addresses, err := l.secret.answer(conn, l.rank)
 		l.end(conn, from, addresses, err)
-	}()
+	})
 	return true
 }
 

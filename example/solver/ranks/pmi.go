@@ -61,7 +61,7 @@ func askName(conn io.ReadWriter) (string, error) {
 			return nil, err
 		}
 		values := map[string]string{}
-		for _, field := range strings.Fields(line) {
+		for field := range strings.FieldsSeq(line) {
 			name, value, _ := strings.Cut(field, "=")
 			values[name] = value
 		}

@@ -199,26 +199,22 @@ func stranger(t *testing.T, do func(conn net.Conn)) (<-chan struct{}, string) {
 	l, address := port(t)
 	called := make(chan struct{}, 1000)
 	var all sync.WaitGroup
-	all.Add(1)
-	go func() {
-		defer all.Done()
+	all.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			all.Add(1)
-			go func() {
-				defer all.Done()
+			all.Go(func() {
 				do(conn)
 				conn.Close()
 				select {
 				case called <- struct{}{}:
 				default:
 				}
-			}()
+			})
 		}
-	}()
+	})
 	t.Cleanup(func() {
 		l.Close()
 		all.Wait()

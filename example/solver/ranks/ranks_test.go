@@ -23,11 +23,9 @@ func together(t *testing.T, n int, connect func(p Place) (*Ranks, error)) []*Ran
 	all, errs := make([]*Ranks, n), make([]error, n)
 	var wait sync.WaitGroup
 	for i := range n {
-		wait.Add(1)
-		go func() {
-			defer wait.Done()
+		wait.Go(func() {
 			all[i], errs[i] = connect(Place{Rank: i, Size: n, LocalSize: 1})
-		}()
+		})
 	}
 	wait.Wait()
 	t.Cleanup(func() {
@@ -49,11 +47,9 @@ func together(t *testing.T, n int, connect func(p Place) (*Ranks, error)) []*Ran
 func each(all []*Ranks, do func(r *Ranks)) {
 	var wait sync.WaitGroup
 	for _, r := range all {
-		wait.Add(1)
-		go func() {
-			defer wait.Done()
+		wait.Go(func() {
 			do(r)
-		}()
+		})
 	}
 	wait.Wait()
 }

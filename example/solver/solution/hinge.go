@@ -13,12 +13,12 @@ func (b *builder) hinges() {
 	type side struct{ element, corner int }
 	edges := map[[2]int32]side{}
 	count := len(m.Kind)
-	for e := 0; e < count; e++ {
+	for e := range count {
 		if m.Kind[e] != Shell {
 			continue
 		}
 		n := m.nodes(e)
-		for c := 0; c < 4; c++ {
+		for c := range 4 {
 			i, j := n[c], n[(c+1)%4]
 			if i == j {
 				continue
@@ -103,7 +103,7 @@ func (m *Model) hinge(s *State, e int, force []float64) {
 	elastic := moment * moment / (2 * stiff)
 	s.Internal[e] += elastic - h[2]
 	h[2] = elastic
-	for k := 0; k < 3; k++ {
+	for k := range 3 {
 		force[k] = -moment * f.grad[0][k]
 		force[3+k] = -moment * f.grad[1][k]
 		force[6+k] = -moment * f.grad[2][k] / 2

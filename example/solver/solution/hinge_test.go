@@ -18,8 +18,8 @@ func TestFoldGradientIsTheDerivativeOfItsAngle(t *testing.T) {
 		t.Fatal("no fold")
 	}
 	const h = 1e-6
-	for slot := 0; slot < 6; slot++ {
-		for k := 0; k < 3; k++ {
+	for slot := range 6 {
+		for k := range 3 {
 			moved := append([]float64(nil), x...)
 			moved[3*slot+k] += h
 			up, _ := newFold(moved, nodes)

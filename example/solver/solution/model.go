@@ -236,7 +236,7 @@ func (b *builder) gatherLists() {
 	for _, node := range m.Nodes {
 		m.From[node+1]++
 	}
-	for i := 0; i < n; i++ {
+	for i := range n {
 		m.From[i+1] += m.From[i]
 	}
 	next := append([]int32(nil), m.From...)
@@ -288,7 +288,7 @@ func (b *builder) state() *State {
 		b.velocity(s, v)
 	}
 	for n := range m.NodeIDs {
-		for k := 0; k < 3; k++ {
+		for k := range 3 {
 			if m.Fixed[n]&(1<<k) != 0 {
 				s.V[3*n+k] = 0
 			}

@@ -114,7 +114,7 @@ func TestUniaxialStrainHasTheRightStress(t *testing.T) {
 		t.Errorf("stress %g, not %g", got, want)
 	}
 	var sum vec
-	for n := 0; n < 8; n++ {
+	for n := range 8 {
 		sum = sum.add(vec{force[3*n], force[3*n+1], force[3*n+2]})
 	}
 	if sum.norm() > 1e-15 {
@@ -153,7 +153,7 @@ func TestNodesDoNotPassTheWall(t *testing.T) {
 	m, s := build(t, cube+steady+"*INITIAL_VELOCITY\n0\n0,0,-0.2\n*RIGIDWALL_PLANAR\n0\n0,0,-0.1,0,0,0\n")
 	r := alone(t, m, s)
 	advance(t, r, 100)
-	for n := 0; n < 8; n++ {
+	for n := range 8 {
 		if s.X[3*n+2] < -0.1-1e-12 {
 			t.Errorf("node %d at z = %g", n+1, s.X[3*n+2])
 		}

@@ -143,7 +143,7 @@ func (r *Run) node(n int) {
 	half := (s.Step + s.OldStep) / 2
 	v := at(s.V, int32(n))
 	before := v
-	for k := 0; k < 3; k++ {
+	for k := range 3 {
 		a := f[k] / mass
 		if m.Fixed[n]&(1<<k) != 0 {
 			a = 0
@@ -158,7 +158,7 @@ func (r *Run) node(n int) {
 		// The wall's push times the mean velocity over the step.
 		s.Stopped[n] += mass * free.sub(v).dot(before.add(v)) / 2
 	}
-	for k := 0; k < 3; k++ {
+	for k := range 3 {
 		s.V[3*n+k] = v[k]
 		s.X[3*n+k] = x[k] + v[k]*s.Step
 	}

@@ -83,7 +83,7 @@ func (m *Model) shell(s *State, e int, dt float64, force []float64) float64 {
 		fx := -t*(bx[i]*st[0]+by[i]*st[2]) - c*qu*g[i]
 		fy := -t*(by[i]*st[1]+bx[i]*st[2]) - c*qw*g[i]
 		fz := -c * qz * g[i]
-		for k := 0; k < 3; k++ {
+		for k := range 3 {
 			force[3*i+k] = fx*e1[k] + fy*e2[k] + fz*e3[k]
 		}
 	}
@@ -138,7 +138,7 @@ func (m *Model) beam(s *State, e int, dt float64, force []float64) float64 {
 	}
 	s.Internal[e] += p.Area * length * (old + *st) / 2 * stretch
 	f := d.scale(*st * p.Area)
-	for k := 0; k < 3; k++ {
+	for k := range 3 {
 		force[k], force[3+k] = f[k], -f[k]
 	}
 	return length / p.Sound

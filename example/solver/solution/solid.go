@@ -37,7 +37,7 @@ var (
 func gradient(p *[8]vec) (b [8]vec, volume float64) {
 	var j [3]vec // j[i][k] = dx_k/dxi_i
 	for n := range p {
-		for i := 0; i < 3; i++ {
+		for i := range 3 {
 			c := corner[n][i] / 8
 			j[i][0] += c * p[n][0]
 			j[i][1] += c * p[n][1]
@@ -50,7 +50,7 @@ func gradient(p *[8]vec) (b [8]vec, volume float64) {
 		return b, 8 * det
 	}
 	for n := range b {
-		for i := 0; i < 3; i++ {
+		for i := range 3 {
 			c := corner[n][i] / (8 * det)
 			b[n][0] += c * r[i][0]
 			b[n][1] += c * r[i][1]
@@ -85,7 +85,7 @@ func (m *Model) solid(s *State, e int, dt float64, force []float64) float64 {
 	}
 	var l [3]vec // velocity gradient, l[i][k] = dv_i/dx_k
 	for n := range v {
-		for i := 0; i < 3; i++ {
+		for i := range 3 {
 			l[i][0] += v[n][i] * b[n][0]
 			l[i][1] += v[n][i] * b[n][1]
 			l[i][2] += v[n][i] * b[n][2]
@@ -131,7 +131,7 @@ func rotate(s *[6]float64, w [3]float64) {
 // update adds an increment of strain and returns to the yield surface.
 func (p *Prop) update(s *[6]float64, strain *float64, d *[6]float64) {
 	trace := p.Lambda * (d[0] + d[1] + d[2])
-	for i := 0; i < 3; i++ {
+	for i := range 3 {
 		s[i] += trace + 2*p.Shear*d[i]
 		s[3+i] += 2 * p.Shear * d[3+i]
 	}
@@ -164,7 +164,7 @@ func (p *Prop) viscosity(rate, size, dt float64) (q, speed float64) {
 
 func work(old, s, d *[6]float64, q float64) float64 {
 	var w float64
-	for i := 0; i < 3; i++ {
+	for i := range 3 {
 		w += ((old[i]+s[i])/2-q)*d[i] + (old[3+i]+s[3+i])*d[3+i]
 	}
 	return w

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -234,14 +235,14 @@ func ask(missing []Missing) string {
 }
 
 func describe(missing []Missing) string {
-	text := ""
+	var text strings.Builder
 	for i, m := range missing {
 		if i > 0 {
-			text += "; "
+			text.WriteString("; ")
 		}
-		text += fmt.Sprintf("node %d: %s", m.Index, m.Why)
+		fmt.Fprintf(&text, "node %d: %s", m.Index, m.Why)
 	}
-	return text
+	return text.String()
 }
 
 // launch runs the launcher until it ends, a node is lost, or ctx ends.

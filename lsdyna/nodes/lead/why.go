@@ -39,8 +39,7 @@ func (e *StoppedError) Error() string { return e.Why }
 // endOf is what the nodes are told of an error.
 func endOf(err error) daemon.End {
 	end := daemon.End{Code: 1, Kind: output.Failed, Reason: err.Error()}
-	var stopped *StoppedError
-	if errors.As(err, &stopped) {
+	if _, ok := errors.AsType[*StoppedError](err); ok {
 		end.Kind, end.Reason = output.Stopped, "stopped: "+end.Reason
 	}
 	return end

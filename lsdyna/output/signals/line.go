@@ -19,8 +19,8 @@ func OfLine(lower string) int {
 	if n := OfShell(lower); n != 0 && !strings.Contains(lower, "=") && wholeLine(lower) {
 		return n // of dash, csh, or a command of a script
 	}
-	if strings.HasPrefix(lower, "zsh: ") {
-		return OfShell(strings.TrimPrefix(lower, "zsh: "))
+	if after, ok := strings.CutPrefix(lower, "zsh: "); ok {
+		return OfShell(after)
 	}
 	if _, after, found := strings.Cut(lower, "line "); found && Leading(after) >= 0 { // bash
 		_, after, _ = strings.Cut(after, ":")

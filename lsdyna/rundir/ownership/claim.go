@@ -387,8 +387,7 @@ const (
 func (f *Folder) insistOnLock() (*os.File, error) {
 	for over := time.After(releasePatience); ; {
 		lock, _, err := f.takeLock()
-		var owned *OwnedError
-		if !errors.As(err, &owned) {
+		if _, ok := errors.AsType[*OwnedError](err); !ok {
 			return lock, err
 		}
 		select {

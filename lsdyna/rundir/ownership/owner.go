@@ -287,8 +287,7 @@ func (f *Folder) leave(run string, locked bool) error {
 // folder. It does nothing while another has it.
 func (f *Folder) Leave(run string) error {
 	lock, works, err := f.takeLock()
-	var owned *OwnedError
-	if errors.As(err, &owned) {
+	if _, ok := errors.AsType[*OwnedError](err); ok {
 		return nil
 	}
 	if err != nil {

@@ -29,7 +29,7 @@ func TestClaim_oneOfManyWinsWithoutLocks(t *testing.T) {
 			}
 			var wg sync.WaitGroup
 			winners := make(chan string, 32)
-			for _, run := range strings.Split("abcdefghijklmnop", "") {
+			for run := range strings.SplitSeq("abcdefghijklmnop", "") {
 				folder := openFolder(t, dir)
 				wg.Go(func() {
 					if _, err := folder.Claim(ownerHere(run, living(t))); err == nil {
@@ -225,7 +225,7 @@ func TestClaim_withoutLocksOneWinsWhileTheLastLeaves(t *testing.T) {
 		plantOwner(t, openFolder(t, dir), over("old"))
 		var wg sync.WaitGroup
 		winners := make(chan string, 16)
-		for _, run := range strings.Split("abcdefgh", "") {
+		for run := range strings.SplitSeq("abcdefgh", "") {
 			folder, last := openFolder(t, dir), openFolder(t, dir)
 			wg.Go(func() {
 				if _, err := folder.Claim(ownerHere(run, living(t))); err == nil {

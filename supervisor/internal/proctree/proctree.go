@@ -100,7 +100,7 @@ func cgroupPIDs(dir string, found map[int]bool) error {
 	if err != nil {
 		return fmt.Errorf("list processes: %w", err)
 	}
-	for _, field := range strings.Fields(string(data)) {
+	for field := range strings.FieldsSeq(string(data)) {
 		pid, err := strconv.Atoi(field)
 		if err != nil {
 			return fmt.Errorf("list processes of %s: %w", dir, err)
