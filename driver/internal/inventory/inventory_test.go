@@ -70,41 +70,50 @@ func TestTake_TellsWhatIsMissing(t *testing.T) {
 			License: &license.Config{Type: "network", Server: "31010@lic1", QRun: "/opt/lstc_qrun"},
 		}, "11", []string{"/scratch", "/fast"}, nil},
 		"a solver": {
-			settings.Settings{Solvers: []lsdyna.Solver{with(smp, "/opt/none", ""), mpp}}, "01", nil,
+			settings.Settings{Solvers: []lsdyna.Solver{with(smp, "/opt/none", ""), mpp}},
+			"01", nil,
 			[]string{`solver.smp: solver "smp": open opt/none: file does not exist`},
 		},
 		"a launcher": {
-			settings.Settings{Solvers: []lsdyna.Solver{smp, with(mpp, "/opt/mpp", "/opt/none")}}, "10", nil,
+			settings.Settings{Solvers: []lsdyna.Solver{smp, with(mpp, "/opt/mpp", "/opt/none")}},
+			"10", nil,
 			[]string{`solver.mpp: solver "mpp": open opt/none: file does not exist`},
 		},
 		"a solver and its launcher are told once": {
-			settings.Settings{Solvers: []lsdyna.Solver{with(mpp, "/opt/none", "/opt/nothing"), smp}}, "01", nil,
+			settings.Settings{Solvers: []lsdyna.Solver{with(mpp, "/opt/none", "/opt/nothing"), smp}},
+			"01", nil,
 			[]string{`solver.mpp: solver "mpp": open opt/none: file does not exist`},
 		},
 		"a solver is no executable": {
-			settings.Settings{Solvers: []lsdyna.Solver{with(smp, "/opt/text", "")}}, "0", nil,
+			settings.Settings{Solvers: []lsdyna.Solver{with(smp, "/opt/text", "")}},
+			"0", nil,
 			[]string{`solver.smp: solver "smp": /opt/text is not an executable file`},
 		},
 		"a work root": {
-			settings.Settings{WorkRoots: []string{"/none", "/scratch", "/opt/text"}}, "", []string{"/scratch"},
+			settings.Settings{WorkRoots: []string{"/none", "/scratch", "/opt/text"}},
+			"",
+			[]string{"/scratch"},
 			[]string{
 				"work_roots: work_roots: open none: file does not exist: mount or make it, or take it out of work_roots",
 				"work_roots: work_roots: /opt/text is not a folder: mount or make it, or take it out of work_roots",
 			},
 		},
 		"qrun": {
-			settings.Settings{License: &license.Config{Type: "network", Server: "lic1", QRun: "/opt/text"}}, "", nil,
+			settings.Settings{License: &license.Config{Type: "network", Server: "lic1", QRun: "/opt/text"}},
+			"", nil,
 			[]string{"license.qrun: license: qrun: /opt/text is not an executable file: runs start without a look at free licences; name lstc_qrun, or take qrun out"},
 		},
 		"a licence file is there": {settings.Settings{License: &license.Config{Type: "local", Server: "/opt/LICENSE"}}, "", nil, nil},
 		"a licence file": {
-			settings.Settings{License: &license.Config{Type: "local", Server: "/opt/s3cret"}}, "", nil,
+			settings.Settings{License: &license.Config{Type: "local", Server: "/opt/s3cret"}},
+			"", nil,
 			[]string{"license.server: license: the licence file that server names is not there: solvers find no licence; put it there, or name another"},
 		},
 		"a name that is no path":     {settings.Settings{License: &license.Config{Type: "local", Server: "s3cret"}}, "", nil, nil},
 		"a server's name is no file": {settings.Settings{License: &license.Config{Type: "network", Server: "/opt/s3cret"}}, "", nil, nil},
 		"a build that is another": {
-			settings.Settings{Solvers: []lsdyna.Solver{with(smp, "/opt/ls-dyna_smp_s_R14", "")}}, "1", nil,
+			settings.Settings{Solvers: []lsdyna.Solver{with(smp, "/opt/ls-dyna_smp_s_R14", "")}},
+			"1", nil,
 			[]string{`solver.smp.precision: solver "smp": by its name ls-dyna_smp_s_R14 is of single precision`},
 		},
 	} {
