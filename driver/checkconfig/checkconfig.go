@@ -107,9 +107,6 @@ func (c *check) findBlock() map[string]any {
 		}
 		return plugin.Config
 	}
-	if len(c.report.Errors) > 0 && len(c.report.Files) == 0 {
-		return nil // it is told why
-	}
 	if stray {
 		return nil
 	}
@@ -122,6 +119,9 @@ func (c *check) findBlock() map[string]any {
 	if near != nil {
 		c.refuse(near, "plugin %q: the agent knows a plugin by its file's name; write plugin %q", near[1], c.names.Plugin)
 		return nil
+	}
+	if len(c.report.Errors) > 0 {
+		return nil // the block may be in a file that cannot be read
 	}
 	c.report.Errors = append(c.report.Errors, findings.Finding{Text: fmt.Sprintf("no file has a block plugin %q { config { … } }, and without one the agent does not load the driver", c.names.Plugin)})
 	return nil

@@ -331,3 +331,12 @@ func TestCheck_WithoutAFile(t *testing.T) {
 	contains(t, r.Errors, "0: stat /nonexistent/agent.hcl: no such file or directory")
 	must.SliceEmpty(t, r.Warnings)
 }
+
+// Nobody knows whether a file that cannot be read has the driver's block.
+func TestCheck_MissesNoBlockBesideAFileThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	must.NoError(t, os.WriteFile(filepath.Join(dir, "a.hcl"), []byte("client {\n  enabled = true\n}\n"), 0o600))
+	must.NoError(t, os.WriteFile(filepath.Join(dir, "b.hcl"), []byte(fmt.Sprintf(around, "allow_command = yes")), 0o600))
+	r := names.Check(t.Context(), findings.Request{Paths: []string{dir}})
+	contains(t, r.Errors, "11: At 11:")
+}
