@@ -189,7 +189,7 @@ func (t *TaskSettings) parseWorkDir(s *Settings, p *problems) {
 	}
 	t.WorkRoot = s.WorkRoot(t.WorkDir)
 	if t.WorkRoot == "" {
-		p.add("work_dir %q is not below one of this node's work_roots (%s); use a folder below the task directory", t.WorkDir, quotedList(s.WorkRoots))
+		p.add("work_dir %q is not below one of this node's work_roots (%s): use a folder there, or have the operator add one", t.WorkDir, quotedList(s.WorkRoots))
 		return
 	}
 	below, err := filepath.Rel(t.WorkRoot, t.WorkDir)

@@ -137,7 +137,7 @@ func TestParseTask_SaysWhatToWrite(t *testing.T) {
 		"unknown solver":            {func(c *TaskConfig) { c.Solver = "r99" }, `solver "r99" is not configured on this node; it has "r14"`},
 		"command is not allowed":    {func(c *TaskConfig) { c.Solver, c.Command = "", "/bin/x" }, "command is not allowed on this node"},
 		"no input":                  {func(c *TaskConfig) { c.Input = "" }, "input must name the keyword deck"},
-		"work_dir is elsewhere":     {func(c *TaskConfig) { c.WorkDir = "/etc" }, `work_dir "/etc" is not below one of this node's work_roots ("/scratch")`},
+		"work_dir is elsewhere":     {func(c *TaskConfig) { c.WorkDir = "/etc" }, `work_dir "/etc" is not below one of this node's work_roots ("/scratch"): use a folder there, or have the operator add one`},
 		"work_dir only looks right": {func(c *TaskConfig) { c.WorkDir = "/scratchy/x" }, `is not below one of`},
 		"work_dir leads out":        {func(c *TaskConfig) { c.WorkDir = "/scratch/../etc" }, `is not below one of`},
 		"stop is no switch":         {func(c *TaskConfig) { c.Stop = "sw!" }, `stop: "sw!" is not a sense switch`},
