@@ -171,7 +171,9 @@ func wholeLife(t *testing.T, p packager) {
 	s.version(nextVersion)
 	unharmed()
 
-	must.StrContains(t, p.remove(r, packedName), "Solvers that run go on")
+	removed := p.remove(r, packedName)
+	must.StrContains(t, removed, "Solvers that run go on")
+	must.StrContains(t, removed, "KillMode=process") // the drop-in with it is gone
 	must.Eq(t, []string{}, names(t, plugins))
 	unharmed()
 	if p.purge != nil {
