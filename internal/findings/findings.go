@@ -5,6 +5,8 @@
 // checks, and the commands show; neither knows the other.
 package findings
 
+import "encoding/json"
+
 // Finding is one thing that is wrong, or that is missing.
 type Finding struct {
 	File string `json:"file,omitempty"` // "" where it concerns no line of a file
@@ -28,6 +30,17 @@ type Report struct {
 	Notes    []string  `json:"notes"`    // what was not looked at
 	Settings []Setting `json:"settings"` // empty where there are errors
 }
+
+// MarshalJSON writes a list that has nothing as an empty one, which programs go through
+// as they do through others, not as null.
+func (r Report) MarshalJSON() ([]byte, error) {
+	type report Report
+	return json.Marshal(report{
+		Files: list(r.Files), Errors: list(r.Errors), Warnings: list(r.Warnings), Notes: list(r.Notes), Settings: list(r.Settings),
+	})
+}
+
+func list[T any](l []T) []T { return append([]T{}, l...) }
 
 // Request is what is to be checked.
 type Request struct {
