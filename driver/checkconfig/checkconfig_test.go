@@ -159,6 +159,9 @@ func TestCheck_TellsWhatStandsAroundTheBlock(t *testing.T) {
 		"no graphs":         {"  publish_allocation_metrics = true\n", "", nil, []string{"5: telemetry: publish_allocation_metrics"}},
 		"an allowlist":      {"  enabled  ", "  options = { \"driver.allowlist\" = \"raw_exec\" }\n  enabled  ", nil, []string{`2: client: options "driver.allowlist" does not name lsdyna`}},
 		"a good allowlist":  {"  enabled  ", "  options = { \"driver.allowlist\" = \"raw_exec, lsdyna\" }\n  enabled  ", nil, nil},
+		"as of old":         {"  enabled  ", "  options = { \"driver.whitelist\" = \"raw_exec\" }\n  enabled  ", nil, []string{`2: client: options "driver.whitelist" does not name lsdyna`}},
+		"a blacklist":       {"  enabled  ", "  options = { \"driver.blacklist\" = \"lsdyna\" }\n  enabled  ", nil, []string{`2: client: options "driver.blacklist" names lsdyna`}},
+		"two minutes do":    {`"30m"`, `"2m"`, nil, nil},
 		"a denylist":        {"  enabled  ", "  options = { \"driver.denylist\" = \"lsdyna\" }\n  enabled  ", nil, []string{`2: client: options "driver.denylist" names lsdyna`}},
 		"disabled":          {"  config {", "  config {\n enabled = false", nil, []string{"11: enabled = false: the node has no driver lsdyna"}},
 		"precision":         {" precision = \"double\"\n", "", nil, []string{`11: solver "a": precision is not written, and double is taken`}},
@@ -195,7 +198,7 @@ func TestCheck_LooksAtTheMachine(t *testing.T) {
 		"qrun is no executable":     {"allow_command = true\nlicense {\n server = \"a\"\n qrun = \"@/qrun\"\n}", []string{`14: license: qrun: @/qrun is not an executable file`}},
 		"the licence file":          {"allow_command = true\nlicense {\n type = \"local\"\n server = \"@/LICENSE\"\n}", nil},
 		"no licence file":           {"allow_command = true\nlicense {\n type = \"local\"\n server = \"@/s3cret\"\n}", []string{`14: license: the licence file that server names is not there`}},
-		"CPUs that are not there":   {"allow_command = true\ncores {\n usable = \"0-1000\"\n}", []string{`13: cores: usable names CPUs `}},
+		"CPUs that are not there":   {"allow_command = true\ncores {\n usable = \"0,1000\"\n}", []string{`13: cores: usable names CPUs 1000, which`}},
 		"only CPUs that are not":    {"allow_command = true\ncores {\n usable = \"900-1000\"\n}", []string{`13: cores: `}},
 		"others may read state_dir": {"allow_command = true\nstate_dir = \"@/open\"", []string{`12: state_dir @/open has mode 0755`}},
 	} {
@@ -247,7 +250,22 @@ func TestCheck_LooksAtTheAgentsFolders(t *testing.T) {
 	must.NoError(t, os.Chmod(data, 0o700))
 	if os.Geteuid() == 0 {
 		contains(t, warned(), "1: data_dir: "+data+" has mode 0700, of uid 0: tasks run as users of their own, who cannot come to run folders below it (work_dir = \"local\"): chmod 0711 "+data)
+		must.NoError(t, os.Chmod(data, 0o770))
+		contains(t, warned(), "1: data_dir: "+data+" has mode 0770, of uid 0")
+		must.NoError(t, os.Chmod(data, 0o711))
+		alloc := filepath.Join(data, "alloc")
+		must.NoError(t, os.Mkdir(alloc, 0o700))
+		contains(t, warned(), "1: data_dir: "+alloc+" has mode 0700, of uid 0")
 	}
+	// What the call names comes before, as with the agent's own options.
+	other := filepath.Join(root, "other")
+	must.NoError(t, os.MkdirAll(filepath.Join(other, "plugins"), 0o711))
+	named := func(r findings.Request) string {
+		r.Paths = []string{file}
+		return strings.Join(told(names.Check(t.Context(), r).Warnings), "\n")
+	}
+	must.StrContains(t, named(findings.Request{DataDir: other}), "stat "+other+"/plugins/nomad-driver-lsdyna")
+	must.StrContains(t, named(findings.Request{PluginDir: other}), "stat "+other+"/nomad-driver-lsdyna")
 }
 
 // An agent does not start with a link in plugin_dir that leads nowhere. To whom plugin_dir
@@ -316,6 +334,18 @@ func TestCheck_OfTheDriversBlockAlone(t *testing.T) {
 	}
 }
 
+// A reboot forgets what is in memory.
+func TestCheck_WarnsOfAStateDirInMemory(t *testing.T) {
+	const memory = "/dev/shm"
+	if os.Geteuid() != 0 || !isInMemory(memory) {
+		t.Skip("needs root and a file system in memory")
+	}
+	dir := filepath.Join(memory, "checkconfig-test")
+	r := checkText(t, fmt.Sprintf(around, fmt.Sprintf("allow_command = true\nstate_dir = %q", dir)))
+	contains(t, r.Warnings, "12: state_dir "+dir+" is in memory: a reboot forgets runs")
+	must.False(t, isInMemory("/proc"))
+}
+
 // Reports end up in tickets.
 func TestCheck_ShowsNoSecrets(t *testing.T) {
 	r := checkText(t, fmt.Sprintf(around, "license {\n server = \"31010@s3cret\"\n}\nsolver \"a\" {\n path = \"/a\"\n env {\n  TOKEN = \"s3cret\"\n }\n}"))
@@ -324,6 +354,9 @@ func TestCheck_ShowsNoSecrets(t *testing.T) {
 	must.SliceContains(t, r.Settings, findings.Setting{Key: "solver.a.env", Value: "TOKEN (set, not shown)"})
 	must.SliceContains(t, r.Settings, findings.Setting{Key: "cores.smt", Value: "isolate", Default: true})
 	must.SliceContains(t, r.Settings, findings.Setting{Key: "license.server", Value: "(set, not shown)"})
+	r = checkText(t, fmt.Sprintf(around, "license {\n type = \"ansys\"\n server = \"1055@s3cret\"\n interconnect = \"2325@s3cret\"\n}"))
+	must.SliceEmpty(t, r.Errors)
+	must.StrNotContains(t, fmt.Sprintf("%+v", r), "s3cret")
 }
 
 func TestCheck_WithoutAFile(t *testing.T) {

@@ -295,6 +295,17 @@ func TestStream_HeldOverflowKeepsTheLast(t *testing.T) {
 	must.SliceEmpty(t, stop())
 }
 
+// A page about a run tells more of its events than Nomad keeps, and not without bound.
+func TestStream_ToldAreTheLast(t *testing.T) {
+	s := newStream(newHub(t), "a")
+	emitNumbers(s, 0, maxTold+7)
+	var told []string
+	for _, event := range s.Told() {
+		told = append(told, event.Text)
+	}
+	must.Eq(t, numbered(7, maxTold+7), told)
+}
+
 func TestStream_ForgottenHoldsNothing(t *testing.T) {
 	h := newHub(t)
 	s := newStream(h, "a")
