@@ -256,6 +256,14 @@ func TestCheck_LooksAtTheAgentsFolders(t *testing.T) {
 		alloc := filepath.Join(data, "alloc")
 		must.NoError(t, os.Mkdir(alloc, 0o700))
 		contains(t, warned(), "1: data_dir: "+alloc+" has mode 0700, of uid 0")
+		must.NoError(t, os.Chmod(alloc, 0o711))
+
+		// A link leads through folders that may be closed.
+		hidden := filepath.Join(root, "hidden")
+		must.NoError(t, os.Mkdir(hidden, 0o700))
+		must.NoError(t, os.Rename(data, filepath.Join(hidden, "data")))
+		must.NoError(t, os.Symlink("hidden/data", data))
+		contains(t, warned(), "1: data_dir: "+hidden+" has mode 0700, of uid 0")
 	}
 	// What the call names comes before, as with the agent's own options.
 	other := filepath.Join(root, "other")

@@ -138,16 +138,14 @@ func (c *check) lookAtDataDir() {
 	if dir == "" {
 		return
 	}
-	at := "/"
-	for name := range strings.SplitSeq(strings.Trim(filepath.Clean(dir), "/"), "/") {
-		at = filepath.Join(at, name)
-		info, err := os.Stat(at)
-		if err != nil {
-			break
-		}
-		if closed := closedBy(info); closed != "" {
+	ways := []string{dir}
+	if real, err := filepath.EvalSymlinks(existing(dir)); err == nil {
+		ways = append(ways, real) // what a link on the way leads through
+	}
+	for _, way := range ways {
+		if at, info := closedOn(way); at != "" {
 			c.warn(key, "%s: %s %s: tasks run as users of their own, who cannot come to run folders below it (work_dir = \"local\"): chmod %04o %s",
-				key[len(key)-1], at, closed, info.Mode().Perm()|0o111, at)
+				key[len(key)-1], at, closedBy(info), info.Mode().Perm()|0o111, at)
 			return
 		}
 	}
@@ -155,6 +153,23 @@ func (c *check) lookAtDataDir() {
 		c.warn([]string{"data_dir"}, "data_dir: %s is not there, and Nomad makes it with mode 0700, through which users of tasks cannot come to run folders below it (work_dir = \"local\"): install -d -m 0711 %s",
 			c.agent.DataDir, c.agent.DataDir)
 	}
+}
+
+// closedOn returns the first folder on the way to a path that does not let everybody pass;
+// "" where all do that are there.
+func closedOn(path string) (at string, info fs.FileInfo) {
+	at = "/"
+	for name := range strings.SplitSeq(strings.Trim(filepath.Clean(path), "/"), "/") {
+		at = filepath.Join(at, name)
+		info, err := os.Stat(at)
+		if err != nil {
+			break
+		}
+		if closedBy(info) != "" {
+			return at, info
+		}
+	}
+	return "", nil
 }
 
 // closedBy says why a folder does not let everybody pass. One of a user who is not root,
