@@ -116,8 +116,7 @@ func (i Inventory) Others() (lacks []Lack) {
 
 // adviseLicence says it without the file's name, which is hidden as that of a server is.
 func adviseLicence(err error) string {
-	var silent *solvercheck.NoAnswerError
-	if errors.As(err, &silent) {
+	if silent, ok := errors.AsType[*solvercheck.NoAnswerError](err); ok {
 		return (&solvercheck.NoAnswerError{Path: "the licence file that server names", Since: silent.Since}).Error()
 	}
 	return "the licence file that server names is not there: solvers find no licence; put it there, or name another"
