@@ -207,7 +207,7 @@ func TestCores_AReservationForAnotherDriversTask(t *testing.T) {
 	r := n.start(j)
 	r.runsOn("0")
 	must.NoError(t, setPartition("reserve", "0"))
-	defer func() { must.NoError(t, setPartition("reserve", "")) }()
+	defer freeReserved(t)
 	n.hears(r.id, "Moved from core 0 to core 1: reserved by Nomad")
 	r.runsOn("1")
 	// A new driver learns the agent's cgroup parent from the records.

@@ -104,11 +104,15 @@ const testParent = "nomad-lsdyna-test-"
 // setPartition says which cores are in a partition, as the client does: share
 // for all tasks without cores of their own, reserve for the others.
 func setPartition(name, cpus string) error {
-	dir := filepath.Join("/sys/fs/cgroup/cpuset", cgroupslib.NomadCgroupParent, name)
+	return os.WriteFile(filepath.Join(partition(name), "cpuset.cpus"), []byte(cpus+"\n"), 0o644)
+}
+
+// partition is the cgroup of a partition.
+func partition(name string) string {
 	if nomadcgroup.Below("/sys/fs/cgroup").V2 {
-		dir = filepath.Join("/sys/fs/cgroup", cgroupslib.NomadCgroupParent, name+".slice")
+		return filepath.Join("/sys/fs/cgroup", cgroupslib.NomadCgroupParent, name+".slice")
 	}
-	return os.WriteFile(filepath.Join(dir, "cpuset.cpus"), []byte(cpus+"\n"), 0o644)
+	return filepath.Join("/sys/fs/cgroup/cpuset", cgroupslib.NomadCgroupParent, name)
 }
 
 // removeCgroups removes a cgroup parent of this process's own.

@@ -366,10 +366,23 @@ func makeCgroup(t *testing.T, cfg *drivers.TaskConfig, reserved bool) {
 			err := os.Remove(path)
 			return err == nil || errors.Is(err, os.ErrNotExist)
 		})
-		// While another task has reserved cores the partition cannot be emptied.
-		if err := setPartition("reserve", ""); !errors.Is(err, syscall.EBUSY) {
+		freeReserved(t)
+	})
+}
+
+// freeReserved empties the partition of reserved cores, unless another task has some. The
+// kernel counts a cgroup's cpuset for a while after the cgroup was removed.
+func freeReserved(t *testing.T) {
+	t.Helper()
+	eventually(t, "the partition is empty", func() bool {
+		err := setPartition("reserve", "")
+		if !errors.Is(err, syscall.EBUSY) {
 			must.NoError(t, err)
+			return true
 		}
+		others, err := filepath.Glob(filepath.Join(partition("reserve"), "*", "cgroup.procs"))
+		must.NoError(t, err)
+		return len(others) > 0
 	})
 }
 

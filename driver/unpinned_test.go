@@ -83,7 +83,7 @@ func TestUnpinned_KeepsOffReservedCores(t *testing.T) {
 	j := slowJob("ncpu = 2")
 	j.cgroup = true
 	must.NoError(t, setPartition("reserve", "1"))
-	defer func() { must.NoError(t, setPartition("reserve", "")) }()
+	defer freeReserved(t)
 	shy := n.start(j)
 	eventually(t, "it keeps off core 1", func() bool { return fmt.Sprint(shy.threads()) == "[0]" })
 	must.SliceEmpty(t, shy.pidFile().Cores)

@@ -70,11 +70,15 @@ func (b *Binder) rebind() error {
 // bind moves every thread of the run to its lease, after the pid file says so.
 // Memory follows. The caller holds mu.
 func (b *Binder) bind(lease allocator.Lease) error {
+	beside := b.confined
 	b.confined = confinement{} // also where it fails halfway
 	if err := b.proc.Bind(lease.CPUs); err != nil {
 		return err
 	}
 	before := cpuset.Of(b.setCPUs(lease.CPUs.Slice())...)
+	if before != lease.CPUs {
+		b.drift.moved(before.Union(beside.cpus()))
+	}
 	if !slices.Equal(b.cores.nodes(before), b.cores.nodes(lease.CPUs)) {
 		b.followMemory()
 	}

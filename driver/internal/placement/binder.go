@@ -76,6 +76,14 @@ type confinement struct {
 	to      cpuset.Set // empty: everywhere
 }
 
+// cpus are where such a run executes; none of one that is not confined.
+func (c confinement) cpus() cpuset.Set {
+	if c.applied && c.to.IsEmpty() {
+		return cpuset.Range(0, cpuset.MaxCPUs-1)
+	}
+	return c.to
+}
+
 // errReleased means that the run's cores have been given back.
 var errReleased = errors.New("the run has given its cores back")
 

@@ -18,7 +18,18 @@ type driftWatch struct {
 	limiter  rateLimiter
 	narrowed cpuset.Set // where all threads were crowded at the last look
 	withheld cpuset.Set // cores of the lease that a cpuset withheld at the last look
+	left     cpuset.Set // cores that the run was moved from
+	since    int        // looks since then, up to newbornLooks
+	newborn  bool       // what strayed at the last look was born during the move
 }
+
+// newbornLooks is for how many looks after a move a thread on the cores before is the
+// move's own: the kernel gives a child the affinity that its parent had when it began to
+// fork, and on a busy machine that may be long before anybody can see the child.
+const newbornLooks = 3
+
+// moved notes that the run was moved from some cores.
+func (d *driftWatch) moved(from cpuset.Set) { d.left, d.since = from, 0 }
 
 // checkDrift compares where the kernel lets the run execute with its lease,
 // repairs what somebody else changed, and reports it. look is shared by all runs.
@@ -49,6 +60,10 @@ func (b *Binder) repairDrift(look *supervisor.Look) {
 			return
 		}
 		b.reportWithheld(lease.CPUs, withheld)
+		return
+	}
+	if b.drift.newborn && len(found) == 1 {
+		b.run.Logger.Debug("threads were born while the run was moved", "what", found[0])
 		return
 	}
 	b.reportDrift(strings.Join(found, "; "))
@@ -122,6 +137,8 @@ func (d *driftWatch) strayed(threads []supervisor.Thread, lease cpuset.Set, aske
 	}
 	before := d.narrowed
 	d.narrowed = crowded
+	d.newborn = d.since < newbornLooks && !strayed.IsEmpty() && strayed.SubsetOf(lease.Union(d.left))
+	d.since = min(d.since+1, newbornLooks)
 	switch {
 	case !strayed.IsEmpty():
 		return fmt.Sprintf("Affinity was changed from outside to %s; bound to %s again", allocator.Name(strayed), allocator.Name(lease))

@@ -50,6 +50,32 @@ func TestDrift_NarrowedWithinTheLease(t *testing.T) {
 	r.runsOn("0-1")
 }
 
+// What was born while the run was moved, and is seen only then, was not changed by anybody:
+// it is brought to the others without a word. Later, or elsewhere, it is somebody's doing.
+func TestDrift_BornDuringAMove(t *testing.T) {
+	thread := func(cpus ...int) supervisor.Thread { return supervisor.Thread{CPUs: cpuset.Of(cpus...)} }
+	var d driftWatch
+	look := func(newborn bool, threads ...supervisor.Thread) {
+		t.Helper()
+		words := d.strayed(threads, cpuset.Of(2, 3), 2)
+		must.StrContains(t, words, "bound to cores 2-3 again")
+		must.Eq(t, newborn, d.newborn)
+	}
+	look(false, thread(2), thread(0)) // never moved
+	d.moved(cpuset.Of(0, 1))
+	look(true, thread(2), thread(0))
+	look(true, thread(0, 1), thread(0, 1, 2, 3)) // the kernel widened it for a moment
+	look(false, thread(1), thread(7))
+	look(false, thread(0)) // long after
+
+	d.moved(confinement{applied: true}.cpus())
+	look(true, thread(900))
+	d.moved(confinement{applied: true, to: cpuset.Of(4)}.cpus())
+	look(true, thread(4))
+	d.moved(confinement{}.cpus())
+	look(false, thread(4))
+}
+
 // A rank or an OpenMP thread binds itself more tightly than its run.
 func TestDrift_TighterThreadsAreLeftAlone(t *testing.T) {
 	thread := func(cpus ...int) supervisor.Thread { return supervisor.Thread{CPUs: cpuset.Of(cpus...)} }

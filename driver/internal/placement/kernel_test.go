@@ -187,7 +187,8 @@ func TestKernel_AReservationForAnotherDriversTask(t *testing.T) {
 
 // A thread and a process inherit the affinity of the one that starts them: one that
 // is born while the others are moved may have the old one, and have children with it
-// before it is found.
+// before it is found. On a busy machine it may be seen only later: the next look finds
+// it, and nobody is told of it.
 func TestKernel_MoveWhileThreadsAreBorn(t *testing.T) {
 	needCPUs(t, 2)
 	for name, busy := range map[string]func(*run){
@@ -197,11 +198,14 @@ func TestKernel_MoveWhileThreadsAreBorn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, n := newClient(t), newNode(t, realCgroups)
 			r := c.start(n, 1, "", busy)
-			eventually(t, "it is busy", func() bool { return r.countThreads() > 10 })
+			eventually(t, "it has begun", func() bool { return r.countThreads() > 1 }) // most live too shortly to be counted
 			from, to := "0", "1"
 			for range 30 {
 				c.partition("reserve", from)
-				n.Reevaluate()
+				eventually(t, "all of it has moved to "+to, func() bool {
+					n.Reevaluate()
+					return r.threads() == to
+				})
 				r.runsOn(to)
 				from, to = to, from
 			}
@@ -226,7 +230,7 @@ func TestBinder_MoveWhileThreadsAreBorn(t *testing.T) {
 			busy(r)
 			r.launch()
 			r.binder.Attach(r.proc, r.pidFile())
-			eventually(t, "it is busy", func() bool { return r.countThreads() > 10 })
+			eventually(t, "it has begun", func() bool { return r.countThreads() > 1 }) // most live too shortly to be counted
 			from, to := "0", "1"
 			for range rounds(10) {
 				n.reserve(from)
