@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
@@ -66,6 +67,13 @@ func TestDemo_EndsWithItsTerminal(t *testing.T) {
 		return found
 	}
 	must.SliceNotEmpty(t, ours())
+
+	// Somebody looks at the run from another terminal.
+	stranger := exec.CommandContext(within(t), "sleep", "600")
+	stranger.Dir, stranger.Env = filepath.Join(folder, "runs"), append(os.Environ(), "NOMAD_DRIVER_LSDYNA_STATE_DIR="+folder+"/state")
+	terminal, err := pty.Start(stranger)
+	must.NoError(t, err)
+	defer func() { _ = terminal.Close() }()
 	t.Cleanup(func() {
 		for _, left := range ours() {
 			_ = cluster.Signal(left, syscall.SIGKILL)
@@ -78,4 +86,10 @@ func TestDemo_EndsWithItsTerminal(t *testing.T) {
 	must.SliceEmpty(t, ours())
 	_, err = os.Stat(folder)
 	must.ErrorIs(t, err, os.ErrNotExist)
+
+	his, err := proc.Read(stranger.Process.Pid)
+	must.NoError(t, err)
+	must.True(t, his.Alive(), must.Sprint("his shell or editor is not the demo's to end"))
+	must.NoError(t, stranger.Process.Kill())
+	_ = stranger.Wait()
 }

@@ -343,12 +343,29 @@ func (a *Agent) within(d time.Duration, step func(context.Context) error) error 
 	return step(ctx)
 }
 
+// isStranger tells of a process in the agent's directory, or with its name in the
+// environment, that somebody has started who looks at what the agent does: his shell, his
+// editor. It is in another mount namespace than the agent's, or where the agent has none of
+// its own, at a terminal of which the agent knows nothing.
+func (a *Agent) isStranger(p proc.Process) bool {
+	if a.cgroups == nil {
+		us, err := proc.Read(os.Getpid())
+		return err == nil && p.Terminal != 0 && p.Session != us.Session
+	}
+	ours, err := proc.Mounts(a.cgroups.holder.Process.Pid)
+	if err != nil {
+		return false
+	}
+	its, err := proc.Mounts(p.PID)
+	return err == nil && its != ours
+}
+
 // Processes returns every living process that the agent caused, itself included.
 func (a *Agent) Processes() ([]proc.Process, error) {
 	below := a.dir + string(filepath.Separator)
 	found, err := proc.Select(func(p proc.Process) bool {
-		return strings.HasPrefix(p.Exe, below) || strings.HasPrefix(p.Cwd+"/", below) ||
-			proc.EnvMentions(p.PID, below) || a.IsSupervisor(p)
+		return strings.HasPrefix(p.Exe, below) || a.IsSupervisor(p) ||
+			(strings.HasPrefix(p.Cwd+"/", below) || proc.EnvMentions(p.PID, below)) && !a.isStranger(p)
 	})
 	if err != nil || a.cgroups == nil {
 		return found, err

@@ -25,6 +25,8 @@ const Root = "/proc"
 type Process struct {
 	PID        int
 	PPID       int
+	Session    int    // by its leader's number
+	Terminal   int    // device number of the controlling terminal, 0 without one
 	State      byte   // R, S, D, Z, …: proc(5)
 	StartTicks uint64 // clock ticks since boot; with PID it names a process for good
 	Exe        string // "" for a kernel thread, a zombie, or without permission
@@ -91,11 +93,19 @@ func parseStat(stat string) (Process, error) {
 	if err != nil {
 		return Process{}, fmt.Errorf("parent: %w", err)
 	}
+	session, err := strconv.Atoi(rest[6-3])
+	if err != nil {
+		return Process{}, fmt.Errorf("session: %w", err)
+	}
+	terminal, err := strconv.Atoi(rest[7-3])
+	if err != nil {
+		return Process{}, fmt.Errorf("terminal: %w", err)
+	}
 	start, err := strconv.ParseUint(rest[startField], 10, 64)
 	if err != nil {
 		return Process{}, fmt.Errorf("start time: %w", err)
 	}
-	return Process{PID: pid, PPID: ppid, State: rest[0][0], StartTicks: start}, nil
+	return Process{PID: pid, PPID: ppid, Session: session, Terminal: terminal, State: rest[0][0], StartTicks: start}, nil
 }
 
 // All returns every process there is; those that end meanwhile are left out.
@@ -165,6 +175,15 @@ func WithEnv(entry string) ([]Process, error) {
 		env, err := Environ(p.PID)
 		return err == nil && slices.Contains(env, entry)
 	})
+}
+
+// Mounts names the mount namespace of a process.
+func Mounts(pid int) (string, error) {
+	name, err := os.Readlink(filepath.Join(Root, strconv.Itoa(pid), "ns/mnt"))
+	if err != nil {
+		return "", fmt.Errorf("mount namespace of process %d: %w", pid, gone(err))
+	}
+	return name, nil
 }
 
 // EnvMentions tells whether the environment the process was started with has the

@@ -15,14 +15,14 @@ import (
 )
 
 func TestParseStat(t *testing.T) {
-	const rest = "1 4242 4242 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 200"
+	const rest = "1 4242 4241 34816 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 200"
 	for _, c := range []struct {
 		name, stat string
 		want       Process
 		wrong      bool
 	}{
-		{name: "plain", stat: "4242 (sh) S " + rest, want: Process{PID: 4242, PPID: 1, State: 'S', StartTicks: 987654}},
-		{name: "name with blanks and parentheses", stat: "7 (a) S (b) Z " + rest, want: Process{PID: 7, PPID: 1, State: 'Z', StartTicks: 987654}},
+		{name: "plain", stat: "4242 (sh) S " + rest, want: Process{PID: 4242, PPID: 1, Session: 4241, Terminal: 34816, State: 'S', StartTicks: 987654}},
+		{name: "name with blanks and parentheses", stat: "7 (a) S (b) Z " + rest, want: Process{PID: 7, PPID: 1, Session: 4241, Terminal: 34816, State: 'Z', StartTicks: 987654}},
 		{name: "empty", stat: "", wrong: true},
 		{name: "no name", stat: "4242 sh S " + rest, wrong: true},
 		{name: "cut short", stat: "4242 (sh) S 1 2 3", wrong: true},
