@@ -92,6 +92,11 @@ func TestRecover_ManyTimes(t *testing.T) {
 		r.runsOn("0-1")
 	}
 	must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
+	// Nomad keeps ten events of a task: they are not all of restarts.
+	const restored = "Restored cores 0-1 from the pid file"
+	n.hears(r.id, "10 times in a row")
+	must.Eq(t, []string{restored, restored + ", 10 times in a row; the next such event is the 100th's"},
+		slices.DeleteFunc(n.said(r.id), func(words string) bool { return !strings.Contains(words, "Restored") }))
 }
 
 func TestRecover_PidFile(t *testing.T) {
