@@ -20,15 +20,15 @@ import (
 type State int
 
 const (
-	// Launching: the lock is held, and there is no pid file yet.
+	// Launching means that the lock is held, and there is no pid file yet.
 	Launching State = iota
-	// Running: the supervisor lives; the solver runs, or its end is being
-	// dealt with (see Gone).
+	// Running means that the supervisor lives; the solver runs, or its end is
+	// being dealt with (see Gone).
 	Running
-	// Orphaned: the supervisor was killed and the solver lives on. Its exit
-	// status will be unknown.
+	// Orphaned means that the supervisor was killed and the solver lives on. Its
+	// exit status will be unknown.
 	Orphaned
-	// Ended: neither lives.
+	// Ended means that neither lives.
 	Ended
 )
 

@@ -25,17 +25,27 @@ import (
 
 // What a supervisor reads and writes is defined beside it.
 type (
-	Spec         = shim.Spec
-	User         = shim.User
-	Cgroups      = shim.Cgroups
-	CgroupMode   = shim.CgroupMode
-	Limits       = shim.Limits
-	Memory       = shim.Memory
+	// Spec is everything a supervisor needs to run one task, but the environment.
+	Spec = shim.Spec
+	// User is who the task runs as.
+	User = shim.User
+	// Cgroups says where the task's processes live.
+	Cgroups = shim.Cgroups
+	// CgroupMode says which kind of cgroups a task has.
+	CgroupMode = shim.CgroupMode
+	// Limits are written to the task's cgroup before the launch.
+	Limits = shim.Limits
+	// Memory is a memory policy, with the NUMA nodes of MemoryBind.
+	Memory = shim.Memory
+	// MemoryPolicy is the kernel's memory policy that a solver is born with.
 	MemoryPolicy = shim.MemoryPolicy
-	ExitRecord   = shim.ExitRecord
-	Rusage       = shim.Rusage
+	// ExitRecord is exit.json: how the task's main process ended.
+	ExitRecord = shim.ExitRecord
+	// Rusage is what the main process and the children it waited for used.
+	Rusage = shim.Rusage
 )
 
+// The constants of these types.
 const (
 	SpecVersion = shim.SpecVersion
 
@@ -49,22 +59,22 @@ const (
 )
 
 var (
-	// ErrExitUnknown: the task is over and nobody can say how it ended.
+	// ErrExitUnknown means that the task is over and nobody can say how it ended.
 	ErrExitUnknown = errors.New("exit status unknown")
 
 	// ErrRebooted comes with ErrExitUnknown when the machine restarted
 	// after the task did.
 	ErrRebooted = errors.New("the host rebooted, the solver is lost")
 
-	// ErrNotEnded: a process is still there after SIGKILL. The kernel ends none
-	// that waits for a disk or a dead file server.
+	// ErrNotEnded means that a process is still there after SIGKILL. The kernel ends
+	// none that waits for a disk or a dead file server.
 	ErrNotEnded = proctree.ErrNotEnded
 
-	// ErrNoExit: there is no exit record (yet), or it is not this run's.
+	// ErrNoExit means that there is no exit record (yet), or it is not this run's.
 	ErrNoExit = errors.New("no exit record")
 
-	// ErrForeignExit: the exit record is about another process than the pid file. One of
-	// them is wrong, and they do not tell which.
+	// ErrForeignExit means that the exit record is about another process than the pid
+	// file. One of them is wrong, and they do not tell which.
 	ErrForeignExit = errors.New("the exit record and the pid file disagree")
 )
 

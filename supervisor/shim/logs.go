@@ -29,9 +29,9 @@ const (
 	lastRetry  = 5 * time.Second
 
 	// After the solver's end copying goes on while the reader takes something, and
-	// the output file gives something, within stalledDrain, and for LongestDrain at
-	// most.
+	// the output file gives something, within stalledDrain.
 	stalledDrain = 2 * time.Second
+	// LongestDrain is how long copying goes on after the solver's end at most.
 	LongestDrain = 10 * time.Second
 
 	// drainSlack is for a copy that ends by its deadlines, on a busy machine.

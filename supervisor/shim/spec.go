@@ -22,6 +22,7 @@ const SpecVersion = 1
 // CgroupMode says which kind of cgroups a task has.
 type CgroupMode string
 
+// The kinds of cgroups.
 const (
 	CgroupNone CgroupMode = "none" // no cgroups: an unprivileged plugin
 	CgroupV1   CgroupMode = "v1"

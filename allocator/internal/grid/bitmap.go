@@ -12,9 +12,13 @@ import (
 // Bitmap is a set of units; within the package also of leaves.
 type Bitmap [cpuset.MaxCPUs / 64]uint64
 
-// Set adds a unit, Clear takes one out, and Has reports whether one is there.
-func (b *Bitmap) Set(u int)      { b[u>>6] |= 1 << (u & 63) }
-func (b *Bitmap) Clear(u int)    { b[u>>6] &^= 1 << (u & 63) }
+// Set adds a unit.
+func (b *Bitmap) Set(u int) { b[u>>6] |= 1 << (u & 63) }
+
+// Clear takes a unit out.
+func (b *Bitmap) Clear(u int) { b[u>>6] &^= 1 << (u & 63) }
+
+// Has reports whether a unit is in the set.
 func (b *Bitmap) Has(u int) bool { return b[u>>6]&(1<<(u&63)) != 0 }
 
 // Count returns how many units of [from, to) are in the set.

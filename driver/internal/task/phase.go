@@ -9,16 +9,16 @@ import "fmt"
 type Phase int
 
 const (
-	// Adopted: found by its record; Nomad has not asked for it yet.
+	// Adopted is a run that was found by its record; Nomad has not asked for it yet.
 	Adopted Phase = iota
-	// Attached: Nomad started it or recovered it.
+	// Attached is a run that Nomad started or recovered.
 	Attached
-	// Stopping: it is being stopped on request.
+	// Stopping is a run that is being stopped on request.
 	Stopping
-	// Gone: none of its processes is left and its cores are free; how it ended is
-	// being found out.
+	// Gone is a run of which no process is left and whose cores are free; how it
+	// ended is being found out.
 	Gone
-	// Ended: its result is final.
+	// Ended is a run whose result is final.
 	Ended
 )
 

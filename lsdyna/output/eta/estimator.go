@@ -118,6 +118,7 @@ func (e *Estimator) thin() {
 	e.samples = e.samples[:kept+1]
 }
 
+// Clone is an Estimator with the same history, which then goes on by itself.
 func (e Estimator) Clone() Estimator {
 	e.samples = slices.Clone(e.samples)
 	return e

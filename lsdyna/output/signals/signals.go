@@ -154,6 +154,7 @@ func PassedOn(code int) int {
 	return 0
 }
 
+// Name is what a user reads of a signal: "signal 9 (SIGKILL)".
 func Name(n int) string {
 	if name := unix.SignalName(syscall.Signal(n)); name != "" {
 		return fmt.Sprintf("signal %d (%s)", n, name)
