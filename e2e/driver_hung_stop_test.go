@@ -46,13 +46,13 @@ func TestDriver_StopNeedsNoFolder(t *testing.T) {
 	beside := s.submit(jobHCL{name: "beside", folder: s.shortDeck("beside"), config: "ncpu = 2"})
 	beside.wait(api.AllocClientStatusComplete, cluster.TaskEvent("lsdyna", "Running without affinity: 2 cores asked, 1 free"))
 	for r, want := range ends {
-		_, signal := r.stops()
+		signal := r.stops()
 		must.Eq(t, int(want), signal)
 	}
 
 	s.resume()
 	stuck.loses(solver.PID)
-	_, signal := stuck.stops()
+	signal := stuck.stops()
 	must.Eq(t, int(syscall.SIGKILL), signal)
 	s.runsBeside("afterwards", 2)
 }
@@ -85,15 +85,15 @@ func (r *run) loses(pid int) {
 	}))
 }
 
-// stops waits until Nomad knows that the run was stopped, and returns how it
-// ended. The driver waits a minute for what the solver wrote.
-func (r *run) stops() (code, signal int) {
+// stops waits until Nomad knows that the run was stopped, and returns the signal
+// that ended it. The driver waits a minute for what the solver wrote.
+func (r *run) stops() (signal int) {
 	r.s.t.Helper()
 	ctx, cancel := context.WithTimeout(r.s.t.Context(), 2*stepTimeout)
 	defer cancel()
 	alloc, err := r.s.WaitAlloc(ctx, r.alloc, cluster.Terminal, cluster.TaskEvent("lsdyna", "Sent SIGTERM to the solver"))
 	must.NoError(r.s.t, err)
-	code, signal, err = cluster.Exit(alloc, "lsdyna")
+	_, signal, err = cluster.Exit(alloc, "lsdyna")
 	must.NoError(r.s.t, err)
-	return code, signal
+	return signal
 }

@@ -108,8 +108,8 @@ func eventsSince(alloc *api.Allocation, since time.Time, texts ...string) (found
 }
 
 // computes starts a job that takes minutes, and returns when its solver computes.
-func (c *campaign) computes(ctx context.Context, kind string, where place) (*job, error) {
-	j, err := c.running(ctx, kind, where)
+func (c *campaign) computes(ctx context.Context, kind string) (*job, error) {
+	j, err := c.running(ctx, kind, lasting)
 	if err != nil {
 		return j, err
 	}

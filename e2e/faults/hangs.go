@@ -20,15 +20,15 @@ import (
 
 // Half of the jobs have their run folders on a file server that hangs now and then.
 var hangFaults = []fault{
-	hanging("hang folder", 4, func(context.Context, *campaign, *rand.Rand) (string, error) { return "nothing else", nil }),
-	hanging("hang folder, kill plugin", 4, func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
+	hanging("hang folder", func(context.Context, *campaign, *rand.Rand) (string, error) { return "nothing else", nil }),
+	hanging("hang folder, kill plugin", func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
 		dead, err := c.killPlugin(ctx)
 		return fmt.Sprintf("plugin %d", dead), errors.Join(err, c.recovered(ctx))
 	}),
-	hanging("hang folder, kill both", 4, func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
+	hanging("hang folder, kill both", func(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
 		return "agent and plugin", c.downed(ctx, c.killBoth, nil)
 	}),
-	hanging("hang folder, then stop", 4, func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
+	hanging("hang folder, then stop", func(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
 		n := rng.IntN(1 << 20)
 		there := c.onServer()
 		if pinned, err := c.pinned(there); err != nil {
@@ -97,8 +97,8 @@ func (c *campaign) hung(meanwhile func() error) error {
 
 // hanging is a fault during which the file server hangs. Another task must start
 // then, and all must be as it should be but for the tasks whose folders hang.
-func hanging(name string, weight int, meanwhile func(context.Context, *campaign, *rand.Rand) (string, error)) fault {
-	return fault{name: name, weight: weight, missing: withoutServer, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (what string, err error) {
+func hanging(name string, meanwhile func(context.Context, *campaign, *rand.Rand) (string, error)) fault {
+	return fault{name: name, weight: 4, missing: withoutServer, inject: func(ctx context.Context, c *campaign, rng *rand.Rand) (what string, err error) {
 		if err := c.serve(ctx); err != nil {
 			return "", err
 		}

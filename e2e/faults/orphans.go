@@ -30,7 +30,7 @@ func withoutNsenter(*campaign) string {
 
 // orphanReaped has an operator end an orphan, which gets its dump.
 func orphanReaped(ctx context.Context, c *campaign, _ *rand.Rand) (string, error) {
-	j, err := c.computes(ctx, "ok", lasting)
+	j, err := c.computes(ctx, "ok")
 	if err != nil {
 		return "", err
 	}

@@ -112,7 +112,7 @@ func (c *campaign) tried(ctx context.Context, j *job, since time.Time, dump stri
 // dump.
 func (c *campaign) dumped(ctx context.Context) (j *job, dump string, err error) {
 	const first = "d3dump01"
-	if j, err = c.computes(ctx, "goes-on", lasting); err != nil {
+	if j, err = c.computes(ctx, "goes-on"); err != nil {
 		return j, "", err
 	}
 	since := time.Now()

@@ -71,7 +71,7 @@ func (s slip) inject(ctx context.Context, c *campaign, rng *rand.Rand) (what str
 	stops, kills, kind := rng.IntN(3) == 0 && c.options.jobs == "", rng.IntN(2) == 0, []string{"ok", "pair", "child"}[rng.IntN(3)]
 	var j *job
 	if stops {
-		if j, err = c.computes(ctx, kind, lasting); err != nil {
+		if j, err = c.computes(ctx, kind); err != nil {
 			return "", err
 		}
 		what = j.name + " stopped meanwhile, "

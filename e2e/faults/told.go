@@ -26,7 +26,7 @@ var toldFaults = []fault{
 // folderRemoved removes a run's folder under its solver.
 func folderRemoved(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
 	kills := rng.IntN(2) == 0
-	j, err := c.computes(ctx, "ok", lasting)
+	j, err := c.computes(ctx, "ok")
 	if err != nil {
 		return "", err
 	}
@@ -60,7 +60,7 @@ func folderRemoved(ctx context.Context, c *campaign, rng *rand.Rand) (string, er
 
 // signalsInARow sends signals that are sense switches: each is one event.
 func signalsInARow(ctx context.Context, c *campaign, rng *rand.Rand) (string, error) {
-	j, err := c.computes(ctx, "ok", lasting)
+	j, err := c.computes(ctx, "ok")
 	if err != nil {
 		return "", err
 	}

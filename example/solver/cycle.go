@@ -323,11 +323,11 @@ func (r *run) end(o outcome) int {
 	}
 	l.print(Everywhere, "\n")
 	if r.ranks.Rank == 0 {
-		l.stamped(Everywhere, banner)
+		l.stamped(banner)
 		l.print(Everywhere, "\n S t o r a g e   a l l o c a t i o n   \n\n Memory required to complete solution   : %7dK\n", e.words/1000)
 	}
 	l.print(Everywhere, "%s", e.block())
-	l.stamped(Everywhere, banner)
+	l.stamped(banner)
 	if r.ranks.Rank == 0 && r.id.Parallel != "smp" && r.solve != nil {
 		s := r.solve.State
 		l.progress(Messag, s.Cycle+1, s.Time, s.Step, "flush i/o buffers")

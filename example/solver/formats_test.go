@@ -30,7 +30,7 @@ func TestProgressLineIs80Columns(t *testing.T) {
 func TestFortranNumbers(t *testing.T) {
 	for want, got := range map[string]string{
 		"1.2346E+00": fortran(1.23456, 4), "1.2000-120": fortran(1.2e-120, 4), "-1.50E+10": fortran(-1.5e10, 2), "0.0000E+00": fortran(0, 4),
-		"0.3500E-01": fortranZero(0.035, 4), "0.2400E+03": fortranZero(240, 4), "0.0000E+00 ": fortranZero(0, 4) + " ", "-0.1000E+01": fortranZero(-1, 4),
+		"0.3500E-01": fortranZero(0.035), "0.2400E+03": fortranZero(240), "0.0000E+00 ": fortranZero(0) + " ", "-0.1000E+01": fortranZero(-1),
 	} {
 		if got != want {
 			t.Errorf("%q, not %q", got, want)

@@ -36,7 +36,7 @@ func (r *run) licence() (code int, ended bool) {
 		limit := int(r.faults.number("element_limit", 0))
 		if n := len(r.deck.Solids) + len(r.deck.Shells) + len(r.deck.Beams); n > limit {
 			r.opening()
-			r.list.stamped(Everywhere, " Beginning of keyword reader")
+			r.list.stamped(" Beginning of keyword reader")
 			r.list.print(Everywhere, " \n *** Error 70043 (OTH+43)\n     Number of elements( %d) exceeds limit %d\n", n, limit)
 			return exitError, true
 		}

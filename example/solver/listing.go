@@ -92,9 +92,9 @@ func (l *Listing) print(to Sink, format string, args ...any) {
 // stamp is the date and time of day that end many lines.
 func (l *Listing) stamp() string { return l.now().Format("01/02/06 15:04:05") }
 
-// stamped prints a line of 80 columns that ends with the time.
-func (l *Listing) stamped(to Sink, text string) {
-	l.print(to, "%-63s%s\n", text, l.stamp())
+// stamped prints a line of 80 columns that ends with the time, everywhere.
+func (l *Listing) stamped(text string) {
+	l.print(Everywhere, "%-63s%s\n", text, l.stamp())
 }
 
 // progress prints the line that tells how far the run is.
@@ -123,7 +123,8 @@ func fortran(v float64, digits int) string {
 }
 
 // fortranZero prints 0.1234E+00, the older form with a leading zero.
-func fortranZero(v float64, digits int) string {
+func fortranZero(v float64) string {
+	const digits = 4
 	if v == 0 {
 		return fmt.Sprintf("0.%0*dE+00", digits, 0)
 	}
@@ -191,7 +192,7 @@ func (l *Listing) keyword(log []deck.Message) {
 		switch m.Kind {
 		case deck.Opened:
 			l.print(Everywhere, "\n")
-			l.stamped(Everywhere, "")
+			l.stamped("")
 			l.print(Everywhere, " Open include file: %s\n", m.Text)
 		case deck.Error:
 			l.error("KEY", m.Code, m.Text)

@@ -276,7 +276,7 @@ func (r *run) accept(inputErr error) bool {
 	l := r.list
 	r.opening()
 	if r.args.Input != "" {
-		l.stamped(Everywhere, " Beginning of keyword reader")
+		l.stamped(" Beginning of keyword reader")
 	}
 	if inputErr != nil {
 		l.error("KEY", 86, inputErr.Error())

@@ -256,7 +256,7 @@ func keywordCounts(elements [4]int, nodes int, parts int, endTime float64, dumpE
 	row("number of solid elements", fmt.Sprintf("%8d", elements[0]))
 	row("number of beam elements", fmt.Sprintf("%8d", elements[2]))
 	row("number of shell elements", fmt.Sprintf("%8d", elements[1]))
-	row("termination time", "    "+fortranZero(endTime, 4))
+	row("termination time", "    "+fortranZero(endTime))
 	if dumpEvery <= 0 {
 		dumpEvery = noDumps
 	}

@@ -73,9 +73,9 @@ func (f *Folder) NoteRun(p output.PastRun) error {
 		return fmt.Errorf("write history: %w", err)
 	}
 	if p.Ended == nil {
-		return f.replace(HistoryFile, data, 0o644, transient) // a start does not wait for the disk
+		return f.replace(HistoryFile, data, transient) // a start does not wait for the disk
 	}
-	return f.replace(HistoryFile, data, 0o644, synced)
+	return f.replace(HistoryFile, data, synced)
 }
 
 // clip cuts a long text.

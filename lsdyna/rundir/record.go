@@ -194,7 +194,7 @@ func (f *Folder) WriteRecord(r Record) error {
 	if len(data) > maxRecord {
 		return fmt.Errorf("write the run's record: it has %d bytes, more than the %d that are read", len(data), maxRecord)
 	}
-	return f.replace(RecordFile, data, 0o644, synced)
+	return f.replace(RecordFile, data, synced)
 }
 
 // ErrBadRecord is wrapped by ReadRecord's error where the record was read, and is none.

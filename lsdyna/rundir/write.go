@@ -29,7 +29,7 @@ func (f *Folder) WriteFiles(files map[string][]byte) error {
 // WriteFile puts content under a name, whole or not at all. It is not sure to survive
 // a power cut.
 func (f *Folder) WriteFile(name string, content []byte) error {
-	return f.replace(name, content, 0o644, transient)
+	return f.replace(name, content, transient)
 }
 
 // Whether a replaced file must survive a power cut.
@@ -42,7 +42,7 @@ const (
 // exclusively, written, and renamed over whatever has the name. It belongs to whoever
 // calls, with whose rights it was created: a file server may let nobody give a file
 // away, root neither.
-func (f *Folder) replace(name string, content []byte, perm os.FileMode, lasting bool) error {
+func (f *Folder) replace(name string, content []byte, lasting bool) error {
 	if err := f.plainName(name); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (f *Folder) replace(name string, content []byte, perm os.FileMode, lasting 
 	file := os.NewFile(uintptr(fd), full)
 	_, err = file.Write(content)
 	if err == nil {
-		err = unix.Fchmod(fd, uint32(perm.Perm())) // the umask has cut the mode given at creation
+		err = unix.Fchmod(fd, 0o644) // the umask has cut the mode given at creation
 	}
 	if err == nil && lasting {
 		err = file.Sync()
