@@ -209,12 +209,10 @@ func (n *node) said(taskID string) []string {
 // hears waits for an event.
 func (n *node) hears(taskID, words string) {
 	n.t.Helper()
-	end := time.Now().Add(patience)
-	for time.Now().Before(end) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if strings.Contains(strings.Join(n.said(taskID), "\n"), words) {
 			return
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
 	n.t.Fatalf("no event %q among:\n%s", words, strings.Join(n.said(taskID), "\n"))
 }

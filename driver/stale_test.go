@@ -4,6 +4,8 @@
 package driver
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"testing"
 
@@ -44,7 +46,7 @@ func TestFailedStart_IsForgottenOnceItsProcessesAreGone(t *testing.T) {
 			eventually(t, "it is forgotten", func() bool {
 				_, unknown := n.Driver.task(r.id)
 				_, err := os.Stat(r.recordDir())
-				return unknown != nil && os.IsNotExist(err) && n.cores.Managed().String() == n.free().String()
+				return unknown != nil && errors.Is(err, fs.ErrNotExist) && n.cores.Managed().String() == n.free().String()
 			})
 		})
 	}

@@ -135,7 +135,7 @@ func (s *stress) often(call func(*drivers.TaskHandle)) func(*rand.Rand) {
 // once makes a call at some time in the round.
 func (s *stress) once(call func()) func(*rand.Rand) {
 	return func(rng *rand.Rand) {
-		time.Sleep(time.Duration(rng.Int64N(int64(length))))
+		time.Sleep(time.Duration(rng.Int64N(int64(length)))) //nolint:forbidigo // at random, whatever the others do
 		call()
 	}
 }

@@ -5,6 +5,8 @@ package driver
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -56,7 +58,7 @@ func TestUnseen_ACompletedRunThatNomadNeverLearntOfIsNotBegunAgain(t *testing.T)
 				eventually(t, "it is forgotten", func() bool {
 					_, unknown := n.Driver.task(old.id)
 					_, err := os.Stat(old.recordDir())
-					return unknown != nil && os.IsNotExist(err)
+					return unknown != nil && errors.Is(err, fs.ErrNotExist)
 				})
 			}
 		})

@@ -53,12 +53,11 @@ func TestDriver_EndlessExecEndsWithItsClient(t *testing.T) {
 	pid, err := os.ReadFile(filepath.Join(r.folder, "exec.pid"))
 	must.NoError(t, err)
 	ended := within(t)
-	for {
+	for ; ; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat("/proc/" + strings.TrimSpace(string(pid))); err != nil {
 			break
 		}
 		must.NoError(t, ended.Err())
-		time.Sleep(10 * time.Millisecond)
 	}
 	must.SliceNotEmpty(t, r.solvers())
 }

@@ -4,7 +4,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -38,7 +40,7 @@ func TestDriver_ClientRestartAfterReservationsOfAllCores(t *testing.T) {
 	for _, r := range over {
 		must.NoError(t, cluster.Poll(within(t), "the allocation of "+r.job+" is collected", func() (bool, string, error) {
 			_, err := os.Stat(s.AllocDir(r.alloc))
-			return os.IsNotExist(err), fmt.Sprint(err), nil
+			return errors.Is(err, fs.ErrNotExist), fmt.Sprint(err), nil
 		}))
 	}
 	for range 3 {

@@ -5,7 +5,9 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -182,7 +184,7 @@ func TestDriver_EveryLookAtARunShowsWhenItWillEnd(t *testing.T) {
 	r.wait(api.AllocClientStatusFailed)
 	must.NoError(t, cluster.Poll(within(t), "the owner's file is removed", func() (bool, string, error) {
 		_, err := os.Stat(filepath.Join(s.statusDir(), "65534.json"))
-		return os.IsNotExist(err), fmt.Sprint(err), nil
+		return errors.Is(err, fs.ErrNotExist), fmt.Sprint(err), nil
 	}))
 }
 

@@ -5,7 +5,9 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,7 +152,7 @@ func TestDriver_HistoryOutlivesNomadsEvents(t *testing.T) {
 	must.NoError(t, s.API.System().GarbageCollect())
 	must.NoError(t, cluster.Poll(within(t), "the allocation is collected", func() (bool, string, error) {
 		_, err := os.Stat(s.AllocDir(r.alloc))
-		return os.IsNotExist(err), fmt.Sprint(err), nil
+		return errors.Is(err, fs.ErrNotExist), fmt.Sprint(err), nil
 	}))
 	printed, ok := s.plugin("inspect", "-json", r.folder)
 	must.True(t, ok, must.Sprint(printed))

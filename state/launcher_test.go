@@ -22,8 +22,7 @@ func TestHolderProcess(t *testing.T) {
 	}
 	agent := os.Getppid()
 	fmt.Println(agent)
-	for os.Getppid() == agent {
-		time.Sleep(time.Millisecond)
+	for ; os.Getppid() == agent; time.Sleep(time.Millisecond) {
 	}
 	out, err := json.Marshal(thisHolder())
 	must.NoError(t, err)

@@ -46,7 +46,7 @@ func measure(b *testing.B, private, took float64) (float64, float64) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond) // it gives memory back right after the launch
+	time.Sleep(100 * time.Millisecond) //nolint:forbidigo // nothing tells: it gives memory back right after the launch
 	private += float64(privateBytes(b, r.SupervisorPID))
 	tree, err := p.Tree()
 	if err != nil {

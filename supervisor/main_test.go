@@ -53,8 +53,9 @@ func inOwnFolder(run func() int) int {
 	defer os.RemoveAll(dir)
 	code := run()
 	left := supervisors()
-	for deadline := time.Now().Add(testPatience); len(left) > 0 && time.Now().Before(deadline); left = supervisors() {
-		time.Sleep(10 * time.Millisecond) // one that has told how its solver ended is about to end, too
+	// One that has told how its solver ended is about to end, too.
+	for deadline := time.Now().Add(testPatience); len(left) > 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		left = supervisors()
 	}
 	if len(left) > 0 {
 		fmt.Fprintln(os.Stderr, "tests have left supervisors behind, of these records:", slices.Collect(maps.Values(left)))
@@ -105,15 +106,14 @@ func onOldKernel(args []string) int {
 // first few run.
 func startThreads([]string) int {
 	fmt.Println("threads")
-	for n := 0; ; n++ {
+	for ; ; time.Sleep(2 * time.Millisecond) {
 		begun := make(chan bool)
 		go func() {
 			runtime.LockOSThread() // ends with its goroutine
 			close(begun)
-			time.Sleep(30 * time.Millisecond)
+			time.Sleep(30 * time.Millisecond) //nolint:forbidigo // how long a thread lives
 		}()
 		<-begun
-		time.Sleep(2 * time.Millisecond)
 	}
 }
 

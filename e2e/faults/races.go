@@ -115,7 +115,7 @@ func (c *campaign) glimpse(j *job, trace string) (bool, error) {
 		if len(paths) > 0 || err != nil {
 			return true, err
 		}
-		time.Sleep(pause)
+		time.Sleep(pause) //nolint:forbidigo // so many looks, not so long
 	}
 	return false, nil
 }

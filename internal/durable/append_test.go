@@ -4,6 +4,8 @@
 package durable
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,7 +53,7 @@ func TestAppend_FollowsNoLinkAndWaitsForNoFIFO(t *testing.T) {
 			t.Errorf("%s: appended", name)
 		}
 	}
-	if _, err := os.Stat(victim); !os.IsNotExist(err) {
+	if _, err := os.Stat(victim); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the link was followed: %v", err)
 	}
 }

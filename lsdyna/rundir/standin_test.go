@@ -142,13 +142,11 @@ func (s *standin) wait() (output.Snapshot, output.Outcome) {
 // until polls the run until it is as asked for.
 func (s *standin) until(what string, is func(output.Snapshot) bool) output.Snapshot {
 	s.t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for time.Now().Before(deadline) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		snapshot, _ := s.follower.Poll()
 		if is(snapshot) {
 			return snapshot
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	s.t.Fatalf("waited in vain for: %s", what)
 	return output.Snapshot{}

@@ -374,7 +374,7 @@ func TestStream_SettlesNotBefore(t *testing.T) {
 		done := settles(ctx, s)
 		must.Eq(t, numbered(0, 2), take(ch, 2))
 		must.False(t, h.allPassed())
-		time.Sleep(passing / 2) // of the test's own clock
+		time.Sleep(passing / 2) //nolint:forbidigo // of the test's own clock
 		synctest.Wait()
 		select {
 		case <-done:

@@ -41,10 +41,10 @@ func TestMain(m *testing.M) {
 func startThreads() {
 	var chain func()
 	chain = func() {
-		runtime.LockOSThread() // the thread ends with its goroutine
-		time.Sleep(time.Millisecond)
+		runtime.LockOSThread()       // the thread ends with its goroutine
+		time.Sleep(time.Millisecond) //nolint:forbidigo // how often one starts
 		go chain()
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // how long it lives on
 	}
 	for range 4 {
 		go chain()

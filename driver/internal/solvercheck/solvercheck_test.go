@@ -209,7 +209,7 @@ func TestCheck_APathThatHangsIsLookedAtOnce(t *testing.T) {
 		c := New(d.stat)
 		first := c.Check(t.Context(), smp)
 		for range 10 {
-			time.Sleep(30 * time.Second) // of the bubble's clock
+			time.Sleep(30 * time.Second) //nolint:forbidigo // of the bubble's clock
 			begun := time.Now()
 			must.Eq(t, first.Error(), c.Check(t.Context(), smp).Error(), must.Sprint("a text that changes is a raft write"))
 			must.Eq(t, 0, time.Since(begun), must.Sprint("nobody waits for it twice"))
