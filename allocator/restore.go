@@ -118,9 +118,9 @@ func (a *Allocator) rebind(r *record) {
 // Move gives a displaced lease its full size again: it keeps the cores it still
 // has and gets the nearest free ones for those it lost. old is the lease as it
 // was before it was displaced. A lease that is not displaced stays as it is, and
-// old equals new. The error is a *ShortageError where too few cores are free (the
+// old equals now. The error is a *ShortageError where too few cores are free (the
 // lease keeps what it has and stays displaced), ErrNoLease for an unknown owner.
-func (a *Allocator) Move(owner string) (old, new Lease, err error) {
+func (a *Allocator) Move(owner string) (old, now Lease, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r := a.leases[owner]

@@ -42,11 +42,12 @@ func (d *statusDrawing) machine() []screen.Line {
 func (d *statusDrawing) tasks() []screen.Line {
 	d.marks.Assign(d.Live())
 	lines := []screen.Line{nil}
-	if len(d.Live()) == 0 && d.Others == nil {
+	switch {
+	case len(d.Live()) == 0 && d.Others == nil:
 		lines = append(lines, screen.Text("No task runs."))
-	} else if len(d.Live()) == 0 {
+	case len(d.Live()) == 0:
 		lines = append(lines, screen.Text("No task of yours runs."))
-	} else {
+	default:
 		lines = append(lines, d.table()...)
 	}
 	return slices.Concat(lines, d.perTask((*node.Task).Shape), d.perTask((*node.Task).Part), d.perTask(d.loss), d.ended(), d.notes(), d.lastRuns())

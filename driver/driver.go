@@ -237,7 +237,7 @@ func (d *Driver) StopTask(taskID string, timeout time.Duration, signal string) e
 
 // SignalTask sends a signal to the solver. SIGUSR1, SIGUSR2 and the names of sense
 // switches are such; they go to the solver's d3kil.
-func (d *Driver) SignalTask(taskID string, signal string) error {
+func (d *Driver) SignalTask(taskID, signal string) error {
 	h, err := d.task(taskID)
 	if err != nil {
 		return err

@@ -83,6 +83,13 @@ func TestLongLife_LivesAndRecoveriesLeaveNothingBehind(t *testing.T) {
 	must.Eq(t, n.cores.Managed(), n.free())
 }
 
+// longLife has a node live through one task after the other.
+type longLife struct {
+	n           *node
+	sleep, exit job // solvers: one that stays, one that leaves at once
+	ways        []func(*run)
+}
+
 // uncollected lets some more live without garbage collection, which closes files
 // that were forgotten: what is opened must be closed by whoever opened it. Statistics
 // are left out; Nomad's library for them relies on the collector.
@@ -111,13 +118,6 @@ func fromEnv(t *testing.T, name string, standard int) int {
 	n, err := strconv.Atoi(value)
 	must.NoError(t, err, must.Sprintf("%s=%q", name, value))
 	return n
-}
-
-// longLife has a node live through one task after the other.
-type longLife struct {
-	n           *node
-	sleep, exit job // solvers: one that stays, one that leaves at once
-	ways        []func(*run)
 }
 
 func newLongLife(n *node) *longLife {

@@ -56,6 +56,18 @@ func TestTask_EverythingAtOnce(t *testing.T) {
 	}
 }
 
+// stress is one task whose runs follow each other in one folder.
+type stress struct {
+	n    *node
+	t    *testing.T
+	job  job
+	cpus []int // that the test may run on
+	seed uint64
+
+	mu      sync.Mutex
+	handles []*drivers.TaskHandle // of all its runs, the newest last
+}
+
 // startAndRestart has the task be one that the driver adopted.
 func (s *stress) startAndRestart() {
 	s.start()
@@ -68,18 +80,6 @@ func (s *stress) startAndMiss() {
 	s.n.stop()
 	s.end()
 	s.n.launch()
-}
-
-// stress is one task whose runs follow each other in one folder.
-type stress struct {
-	n    *node
-	t    *testing.T
-	job  job
-	cpus []int // that the test may run on
-	seed uint64
-
-	mu      sync.Mutex
-	handles []*drivers.TaskHandle // of all its runs, the newest last
 }
 
 func newStress(n *node, j job, seed uint64) *stress {

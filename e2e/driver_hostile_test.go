@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,7 +45,7 @@ func plants(t *testing.T) map[string]func(path string) error {
 	t.Cleanup(func() {
 		after, err := os.ReadFile(secret)
 		info, statErr := os.Lstat(secret)
-		if err != nil || statErr != nil || string(after) != string(before) || info.Mode() != 0o600 {
+		if err != nil || statErr != nil || !bytes.Equal(after, before) || info.Mode() != 0o600 {
 			t.Errorf("somebody wrote to a file behind a link: %q, %v, %v", after, info, errors.Join(err, statErr))
 		}
 	})

@@ -18,14 +18,14 @@ import (
 )
 
 // cgroupKinds runs a test without cgroups, in v1 and in v2.
-func cgroupKinds(t *testing.T, make func(t *testing.T) *task, test func(t *testing.T, k *task)) {
+func cgroupKinds(t *testing.T, begin func(t *testing.T) *task, test func(t *testing.T, k *task)) {
 	for name, join := range map[string]func(*task){
 		"none": func(*task) {},
 		"v1":   func(k *task) { k.v1(cpuList(someCPUs(k.t, 1))) },
 		"v2":   (*task).v2,
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := make(t)
+			k := begin(t)
 			join(k)
 			test(t, k)
 		})

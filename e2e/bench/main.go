@@ -112,13 +112,13 @@ func run(ctx context.Context, bin string, p plan) error {
 	var err error
 	if p.starts > 0 {
 		say("start and memory: %d starts of each driver", p.starts)
-		if err = startAndMemory(ctx, bin, p.starts, &r, say); err != nil {
+		if err := startAndMemory(ctx, bin, p.starts, &r, say); err != nil {
 			return err
 		}
 	}
 	if p.launches > 0 {
 		say("launch: %d runs on two nodes with our launch daemon, and as many with mpirun alone", p.launches)
-		if err = launches(ctx, bin, p.launches, &r); err != nil {
+		if err := launches(ctx, bin, p.launches, &r); err != nil {
 			return err
 		}
 	}

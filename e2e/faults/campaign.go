@@ -158,8 +158,8 @@ func (c *campaign) pluginConfig(usable []int) string {
       path = %q
     }`, c.state, roots, list(usable), c.solver)
 	if path, err := exec.LookPath("mpirun"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			c.mpirun = real
+		if program, err := filepath.EvalSymlinks(path); err == nil {
+			c.mpirun = program
 			hcl += fmt.Sprintf(`
     solver "mpp" {
       path     = %q

@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"syscall"
@@ -101,7 +100,7 @@ func (c *campaign) startBegun(ctx context.Context, rng *rand.Rand) (*job, error)
 				return false, err.Error(), nil
 			}
 			over, seen := cluster.Terminal(alloc) // it was quick
-			return over, fmt.Sprint(seen), nil
+			return over, seen, nil
 		})
 	})
 }

@@ -24,6 +24,7 @@ func main() {
 	defer stop()
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "versions:", err)
+		stop()
 		os.Exit(1)
 	}
 }

@@ -100,6 +100,12 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	return nil
 }
 
+// A machine is what QEMU emulates.
+type machine struct {
+	kernel, initrd, consoleLog string
+	disk                       string // "" for none
+}
+
 // bootPatiently boots once more when the kernel never gets to its first process,
 // which happens now and then with QEMU 7.2, in the late initcalls: nothing was begun
 // yet.
@@ -142,12 +148,6 @@ func makeDisk(ctx context.Context, path string) error {
 		return fmt.Errorf("mkfs.ext4: %w: %s", err, out)
 	}
 	return nil
-}
-
-// A machine is what QEMU emulates.
-type machine struct {
-	kernel, initrd, consoleLog string
-	disk                       string // "" for none
 }
 
 func (m machine) args() []string {

@@ -103,13 +103,13 @@ func TestLinesHaveTheShapeOfRealOutput(t *testing.T) {
 		for _, begin := range c.lines {
 			// Beyond the bar a line has its own content.
 			begin, _, open := strings.Cut(begin, "|…")
-			real, ours := first(string(text), begin), first(c.ours, begin)
+			theirs, ours := first(string(text), begin), first(c.ours, begin)
 			if open {
-				real, ours = real[:min(len(real), len(begin))], ours[:min(len(ours), len(begin))]
+				theirs, ours = theirs[:min(len(theirs), len(begin))], ours[:min(len(ours), len(begin))]
 			}
-			real, ours = strings.TrimRight(real, " "), strings.TrimRight(ours, " ")
-			if shape(real) != shape(ours) {
-				t.Errorf("%s:\nreal %q\nours %q", name, real, ours)
+			theirs, ours = strings.TrimRight(theirs, " "), strings.TrimRight(ours, " ")
+			if shape(theirs) != shape(ours) {
+				t.Errorf("%s:\nreal %q\nours %q", name, theirs, ours)
 			}
 		}
 	}

@@ -245,7 +245,7 @@ func estimate(cpu, clock time.Duration, fraction float64) string {
 const noDumps = 99999999
 
 // keywordCounts is the part of d3hsp that says how big the model is.
-func keywordCounts(elements [4]int, nodes int, parts int, endTime float64, dumpEvery int) string {
+func keywordCounts(elements [4]int, nodes, parts int, endTime float64, dumpEvery int) string {
 	var b strings.Builder
 	row := func(name, value string) {
 		fmt.Fprintf(&b, "\n    %s%s%s\n", name, strings.Repeat(".", max(0, 47-len(name))), value)

@@ -219,7 +219,7 @@ func TestCrashAtEverySystemCall(t *testing.T) {
 func onlyOldOrNew(t *testing.T, when string, contents [][]byte, old, fresh []byte) {
 	t.Helper()
 	for _, c := range contents {
-		if string(c) != string(old) && string(c) != string(fresh) {
+		if !bytes.Equal(c, old) && !bytes.Equal(c, fresh) {
 			t.Errorf("%s: %q", when, c)
 		}
 	}
@@ -269,7 +269,7 @@ func TestModelCatchesCarelessWriters(t *testing.T) {
 			}()
 			for _, c := range m.afterCrash() {
 				done := err == nil // then the old record is a loss, too
-				caught = caught || string(c) != string(fresh) && (string(c) != string(old) || done)
+				caught = caught || !bytes.Equal(c, fresh) && (!bytes.Equal(c, old) || done)
 			}
 		}
 		if !caught {
@@ -297,7 +297,7 @@ func TestFailureOfEverySystemCall(t *testing.T) {
 			}
 			content := m.files[m.names["pid"]].data
 			renamed := slices.Contains(whole.calls[:n], "rename")
-			if want := map[bool][]byte{false: old, true: fresh}[renamed]; string(content) != string(want) {
+			if want := map[bool][]byte{false: old, true: fresh}[renamed]; !bytes.Equal(content, want) {
 				t.Errorf("%s fails: %q", call, content)
 			}
 			if len(m.names) != 1 {

@@ -24,8 +24,9 @@ func caseRun(t *testing.T, file, clock, arguments string) string {
 
 // headless is a run whose header has no date: no process begins so.
 func headless(t *testing.T, file string) string {
-	text := string(fixture(t, file))
-	return text[strings.Index(text, "      ____"):] + "\n"
+	_, after, found := strings.Cut(string(fixture(t, file)), "      ____")
+	must.True(t, found)
+	return "      ____" + after + "\n"
 }
 
 func TestReader_runsOfOneProcess(t *testing.T) {

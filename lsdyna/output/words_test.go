@@ -96,7 +96,7 @@ var aroundTable = []struct {
 	{"gfortran", "Program received signal SIGFPE: Floating-point exception - erroneous arithmetic operation.\n", Failed, "signal 8"},
 	{"the C library", "*** Error in `./ls-dyna': double free or corruption (!prev): 0x0 ***\n", Failed, "signal 6"},
 	{"the C library, newer", "double free or corruption (out)\n", Failed, "signal 6"},
-	{"a crash under a launcher that then kills", "forrtl: severe (174): SIGSEGV, segmentation fault occurred\nforrtl: error (78): process killed (SIGTERM)\n" + strings.Replace(openMPI, "signal 9 (Killed)", "signal 9 (Killed)", 1), Failed, "signal 11"},
+	{"a crash under a launcher that then kills", "forrtl: severe (174): SIGSEGV, segmentation fault occurred\nforrtl: error (78): process killed (SIGTERM)\n" + openMPI, Failed, "signal 11"},
 	{"out-of-range numbers", "\n *** termination due to out-of-range velocities ***\n", Failed, "out-of-range velocities"},
 	{"NaN, told by the first rank alone", " *** NaN detected.  Please check message file from processor for detail.\n", Failed, "NaN detected"},
 	{"NaN, then the launcher", " *** Error NaN detected on processor #         3  <<<\nMPI_ABORT was invoked on rank 3 in communicator MPI_COMM_WORLD\n", Failed, "*** Error NaN detected on processor # 3"},

@@ -43,7 +43,7 @@ func (f *Folder) findStreams() (streams, error) {
 	}
 	slices.Sort(usual)
 	slices.Sort(others)
-	names := append(usual, others...)
+	names := slices.Concat(usual, others)
 	var looked []sniff.File
 	for _, name := range names[:min(len(names), maxSniffed)] {
 		if file, ok := f.sniff(name); ok {

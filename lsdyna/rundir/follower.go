@@ -75,7 +75,8 @@ func (f *Follower) Poll() (output.Snapshot, error) {
 func (f *Follower) Drain(ctx context.Context) (output.Snapshot, error) {
 	var err error
 	for more := true; more; {
-		if more, err = f.poll(); ctx.Err() != nil {
+		more, err = f.poll()
+		if ctx.Err() != nil {
 			f.update(true)
 			return f.snapshot, fmt.Errorf("read the outputs in %s to their end: %w", f.folder.path, ctx.Err())
 		}

@@ -124,9 +124,8 @@ func (d *Dir) Write(n Node, users map[int]Tasks) error {
 	for name, f := range files {
 		errs = append(errs, d.replace(name, f))
 	}
-	errs = append(errs, d.removeOthers(files))
-	// Last: it says when all of it was written.
-	errs = append(errs, d.replace(nodeName, owned{data, -1, 0o444}))
+	// The node last: it says when all of it was written.
+	errs = append(errs, d.removeOthers(files), d.replace(nodeName, owned{data, -1, 0o444}))
 	return errors.Join(errs...)
 }
 

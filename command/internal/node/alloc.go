@@ -48,12 +48,12 @@ func AllocGone(d state.Details) (gone bool, why string) {
 // hasMountPointsOnly reports whether a folder holds mount points, the folders that lead
 // to them, and nothing else: rm -rf leaves that. What is mounted is not looked at.
 func hasMountPointsOnly(dir string) bool {
-	real, err := filepath.EvalSymlinks(dir) //nolint:forbidigo // Nomad's folder, which is root's, and only listed
+	at, err := filepath.EvalSymlinks(dir) //nolint:forbidigo // Nomad's folder, which is root's, and only listed
 	if err != nil {
 		return false
 	}
 	mounts, err := mountPoints()
-	return err == nil && leadsToMounts(real, mounts)
+	return err == nil && leadsToMounts(at, mounts)
 }
 
 func leadsToMounts(dir string, mounts map[string]bool) bool {

@@ -4,6 +4,7 @@
 package mutant
 
 import (
+	"bytes"
 	"fmt"
 	"go/ast"
 	"maps"
@@ -35,7 +36,7 @@ func (m *Module) fixImports(f *file) (*file, error) {
 		at := f.lines.Offset(f.syntax.Name.End()) // before all imports: offsets hold
 		text = slices.Concat(text[:at], []byte("; import "+name+" "+strconv.Quote(path)), text[at:])
 	}
-	if string(text) == string(f.text) {
+	if bytes.Equal(text, f.text) {
 		return f, nil
 	}
 	fixed, err := m.parse(f.path, f.pkg, text)

@@ -37,10 +37,10 @@ func TestMakeVuln(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			database, err := filepath.Abs(filepath.Join("testdata", c.database))
 			must.NoError(t, err)
-			make := exec.Command("make", "-C", root, "vuln", "VULN="+checked, "VULNDB="+database)
+			cmd := exec.Command("make", "-C", root, "vuln", "VULN="+checked, "VULNDB="+database)
 			// Not those of the make that may have started this test.
-			make.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
-			out, err := make.CombinedOutput()
+			cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
+			out, err := cmd.CombinedOutput()
 			if failed := err != nil; failed != c.fails || !strings.Contains(string(out), c.says) {
 				t.Errorf("failed: %v, want %v and %q in\n%s", err, c.fails, c.says, out)
 			}

@@ -4,6 +4,7 @@
 package ranks
 
 import (
+	"bytes"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -41,7 +42,7 @@ func TestMeetingFileIsWholeAndPrivate(t *testing.T) {
 		t.Errorf("the folder holds %v", all)
 	}
 	s, addresses, err := m.read()
-	if err != nil || string(s.token) != string(token) || s.launch != "launch" || s.size != 2 || len(addresses) != 1 || addresses[0] != "10.77.0.1:80" {
+	if err != nil || !bytes.Equal(s.token, token) || s.launch != "launch" || s.size != 2 || len(addresses) != 1 || addresses[0] != "10.77.0.1:80" {
 		t.Errorf("%+v, %v, %v", s, addresses, err)
 	}
 	m.remove()

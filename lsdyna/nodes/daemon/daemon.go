@@ -100,7 +100,7 @@ func (d *Daemon) Serve(ctx context.Context) (End, error) {
 	for {
 		select {
 		case l := <-d.joined:
-			defer close(l.done)
+			defer close(l.done) //nolint:gocritic // it returns
 			d.options.Log(fmt.Sprintf("the run is led from node %s (allocation %s)", l.Node, l.Alloc))
 			return d.follow(ctx, l)
 		case err := <-accepting:

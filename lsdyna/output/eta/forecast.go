@@ -78,6 +78,14 @@ func (s seconds) toward(other seconds, weight float64) seconds {
 	return seconds{mean(s.likely, other.likely), mean(s.low, other.low), mean(s.high, other.high)}
 }
 
+// work is a history in which the run's progress is counted in what takes equally
+// long: problem time or, where the time step has a trend, cycles.
+type work struct {
+	wall []float64 // seconds since the first Sample, without pauses
+	done []float64
+	left float64
+}
+
 // forecast takes what is left at the paces of what was done.
 func (w work) forecast() (seconds, bool) {
 	n := len(w.wall)
@@ -99,14 +107,6 @@ func wallTime(s float64) time.Duration {
 		return 0
 	}
 	return time.Duration(math.Round(min(s, maxSeconds))) * time.Second
-}
-
-// work is a history in which the run's progress is counted in what takes equally
-// long: problem time or, where the time step has a trend, cycles.
-type work struct {
-	wall []float64 // seconds since the first Sample, without pauses
-	done []float64
-	left float64
 }
 
 func (e Estimator) work(end float64) work {

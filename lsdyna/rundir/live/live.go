@@ -89,9 +89,9 @@ func (w writer) holds() bool {
 	return true
 }
 
-// writes reports whether the process has a file open to write it. any: whichever.
-func (w writer) writes(path string, any bool) bool {
-	if any {
+// writes reports whether the process has a file open to write it, all: every file.
+func (w writer) writes(path string, all bool) bool {
+	if all {
 		return true
 	}
 	for _, fd := range descriptors(w.pid) {

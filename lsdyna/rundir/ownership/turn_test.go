@@ -239,7 +239,7 @@ func TestClaim_withoutLocksOneWinsWhileTheLastLeaves(t *testing.T) {
 		must.LessEq(t, 1, len(winners))
 		o, err := openFolder(t, dir).ReadOwner()
 		must.NoError(t, err)
-		if winner, any := <-winners; any {
+		if winner, ok := <-winners; ok {
 			must.Eq(t, winner, o.Run)
 		}
 	}

@@ -238,7 +238,8 @@ func (w *Watcher) followOne(f *rundir.Folder, s output.Snapshot, sent *sentSwitc
 	}
 	if sent.view.Dump.Complete {
 		failed := w.noteDump(f, s, sent)
-		if err = errors.Join(err, failed); failed != nil {
+		err = errors.Join(err, failed)
+		if failed != nil {
 			w.owe(sent)
 		}
 	}
