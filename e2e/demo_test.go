@@ -41,6 +41,7 @@ func TestDemo_EndsWithItsTerminal(t *testing.T) {
 	defer cancel()
 	demo := exec.CommandContext(ctx, program, "-stay", "-bin", bin, "-example", "../example")
 	demo.Env = append(os.Environ(), cluster.NomadEnv+"="+nomad)
+	demo.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // that of a terminal's foreground
 	demo.Cancel = func() error { return demo.Process.Signal(syscall.SIGTERM) }
 	demo.Stderr = os.Stderr
 	said, err := demo.StdoutPipe()
@@ -80,7 +81,7 @@ func TestDemo_EndsWithItsTerminal(t *testing.T) {
 		}
 	})
 
-	must.NoError(t, demo.Process.Signal(syscall.SIGHUP))
+	must.NoError(t, syscall.Kill(-demo.Process.Pid, syscall.SIGHUP)) // as the kernel tells all of them, like ^C
 	_, _ = io.Copy(io.Discard, said)
 	must.NoError(t, demo.Wait())
 	must.SliceEmpty(t, ours())

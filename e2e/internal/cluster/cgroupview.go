@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/proc"
 )
@@ -193,6 +194,7 @@ func (v *cgroupView) hold() error {
 		args = append(args, bind.From, bind.At)
 	}
 	cmd := exec.Command("sh", append([]string{"-c", joinScript, "join"}, v.joinArgs(args...)...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C in a terminal is for whoever closes the view
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	stdin, err := cmd.StdinPipe()
