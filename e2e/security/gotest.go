@@ -51,11 +51,11 @@ func (r result) String() string {
 // code that does not compile, most of all.
 func (o options) goTest(ctx context.Context, s suite) (map[string]result, error) {
 	args := []string{"test", "-json", "-count=1", "-vet=off", "-ldflags=-s -w", "-timeout", testPatience.String(), "-run", "^(" + strings.Join(s.tests, "|") + ")$"}
-	if s.overlay != "" {
-		args = append(args, "-overlay", s.overlay)
-	}
 	cmd := exec.CommandContext(ctx, "go", append(args, "./"+s.dir)...)
 	cmd.Env = os.Environ()
+	if s.overlay != "" { // also of what tests build themselves: the supervisor program
+		cmd.Env = append(cmd.Env, "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+s.overlay)
+	}
 	if s.dir == e2eDir {
 		bin, err := filepath.Abs(s.bin)
 		if err != nil {
