@@ -30,7 +30,7 @@ func (k *task) plugin(until string) (plugin, solver int) {
 		k.t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe", "plugin", k.dir, until)
-	cmd.Env = k.env
+	cmd.Env = append(slices.Clone(k.env), stageVariable+"="+os.Getenv(stageVariable))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		k.t.Fatal(err)

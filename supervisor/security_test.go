@@ -44,9 +44,13 @@ func TestSupervisorIsOutOfTheUsersReach(t *testing.T) {
 	}
 }
 
-// The stage is root's until it becomes the user. What the task's environment
+// What stands in the solver's place is root's until it becomes the user. What the task's environment
 // says (LD_PRELOAD, GODEBUG) must mean nothing to it, nor to the supervisor.
 func TestTaskEnvironmentReachesTheSolverOnly(t *testing.T) {
+	bothPlaces(t, taskEnvironmentReachesTheSolverOnly)
+}
+
+func taskEnvironmentReachesTheSolverOnly(t *testing.T) {
 	k := shell(t, "echo $LD_PRELOAD $GODEBUG")
 	k.env = append(k.env, "LD_PRELOAD=/nonexistent/evil.so", "GODEBUG=inittrace=1")
 	lock, err := lockRecord(k.dir)
@@ -129,7 +133,9 @@ func execute(t *testing.T, k *task, p *Process, argv ...string) string {
 
 // No descriptor of the plugin's or the supervisor's, among them the record's
 // lock, comes to the task: it would keep the record locked for ever.
-func TestDescriptorsStayHere(t *testing.T) {
+func TestDescriptorsStayHere(t *testing.T) { bothPlaces(t, descriptorsStayHere) }
+
+func descriptorsStayHere(t *testing.T) {
 	k := shell(t, "ls /proc/$$/fd; echo up; sleep 1000")
 	// One that whoever started the agent forgot, and one of the plugin's own.
 	for _, flags := range []int{0, syscall.O_CLOEXEC} {

@@ -59,6 +59,10 @@ type Launch struct {
 // exec to happen after the context's end. A variable for tests.
 var launchGrace = 5 * time.Second
 
+// stageVariable set to 1 in the plugin's environment has supervisors execute a launch
+// stage where they could fork the solver's process.
+const stageVariable = "LSDYNA_EXECUTE_STAGE"
+
 // past is a deadline for what shall not wait any more.
 var past = time.Unix(1, 0)
 
@@ -130,7 +134,7 @@ func handshake(ctx context.Context, socket *os.File, l Launch, user User) error 
 		}
 		return err
 	}
-	report, err := ask(socket, shim.Order{Env: userEnv(l.Env, user), THP: hugePages()})
+	report, err := ask(socket, shim.Order{Env: userEnv(l.Env, user), THP: hugePages(), Stage: os.Getenv(stageVariable) == "1"})
 	if err != nil {
 		return fail(err)
 	}

@@ -6,7 +6,6 @@ package supervisor
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -246,9 +245,4 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(data)
-}
-
-func shellOutput(script string) (string, error) {
-	out, err := exec.Command("sh", "-c", script).Output()
-	return string(out), err
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/shim"
 )
 
 // The test binary is also the file system's server, the driver's program and, in
@@ -247,7 +248,7 @@ func (s *site) stage(below int) int {
 		pids, err := procfs.PIDs(procfs.Root)
 		must.NoError(s.t, err)
 		for _, pid := range pids {
-			if args := arguments(pid); len(args) == 2 && args[1] == "stage" && isBelow(pid, below) {
+			if args := arguments(pid); len(args) > 1 && (args[1] == shim.PlaceWord || args[1] == shim.StageCommand) && isBelow(pid, below) {
 				found = pid
 			}
 		}

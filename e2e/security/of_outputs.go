@@ -50,10 +50,10 @@ var ofOutputs = []removal{
 	},
 	{
 		linePlanted, "the solver's output goes where it is led", []string{"TestPlantedOutput"}, []mutant.Edit{
-			mutant.Drop("openOutput", "if err := moveAside(name); err != nil"),
-			mutant.DropFlag("openOutput", "syscall.O_NOFOLLOW"),
-			mutant.DropFlag("openOutput", "syscall.O_EXCL"),
-			mutant.Never("openOutput", "r.Mode&syscall.S_IFMT != syscall.S_IFREG"),
+			mutant.Drop("(*outputFile).plan", `l.MoveAside("keep the former output file "+name, name)`),
+			mutant.DropFlag("(*outputFile).plan", "syscall.O_NOFOLLOW"),
+			mutant.DropFlag("(*outputFile).plan", "syscall.O_EXCL"),
+			mutant.Never("(*Step).compare", "s.file.Mode&syscall.S_IFMT != syscall.S_IFREG"),
 		},
 	},
 	{

@@ -29,7 +29,7 @@ var ofProcesses = []removal{
 	},
 	{
 		lineDescriptors, "those of the agent pass", []string{"TestDescriptorsStayHere"}, []mutant.Edit{
-			mutant.Drop("(*StageOrder).run", "if err := keepDescriptors(); err != nil"),
+			mutant.Drop("(*StageOrder).plan", "if err := keepDescriptors(); err != nil"),
 		},
 	},
 	{
@@ -39,8 +39,14 @@ var ofProcesses = []removal{
 	},
 	{
 		lineDescriptors, "the record's lock passes", []string{"TestDescriptorsStayHere"}, []mutant.Edit{
-			mutant.Drop("(*StageOrder).run", "if err := keepDescriptors(); err != nil"),
+			mutant.Drop("(*StageOrder).plan", "if err := keepDescriptors(); err != nil"),
 			mutant.Drop("superviseMain", "syscall.CloseOnExec(LockFD)"),
+			mutant.Replace("(*supervisor).fork", "LockFD", "FolderFD"),
+		},
+	},
+	{
+		lineDescriptors, "what waits in the solver's place holds the locks", []string{"TestPlaceHoldsNothingOfTheSupervisors"}, []mutant.Edit{
+			mutant.Replace("(*supervisor).fork", "LockFD", "FolderFD"),
 		},
 	},
 	{
@@ -120,7 +126,7 @@ var ofProcesses = []removal{
 	},
 	{
 		lineBombs, "the kernel spares the solver as it does the agent", []string{"TestBirth"}, []mutant.Edit{
-			mutant.Drop("(*StageOrder).enter", "if err := resetOOMScore(); err != nil"),
+			mutant.Drop("(*StageOrder).enter", "if err := resetOOMScore(l); err != nil"),
 		},
 	},
 }

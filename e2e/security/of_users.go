@@ -23,8 +23,8 @@ var ofUsers = []removal{
 	{
 		// What was set is read back besides.
 		lineGroups, "the groups of whoever started the supervisor are kept", []string{"TestBirth"}, []mutant.Edit{
-			mutant.SetArg("creds.setGroups", "syscall.RawSyscall(syscall.SYS_SETGROUPS, _, _, _)", 0, "syscall.SYS_GETPID"),
-			mutant.Replace("creds.User.Become", "u.verify(groups)", "nil"),
+			mutant.Replace("creds.User.Become", "syscall.SYS_SETGROUPS", "syscall.SYS_GETPID"),
+			mutant.Drop("creds.User.Become", "u.verify(l, groups)"),
 		},
 	},
 	{
@@ -47,9 +47,9 @@ var ofUsers = []removal{
 	},
 	{
 		lineTaskEnv, "the launch stage has the task's environment", []string{"TestTaskEnvironmentReachesTheSolverOnly"}, []mutant.Edit{
-			mutant.Before("(*supervisor).startStage", "pid, join, err := forkStage(_, _)", "stageEnv = first.Env"),
-			mutant.SetField("forkStage", "Env", `append([]string{"GOMAXPROCS=1", "GOGC=off"}, stageEnv...)`),
-			mutant.Declare("forkStage", "var stageEnv []string"),
+			mutant.Begin("(*supervisor).startPlace", "stageEnv = o.Env"),
+			mutant.SetField("executeStage", "Env", `append([]string{"GOMAXPROCS=1", "GOGC=off"}, stageEnv...)`),
+			mutant.Declare("executeStage", "var stageEnv []string"),
 		},
 	},
 	{

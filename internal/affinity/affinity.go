@@ -17,6 +17,7 @@ import (
 	"unsafe"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/rawcall"
 )
 
 // mask is a set as the kernel takes it: an array of unsigned longs.
@@ -48,19 +49,45 @@ func Set(tid int, cpus cpuset.Set) error {
 // Bind is Set that reads the mask back: fewer CPUs than asked are an error.
 func Bind(tid int, cpus cpuset.Set) error {
 	if err := Set(tid, cpus); err != nil {
-		if errors.Is(err, syscall.EINVAL) {
-			return fmt.Errorf("bind to CPUs %s: none of them is online and in the task's cpuset (%s): %w", cpus, allowed(tid), err)
-		}
-		return fmt.Errorf("bind to CPUs %s: %w", cpus, err)
+		return refused(tid, cpus, err)
 	}
 	got, err := Get(tid)
 	if err != nil {
 		return fmt.Errorf("read back CPU affinity: %w", err)
 	}
 	if got != cpus {
-		return fmt.Errorf("bind to CPUs %s: the kernel allows only %s of them", cpus, got)
+		return fewer(cpus, got)
 	}
 	return nil
+}
+
+// PlanBind puts Bind for the thread that runs the list on it.
+func PlanBind(l *rawcall.List, cpus cpuset.Set) {
+	want, got := new(mask), new(mask)
+	*want = cpus.Words()
+	l.Call("", syscall.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(*want), rawcall.Address(l, want)).
+		Explain(func(pid int, errno syscall.Errno) error { return refused(pid, cpus, errno) })
+	l.Call("read back CPU affinity", syscall.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(*got), rawcall.Address(l, got))
+	l.Same("", halves(want), halves(got)).Explain(func(pid int, _ syscall.Errno) error {
+		is, err := Get(pid)
+		if err != nil {
+			return fmt.Errorf("bind to CPUs %s: the kernel allows fewer of them", cpus)
+		}
+		return fewer(cpus, is)
+	})
+}
+
+func halves(m *mask) []uint32 { return unsafe.Slice((*uint32)(unsafe.Pointer(m)), 2*len(m)) }
+
+func refused(tid int, cpus cpuset.Set, err error) error {
+	if errors.Is(err, syscall.EINVAL) {
+		return fmt.Errorf("bind to CPUs %s: none of them is online and in the task's cpuset (%s): %w", cpus, allowed(tid), err)
+	}
+	return fmt.Errorf("bind to CPUs %s: %w", cpus, err)
+}
+
+func fewer(cpus, got cpuset.Set) error {
+	return fmt.Errorf("bind to CPUs %s: the kernel allows only %s of them", cpus, got)
 }
 
 // allowed says which CPUs a thread's cpuset lets it have, for an error message.

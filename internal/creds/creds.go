@@ -20,6 +20,8 @@ import (
 	"strconv"
 	"syscall"
 	"unsafe"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/rawcall"
 )
 
 // User is who a task runs as. It is applied only where this process is root;
@@ -54,44 +56,49 @@ func (u User) supplementary() []uint32 {
 	return groups
 }
 
-// Become changes the calling thread to the user for good: real, effective and saved
-// ids and the groups. The caller is locked to the thread and executes a program
-// next, with which the other threads end.
-func (u User) Become() error {
+// Become puts on the list what changes the thread that runs it to the user for good:
+// real, effective and saved ids and the groups, and a look at what the kernel says then.
+// The thread executes a program next, with which other threads end.
+func (u User) Become(l *rawcall.List) error {
 	if os.Geteuid() != 0 {
 		if u.UID != os.Geteuid() {
 			return fmt.Errorf("become user %s (uid %d): the driver runs as uid %d and may not", u, u.UID, os.Geteuid())
 		}
 		return nil
 	}
-	groups := u.supplementary()
-	if err := setGroups(groups); err != nil {
-		return fmt.Errorf("set supplementary groups of user %s: %w", u, err)
+	groups, uid, gid := u.supplementary(), uintptr(u.UID), uintptr(u.GID)
+	var list uintptr
+	if len(groups) > 0 {
+		list = rawcall.Address(l, &groups[0])
 	}
-	gid, uid := uintptr(u.GID), uintptr(u.UID)
-	if err := setGIDs(gid, gid, gid); err != nil {
-		return fmt.Errorf("set group %d of user %s: %w", u.GID, u, err)
-	}
-	if err := setUIDs(uid, uid, uid); err != nil {
-		return fmt.Errorf("become user %s (uid %d): %w", u, u.UID, err)
-	}
-	return u.verify(groups)
+	l.Call(fmt.Sprintf("set supplementary groups of user %s", u), syscall.SYS_SETGROUPS, uintptr(len(groups)), list)
+	l.Call(fmt.Sprintf("set group %d of user %s", u.GID, u), syscall.SYS_SETRESGID, gid, gid, gid)
+	l.Call(fmt.Sprintf("become user %s (uid %d)", u, u.UID), syscall.SYS_SETRESUID, uid, uid, uid)
+	u.verify(l, groups)
+	return nil
 }
 
-func (u User) verify(groups []uint32) error {
-	got, err := syscall.Getgroups()
-	if err != nil {
-		return fmt.Errorf("read back groups: %w", err)
-	}
-	if os.Getuid() != u.UID || os.Geteuid() != u.UID || os.Getgid() != u.GID || os.Getegid() != u.GID || len(got) != len(groups) {
-		return fmt.Errorf("become user %s (uid %d): the kernel says uid %d, gid %d, groups %v", u, u.UID, os.Geteuid(), os.Getegid(), got)
-	}
-	for _, g := range got {
-		if !slices.Contains(groups, uint32(g)) {
-			return fmt.Errorf("become user %s: supplementary group %d stayed", u, g)
+// verify has the ids and groups read back.
+func (u User) verify(l *rawcall.List, groups []uint32) {
+	differs := func(which string) func(int, syscall.Errno) error {
+		return func(int, syscall.Errno) error {
+			return fmt.Errorf("become user %s (uid %d): the kernel says other %s", u, u.UID, which)
 		}
 	}
-	return nil
+	uids, gids := new([3]uint32), new([3]uint32)
+	l.Call("read back user ids", syscall.SYS_GETRESUID, rawcall.Address(l, &uids[0]), rawcall.Address(l, &uids[1]), rawcall.Address(l, &uids[2]))
+	l.Same("", []uint32{uint32(u.UID), uint32(u.UID), uint32(u.UID)}, uids[:]).Explain(differs("user ids"))
+	l.Call("read back group ids", syscall.SYS_GETRESGID, rawcall.Address(l, &gids[0]), rawcall.Address(l, &gids[1]), rawcall.Address(l, &gids[2]))
+	l.Same("", []uint32{uint32(u.GID), uint32(u.GID), uint32(u.GID)}, gids[:]).Explain(differs("group ids"))
+	// One more than there may be: the kernel leaves what is behind them as it is, and
+	// fails where they are yet more.
+	const none = ^uint32(0)
+	got := make([]uint32, len(groups)+1)
+	for i := range got {
+		got[i] = none
+	}
+	l.Call(fmt.Sprintf("become user %s: read back groups", u), syscall.SYS_GETGROUPS, uintptr(len(got)), rawcall.Address(l, &got[0]))
+	l.SameSet("", append(slices.Clone(groups), none), got).Explain(differs("supplementary groups"))
 }
 
 // Do calls do with the user's rights, so that a job cannot have root look into or

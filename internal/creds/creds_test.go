@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/rawcall"
 )
 
 func TestSupplementaryGroups(t *testing.T) {
@@ -230,7 +232,8 @@ func showAs(who string) error {
 	if err := json.Unmarshal([]byte(who), &u); err != nil {
 		return err
 	}
-	if err := u.Become(); err != nil {
+	var l rawcall.List
+	if err := errors.Join(u.Become(&l), l.Run()); err != nil {
 		return err
 	}
 	status, err := os.ReadFile("/proc/thread-self/status")

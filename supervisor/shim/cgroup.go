@@ -190,38 +190,3 @@ func oomKills(s *Spec) uint64 {
 	}
 	return 0
 }
-
-// forkStage starts the launch stage: in its own session, outside every
-// terminal, and with cgroup v2 born inside the task's cgroup. Where the kernel
-// cannot do that (before 5.7), or a seccomp profile forbids it, the stage joins by
-// itself, as with v1.
-func forkStage(s *Spec, socket int) (pid int, join []string, err error) {
-	attr := &syscall.ProcAttr{
-		Dir:   "/",
-		Env:   []string{"GOMAXPROCS=1", "GOGC=off"},
-		Files: []uintptr{0, 1, 2, uintptr(socket)},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
-	}
-	argv := []string{"stage", StageCommand}
-	if s.Cgroups.Mode == CgroupV2 {
-		dir, err := syscall.Open(s.Cgroups.Join[0], syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
-		if err != nil {
-			return 0, nil, fmt.Errorf("open cgroup %s: %w", s.Cgroups.Join[0], err)
-		}
-		defer syscall.Close(dir)
-		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, dir
-		pid, err := syscall.ForkExec("/proc/self/exe", argv, attr)
-		if err == nil {
-			return pid, nil, nil
-		}
-		if err != syscall.ENOSYS && err != syscall.EPERM && err != syscall.EINVAL && err != syscall.E2BIG {
-			return 0, nil, fmt.Errorf("start in cgroup %s: %w", s.Cgroups.Join[0], err)
-		}
-		attr.Sys.UseCgroupFD = false
-	}
-	pid, err = syscall.ForkExec("/proc/self/exe", argv, attr)
-	if err != nil {
-		return 0, nil, fmt.Errorf("start launch stage: %w", err)
-	}
-	return pid, s.Cgroups.Join, nil
-}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/rawcall"
 )
 
 // group makes a cgroup's directory with these files in it, empty.
@@ -75,6 +77,11 @@ func TestSetUpCgroupWithoutControllers(t *testing.T) {
 // A cgroup that vanished, or that has no cgroup.procs to write to, ends the
 // launch in words.
 func TestJoinACgroupThatIsGone(t *testing.T) {
+	join := func(dir string) error {
+		var l rawcall.List
+		join(&l, dir)
+		return l.Run()
+	}
 	err := join(filepath.Join(t.TempDir(), "gone"))
 	if !errors.Is(err, syscall.ENOENT) || !strings.Contains(err.Error(), "join cgroup") {
 		t.Errorf("got %v", err)

@@ -118,12 +118,6 @@ func ReadMessage(r io.Reader, into any) error {
 	return json.Unmarshal(data, into)
 }
 
-// sendFiles passes descriptors beside a single byte.
-func (c *conn) sendFiles(fds ...int) error {
-	err := syscall.Sendmsg(c.fd, []byte{byte(len(fds))}, syscall.UnixRights(fds...), nil, syscall.MSG_NOSIGNAL)
-	return os.NewSyscallError("sendmsg", err)
-}
-
 // receiveFiles takes n descriptors, close-on-exec.
 func (c *conn) receiveFiles(n int) ([]int, error) {
 	var b [1]byte
@@ -155,11 +149,13 @@ func (c *conn) receiveFiles(n int) ([]int, error) {
 type (
 	// Order goes to the supervisor: first with the environment, then with
 	// Go. THP says that the solver may have transparent huge pages, which
-	// the supervisor has been forbidden (DisableTHP).
+	// the supervisor has been forbidden (DisableTHP), Stage that it executes a stage
+	// even where it can fork.
 	Order struct {
-		Env []string `json:"env,omitempty"`
-		THP bool     `json:"thp,omitempty"`
-		Go  bool     `json:"go,omitempty"`
+		Env   []string `json:"env,omitempty"`
+		THP   bool     `json:"thp,omitempty"`
+		Stage bool     `json:"stage,omitempty"`
+		Go    bool     `json:"go,omitempty"`
 	}
 	// Report comes back: Ready with the pid, then Started; or Error at any time.
 	Report struct {

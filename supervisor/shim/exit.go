@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/rawcall"
 )
 
 // ExitVersion is the version of exit.json that this program writes.
@@ -84,7 +85,7 @@ func ParseExit(data []byte) (ExitRecord, error) {
 		return r, nil
 	case r.LaunchError != "" || r.PID <= 0 || r.StartTime == 0 || r.BootID == "":
 		return ExitRecord{}, fmt.Errorf("it names no process")
-	case r.Signal < 0 || r.Signal > lastSignal || r.Signal > 0 && r.Code != 128+r.Signal:
+	case r.Signal < 0 || r.Signal > rawcall.LastSignal || r.Signal > 0 && r.Code != 128+r.Signal:
 		return ExitRecord{}, fmt.Errorf("code %d does not go with signal %d", r.Code, r.Signal)
 	case r.Code < 0 || r.Code > 255:
 		return ExitRecord{}, fmt.Errorf("code %d is no exit code", r.Code)

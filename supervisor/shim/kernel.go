@@ -31,13 +31,6 @@ func becomeSubreaper() error {
 	return err
 }
 
-// renounce makes setuid, setgid and capability bits mean nothing to this thread
-// and to all that it executes from now on.
-func renounce() error {
-	_, err := prctl(prSetNoNewPrivs, 1)
-	return err
-}
-
 // DisableTHP forbids this process and what it starts transparent huge pages, and
 // reports whether they were allowed before. The kernel hands the ban on through
 // fork and exec, so whoever starts a supervisor calls this first: with a huge page
@@ -65,39 +58,16 @@ type sigaction struct {
 	mask     uint64
 }
 
-const (
-	sigDfl = 0
-	sigIgn = 1
-)
-
-func setHandler(sig syscall.Signal, handler uintptr) {
-	act := sigaction{handler: handler}
-	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, unsafe.Sizeof(act.mask), 0, 0)
-}
-
-// lastSignal is the highest signal number, SIGRTMAX.
-const lastSignal = 64
-
 // ignoreSignals makes the process survive the signals that ask a process to end. Ignoring them goes
 // past Go's runtime, whose way to catch them (os/signal) would cost a thread and
-// come late (see the package comment). Nothing inherits it: the stage
-// resets every signal before the exec.
+// come late (see the package comment). Nothing inherits it: every signal is
+// reset before the exec.
 func ignoreSignals() {
+	const sigIgn = 1
+	act := sigaction{handler: sigIgn}
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
-		setHandler(sig, sigIgn)
+		syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, unsafe.Sizeof(act.mask), 0, 0)
 	}
-}
-
-// resetSignals gives the solver every signal's default, blocked none: Go's
-// handlers end with the exec by themselves, but what was ignored or blocked in
-// an ancestor would not.
-func resetSignals() {
-	for sig := syscall.Signal(1); sig <= lastSignal; sig++ {
-		setHandler(sig, sigDfl)
-	}
-	var none uint64
-	const sigSetmask = 2
-	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&none)), 0, unsafe.Sizeof(none), 0, 0)
 }
 
 // pollFD is struct pollfd.

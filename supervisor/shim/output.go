@@ -4,41 +4,48 @@
 package shim
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
-	"io/fs"
-	"os"
-	"strconv"
 	"syscall"
+	"unsafe"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/rawcall"
 )
 
 // redirect opens the output files in the current directory, as the user,
-// passes read-only descriptors of them back, and makes them standard output and
-// error.
-func (o *StageOrder) redirect(control *conn) error {
-	out, outRead, err := openOutput(o.Stdout)
-	if err != nil {
+// passes read-only descriptors of them back, waits for the last word, and makes them
+// standard output and error.
+func (o *StageOrder) redirect(l *rawcall.List, control int) error {
+	files := make([]outputFile, outputs(o.Stdout, o.Stderr))
+	rights := syscall.UnixRights(make([]int, len(files))...) // room for the descriptors
+	for i, name := range []string{o.Stdout, o.Stderr}[:len(files)] {
+		files[i].read = (*rawcall.Result)(unsafe.Pointer(&rights[syscall.CmsgLen(4*i)]))
+		files[i].plan(l, name)
+	}
+	var ready, word bytes.Buffer
+	if err := WriteMessage(&ready, StageReport{Ready: true}); err != nil {
 		return err
 	}
-	failed, failedRead := out, outRead
-	if o.Stderr != o.Stdout {
-		if failed, failedRead, err = openOutput(o.Stderr); err != nil {
-			return err
-		}
+	if err := WriteMessage(&word, Order{Go: true}); err != nil {
+		return err
 	}
-	if err := control.send(StageReport{Ready: true}); err != nil {
-		return fmt.Errorf("report to the supervisor: %w", err)
+	l.Call("report to the supervisor", syscall.SYS_SENDTO, uintptr(control), l.Bytes(ready.Bytes()), uintptr(ready.Len()), syscall.MSG_NOSIGNAL)
+	sendFiles(l, control, len(files), rights)
+	for i, target := range []uintptr{1, 2} {
+		l.Call("redirect output", syscall.SYS_DUP3, 0, target).On(&files[min(i, len(files)-1)].write)
 	}
-	files := []int{outRead, failedRead}
-	if err := control.sendFiles(files[:outputs(o.Stdout, o.Stderr)]...); err != nil {
-		return fmt.Errorf("pass output files to the supervisor: %w", err)
-	}
-	for target, fd := range map[int]int{1: out, 2: failed} {
-		if err := syscall.Dup3(fd, target, 0); err != nil {
-			return fmt.Errorf("redirect output: %w", err)
-		}
-	}
+	o.await(l, control, word.Bytes())
 	return nil
+}
+
+// await waits for the last word. The end of the socket is a no.
+func (o *StageOrder) await(l *rawcall.List, control int, word []byte) {
+	calledOff := func(int, syscall.Errno) error { return fmt.Errorf("launch %s: called off", o.Argv[0]) }
+	// Whole words can be compared.
+	want, got := make([]uint32, (len(word)+3)/4), make([]uint32, (len(word)+3)/4)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&want[0])), 4*len(want)), word)
+	l.Call("", syscall.SYS_RECVFROM, uintptr(control), rawcall.Address(l, &got[0]), uintptr(len(word)), syscall.MSG_WAITALL).Explain(calledOff)
+	l.Same("", want, got).Explain(calledOff)
 }
 
 // outputs is how many output files there are: one name may stand for both.
@@ -49,64 +56,38 @@ func outputs(stdout, stderr string) int {
 	return 2
 }
 
-// openOutput creates a new regular file in the current directory and returns
+// An outputFile is written by the solver and read by the supervisor.
+type outputFile struct {
+	write rawcall.Result
+	read  *rawcall.Result // in the message to the supervisor
+}
+
+// plan lists how a new regular file comes to be in the current directory, with
 // a descriptor to append to it and one to read it. What had the name keeps its
 // content under another; a link or a FIFO that somebody planted is moved
 // aside, not followed or opened.
-func openOutput(name string) (write, read int, err error) {
+func (f *outputFile) plan(l *rawcall.List, name string) {
 	const flags = syscall.O_NOFOLLOW | syscall.O_CLOEXEC | syscall.O_NONBLOCK
-	for range 16 {
-		if err := moveAside(name); err != nil {
-			return -1, -1, fmt.Errorf("keep the former output file %s: %w", name, err)
-		}
-		write, err = syscall.Open(name, syscall.O_WRONLY|syscall.O_APPEND|syscall.O_CREAT|syscall.O_EXCL|flags, 0o644)
-		if err != syscall.EEXIST {
-			break
-		}
-	}
-	if err != nil {
-		return -1, -1, fmt.Errorf("create output file %s: %w", name, err)
-	}
-	read, err = syscall.Open(name, syscall.O_RDONLY|flags, 0)
-	if err != nil {
-		return -1, -1, fmt.Errorf("open output file %s for reading: %w", name, err)
-	}
-	var w, r syscall.Stat_t
-	if err := errors.Join(syscall.Fstat(write, &w), syscall.Fstat(read, &r)); err != nil {
-		return -1, -1, fmt.Errorf("open output file %s: %w", name, err)
-	}
-	if w.Dev != r.Dev || w.Ino != r.Ino || r.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return -1, -1, fmt.Errorf("open output file %s: somebody exchanged it", name)
-	}
+	path := l.String(name)
+	start := l.Len()
+	l.MoveAside("keep the former output file "+name, name)
+	l.Call("create output file "+name, syscall.SYS_OPENAT, rawcall.CWD, path, syscall.O_WRONLY|syscall.O_APPEND|syscall.O_CREAT|syscall.O_EXCL|flags, 0o644).
+		Into(&f.write).Except(syscall.EEXIST, start, 15)
+	l.Call(fmt.Sprintf("open output file %s for reading", name), syscall.SYS_OPENAT, rawcall.CWD, path, syscall.O_RDONLY|flags).Into(f.read)
+	w, r := new(syscall.Stat_t), new(syscall.Stat_t)
+	what := "open output file " + name
+	l.Call(what, syscall.SYS_FSTAT, 0, rawcall.Address(l, w)).On(&f.write)
+	l.Call(what, syscall.SYS_FSTAT, 0, rawcall.Address(l, r)).On(f.read)
+	l.SameFile("", w, r).Explain(func(int, syscall.Errno) error { return fmt.Errorf("%s: somebody exchanged it", what) })
 	// The solver gets an ordinary file, in case it is handed on to a
 	// program that minds.
-	if err := syscall.SetNonblock(write, false); err != nil {
-		return -1, -1, fmt.Errorf("open output file %s: %w", name, err)
-	}
-	return write, read, nil
+	l.Call(what, syscall.SYS_FCNTL, 0, syscall.F_SETFL, syscall.O_APPEND).On(&f.write)
 }
 
-// moveAside renames name to the first free of name.1, name.2, …
-func moveAside(name string) error {
-	if _, err := os.Lstat(name); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	for n := 1; ; n++ {
-		free := name + "." + strconv.Itoa(n)
-		_, err := os.Lstat(free)
-		if err == nil {
-			continue
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		err = os.Rename(name, free) //nolint:forbidigo // the user's own file, moved aside
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
+// sendFiles puts on the list that descriptors are passed beside a single byte.
+func sendFiles(l *rawcall.List, control, n int, rights []byte) {
+	count := byte(n)
+	message := &syscall.Msghdr{Iov: &syscall.Iovec{Base: &count, Len: 1}, Iovlen: 1, Control: &rights[0]}
+	message.SetControllen(len(rights))
+	l.Call("pass output files to the supervisor", syscall.SYS_SENDMSG, uintptr(control), rawcall.Address(l, message), syscall.MSG_NOSIGNAL)
 }

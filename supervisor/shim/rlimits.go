@@ -6,6 +6,8 @@ package shim
 import (
 	"fmt"
 	"syscall"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/rawcall"
 )
 
 // Limits that package syscall does not name, asm-generic/resource.h.
@@ -34,38 +36,39 @@ var raised = []struct {
 
 // raiseLimits raises what the solver inherits from whoever started the agent. The
 // hard limits are the operator's.
-func raiseLimits() error {
+func raiseLimits(l *rawcall.List) error {
 	for _, r := range raised {
-		if err := raiseSoft(r.resource); err != nil {
+		if err := raiseSoft(l, r.name, r.resource); err != nil {
 			return fmt.Errorf("raise the limit of %s: %w", r.name, err)
 		}
 	}
-	return raiseStack()
+	return raiseStack(l)
 }
 
 // raiseSoft raises a soft limit to the hard one.
-func raiseSoft(resource int) error {
-	var l syscall.Rlimit
-	if err := syscall.Getrlimit(resource, &l); err != nil || l.Cur == l.Max {
+func raiseSoft(l *rawcall.List, name string, resource int) error {
+	var now syscall.Rlimit
+	if err := syscall.Getrlimit(resource, &now); err != nil || now.Cur == now.Max {
 		return err
 	}
-	l.Cur = l.Max
-	return syscall.Setrlimit(resource, &l)
+	setLimit(l, "raise the limit of "+name, resource, syscall.Rlimit{Cur: now.Max, Max: now.Max})
+	return nil
 }
 
 // raiseStack lifts the stack limit, without which LS-DYNA's large automatic
 // arrays crash it. Where the hard limit cannot be lifted the soft one follows it.
-func raiseStack() error {
+func raiseStack(l *rawcall.List) error {
 	const unlimited = ^uint64(0)
-	var l syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_STACK, &l); err != nil {
+	var now syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_STACK, &now); err != nil {
 		return fmt.Errorf("read stack limit: %w", err)
 	}
-	if syscall.Setrlimit(syscall.RLIMIT_STACK, &syscall.Rlimit{Cur: unlimited, Max: unlimited}) == nil {
-		return nil
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_STACK, &syscall.Rlimit{Cur: l.Max, Max: l.Max}); err != nil {
-		return fmt.Errorf("raise stack limit: %w", err)
-	}
+	const what = "raise stack limit"
+	setLimit(l, what, syscall.RLIMIT_STACK, syscall.Rlimit{Cur: unlimited, Max: unlimited}).MayFail()
+	setLimit(l, what, syscall.RLIMIT_STACK, syscall.Rlimit{Cur: now.Max, Max: now.Max}).IfFailed()
 	return nil
+}
+
+func setLimit(l *rawcall.List, what string, resource int, to syscall.Rlimit) *rawcall.Step {
+	return l.Call(what, syscall.SYS_PRLIMIT64, 0, uintptr(resource), rawcall.Address(l, &to), 0)
 }

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package shim is what the driver's binary does when it is re-executed: as
-// the parent of one solver (`supervise <record directory>`), or in the solver's
-// place until everything is set for it (`stage`). Neither returns to main.
+// the parent of one solver (`supervise <record directory>`), which it forks, or in a
+// command's place until everything is set for it (`stage`). Neither returns to main.
 //
 // There is one supervisor per running task, so its memory counts. The binary
 // links all of Nomad's plugin machinery, whose initialisation alone takes

@@ -4,7 +4,6 @@
 package shim
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/allocator/cpuset"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/affinity"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/rawcall"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
 
@@ -45,14 +45,17 @@ type StageOrder struct {
 }
 
 // StageReport is a stage's answer. After Ready the socket closes by itself
-// when the exec has succeeded; an Error may still come.
+// when the exec has succeeded; an Error may still come, or from a forked place the
+// number of the step that failed and the kernel's error.
 type StageReport struct {
-	Ready bool   `json:"ready,omitempty"`
-	Error string `json:"error,omitempty"`
+	Ready bool          `json:"ready,omitempty"`
+	Error string        `json:"error,omitempty"`
+	Step  int           `json:"step,omitempty"`
+	Errno syscall.Errno `json:"errno,omitempty"`
 }
 
 // stageMain runs on the main thread, to which Go keeps every init: whatever is
-// set for one thread below is set for the one that executes the solver.
+// set for one thread below is set for the one that executes the command.
 func stageMain() int {
 	control, ok := inherited(StageCommand)
 	if !ok {
@@ -69,57 +72,62 @@ func stageMain() int {
 
 // run becomes the command and only returns when it cannot.
 func (o *StageOrder) run(control *conn) error {
-	if err := o.enter(); err != nil {
+	var l rawcall.List
+	if err := o.plan(&l, control.fd); err != nil {
 		return err
 	}
-	if err := o.become(); err != nil {
+	if err := l.Run(); err != nil {
 		return err
 	}
-	if o.Stdout != "" {
-		if err := o.redirect(control); err != nil {
-			return err
-		}
-		var last Order
-		if err := control.receive(&last); err != nil || !last.Go {
-			return fmt.Errorf("launch %s: called off", o.Argv[0])
-		}
-	}
-	resetSignals()
+	rawcall.ResetSignals()
+	return o.exec()
+}
+
+// plan lists what there is to do in the command's place, up to its exec. Limits and the
+// OOM score are looked at here: whoever runs the list inherits them from this process.
+func (o *StageOrder) plan(l *rawcall.List, control int) error {
 	if err := keepDescriptors(); err != nil {
 		return err
 	}
-	return o.exec()
+	if err := o.enter(l); err != nil {
+		return err
+	}
+	if err := o.become(l); err != nil {
+		return err
+	}
+	if o.Stdout != "" {
+		if err := o.redirect(l, control); err != nil {
+			return err
+		}
+	}
+	return l.Err()
 }
 
 // enter sets what needs root's rights: cgroup, CPUs, memory policy, OOM score,
 // limits.
-func (o *StageOrder) enter() error {
+func (o *StageOrder) enter(l *rawcall.List) error {
 	for _, dir := range o.Join {
-		if err := join(dir); err != nil {
-			return err
-		}
+		join(l, dir)
 	}
 	// Only from inside the cgroup: the kernel forgets or overrides an affinity when a
 	// process enters a cpuset (before Linux 6.2).
-	if err := bind(o.CPUs); err != nil {
+	if err := bind(l, o.CPUs); err != nil {
 		return err
 	}
-	if err := o.Memory.set(); err != nil {
+	if err := o.Memory.set(l); err != nil {
 		return err
 	}
 	if o.THP {
-		if err := setTHPDisabled(false); err != nil {
-			return fmt.Errorf("allow transparent huge pages: %w", err)
-		}
+		l.Call("allow transparent huge pages", syscall.SYS_PRCTL, prSetTHPDisable, 0)
 	}
-	if err := resetOOMScore(); err != nil {
+	if err := resetOOMScore(l); err != nil {
 		return err
 	}
-	return raiseLimits()
+	return raiseLimits(l)
 }
 
-// bind binds the calling thread; without CPUs it stays as it is.
-func bind(cpus []int) error {
+// bind binds the thread; without CPUs it stays as it is.
+func bind(l *rawcall.List, cpus []int) error {
 	if len(cpus) == 0 {
 		return nil
 	}
@@ -127,42 +135,54 @@ func bind(cpus []int) error {
 	if err != nil {
 		return fmt.Errorf("bind to CPUs: %w", err)
 	}
-	return affinity.Bind(0, set)
+	affinity.PlanBind(l, set)
+	return nil
 }
 
-// set gives the calling thread the policy. A preference that may not be set, as in
-// many a container, is no reason not to run; a promise is.
-func (m *Memory) set() error {
+// set gives the thread the policy. A preference that may not be set, as in many a
+// container, is no reason not to run; a promise is.
+func (m *Memory) set(l *rawcall.List) error {
+	what := fmt.Sprintf("set memory policy %s %s", m.Policy, cpuset.Of(m.Nodes...))
 	switch m.Policy {
 	case MemoryLocal:
-		_ = proctree.SetMemoryPolicy(proctree.MemoryDefault, nil)
+		preferred, err := proctree.PlanMemoryPolicy(l, what, proctree.MemoryDefault, nil)
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		preferred.MayFail()
 	case MemoryBind:
-		if err := proctree.SetMemoryPolicy(proctree.MemoryBind, m.Nodes); err != nil {
-			return fmt.Errorf("set memory policy %s %s: %w", m.Policy, cpuset.Of(m.Nodes...), err)
+		if _, err := proctree.PlanMemoryPolicy(l, what, proctree.MemoryBind, m.Nodes); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
 	return nil
 }
 
-// join moves this process into a cgroup.
-func join(dir string) error {
-	done, err := proctree.WriteCgroup(dir, "cgroup.procs", "0")
-	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("join cgroup %s: its cpuset has no CPUs or no memory nodes: %w", dir, err)
-	case err != nil:
-		return fmt.Errorf("join cgroup %s: %w", dir, err)
-	case !done:
-		return fmt.Errorf("join cgroup %s: %w", dir, syscall.ENOENT)
-	}
-	return nil
+// write puts on the list that a value is written to a file of the kernel's.
+func write(l *rawcall.List, what, path, value string) (opened, written *rawcall.Step) {
+	var file rawcall.Result
+	opened = l.Call(what, syscall.SYS_OPENAT, rawcall.CWD, l.String(path), syscall.O_WRONLY|syscall.O_CLOEXEC).Into(&file)
+	written = l.Call(what, syscall.SYS_WRITE, 0, l.Bytes([]byte(value)), uintptr(len(value))).On(&file)
+	l.Call(what, syscall.SYS_CLOSE).On(&file).MayFail()
+	return opened, written
+}
+
+// join moves the process into a cgroup.
+func join(l *rawcall.List, dir string) {
+	_, joined := write(l, "join cgroup "+dir, dir+"/cgroup.procs", "0")
+	joined.Explain(func(_ int, errno syscall.Errno) error {
+		if errno == syscall.ENOSPC {
+			return fmt.Errorf("join cgroup %s: its cpuset has no CPUs or no memory nodes: %w", dir, errno)
+		}
+		return fmt.Errorf("join cgroup %s: %w", dir, errno)
+	})
 }
 
 // resetOOMScore gives the solver an ordinary standing with the OOM killer.
 // systemd starts Nomad with -1000 on some systems, which everything it starts
 // inherits; then the kernel would kill everything but the solver that filled
 // the memory.
-func resetOOMScore() error {
+func resetOOMScore(l *rawcall.List) error {
 	const path = "/proc/self/oom_score_adj"
 	old, err := os.ReadFile(path)
 	if err != nil {
@@ -172,31 +192,27 @@ func resetOOMScore() error {
 	if err != nil || score == 0 {
 		return err
 	}
-	err = os.WriteFile(path, []byte("0"), 0) //nolint:forbidigo // no file on a disk
-	if err != nil && score > 0 {
-		return nil // lowering it may be a privilege; a higher one harms nobody else
-	}
-	if err != nil {
-		return fmt.Errorf("reset OOM score adjustment from %d to 0: %w", score, err)
+	opened, reset := write(l, fmt.Sprintf("reset OOM score adjustment from %d to 0", score), path, "0")
+	if score > 0 { // lowering it may be a privilege; a higher one harms nobody else
+		opened.MayFail()
+		reset.MayFail()
 	}
 	return nil
 }
 
 // become drops to the task's user and goes to the run folder as that user, so
 // that no link in a path sends root anywhere.
-func (o *StageOrder) become() error {
-	if err := o.User.Become(); err != nil {
+func (o *StageOrder) become(l *rawcall.List) error {
+	if err := o.User.Become(l); err != nil {
 		return err
 	}
 	if !o.AllowSetuid {
-		if err := renounce(); err != nil {
-			return fmt.Errorf("forbid user %s to gain rights: %w", o.User, err)
-		}
+		// Setuid, setgid and capability bits mean nothing to the thread, and to all that
+		// it executes, from now on.
+		l.Call(fmt.Sprintf("forbid user %s to gain rights", o.User), syscall.SYS_PRCTL, prSetNoNewPrivs, 1)
 	}
-	syscall.Umask(0o022)
-	if err := os.Chdir(o.Dir); err != nil {
-		return fmt.Errorf("enter run folder as user %s: %w", o.User, err)
-	}
+	l.Call("set umask", syscall.SYS_UMASK, 0o022)
+	l.Call(fmt.Sprintf("enter run folder as user %s: chdir %s", o.User, o.Dir), syscall.SYS_CHDIR, l.String(o.Dir))
 	return nil
 }
 

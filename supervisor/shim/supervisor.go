@@ -12,6 +12,7 @@ import (
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/procfs"
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/rawcall"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/pidfile"
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/supervisor/internal/proctree"
 )
@@ -25,7 +26,8 @@ type supervisor struct {
 	plugin *conn
 	spec   *Spec
 
-	stage  *conn
+	place  *conn          // to the process that becomes the solver
+	list   *rawcall.List  // what it does, where it is forked
 	record pidfile.Record // the solver
 	reaped bool           // the solver was waited for, by whoever saw it end
 	oom    uint64         // OOM kills before the launch
@@ -102,7 +104,7 @@ func (s *supervisor) prepare() error {
 	return nil
 }
 
-// launch takes the solver through its stage. Until the plugin says go, the
+// launch takes the solver to its start. Until the plugin says go, the
 // plugin's end is the launch's end; from then on only a failure is.
 func (s *supervisor) launch() error {
 	var first Order
@@ -114,7 +116,7 @@ func (s *supervisor) launch() error {
 	}
 	s.oom = oomKills(s.spec)
 	s.logs = newLogCopier(s.spec)
-	files, err := s.startStage(first)
+	files, err := s.preparePlace(first)
 	if err != nil {
 		return err
 	}
@@ -140,46 +142,43 @@ func (s *supervisor) launch() error {
 	return nil
 }
 
-// startStage forks the stage, gives it its order and waits until it has set
+// preparePlace starts the process that becomes the solver, and waits until it has set
 // everything. The plugin going away meanwhile kills it: it may hang on a dead
 // file server, and nobody would care for it any more.
-func (s *supervisor) startStage(first Order) ([]int, error) {
+func (s *supervisor) preparePlace(first Order) ([]int, error) {
 	ours, theirs, err := Socketpair()
 	if err != nil {
 		return nil, err
 	}
-	s.stage = &conn{ours}
-	pid, join, err := forkStage(s.spec, theirs)
+	s.place = &conn{ours}
+	order := &StageOrder{
+		Argv: append([]string{s.spec.Command}, s.spec.Args...), Env: first.Env,
+		Dir: s.spec.Dir, User: s.spec.User, CPUs: s.spec.CPUs, Memory: s.spec.Memory,
+		THP: first.THP, AllowSetuid: s.spec.AllowSetuid, Stdout: s.spec.StdoutName, Stderr: s.spec.StderrName,
+	}
+	err = s.startPlace(order, theirs, first.Stage)
 	syscall.Close(theirs)
 	if err != nil {
 		return nil, err
 	}
-	s.record.PID = pid
 	stop := s.watchPlugin()
 	defer stop()
-	order := StageOrder{
-		Argv: append([]string{s.spec.Command}, s.spec.Args...), Env: first.Env,
-		Dir: s.spec.Dir, User: s.spec.User, Join: join, CPUs: s.spec.CPUs, Memory: s.spec.Memory,
-		THP: first.THP, AllowSetuid: s.spec.AllowSetuid, Stdout: s.spec.StdoutName, Stderr: s.spec.StderrName,
-	}
-	if err := s.stage.send(order); err != nil {
-		return nil, s.stageFailed(err)
+	if s.list == nil { // a stage, which has no copy of the order
+		if err := s.place.send(order); err != nil {
+			return nil, placeFailed(err)
+		}
 	}
 	var report StageReport
-	if err := s.stage.receive(&report); err != nil {
-		return nil, s.stageFailed(err)
+	if err := s.place.receive(&report); err != nil {
+		return nil, placeFailed(err)
 	}
 	if !report.Ready {
-		return nil, errors.New(report.Error)
+		return nil, s.failed(report)
 	}
-	return s.stage.receiveFiles(outputs(order.Stdout, order.Stderr))
+	return s.place.receiveFiles(outputs(order.Stdout, order.Stderr))
 }
 
-func (s *supervisor) stageFailed(err error) error {
-	return fmt.Errorf("launch stage: it ended before its time: %w", err)
-}
-
-// watchPlugin kills the stage when the plugin's end of the socket closes.
+// watchPlugin kills the place when the plugin's end of the socket closes.
 func (s *supervisor) watchPlugin() (stop func()) {
 	wake := [2]int{-1, -1}
 	if syscall.Pipe2(wake[:], syscall.O_CLOEXEC) != nil {
@@ -220,17 +219,17 @@ func (s *supervisor) identify() error {
 	return nil
 }
 
-// release lets the stage execute the solver. The exec closes the socket.
+// release lets the place execute the solver. The exec closes the socket.
 func (s *supervisor) release() error {
-	if err := s.stage.send(Order{Go: true}); err != nil {
-		return s.stageFailed(err)
+	if err := s.place.send(Order{Go: true}); err != nil {
+		return placeFailed(err)
 	}
 	var report StageReport
-	if err := s.stage.receive(&report); err == nil {
-		return errors.New(report.Error)
+	if err := s.place.receive(&report); err == nil {
+		return s.failed(report)
 	}
-	s.stage.Close()
-	s.stage = nil
+	s.place.Close()
+	s.place, s.list = nil, nil // the environment may be large
 	return nil
 }
 

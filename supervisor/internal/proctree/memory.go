@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"unsafe"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/rawcall"
 )
 
 // Memory policies, linux/mempolicy.h.
@@ -31,6 +33,19 @@ func nodeMaskOf(nodes []int) (nodeMask, error) {
 		m[n/64] |= 1 << (n % 64)
 	}
 	return m, nil
+}
+
+// PlanMemoryPolicy puts SetMemoryPolicy for the thread that runs the list on it.
+func PlanMemoryPolicy(l *rawcall.List, what string, policy int, nodes []int) (*rawcall.Step, error) {
+	mask, err := nodeMaskOf(nodes)
+	if err != nil {
+		return nil, err
+	}
+	list, size := uintptr(0), uintptr(0)
+	if len(nodes) > 0 {
+		list, size = rawcall.Address(l, &mask), MaxNodes+1
+	}
+	return l.Call(what, syscall.SYS_SET_MEMPOLICY, uintptr(policy), list, size), nil
 }
 
 // SetMemoryPolicy sets where the calling thread's memory comes from. Children and

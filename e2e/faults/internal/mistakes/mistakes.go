@@ -51,7 +51,7 @@ var All = []Mistake{
 	},
 	{
 		Name: "binds to cores that it did not lease", Rule: check.CoresAsLeased, Fault: "kill plugin", Job: "ok",
-		Edits: []mutant.Edit{mutant.SetField("(*supervisor).startStage", "CPUs", "nil"), mutant.Replace("(*Binder).repairDrift", "b.findDrift(lease, look)", "[]string(nil)")},
+		Edits: []mutant.Edit{mutant.SetField("(*supervisor).preparePlace", "CPUs", "nil"), mutant.Replace("(*Binder).repairDrift", "b.findDrift(lease, look)", "[]string(nil)")},
 	},
 	{
 		Name: "repairs no affinity", Rule: check.CoresAsLeased, Fault: "foreign affinity",
