@@ -5,6 +5,7 @@ package command
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os/signal"
@@ -24,6 +25,7 @@ import (
 type metricsCall struct {
 	file   string
 	every  time.Duration
+	repeat bool // -every was given
 	asJSON bool
 }
 
@@ -38,6 +40,7 @@ func runMetrics(ctx context.Context, args []string, s streams) error {
 	if err := parseOnly(fs, args); err != nil {
 		return err
 	}
+	fs.Visit(func(f *flag.Flag) { call.repeat = call.repeat || f.Name == "every" })
 	if err := call.check(); err != nil {
 		return err
 	}
@@ -48,7 +51,7 @@ func runMetrics(ctx context.Context, args []string, s streams) error {
 	defer r.Close()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if call.every == 0 {
+	if !call.repeat {
 		return call.once(ctx, r, s)
 	}
 	ticker := time.NewTicker(call.every)
@@ -71,9 +74,9 @@ func (c *metricsCall) check() error {
 		return usagef("give -o or -json, not both")
 	case isSpecial(c.file):
 		return usagef("-o %s is no regular file, and would be replaced by one; without -o the metrics are printed", c.file)
-	case c.every != 0 && c.file == "":
+	case c.repeat && c.file == "":
 		return usagef("-every goes with -o FILE, which is replaced each time")
-	case c.every != 0 && c.every < time.Second:
+	case c.repeat && c.every < time.Second:
 		return usagef("-every %s: give 1s or more", c.every)
 	}
 	return nil

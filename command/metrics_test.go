@@ -114,6 +114,15 @@ func TestMetrics_replaceATextfile(t *testing.T) {
 	must.StrContains(t, r.errout, "metrics: write "+file+"/x: ")
 }
 
+func TestMetrics_wrongIntervals(t *testing.T) {
+	for every, want := range map[string]string{"0s": "-every 0s: give 1s or more", "-2s": "-every -2s: give", "900ms": "-every 900ms: give"} {
+		r := call(t, "metrics", "-o", filepath.Join(t.TempDir(), "x"), "-every", every)
+		must.Eq(t, exitUsage, r.code)
+		must.StrContains(t, r.errout, want)
+	}
+	must.StrContains(t, call(t, "metrics", "-every", "0s").errout, "-every goes with -o FILE")
+}
+
 // At boot the metrics' unit is there before the plugin tells where its state_dir is.
 func TestMetrics_everyRoundFindsTheStateDirAnew(t *testing.T) {
 	dir, told := nodetest.StateDir(t), filepath.Join(t.TempDir(), "status")

@@ -138,7 +138,7 @@ func TestFolder_AnAliasIsTheSameFolder(t *testing.T) {
 	r := first.start(slowJob("ncpu = 1"))
 	j := slowJob("ncpu = 1")
 	j.folder = filepath.Join(alias, filepath.Base(r.folder))
-	must.StrContains(t, first.refusedFolder(j), "task "+r.id+" runs there")
+	must.StrContains(t, first.refusedFolder(j), "task solve of job crash (allocation "+r.id[:8]+") runs there; ")
 	must.StrContains(t, first.beside(alias).refusedFolder(j), "(allocation "+r.id[:8]+") runs there on node")
 	must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
 }

@@ -231,7 +231,7 @@ func (s *start) awaitOthers(dir rundir.DirID) error {
 // run whose record does not tell what they are.
 func (s *start) awaitLeaving(h *task.Handle) error {
 	if !h.AwaitStop(s.d.ctx) {
-		return fmt.Errorf("task %s runs there; two solvers in one folder destroy each other's results; %s", h.ID, h.WayOut())
+		return fmt.Errorf("%s runs there; two solvers in one folder destroy each other's results; %s", h.Name(), h.WayOut())
 	}
 	if h.Details() == nil {
 		return nil

@@ -165,7 +165,7 @@ func (r *run) waitsFor(owner *run) {
 		"runs there on node " + owner.s.nodeName(), " since ",
 	}
 	if owner.s.PluginPath() == r.s.PluginPath() { // which knows without looking into the folder
-		texts = []string{"task " + owner.alloc + "/lsdyna/", "runs there"}
+		texts = []string{"task lsdyna of job " + owner.job + " (allocation " + owner.alloc[:8] + ") runs there; "}
 	}
 	_, err := r.s.WaitAlloc(within(r.s.t), r.alloc, func(alloc *api.Allocation) (bool, string) {
 		return slices.ContainsFunc(cluster.Events(alloc, "lsdyna"), func(e string) bool { return containsAll([]string{e}, texts...) }), cluster.DescribeAlloc(alloc)

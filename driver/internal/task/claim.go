@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/driver/internal/runfolder"
 )
 
 // Nomad's client asks for every task that it knows when it starts, before anything else.
@@ -34,6 +36,14 @@ func (h *Handle) checkClaimed() {
 	if h.IsAttached() { // just now
 		_ = h.kept.NoteClaimed()
 	}
+}
+
+// Name names the run, as other nodes name it.
+func (h *Handle) Name() string {
+	if d := h.Details(); d != nil {
+		return runfolder.Owner(h.ID, d).String()
+	}
+	return "task " + h.ID.String()
 }
 
 // WayOut says how the run is ended by hand.
