@@ -81,6 +81,9 @@ func seconds(n int64) time.Duration {
 // Summary is the run in one line: t of the end time, cycles, elapsed time,
 // errors and warnings.
 func (s Snapshot) Summary() string {
+	if len(s.Sources) == 0 && s.Energies != nil {
+		return "a glstat alone tells no cycles, errors and warnings"
+	}
 	var parts []string
 	switch {
 	case s.HasTime && s.Relaxing:

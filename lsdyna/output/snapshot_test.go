@@ -10,6 +10,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna/output/glstat"
+
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/lsdyna"
 )
 
@@ -88,6 +90,7 @@ func TestSnapshot_summary(t *testing.T) {
 		"no cycle was run, 0 errors, 0 warnings":                           {},
 		"t = 0.01 of 0.02, 1 cycle, 2m5s, 1 error, 3 warnings":             {Progress: Progress{HasTime: true, Time: .01, EndTime: .02, Cycle: 1}, Estimate: Estimate{Elapsed: 125 * time.Second}, Errors: 1, Warnings: 3},
 		"t = 1.235e-05, end time not known, 7 cycles, 0 errors, 1 warning": {Progress: Progress{HasTime: true, Time: 1.23456e-5, Cycle: 7}, Warnings: 1},
+		"a glstat alone tells no cycles, errors and warnings":              {Energies: &glstat.Stats{}},
 	} {
 		must.Eq(t, want, s.Summary())
 	}
