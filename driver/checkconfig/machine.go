@@ -139,8 +139,8 @@ func (c *check) lookAtDataDir() {
 		return
 	}
 	ways := []string{dir}
-	if real, err := filepath.EvalSymlinks(existing(dir)); err == nil { //nolint:forbidigo // nothing is opened, only told
-		ways = append(ways, real) // what a link on the way leads through
+	if to, err := filepath.EvalSymlinks(existing(dir)); err == nil { //nolint:forbidigo // nothing is opened, only told
+		ways = append(ways, to) // what a link on the way leads through
 	}
 	for _, way := range ways {
 		if at, info := closedOn(way); at != "" {
