@@ -25,7 +25,7 @@ func checkDashboard(data []byte) error {
 	runtime.RegisterPanelcfgVariant(table.VariantConfig())
 	runtime.RegisterPanelcfgVariant(timeseries.VariantConfig())
 	runtime.RegisterDataqueryVariant(prometheus.VariantConfig())
-	var d dashboard.Dashboard
+	var d dashboard.Dashboard //nolint:staticcheck // our file is of this schema
 	// It returns an empty list of errors where there are none, which is not nil.
 	if err := d.UnmarshalJSONStrict(data); err != nil && err.Error() != "" {
 		return err
