@@ -86,14 +86,15 @@ func TestRecover_HandleRoundTrip(t *testing.T) {
 func TestRecover_ManyTimes(t *testing.T) {
 	n := newNode(t)
 	r := n.start(slowJob("ncpu = 2"))
+	const restored = "Restored cores 0-1 from the pid file"
 	for range 10 {
 		n.restart()
 		r.comeBack()
 		r.runsOn("0-1")
+		n.hears(r.id, restored) // an event that nobody has heard is lost with its plugin
 	}
 	must.Eq(t, []int{r.pid}, solversIn(t, r.folder))
 	// Nomad keeps ten events of a task: they are not all of restarts.
-	const restored = "Restored cores 0-1 from the pid file"
 	n.hears(r.id, "10 times in a row")
 	must.Eq(t, []string{restored, restored + ", 10 times in a row; the next such event is the 100th's"},
 		slices.DeleteFunc(n.said(r.id), func(words string) bool { return !strings.Contains(words, "Restored") }))
