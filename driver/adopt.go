@@ -6,7 +6,6 @@ package driver
 import (
 	"errors"
 	"runtime"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -164,15 +163,9 @@ func (d *Driver) forget(h *task.Handle, over <-chan struct{}) {
 // newHandle makes a handle of what is known of a run.
 func (d *Driver) newHandle(o task.Options) (h *task.Handle) {
 	d.complete(&o, func(words string, asBefore bool) {
-		event, err := recovery.Note(h.Record(), words, asBefore, time.Now())
-		if err != nil {
-			h.Logger().Debug("cannot count the run's recoveries", "error", err)
+		if heard := recovery.Tell(h.Record(), h.Events, words, asBefore, h.Logger()); heard != nil {
+			d.routines.Go(func() { heard(d.ctx) })
 		}
-		if event == "" {
-			h.Logger().Info("taken up as before", "what", words)
-			return
-		}
-		h.Events.Emit(event)
 	})
 	h = task.New(o)
 	return h

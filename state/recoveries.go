@@ -20,6 +20,7 @@ type Recoveries struct {
 	Last  time.Time `json:"last"`
 	Words string    `json:"words"` // what was said of the last one
 	Same  int       `json:"same"`  // how many in a row these words were said of
+	Due   bool      `json:"due"`   // the event of the last one may not have come to Nomad
 }
 
 // maxRecoveries bounds what is read back, in bytes.

@@ -38,7 +38,7 @@ type Hub struct {
 	secrets   license.Secrets
 	backlog   []*drivers.TaskEvent // for the next listener, while there is none
 	listeners map[*listener]struct{}
-	moved     chan struct{} // closed, and made anew, when a listener has taken an event, or left
+	moved     chan struct{} // closed, and made anew, when a listener has come, taken an event, or left
 	over      bool          // no subscription begins any more
 }
 
@@ -72,7 +72,7 @@ func (h *Hub) Redact(text string) string {
 
 // Stream returns the events of one task. What it emits is logged, too.
 func (h *Hub) Stream(id state.ID, logger hclog.Logger) *Stream {
-	return &Stream{hub: h, id: id, logger: logger}
+	return &Stream{hub: h, id: id, logger: logger, through: make(chan struct{})}
 }
 
 // publish gives an event to every listener. It never waits for one.
@@ -128,6 +128,7 @@ func (h *Hub) listen() *listener {
 	l := &listener{wake: make(chan struct{}, 1), queue: h.backlog, got: len(h.backlog)}
 	h.backlog = nil
 	h.listeners[l] = struct{}{}
+	h.tellMoved()
 	l.signal()
 	return l
 }
@@ -218,6 +219,23 @@ func (h *Hub) awaitPassed(ctx context.Context) bool {
 		}
 	}
 	return false
+}
+
+// awaitListener waits until somebody listens; false where the context ends first.
+func (h *Hub) awaitListener(ctx context.Context) bool {
+	for {
+		h.mu.Lock()
+		listens, moved := len(h.listeners) > 0, h.moved
+		h.mu.Unlock()
+		if listens {
+			return true
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 func (h *Hub) putBack(l *listener, event *drivers.TaskEvent) {

@@ -445,3 +445,48 @@ func TestHub_WhatWasDroppedHasPassed(t *testing.T) {
 	must.True(t, h.awaitPassed(t.Context()))
 	must.SliceEmpty(t, stop())
 }
+
+// What comes after an event may be told only when that has come: whoever waits for it waits
+// for Nomad to know the task, and for somebody who listens.
+func TestStream_AwaitPassed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t)
+		s := newStream(h, "solve")
+		s.Emit("first")
+		ctx, cancel := context.WithCancel(t.Context())
+		passed := make(chan bool, 1)
+		go func() { passed <- s.AwaitPassed(ctx) }()
+		waits := func() {
+			t.Helper()
+			synctest.Wait()
+			select {
+			case <-passed:
+				t.Fatal("it has passed")
+			default:
+			}
+		}
+		waits()
+		s.Attach()
+		waits()
+		ch, stop := subscribe(h)
+		waits()
+		must.Eq(t, []string{"first"}, take(ch, 1))
+		must.True(t, <-passed)
+
+		must.SliceEmpty(t, stop())
+		s.Emit("second")
+		go func() { passed <- s.AwaitPassed(ctx) }()
+		waits()
+		cancel()
+		must.False(t, <-passed)
+
+		gone := newStream(h, "gone")
+		ctx, cancel = context.WithCancel(t.Context())
+		go func() { passed <- gone.AwaitPassed(ctx) }()
+		waits()
+		gone.Forget()
+		waits() // nobody listens
+		cancel()
+		must.False(t, <-passed)
+	})
+}

@@ -25,6 +25,8 @@ type Stream struct {
 	phase phase
 	held  []*drivers.TaskEvent // while detached
 	told  []Told               // the last maxTold
+
+	through chan struct{} // closed when the phase is no longer detached
 }
 
 // Told is an event that was emitted.
@@ -93,6 +95,7 @@ func (s *Stream) Attach() {
 		return
 	}
 	s.phase = attached
+	close(s.through)
 	for _, event := range s.held {
 		s.hub.publish(event)
 	}
@@ -120,10 +123,34 @@ func (s *Stream) Settle(ctx context.Context) {
 	}
 }
 
+// AwaitPassed waits, as long as it takes, until what was emitted has reached the client. It
+// reports false where the context ends first.
+func (s *Stream) AwaitPassed(ctx context.Context) bool {
+	select {
+	case <-s.through:
+	case <-ctx.Done():
+		return false
+	}
+	for !s.hub.awaitPassed(ctx) {
+		if !s.hub.awaitListener(ctx) {
+			return false
+		}
+	}
+	select {
+	case <-time.After(arrival):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // Forget drops what is held, for a task that Nomad has destroyed. What is
 // emitted afterwards is only logged.
 func (s *Stream) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.phase == detached {
+		close(s.through)
+	}
 	s.phase, s.held = forgotten, nil
 }

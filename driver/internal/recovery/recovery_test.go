@@ -4,11 +4,13 @@
 package recovery
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/shoenig/test/must"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/state"
@@ -23,8 +25,10 @@ func TestNote_TellsWhatChangesAndEverFewerOfTheSame(t *testing.T) {
 	r := &state.Record{Dir: t.TempDir()}
 	began := time.Date(2026, 11, 30, 2, 33, 0, 0, time.UTC)
 	note := func(i int, words string) string {
-		event, err := Note(r, words, words != other, began.Add(time.Duration(i)*time.Minute))
+		n, event, err := note(r, words, words != other, began.Add(time.Duration(i)*time.Minute))
 		must.NoError(t, err)
+		n.Due = false // it is heard
+		must.NoError(t, r.WriteRecoveries(n))
 		return event
 	}
 	told := map[int]string{}
@@ -49,13 +53,60 @@ func TestNote_TellsWhatChangesAndEverFewerOfTheSame(t *testing.T) {
 	must.Eq(t, 104, r.ReadRecoveries().Count)
 }
 
+// stream hears what it is told, or not.
+type stream struct {
+	told  []string
+	heard bool
+}
+
+func (s *stream) Emit(words string) string         { s.told = append(s.told, words); return words }
+func (s *stream) AwaitPassed(context.Context) bool { return s.heard }
+
+// An event is on its way when the plugin is killed: the next one tells it.
+func TestTell_WhatNobodyHeardIsToldAgain(t *testing.T) {
+	r := &state.Record{Dir: t.TempDir()}
+	var s stream
+	tell := func(heard bool) {
+		s.heard = heard
+		if wait := Tell(r, &s, same, true, hclog.NewNullLogger()); wait != nil {
+			wait(t.Context())
+		}
+	}
+	tell(false)
+	tell(false)
+	tell(true)
+	tell(true)
+	must.Eq(t, []string{
+		same, same + ", 2 times in a row; the next such event is the 10th's",
+		same + ", 3 times in a row; the next such event is the 10th's",
+	}, s.told)
+	for range 5 {
+		tell(true)
+	}
+	must.Len(t, 3, s.told)
+	tell(false)
+	tell(true)
+	must.Eq(t, []string{
+		same + ", 10 times in a row; the next such event is the 100th's",
+		same + ", 11 times in a row; the next such event is the 100th's",
+	}, s.told[3:])
+
+	// Another plugin has counted on meanwhile: what it wrote stays.
+	late := &stream{heard: true}
+	wait := Tell(r, late, other, false, hclog.NewNullLogger())
+	tell(true)
+	wait(t.Context())
+	must.Eq(t, 13, r.ReadRecoveries().Count)
+	must.Eq(t, same, r.ReadRecoveries().Words)
+}
+
 func TestNote_TellsWhatCannotBeCounted(t *testing.T) {
-	event, err := Note(nil, same, true, time.Now())
+	_, event, err := note(nil, same, true, time.Now())
 	must.NoError(t, err)
 	must.Eq(t, same, event)
 	gone := &state.Record{Dir: filepath.Join(t.TempDir(), "gone")}
 	for range 2 {
-		event, err = Note(gone, same, true, time.Now())
+		_, event, err = note(gone, same, true, time.Now())
 		must.ErrorIs(t, err, os.ErrNotExist)
 		must.Eq(t, same, event)
 	}
@@ -68,7 +119,7 @@ func TestNote_CountsAnewWhereTheCountIsDamaged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &state.Record{Dir: t.TempDir()}
 			must.NoError(t, os.WriteFile(filepath.Join(r.Dir, "recoveries.json"), []byte(damage), 0o600))
-			event, err := Note(r, same, true, time.Now())
+			_, event, err := note(r, same, true, time.Now())
 			must.NoError(t, err)
 			must.Eq(t, same, event)
 			must.Eq(t, 1, r.ReadRecoveries().Count)
