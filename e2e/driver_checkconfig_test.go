@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/e2e/internal/cluster"
 )
 
 // What check-config passes starts a real agent, and what it refuses stops one: by the
@@ -41,6 +43,10 @@ func TestDriver_CheckConfigSaysWhatTheAgentDoes(t *testing.T) {
 		err := s.Start(within(t))
 		must.Error(t, err, must.Sprint(c.change))
 		must.False(t, s.Running())
+		must.NoError(t, cluster.Poll(within(t), "the end of the plugin that nobody knows", func() (bool, string, error) {
+			plugins, err := s.Plugins()
+			return len(plugins) == 0, fmt.Sprint(plugins), err
+		}))
 		out, code := check()
 		must.Eq(t, 1, code, must.Sprint(out))
 		must.StrContains(t, out, c.says)

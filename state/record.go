@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nomad-driver-lsdyna/nomad-driver-lsdyna/internal/durable"
@@ -20,6 +21,9 @@ type Record struct {
 	Dir string
 
 	lock *os.File // held by this process; only between Create and Unlock
+
+	mu      sync.Mutex // over what is written beside the run's life, and Remove
+	removed bool
 }
 
 func (r *Record) path(name string) string { return filepath.Join(r.Dir, name) }
@@ -76,6 +80,9 @@ var ErrHeld = durable.ErrHeld
 // Remove deletes the record, and the folders above it that become empty. The
 // caller knows that the run is over.
 func (r *Record) Remove() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.removed = true
 	if err := os.RemoveAll(r.Dir); err != nil {
 		return fmt.Errorf("remove record: %w", err)
 	}

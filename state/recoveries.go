@@ -6,6 +6,7 @@ package state
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -29,6 +30,11 @@ const maxRecoveries = 16 << 10
 // WriteRecoveries writes recoveries.json. It is not synced: recoveries come many at a time,
 // Nomad's client waits for them, and after a crash of the machine there is no run.
 func (r *Record) WriteRecoveries(n Recoveries) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.removed {
+		return fmt.Errorf("record: %w", fs.ErrNotExist)
+	}
 	data, err := json.Marshal(n)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", durable.RecoveriesFile, err)

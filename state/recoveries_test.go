@@ -4,6 +4,9 @@
 package state
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,5 +27,24 @@ func TestRecoveries_AreWhatWasWritten(t *testing.T) {
 	for _, n := range []Recoveries{{Count: 1, First: first, Last: first, Words: "x", Same: 1}, {Count: 2, First: first, Last: first.Add(time.Hour), Words: "y", Same: 1}} {
 		must.NoError(t, r.WriteRecoveries(n))
 		must.Eq(t, n, r.ReadRecoveries())
+	}
+}
+
+// What is noted beside a run's end does not stand in the way of its removal, nor bring a
+// removed record back.
+func TestRecoveries_AreNotWrittenToARecordThatIsRemoved(t *testing.T) {
+	for range 200 {
+		r := &Record{Dir: filepath.Join(t.TempDir(), "alloc", "task", "run")}
+		must.NoError(t, os.MkdirAll(r.Dir, 0o700))
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			for r.WriteRecoveries(Recoveries{Count: 1}) == nil {
+			}
+		}()
+		must.NoError(t, r.Remove())
+		<-over
+		must.ErrorIs(t, r.WriteRecoveries(Recoveries{Count: 2}), fs.ErrNotExist)
+		must.DirNotExists(t, r.Dir)
 	}
 }
